@@ -1,0 +1,25 @@
+"""Every exception that agad raises on purpose."""
+
+
+class AgadError(Exception):
+    """Base of all deliberate errors: its text is one complete line for the user."""
+
+
+class ConfigError(AgadError, ValueError):
+    """A value that the user gave is not allowed."""
+
+
+class DataError(AgadError, ValueError):
+    """A data file is missing, truncated, or not what its name says."""
+
+
+class StoreError(AgadError, OSError):
+    """The store cannot be reached, or does not keep what it promises."""
+
+
+class StudyChangedError(ConfigError):
+    """A study of this name is stored already and was another one."""
+
+
+class TrialDivergedError(AgadError, ArithmeticError):
+    """A loss or a score is not finite: the trial's result, not a crash."""
