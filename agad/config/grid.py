@@ -29,7 +29,9 @@ class Cell:
     def label(self) -> str:
         """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
         axes = [f"class={self.normal_class}", f"ratio={self.anomaly_ratio:g}"]
-        return " ".join([self.dataset, *axes, *(f"{name}={value}" for name, value in self.settings)])
+        return " ".join(
+            [self.dataset, *axes, *(f"{name}={value}" for name, value in self.settings)]
+        )
 
 
 def _axis(name: str, value: _T | Sequence[_T], kind: type[_T]) -> tuple[_T, ...]:

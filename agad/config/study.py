@@ -140,7 +140,9 @@ class Study:
     """Seed of every search trial and of the samplers; confirm trials take the seeds after it."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(
+            r"[a-z0-9][a-z0-9._-]{0,99}", self.name
+        ):
             raise ConfigError(
                 f"study.name is {self.name!r}, but must start with a lower-case letter or digit "
                 "and hold only those, '.', '_' and '-', at most 100 of them."
@@ -209,9 +211,8 @@ class Study:
     def as_json(self) -> dict[str, Any]:
         """Return the whole configuration as plain JSON values, for ``study.json``."""
         values = dataclasses.asdict(self)
-        values["detector"] = {"name": self.detector.name, "version": self.detector.version} | values[
-            "detector"
-        ]
+        values["detector"]["name"] = self.detector.name
+        values["detector"]["version"] = self.detector.version
         values["search"]["space"] = {
             name: {"distribution": type(distribution).__name__} | dataclasses.asdict(distribution)
             for name, distribution in self.search.space.items()

@@ -1,0 +1,1 @@
+"""Distributed hyperparameter studies of image anomaly detectors."""
