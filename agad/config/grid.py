@@ -103,17 +103,14 @@ class Grid:
     @property
     def all_cells(self) -> tuple[Cell, ...]:
         """Every combination, the last axis varying fastest."""
-        axes = itertools.product(
-            self.datasets, self.normal_classes, self.anomaly_ratios, *self.settings.values()
-        )
+        settings = [
+            tuple(zip(self.settings, values, strict=True))
+            for values in itertools.product(*self.settings.values())
+        ]
+        axes = itertools.product(self.datasets, self.normal_classes, self.anomaly_ratios, settings)
         return tuple(
-            Cell(
-                dataset=dataset,
-                normal_class=normal_class,
-                anomaly_ratio=ratio,
-                settings=tuple(zip(self.settings, values, strict=True)),
-            )
-            for dataset, normal_class, ratio, *values in axes
+            Cell(dataset=dataset, normal_class=label, anomaly_ratio=ratio, settings=fixed)
+            for dataset, label, ratio, fixed in axes
         )
 
     def reduced(self) -> Grid:

@@ -1,0 +1,22 @@
+"""Independent random streams of one seed, one for each purpose."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a draw is for: a draw added to one purpose moves no draw of another."""
+
+    VAL_NORMALS = 0
+    VAL_ANOMALIES = 1
+    FIT_ANOMALIES = 2
+    WEIGHTS = 3
+    BATCHES = 4
+
+
+def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+    """Return the generator of one purpose of a seed."""
+    return np.random.default_rng(np.random.SeedSequence((seed, int(purpose))))
