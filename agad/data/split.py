@@ -83,7 +83,7 @@ def one_class_split(labels: NDArray[np.int64], protocol: OneClass, seed: int) ->
     num_labelled = num_labelled_anomalies(num_fit, protocol.anomaly_ratio)
     num_available = len(anomalies) - protocol.num_val_anomalies
     if num_labelled > num_available:
-        limit = max(0.0, num_available / (num_available + num_fit))
+        limit = max(0, num_available) / (max(0, num_available) + num_fit)
         raise ConfigError(
             f"cells.anomaly_ratio is {protocol.anomaly_ratio:g}, which needs {num_labelled} "
             f"anomalies beside the {protocol.num_val_anomalies} for validation, but the training "
@@ -107,6 +107,8 @@ def _balanced_order(
     labels: NDArray[np.int64], indices: NDArray[np.intp], rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Shuffle so that every prefix holds the classes as evenly as their sizes allow."""
+    if len(indices) == 0:
+        return indices
     classes = rng.permutation(np.unique(labels[indices]))
     members = [rng.permutation(indices[labels[indices] == label]) for label in classes]
     place = np.concatenate([np.arange(len(one)) for one in members])

@@ -1,0 +1,68 @@
+"""The figures by which scores are judged, with ties right.
+
+Axes: N scored images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from agad.errors import TrialDivergedError
+
+
+def auroc(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Probability that an anomalous image scores above a normal one, a tie counting one half.
+
+    The Mann-Whitney statistic with mid-ranks in float64, which is the area under the ROC curve.
+
+    Args:
+        is_anomaly: Ground truth, shape ``(N,)``, with at least one of each.
+        scores: Higher is more anomalous, shape ``(N,)``.
+
+    Raises:
+        TrialDivergedError: A score is not finite.
+        ValueError: Only one of the two classes is there.
+    """
+    num_anomalies, num_normals = _count(is_anomaly, scores)
+    ranks = rankdata(scores.astype(np.float64))
+    statistic = ranks[is_anomaly].sum() - num_anomalies * (num_anomalies + 1) / 2
+    return float(statistic / (num_anomalies * num_normals))
+
+
+def average_precision(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Mean precision over the recalled anomalies, tied scores entering together.
+
+    Sum over the distinct scores, from the highest, of (recall gained) x (precision there).
+
+    Args:
+        is_anomaly: Ground truth, shape ``(N,)``, with at least one of each.
+        scores: Higher is more anomalous, shape ``(N,)``.
+
+    Raises:
+        TrialDivergedError: A score is not finite.
+        ValueError: Only one of the two classes is there.
+    """
+    num_anomalies, _ = _count(is_anomaly, scores)
+    order = np.argsort(-scores.astype(np.float64), kind="stable")
+    ordered = scores[order]
+    found = np.cumsum(is_anomaly[order])
+    last_of_tie = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    precision = found[last_of_tie] / (last_of_tie + 1)
+    gained = np.diff(found[last_of_tie], prepend=0)
+    return float(np.sum(gained * precision) / num_anomalies)
+
+
+def _count(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[int, int]:
+    if not np.isfinite(scores).all():
+        num_bad = int((~np.isfinite(scores)).sum())
+        raise TrialDivergedError(f"{num_bad} of {len(scores)} scores are not finite")
+    num_anomalies = int(is_anomaly.sum())
+    num_normals = len(is_anomaly) - num_anomalies
+    if num_anomalies == 0 or num_normals == 0:
+        raise ValueError(
+            f"{num_anomalies} anomalous and {num_normals} normal images are scored, but an area "
+            "needs at least one of each"
+        )
+    return num_anomalies, num_normals

@@ -1,0 +1,94 @@
+"""A trial to run: everything that decides its result, and the key made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+
+from agad.config import Cell, DetectorConfig, Setting
+from agad.data import OneClass
+from agad.records import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSpec:
+    """One configuration in one cell."""
+
+    cell: Cell
+    phase: Phase
+    number: int
+    """Place in its cell and phase; not part of the key."""
+
+    params: dict[str, Setting]
+    """The searched parameters; the detector holds them too."""
+
+    seed: int
+    """Decides the split, the labelled anomalies, the weights and the batches."""
+
+    max_epochs: int
+    detector: DetectorConfig
+    """With the cell's settings and the searched parameters in place."""
+
+    num_val_anomalies: int
+    """Labelled anomalies that the objective needs."""
+
+    val_share: float
+    """Share of the training normals held out."""
+
+    data_fingerprint: str
+    """SHA-256 of the training images and labels."""
+
+    @property
+    def protocol(self) -> OneClass:
+        """The normal class and the label budget."""
+        return OneClass(
+            normal_class=self.cell.normal_class,
+            anomaly_ratio=self.cell.anomaly_ratio,
+            num_val_anomalies=self.num_val_anomalies,
+            val_share=self.val_share,
+        )
+
+    @property
+    def selection(self) -> str:
+        """The selection policy's name in every row."""
+        return f"labelled({self.num_val_anomalies})"
+
+    @property
+    def key(self) -> str:
+        """Hash of what decides the result: 32 hexadecimal digits, equal on every machine.
+
+        A detector's parameter at its default is left out, so that a later version can add one;
+        a version that changes a default, or what a parameter does, raises ``detector.version``.
+        """
+        detector = {
+            field.name: value
+            for field in fields(self.detector)
+            if (value := getattr(self.detector, field.name)) != field.default
+        }
+        decisive = {
+            "protocol": asdict(self.protocol),
+            "dataset": self.cell.dataset,
+            "data_fingerprint": self.data_fingerprint,
+            "phase": self.phase,
+            "seeds": [self.seed],
+            "max_epochs": self.max_epochs,
+            "selection": self.selection,
+            "detector": [self.detector.name, self.detector.version, detector],
+        }
+        text = json.dumps(decisive, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Where a trial runs: none of it decides the result beyond floating-point rounding."""
+
+    data_root: str
+    """Absolute path of the folder that holds a folder of official files a data set."""
+
+    device: str = "cpu"
+    """A torch device, such as ``cpu`` or ``cuda``."""
+
+    num_threads: int = 1
+    """CPU threads of one trial."""
