@@ -181,10 +181,6 @@ class Study:
         """The seeds of the confirm phase, none of which the search used."""
         return tuple(range(self.seed + 1, self.seed + 1 + self.confirm.seeds))
 
-    def detector_in(self, cell: Cell) -> DetectorConfig:
-        """Return the detector with the parameters that the cell's axes fix."""
-        return with_parameters(self.detector, dict(cell.settings))
-
     def reduced(self) -> Study:
         """Return the same question at a budget that a laptop finishes, under a name of its own.
 

@@ -92,3 +92,6 @@ class Runtime:
 
     num_threads: int = 1
     """CPU threads of one trial."""
+
+    gpus: float = 0.0
+    """GPUs reserved for one trial, a share of one or several."""

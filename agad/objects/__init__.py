@@ -1,0 +1,20 @@
+"""Immutable objects by key, in a folder or in an S3 bucket, each written at most once."""
+
+from agad.objects.local import LocalObjects
+from agad.objects.probe import check_conditional_put
+from agad.objects.protocol import MissingObjectError, ObjectStore, check_key, is_key
+from agad.objects.retry import Backoff, TransientError, retry
+from agad.objects.uri import open_objects
+
+__all__ = [
+    "Backoff",
+    "LocalObjects",
+    "MissingObjectError",
+    "ObjectStore",
+    "TransientError",
+    "check_conditional_put",
+    "check_key",
+    "is_key",
+    "open_objects",
+    "retry",
+]

@@ -1,0 +1,111 @@
+"""Objects as files in a folder."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agad.errors import StoreError
+from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
+
+
+class LocalObjects:
+    """Objects in a folder, which the first put creates. One file an object, named by its key."""
+
+    def __init__(self, path: Path) -> None:
+        self._root = path.expanduser().absolute()
+
+    @property
+    def uri(self) -> str:
+        return str(self._root)
+
+    def get(self, key: str) -> bytes:
+        check_key(key)
+        path = self._root / key
+        with _errors_named(path, "read"):
+            return path.read_bytes()
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See ``ObjectStore``. The file is linked to its name when its bytes are on the disk."""
+        check_key(key)
+        path = self._root / key
+        with _errors_named(path, "written"):
+            _make_folder(path.parent)
+            temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+            try:
+                _write_synced(temporary, data)
+                # A rename would replace a file that is there already.
+                path.hardlink_to(temporary)
+                _sync_folder(path.parent)
+            except FileExistsError:
+                return path.read_bytes() == data
+            finally:
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def list_folders(self) -> list[str]:
+        with _errors_named(self._root, "listed"):
+            if not self._root.exists():
+                return []
+            return sorted(
+                path.name for path in self._root.iterdir() if path.is_dir() and is_key(path.name)
+            )
+
+    def list(self, prefix: str) -> list[str]:
+        check_prefix(prefix)
+        folder, _, name = prefix.rpartition("/")
+        with _errors_named(self._root / folder, "listed"):
+            paths = list(_files_in(self._root / folder, name))
+        keys = (path.relative_to(self._root).as_posix() for path in paths)
+        return sorted(key for key in keys if is_key(key))
+
+
+def _files_in(folder: Path, start: str) -> Iterator[Path]:
+    """Yield the files below the entries of a folder whose names have this start."""
+    if not folder.exists():
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and path.name.startswith(start):
+            yield from _files_in(path, "")
+        elif path.name.startswith(start):
+            yield path
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and those above it so that a power cut does not undo it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _errors_named(path: Path, done: str) -> Iterator[None]:
+    """Turn the system's errors into one line that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingObjectError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be {done}: {error.strerror or error}; check the folder's permissions, "
+            "its free space, and that its file system has hard links."
+        ) from error

@@ -1,0 +1,80 @@
+"""What every object store does, and which keys it takes."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from agad.errors import StoreError
+
+# A segment never starts with a dot: ".." cannot leave the store, and the temporary files of a
+# local store, which do start with one, are no keys. 200 characters fit every file system.
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._=-]{0,199}"
+_KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+
+
+class MissingObjectError(StoreError, FileNotFoundError):
+    """No object has this key."""
+
+
+class ObjectStore(Protocol):
+    """Objects under one prefix. An object, once there, never changes.
+
+    A key is segments joined by ``/`` (``is_key``), relative to the prefix. Every method raises
+    ``StoreError`` for another key, and where the store cannot be reached.
+    """
+
+    @property
+    def uri(self) -> str:
+        """Where the objects are: absolute, without secrets, and accepted by ``open_objects``."""
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes.
+
+        Raises:
+            MissingObjectError: No object has this key.
+        """
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write an object unless its key is taken; of several writers, one wins.
+
+        Returns:
+            Whether the object now holds ``data``. So it is True too where it held exactly these
+            bytes before: a put whose answer was lost is repeated, and then finds its own object.
+            Writers that must tell themselves apart put a token into their bytes.
+        """
+
+    def list_folders(self) -> list[str]:
+        """Return the first segments of the keys that have several, sorted, each once."""
+
+    # The last method, because after it the word means itself in this class's annotations.
+    def list(self, prefix: str) -> list[str]:
+        """Return the keys that start with ``prefix``, sorted; it need not end at a ``/``."""
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can name an object: segments of letters, digits and ``._=-``."""
+    return _KEY.fullmatch(text) is not None
+
+
+def check_key(key: str) -> None:
+    """Refuse what cannot name an object.
+
+    Raises:
+        StoreError: ``key`` is no key, such as one that would leave the store's prefix.
+    """
+    if not is_key(key):
+        raise StoreError(
+            f"object key is {key!r}, but must be segments joined by '/', each of letters, digits, "
+            "'.', '_', '=' and '-', not starting with '.' or '-', at most 200 characters."
+        )
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse what no key can start with; an empty prefix is allowed.
+
+    Raises:
+        StoreError: ``prefix`` is neither empty nor a key, with or without a ``/`` at its end.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))

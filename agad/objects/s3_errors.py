@@ -1,0 +1,109 @@
+"""What botocore raises, as one line for the user that says what to do."""
+
+from __future__ import annotations
+
+import re
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from agad.errors import StoreError
+from agad.objects.protocol import MissingObjectError
+from agad.objects.retry import TransientError
+
+_CREDENTIALS_HELP = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this host a role"
+)
+_HELP = {
+    "NoSuchBucket": "does not exist: no such bucket; create the bucket, or name another one",
+    "AccessDenied": "refuses access; allow these credentials s3:ListBucket, s3:GetObject and "
+    "s3:PutObject",
+    "AuthorizationHeaderMalformed": "is in another region; set AWS_DEFAULT_REGION to it",
+    "PermanentRedirect": "is in another region; set AWS_DEFAULT_REGION to it",
+    "NotImplemented": "does not know a request that agad needs; use a server with conditional "
+    "puts (If-None-Match)",
+    "RequestTimeTooSkewed": "refuses this host's clock; set the clock",
+    **dict.fromkeys(
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"),
+        f"refuses these credentials; {_CREDENTIALS_HELP}",
+    ),
+}
+# Servers that answer without a body leave the status as the only code.
+_CODE_OF_STATUS = {301: "PermanentRedirect", 403: "AccessDenied", 501: "NotImplemented"}
+_TRANSIENT_CODES = {
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+}
+_CONNECTION_ERRORS = (ConnectionError, HTTPClientError, IncompleteReadError)
+_CREDENTIAL_ERRORS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
+
+
+class KeyTakenError(StoreError):
+    """A conditional put found an object under its key."""
+
+
+def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> StoreError:
+    """Return the error to raise instead: transient, missing, taken, or one that stays.
+
+    Args:
+        error: What botocore raised.
+        uri: The store or the object that was asked for.
+        endpoint: URL of the server.
+    """
+    if isinstance(error, ClientError):
+        return _answered(error, uri)
+    if isinstance(error, _CONNECTION_ERRORS):
+        return TransientError(
+            f"{uri} cannot be reached at {without_secrets(endpoint)} ({type(error).__name__}); "
+            "check the network, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."
+        )
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return StoreError(f"{uri} needs credentials, but has none; {_CREDENTIALS_HELP}.")
+    if isinstance(error, ProfileNotFound):
+        return StoreError(f"{uri} cannot be opened: {error}; check AWS_PROFILE.")
+    return StoreError(f"{uri} cannot be used: {without_secrets(str(error))}.")
+
+
+def _answered(error: ClientError, uri: str) -> StoreError:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "NoSuchKey":
+        return MissingObjectError(f"{uri} does not exist.")
+    if status == 412:
+        return KeyTakenError(f"{uri} exists already.")
+    known = _HELP.get(code) or _HELP.get(_CODE_OF_STATUS.get(status, ""))
+    if known:
+        return StoreError(f"{uri} {known}.")
+    line = (
+        f"{uri} answers {status}" if code in ("", str(status)) else f"{uri} answers {status} {code}"
+    )
+    if status >= 500 or status == 429 or code in _TRANSIENT_CODES:
+        return TransientError(f"{line}; the server is busy or failing, so try again later.")
+    return StoreError(f"{line}; check that the endpoint is an S3 server.")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose URLs have lost what stands before their ``@``."""
+    return re.sub(r"//\S*@", "//", text)

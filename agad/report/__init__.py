@@ -1,0 +1,20 @@
+"""From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
+
+from agad.report.aggregate import leaderboard
+from agad.report.live import plain_line, table
+from agad.report.render import csv, markdown, terminal
+from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
+
+__all__ = [
+    "CellResult",
+    "Leaderboard",
+    "Provenance",
+    "RatioResult",
+    "Totals",
+    "csv",
+    "leaderboard",
+    "markdown",
+    "plain_line",
+    "table",
+    "terminal",
+]

@@ -1,0 +1,97 @@
+"""How one configuration of a study differs from another, and whether it only extends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from agad.errors import StudyChangedError
+
+_GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
+_AXES = ("cells.dataset", "cells.normal_class", "cells.anomaly_ratio")
+_FURTHER_AXES = "cells.settings."
+
+
+class _Missing(Enum):
+    """Stands for the value of a path that one of the two configurations does not have."""
+
+    VALUE = "(not set)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    path: str
+    kept: object
+    wanted: object
+
+    @property
+    def is_extension(self) -> bool:
+        """Whether what was kept stays part of what is wanted."""
+        if _Missing.VALUE in (self.kept, self.wanted):
+            return False
+        if self.path in _GROWING_COUNTS:
+            return int(str(self.wanted)) > int(str(self.kept))
+        if _is_axis(self.path):
+            return _values(self.kept) < _values(self.wanted)
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.path} was {_shown(self.kept)} and is now {_shown(self.wanted)}"
+
+
+def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a configuration asks for more than the one kept; False where both ask the same.
+
+    More are: trials a cell, confirm seeds, or values on an axis of the cells.
+
+    Args:
+        kept: What was read from ``study.json`` or its latest extension.
+        wanted: What is to be run, in plain JSON values.
+
+    Raises:
+        StudyChangedError: They differ in any other way, such as by less of something.
+    """
+    differences = list(_differences(kept, wanted, ""))
+    refused = [one for one in differences if not one.is_extension]
+    if refused:
+        raise StudyChangedError(
+            f"study {wanted.get('name')!r} is stored already and was another one: "
+            f"{'; '.join(map(str, refused))}. Choose another study name, or undo the change; only "
+            "more trials_per_cell, more confirm seeds and more values on an axis extend a study."
+        )
+    return bool(differences)
+
+
+def _differences(kept: object, wanted: object, path: str) -> Iterator[_Difference]:
+    if isinstance(kept, dict) and isinstance(wanted, dict):
+        for name in sorted(kept.keys() | wanted.keys()):
+            yield from _differences(
+                kept.get(name, _Missing.VALUE),
+                wanted.get(name, _Missing.VALUE),
+                f"{path}.{name}" if path else name,
+            )
+    elif not _is_same(kept, wanted, path):
+        yield _Difference(path, kept, wanted)
+
+
+def _is_same(kept: object, wanted: object, path: str) -> bool:
+    if _is_axis(path) and isinstance(kept, list) and isinstance(wanted, list):
+        return _values(kept) == _values(wanted)  # The order of an axis changes no cell.
+    # Python takes True for 1.
+    return kept == wanted and isinstance(kept, bool) == isinstance(wanted, bool)
+
+
+def _is_axis(path: str) -> bool:
+    return path in _AXES or path.startswith(_FURTHER_AXES)
+
+
+def _values(axis: object) -> set[tuple[bool, Any]]:
+    values = axis if isinstance(axis, list) else [axis]
+    return {(isinstance(value, bool), value) for value in values}
+
+
+def _shown(value: object) -> str:
+    return str(value.value) if isinstance(value, _Missing) else json.dumps(value)

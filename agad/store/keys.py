@@ -1,0 +1,66 @@
+"""The keys of a study's objects, and the attempts that they name."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+
+from agad.errors import ConfigError, StoreError
+from agad.objects import is_key
+
+Kind: TypeAlias = Literal["claims", "trials", "epochs"]
+
+_EXTENSIONS: dict[Kind, str] = {"claims": "json", "trials": "parquet", "epochs": "parquet"}
+_CONFIG = re.compile(r"study(?:-([1-9]\d{0,8}))?\.json")
+_ATTEMPT = re.compile(r"([^/]+)/(0|[1-9]\d{0,8})\.(?:json|parquet)")
+
+
+def check_study_name(study: str) -> None:
+    """Refuse a name that cannot be a prefix of keys, such as one that leaves the store.
+
+    Raises:
+        ConfigError: ``study`` is not one segment of a key.
+    """
+    if "/" in study or not is_key(study):
+        raise ConfigError(
+            f"study.name is {study!r}, but must hold only letters, digits, '.', '_' and '-', and "
+            "not start with '.' or '-'."
+        )
+
+
+def config_prefix(study: str) -> str:
+    """Return what the keys of all configurations of a study start with."""
+    return f"{study}/study"
+
+
+def config_key(study: str, number: int) -> str:
+    """Return the key of a study's first configuration (0), or of its n-th extension."""
+    return f"{study}/study-{number}.json" if number else f"{study}/study.json"
+
+
+def config_number(study: str, key: str) -> int | None:
+    """Return the number of the configuration that a key names, None where it names none."""
+    match = _CONFIG.fullmatch(key.removeprefix(f"{study}/"))
+    return int(match[1] or 0) if match else None
+
+
+def attempts_prefix(study: str, kind: Kind) -> str:
+    """Return what the keys of all objects of one kind start with."""
+    return f"{study}/{kind}/"
+
+
+def attempt_key(study: str, kind: Kind, trial_key: str, attempt: int) -> str:
+    """Return the key of what one attempt of a trial leaves.
+
+    Raises:
+        StoreError: ``trial_key`` is not one segment of a key.
+    """
+    if "/" in trial_key or not is_key(trial_key):
+        raise StoreError(f"trial key is {trial_key!r}, but must hold only letters and digits.")
+    return f"{study}/{kind}/{trial_key}/{attempt}.{_EXTENSIONS[kind]}"
+
+
+def attempt_of(study: str, kind: Kind, key: str) -> tuple[str, int] | None:
+    """Return the trial key and attempt that a key names, None where it names none."""
+    match = _ATTEMPT.fullmatch(key.removeprefix(attempts_prefix(study, kind)))
+    return (match[1], int(match[2])) if match else None

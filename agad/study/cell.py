@@ -1,0 +1,173 @@
+"""One cell of a running study: what it starts next, and how its trials end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from agad.config import Setting, Study
+from agad.records import Phase, State
+from agad.status import CellStatus
+from agad.study.ladder import Ladder
+from agad.study.materials import CellMaterials
+from agad.study.sampler import CellSampler
+from agad.trial import TrialSpec
+
+_MAX_KNOWN_IN_A_ROW = 32
+"""So many known configurations proposed in a row, and the cell's space counts as exhausted."""
+
+
+class CellRun:
+    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store."""
+
+    def __init__(self, study: Study, materials: CellMaterials) -> None:
+        self.materials = materials
+        self._study = study
+        self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
+        self._ladder = Ladder(study.scheduler)
+        self._specs: dict[str, TrialSpec] = {}
+        self._states: dict[str, State] = {}
+        self._again: deque[TrialSpec] = deque()
+        self._num_proposals = 0
+        self._is_exhausted = False
+        self._best_objective: float | None = None
+
+    def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
+        """Return the trial at a place of a phase."""
+        make = self.materials.search_spec if phase == "search" else self.materials.confirm_spec
+        return make(self._study, number, dict(params))
+
+    def remember(self, spec: TrialSpec, state: State | None, objectives: Sequence[float]) -> None:
+        """Take up a trial of an earlier driver; one that failed or has no state starts again.
+
+        Args:
+            spec: In order of its number, the search before the confirm phase.
+            state: How it ended.
+            objectives: Validation AUROC after each epoch.
+        """
+        key = spec.key
+        self._specs[key] = spec
+        if state is None or state == "failed":
+            self._again.append(spec)
+            if spec.phase == "search":
+                self._sampler.reopen(key, spec.params)
+        else:
+            self._states[key] = state
+            if spec.phase == "search":
+                self._sampler.remember(spec.params, state, objectives)
+                self._climb(key, state, objectives)
+        self._num_proposals = self._num_searched
+
+    def next_trial(self) -> TrialSpec | None:
+        """Return the trial to start now, or None where the cell waits for one that runs."""
+        if self._again:
+            return self._again.popleft()
+        if not self._has_proposed_all:
+            proposed = self._propose()
+            if proposed is not None:
+                return proposed
+        for spec in self._confirm_specs():
+            if spec.key not in self._specs:
+                self._specs[spec.key] = spec
+                return spec
+        return None
+
+    def survives(self, trial_key: str, num_epochs: int, objective: float) -> bool:
+        """Tell whether a trial goes on after ``num_epochs``; a confirm trial always does."""
+        if self._specs[trial_key].phase == "confirm":
+            return True
+        self._best_objective = max(objective, self._best_objective or 0.0)
+        return self._ladder.survives(trial_key, num_epochs, objective)
+
+    def retry(self, trial_key: str) -> None:
+        """Start a trial again, from its beginning, before anything new."""
+        self._again.append(self._specs[trial_key])
+
+    def end(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
+        """Take a trial's end into the sampler and the ladder."""
+        self._states[trial_key] = state
+        if self._specs[trial_key].phase == "search":
+            self._sampler.tell(trial_key, state, objectives)
+            self._climb(trial_key, state, objectives)
+
+    def _climb(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
+        """Enter a trial's rungs; one that diverged or failed may not be chosen as the best."""
+        if objectives:
+            self._best_objective = max(*objectives, self._best_objective or 0.0)
+        if state not in ("finished", "pruned"):
+            self._ladder.forget(trial_key)
+            return
+        for epoch, objective in enumerate(objectives):
+            self._ladder.record(trial_key, epoch + 1, objective)
+
+    def _propose(self) -> TrialSpec | None:
+        for _ in range(_MAX_KNOWN_IN_A_ROW):
+            params = self._sampler.propose(self._num_proposals)
+            self._num_proposals += 1
+            spec = self.spec_of("search", self._num_searched, params)
+            if spec.key not in self._specs:
+                self._sampler.accept(spec.key)
+                self._specs[spec.key] = spec
+                return spec
+            self._sampler.reject()
+        self._is_exhausted = True
+        return None
+
+    def _confirm_specs(self) -> list[TrialSpec]:
+        """The winner on every fresh seed; nothing while a search trial is still to end."""
+        if not self.is_searched:
+            return []
+        winner = self._ladder.best()
+        if winner is None:
+            return []
+        params = self._specs[winner].params
+        return [self.spec_of("confirm", n, params) for n in range(self._study.confirm.seeds)]
+
+    @property
+    def _num_searched(self) -> int:
+        return sum(spec.phase == "search" for spec in self._specs.values())
+
+    @property
+    def _has_proposed_all(self) -> bool:
+        return self._is_exhausted or self._num_searched >= self._study.search.trials_per_cell
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether every search trial has ended."""
+        return self._has_proposed_all and all(
+            key in self._states for key, spec in self._specs.items() if spec.phase == "search"
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to start or to wait for."""
+        confirms = self._confirm_specs()
+        return self.is_searched and all(spec.key in self._states for spec in confirms)
+
+    @property
+    def share_started(self) -> float:
+        """Share of the planned trials that were started, in [0, 1]."""
+        planned = self._study.search.trials_per_cell + self._study.confirm.seeds
+        return (len(self._specs) - len(self._again)) / planned
+
+    def status(self, num_running: int) -> CellStatus:
+        """Return how far the cell is."""
+        states = [
+            self._states[key]
+            for key, spec in self._specs.items()
+            if spec.phase == "search" and key in self._states
+        ]
+        confirms = [self._states.get(spec.key) for spec in self._confirm_specs()]
+        return CellStatus(
+            label=self.materials.cell.label,
+            phase="done" if self.is_done else "confirm" if self.is_searched else "search",
+            planned=self._study.search.trials_per_cell,
+            running=num_running,
+            finished=states.count("finished"),
+            pruned=states.count("pruned"),
+            diverged=states.count("diverged"),
+            failed=states.count("failed"),
+            best_val_auroc=self._best_objective,
+            confirmed=confirms.count("finished"),
+            confirm_planned=self._study.confirm.seeds,
+        )

@@ -1,0 +1,75 @@
+"""What runs on a worker: Ray's trainable around a trial's generator of epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ray import tune
+
+from agad.errors import TrialDivergedError
+from agad.study.provenance import describe_hardware
+from agad.study.running import Launch, Progress
+from agad.trial import EpochResult, Runtime, TrialSpec
+
+TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
+"""Trains a trial, yielding after every epoch: ``agad.trial.train_trial``, or another."""
+
+HEARTBEAT_S = 30.0
+"""A worker returns to the driver after so long, or at a rung, whichever is first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the driver sends to a worker."""
+
+    launch: Launch
+    runtime: Runtime
+    train: TrainTrial
+    milestones: tuple[int, ...]
+    """Numbers of epochs after which the driver decides."""
+
+
+class Objective(tune.Trainable):
+    """One worker, which trains one trial after another.
+
+    It keeps its imports and the loaded data sets between trials; everything else is fresh.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first order."""
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next order, dropping the trial before; tell Ray that this was possible."""
+        self._order: Order = new_config["order"]
+        self._epochs = self._order.train(self._order.launch.spec, self._order.runtime)
+        self._seconds = 0.0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next rung or heartbeat."""
+        start = time.perf_counter()
+        stops = {*self._order.milestones, self._order.launch.spec.max_epochs}
+        epochs: list[EpochResult] = []
+        diverged = ""
+        try:
+            for result in self._epochs:
+                epochs.append(result)
+                if result.epoch + 1 in stops or time.perf_counter() - start > HEARTBEAT_S:
+                    break
+        except TrialDivergedError as error:
+            diverged = str(error)
+        self._seconds += time.perf_counter() - start
+        num_epochs = epochs[-1].epoch + 1 if epochs else 0
+        progress = Progress(
+            epochs=tuple(epochs),
+            diverged=diverged,
+            seconds=self._seconds,
+            gpu_s=self._seconds * self._order.runtime.gpus,
+            hardware=describe_hardware(self._order.runtime.device),
+        )
+        is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
+        return {"progress": progress, "done": is_done}

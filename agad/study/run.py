@@ -1,0 +1,75 @@
+"""Run a study: what is left of it, in one Ray Tune experiment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from agad.config import Study
+from agad.records import StudyMemory
+from agad.status import StudyStatus
+from agad.study.board import StudyBoard
+from agad.study.materials import find_materials
+from agad.study.objective import TrainTrial
+from agad.study.provenance import find_provenance
+from agad.study.running import RowMaker
+from agad.study.tuning import fit
+from agad.study.where import Slots, Where, connected
+from agad.trial import train_trial
+
+Watch: TypeAlias = Callable[[StudyStatus], None]
+"""Is shown how far the study is."""
+
+_WATCH_EVERY_S = 0.5
+"""A status counts every trial: not more often than a person can read it."""
+
+
+def run_study(
+    study: Study,
+    memory: StudyMemory,
+    where: Where,
+    *,
+    watch: Watch | None = None,
+    train: TrainTrial = train_trial,
+) -> None:
+    """Run what is left of a study: nothing, where it is finished.
+
+    What can be wrong with the study, its data or its memory is found before Ray starts.
+
+    Args:
+        study: What to run.
+        memory: What ran before, and where each row goes.
+        where: The cluster and the resources of a trial.
+        watch: Is shown how far the study is, at most twice a second, and at the end.
+        train: Trains one trial on a worker; importable there.
+
+    Raises:
+        AgadError: The study does not fit its data or the cluster, or the memory fails.
+        KeyboardInterrupt: Ctrl-C; rows of ended trials are kept, and the same call goes on.
+    """
+    materials = find_materials(study, where.data_root)
+    fingerprints = {one.cell.dataset: one.data_fingerprint for one in materials.values()}
+    memory.open(study.as_json() | {"data": fingerprints})
+    rows = RowMaker(study=study.name, provenance=find_provenance())
+    with StudyBoard(study, materials, memory, rows) as board:
+        if board.is_done:
+            return
+        with connected(where) as slots:
+            show = _throttled(watch, board, slots)
+            fit(board, slots, train, study.scheduler.milestones, show)
+            if watch is not None:
+                watch(board.status(slots.num))
+
+
+def _throttled(watch: Watch | None, board: StudyBoard, slots: Slots) -> Callable[[], None]:
+    """Return what shows the board's status, if the last time was long enough ago."""
+    last_s = 0.0
+
+    def show() -> None:
+        nonlocal last_s
+        if watch is not None and time.monotonic() - last_s >= _WATCH_EVERY_S:
+            last_s = time.monotonic()
+            watch(board.status(slots.num))
+
+    return show

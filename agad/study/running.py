@@ -1,0 +1,145 @@
+"""A trial while it runs: its launch, what its worker sends back, and its rows when it ends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from agad.records import EpochRow, State, TrialRow
+from agad.study.cell import CellRun
+from agad.study.provenance import Provenance
+from agad.trial import EpochResult, TrialSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A claimed trial to start."""
+
+    spec: TrialSpec
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a worker sends back at a rung, at a heartbeat or at the end."""
+
+    epochs: tuple[EpochResult, ...] = ()
+    """The epochs since the last time."""
+
+    diverged: str = ""
+    """What was not finite, where the trial ended by it."""
+
+    seconds: float = 0.0
+    """Time worked on the trial so far."""
+
+    gpu_s: float = 0.0
+    """``seconds`` x the GPUs reserved."""
+
+    hardware: str = ""
+    """What it is trained on."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A launched trial, as its driver knows it."""
+
+    launch: Launch
+    cell: CellRun
+    started_at: datetime
+    epochs: dict[int, EpochResult] = field(default_factory=dict)
+    last: Progress = field(default_factory=Progress)
+    is_pruned: bool = False
+
+    def take(self, progress: Progress) -> None:
+        """Keep what the worker sent."""
+        self.last = progress
+        self.epochs |= {result.epoch: result for result in progress.epochs}
+
+    @property
+    def results(self) -> list[EpochResult]:
+        """The epochs so far, in order."""
+        return [self.epochs[epoch] for epoch in sorted(self.epochs)]
+
+    @property
+    def objectives(self) -> list[float]:
+        """Validation AUROC after each epoch."""
+        return [result.val_auroc for result in self.results]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowMaker:
+    """Makes the rows of ended trials; holds what all rows of one driver share."""
+
+    study: str
+    provenance: Provenance
+
+    def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
+        """Return the trial row of a trial that ended now."""
+        spec = running.launch.spec
+        split = running.cell.materials.split
+        results = running.results
+        last = results[-1] if results else None
+        test = last.test if last else None
+        return TrialRow(
+            study=self.study,
+            cell=spec.cell.label,
+            phase=spec.phase,
+            trial_key=spec.key,
+            attempt=running.launch.attempt,
+            number=spec.number,
+            detector=spec.detector.name,
+            detector_version=spec.detector.version,
+            dataset=spec.cell.dataset,
+            normal_class=spec.cell.normal_class,
+            anomaly_ratio=spec.cell.anomaly_ratio,
+            settings=json.dumps(dict(spec.cell.settings)),
+            seeds=(spec.seed,),
+            params=json.dumps(spec.params, sort_keys=True),
+            selection=spec.selection,
+            num_fit_normals=len(split.fit_normals),
+            num_fit_anomalies=len(split.fit_anomalies),
+            num_val_normals=len(split.val_normals),
+            num_val_anomalies=len(split.val_anomalies),
+            max_epochs=spec.max_epochs,
+            state=state,
+            stop_reason=_stop_reason(running, state),
+            error=error,
+            epochs=len(results),
+            seconds=running.last.seconds,
+            gpu_s=running.last.gpu_s,
+            val_auroc=last.val_auroc if last else None,
+            test_auroc=test.auroc if test else None,
+            test_average_precision=test.average_precision if test else None,
+            data_fingerprint=spec.data_fingerprint,
+            commit=self.provenance.commit,
+            is_dirty=self.provenance.is_dirty,
+            versions=self.provenance.versions,
+            hardware=running.last.hardware,
+            started_at=running.started_at,
+            ended_at=datetime.now(UTC),
+        )
+
+    def epoch_rows(self, running: Running) -> list[EpochRow]:
+        """Return the epoch rows of a trial."""
+        spec = running.launch.spec
+        return [
+            EpochRow(
+                study=self.study,
+                cell=spec.cell.label,
+                phase=spec.phase,
+                trial_key=spec.key,
+                attempt=running.launch.attempt,
+                epoch=result.epoch,
+                val_auroc=result.val_auroc,
+                train_s=result.train_s,
+                losses=result.losses,
+            )
+            for result in running.results
+        ]
+
+
+def _stop_reason(running: Running, state: State) -> str:
+    if state == "pruned":
+        return f"ASHA: validation AUROC at epoch {len(running.epochs)} in the lower share"
+    return {"finished": "", "diverged": running.last.diverged, "failed": "error"}[state]

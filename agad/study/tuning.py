@@ -1,0 +1,151 @@
+"""The study inside one Ray Tune experiment: a searcher and a scheduler that route by cell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from agad.study.board import StudyBoard
+from agad.study.objective import Objective, Order, TrainTrial
+from agad.study.running import Launch
+from agad.study.where import Slots
+
+_ENVIRONMENT = {
+    # Rows and the live view are this project's own: Tune writes no CSV, JSON or TensorBoard.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Nothing of Tune's state is ever restored, so its snapshots are as rare as can be.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # Ctrl-C is the caller's: Tune would swallow it and advise Tuner.restore.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Of Tune's two consoles, the older one is silent at verbosity 0.
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def fit(
+    board: StudyBoard,
+    slots: Slots,
+    train: TrainTrial,
+    milestones: tuple[int, ...],
+    after_event: Callable[[], None],
+) -> None:
+    """Run trials until the board is done.
+
+    One experiment with reused workers: a fresh worker imports torch for a second or more.
+
+    Args:
+        board: Hands out trials and decides on them.
+        slots: How many at once, and with what.
+        train: Trains one trial on a worker.
+        milestones: Numbers of epochs after which the board decides.
+        after_event: Called after every launch, result and end.
+    """
+    os.environ.update(_ENVIRONMENT)
+
+    def order(launch: Launch) -> Order:
+        return Order(launch=launch, runtime=slots.runtime, train=train, milestones=milestones)
+
+    with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
+        tune.Tuner(
+            tune.with_resources(Objective, slots.resources),
+            tune_config=tune.TuneConfig(
+                search_alg=BoardSearcher(board, order),
+                scheduler=BoardScheduler(board, after_event),
+                num_samples=-1,
+                max_concurrent_trials=slots.num,
+                reuse_actors=True,
+                trial_name_creator=trial_name,
+                trial_dirname_creator=trial_name,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        ).fit()
+
+
+def _launch(trial: Trial) -> Launch:
+    order: Order = trial.config["order"]
+    return order.launch
+
+
+def trial_name(trial: Trial) -> str:
+    """Name a trial by its cell and number, as Ray's dashboard shows it."""
+    launch = _launch(trial)
+    spec = launch.spec
+    words = [*spec.cell.label.split(), spec.phase, str(spec.number), f"attempt={launch.attempt}"]
+    return "-".join(words).replace("/", "_")
+
+
+class BoardSearcher(Searcher):
+    """Ask the board for the next trial."""
+
+    def __init__(self, board: StudyBoard, order: Callable[[Launch], Order]) -> None:
+        super().__init__()
+        self._board = board
+        self._order = order
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401, ARG002  Ray's own signature.
+        """Return the next trial's configuration, None to wait, or ``Searcher.FINISHED``."""
+        launch = self._board.launch()
+        if launch is not None:
+            return {"order": self._order(launch)}
+        return Searcher.FINISHED if self._board.is_done else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Do nothing: the scheduler tells the board, since it alone sees the error's text."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: no state of Tune's is ever restored."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: no state of Tune's is ever restored."""
+
+
+class BoardScheduler(FIFOScheduler):
+    """Bring each trial's results to the board and its decision back."""
+
+    def __init__(self, board: StudyBoard, after_event: Callable[[], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._board = board
+        self._after_event = after_event
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        return {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
+        """A trial was launched."""
+        self._after_event()
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
+        """Stop the trial or let it go on."""
+        goes_on = self._board.report(_launch(trial).spec.key, result["progress"])
+        self._after_event()
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
+        """The trial finished, was stopped, or diverged."""
+        self._board.end(_launch(trial).spec.key, result["progress"])
+        self._after_event()
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
+        """The worker or its node crashed."""
+        text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
+        self._board.fail(_launch(trial).spec.key, text)
+        self._after_event()

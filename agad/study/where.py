@@ -1,0 +1,112 @@
+"""Where a study runs: the Ray cluster, and what one trial takes of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from agad.errors import ConfigError
+from agad.trial import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A flag or an environment variable each, never part of a study."""
+
+    data_root: Path
+    """Absolute; holds a folder of official files a data set, on every node."""
+
+    address: str | None = None
+    """Address of a running Ray cluster; None starts one on this machine."""
+
+    cpus_per_trial: int = 1
+    """CPU cores and threads of one trial, at least 1."""
+
+    gpus_per_trial: float | None = None
+    """GPUs of one trial, at least 0; None is one where the cluster has any now, else none."""
+
+    max_concurrent_trials: int | None = None
+    """The most trials at once; None is what the cluster has room for now."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("cpus_per_trial", 1),
+            ("gpus_per_trial", 0),
+            ("max_concurrent_trials", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                flag = "--" + name.replace("_", "-")
+                raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """What a connected cluster gives to a study."""
+
+    runtime: Runtime
+    """Where each trial runs."""
+
+    num: int
+    """Trials at once."""
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What Ray reserves for a trial."""
+        return {"cpu": self.runtime.num_threads, "gpu": self.runtime.gpus}
+
+
+@contextmanager
+def connected(where: Where) -> Iterator[Slots]:
+    """Connect to the cluster, or start one that listens on loopback and ends with the block.
+
+    Raises:
+        ConfigError: No cluster answers, or a trial fits nowhere in it.
+    """
+    try:
+        if where.address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
+            )
+        else:
+            ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        raise ConfigError(
+            f"--address is {where.address}, but no Ray cluster can be joined there "
+            f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
+        ) from error
+    try:
+        yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+
+
+def _slots(where: Where, has: dict[str, float]) -> Slots:
+    gpus = where.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if has.get("GPU", 0) >= 1 else 0.0
+    room = int(has.get("CPU", 0) // where.cpus_per_trial)
+    if gpus > 0:
+        room = min(room, int(has.get("GPU", 0) / gpus))
+    if room == 0 and where.max_concurrent_trials is None:
+        raise ConfigError(
+            f"a trial asks for {where.cpus_per_trial} CPUs and {gpus:g} GPUs, but the cluster has "
+            f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}; ask for less, or name the size it "
+            "grows to with --max-concurrent-trials."
+        )
+    runtime = Runtime(
+        data_root=str(where.data_root),
+        device="cuda" if gpus > 0 else "cpu",
+        num_threads=where.cpus_per_trial,
+        gpus=gpus,
+    )
+    return Slots(runtime=runtime, num=where.max_concurrent_trials or room)

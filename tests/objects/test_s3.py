@@ -1,0 +1,205 @@
+"""How a bucket's failures are met: what is repeated, and what the user is told."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.httpsession import URLLib3Session
+
+from agad.errors import StoreError
+from agad.objects import MissingObjectError, open_objects
+
+_Send = Callable[[URLLib3Session, AWSPreparedRequest], AWSResponse]
+
+
+class _Body(io.BytesIO):
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _answer(status: int, code: str) -> _Send:
+    """Return a server's refusal, of which the real server learns nothing."""
+    text = f"<Error><Code>{code}</Code><Message>Refused by the test.</Message></Error>"
+
+    def send(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        return AWSResponse(request.url, status, {}, _Body(text.encode()))  # type: ignore[arg-type]
+
+    return send
+
+
+def _lose_connection(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    raise ConnectionClosedError(endpoint_url=request.url)
+
+
+def _lose_answer(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    """Let the server do what was asked, and time out all the same."""
+    _REAL_SEND(session, request)
+    raise ReadTimeoutError(endpoint_url=request.url)
+
+
+_REAL_SEND: Any = URLLib3Session.send
+
+
+@pytest.fixture
+def next_sends(monkeypatch: pytest.MonkeyPatch) -> list[_Send]:
+    """Return a list: what it holds answers the next requests, the real server all others."""
+    sends: list[_Send] = []
+
+    def send(session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        return (sends.pop(0) if sends else _REAL_SEND)(session, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    return sends
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(_answer(500, "InternalError"), id="500"),
+        pytest.param(_answer(503, "SlowDown"), id="slow-down"),
+        pytest.param(_answer(409, "ConditionalRequestConflict"), id="conflict"),
+        pytest.param(_lose_connection, id="connection-lost"),
+        pytest.param(_lose_answer, id="answer-lost"),
+    ],
+)
+def test_put_if_absent_survives_a_passing_failure(
+    s3_uri: str, next_sends: list[_Send], failure: _Send
+) -> None:
+    objects = open_objects(s3_uri)
+    next_sends += [failure, failure]
+    assert objects.put_if_absent("key", b"data")
+    assert next_sends == []
+    assert objects.get("key") == b"data"
+
+
+def test_put_if_absent_says_false_when_another_won_and_the_answer_was_lost(
+    s3_uri: str, next_sends: list[_Send]
+) -> None:
+    objects = open_objects(s3_uri)
+    objects.put_if_absent("key", b"theirs")
+    next_sends += [_lose_answer]
+    assert not objects.put_if_absent("key", b"ours")
+
+
+def test_put_if_absent_waits_for_its_object_when_it_cannot_be_read_at_once(
+    s3_uri: str, next_sends: list[_Send]
+) -> None:
+    objects = open_objects(s3_uri)
+    next_sends += [_lose_answer, _REAL_SEND, _answer(404, "NoSuchKey")]
+    assert objects.put_if_absent("key", b"data")
+    assert next_sends == []
+
+
+def test_reads_survive_a_passing_failure(s3_uri: str, next_sends: list[_Send]) -> None:
+    objects = open_objects(s3_uri)
+    objects.put_if_absent("a/key", b"data")
+    next_sends += [_lose_connection]
+    assert objects.get("a/key") == b"data"
+    next_sends += [_answer(503, "ServiceUnavailable")]
+    assert objects.list("a/") == ["a/key"]
+
+
+def test_a_missing_key_is_not_asked_for_again(s3_uri: str, next_sends: list[_Send]) -> None:
+    objects = open_objects(s3_uri)
+    next_sends += [_answer(404, "NoSuchKey"), _lose_connection]
+    with pytest.raises(MissingObjectError, match=r"s3://bucket-\w+/some/prefix/key does not exist"):
+        objects.get("key")
+    assert len(next_sends) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        (403, "AccessDenied", r"refuses access; allow these credentials s3:ListBucket"),
+        (403, "", r"refuses access; allow these credentials s3:ListBucket"),
+        (403, "InvalidAccessKeyId", r"refuses these credentials; set AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", r"refuses these credentials; set AWS_ACCESS_KEY_ID"),
+        (400, "ExpiredToken", r"refuses these credentials; set AWS_ACCESS_KEY_ID"),
+        (501, "NotImplemented", r"does not know a request .* conditional puts"),
+        (418, "Teapot", r"answers 418 Teapot; check that the endpoint is an S3 server"),
+    ],
+)
+def test_a_lasting_failure_is_one_line_that_says_what_to_do(
+    s3_uri: str, next_sends: list[_Send], status: int, code: str, text: str
+) -> None:
+    objects = open_objects(s3_uri)
+    next_sends += [_answer(status, code)]
+    with pytest.raises(StoreError, match=rf"^{objects.uri}/key {text}[^\n]*\.$") as caught:
+        objects.put_if_absent("key", b"")
+    assert "test-secret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_open_objects_names_a_missing_bucket() -> None:
+    with pytest.raises(StoreError, match=r"s3://no-such-bucket/x does not exist: .*; create the"):
+        open_objects("s3://no-such-bucket/x")
+
+
+def test_open_objects_says_which_variables_give_credentials(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StoreError, match=r"needs credentials, but has none; set AWS_ACCESS_KEY_ID"):
+        open_objects(s3_uri)
+
+
+def test_open_objects_names_an_unknown_profile(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(StoreError, match=r"profile \(absent\) could not be found; check AWS_PROF"):
+        open_objects(s3_uri)
+
+
+@pytest.mark.parametrize("endpoint", ["not-a-url", "http://", "http://user:hunter2@"])
+def test_open_objects_refuses_a_malformed_endpoint_without_its_secret(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(StoreError, match=r"check .*AWS_ENDPOINT_URL") as caught:
+        open_objects(s3_uri)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_open_objects_fails_fast_and_clearly_when_nothing_listens(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:hunter2@127.0.0.1:{port}")
+    start_s = time.monotonic()
+    with pytest.raises(
+        StoreError, match=rf"^{s3_uri} cannot be reached at http://127\.0\.0\.1:{port} \(\w+\); c"
+    ) as caught:
+        open_objects(s3_uri)
+    assert time.monotonic() - start_s < 5
+    assert "hunter2" not in str(caught.value)
+
+
+def test_list_follows_every_page(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    objects = open_objects(s3_uri)
+    keys = [f"a/{number}" for number in range(5)]
+    for key in keys:
+        objects.put_if_absent(key, b"")
+    assert objects.list("a/") == keys
+
+
+def test_list_leaves_out_what_is_no_key(s3_uri: str) -> None:
+    bucket = s3_uri.split("/")[2]
+    client = boto3.session.Session().client("s3")
+    for key in ("some/prefix/", "some/prefix/folder/", "some/prefix/a b", "some/prefixed"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"")
+    objects = open_objects(s3_uri)
+    objects.put_if_absent("key", b"")
+    assert objects.list("") == ["key"]

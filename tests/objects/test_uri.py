@@ -1,0 +1,87 @@
+"""Which texts name a store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agad.errors import ConfigError
+from agad.objects import open_objects
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/data/store", "/data/store"),
+        ("file:///data/store", "/data/store"),
+        ("file://localhost/data/a%20b", "/data/a b"),
+        ("~/store", "{home}/store"),
+        ("store", "{here}/store"),
+        ("./a:b", "{here}/a:b"),
+    ],
+)
+def test_open_objects_makes_a_folder_absolute(
+    uri: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    expected = path.format(home=tmp_path / "home", here=tmp_path)
+    assert open_objects(uri).uri == expected
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "ftp://x",
+        "gs://bucket/prefix",
+        "s3:/bucket/prefix",
+        "s3://",
+        "s3:///prefix",
+        "s3://bucket/../other",
+        "s3://bucket//prefix",
+        "s3://bucket/a b",
+        "s3://bucket?endpoint=x",
+        "S3://bucket",
+        "file://",
+        "file://host/folder",
+        "file:folder",
+        "a\0b",
+        "file:///a%00b",
+    ],
+)
+def test_open_objects_lists_what_is_allowed_for_anything_else(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"store is .*, but must be a folder, file:///folder or"):
+        open_objects(uri)
+
+
+def test_open_objects_names_the_uri_that_it_refuses() -> None:
+    with pytest.raises(ConfigError, match=r"store is 'ftp://x', but must be"):
+        open_objects("ftp://x")
+
+
+def test_open_objects_refuses_an_unknown_home() -> None:
+    with pytest.raises(ConfigError, match="'~no-such-user/store', but must be in a home"):
+        open_objects("~no-such-user/store")
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "hun/ter2", "hun@ter2"])
+def test_open_objects_does_not_repeat_a_secret(secret: str) -> None:
+    with pytest.raises(ConfigError, match=r"credentials come from the AWS environment") as caught:
+        open_objects(f"s3://KEY:{secret}@bucket/prefix")
+    assert "ter2" not in str(caught.value)
+
+
+def test_a_folder_does_not_import_boto3() -> None:
+    program = "import sys, agad.objects as o; o.open_objects('x'); print('boto3' in sys.modules)"
+    folders = [path for path in sys.path if path]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {folders}; {program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"

@@ -1,0 +1,148 @@
+"""Rows to Parquet and back, and files that are none of ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from agad.errors import StoreError
+from agad.objects import LocalObjects
+from agad.records import EpochRow, TrialRow
+from agad.store import StudyStore, arrow_schema, rows_from_parquet, rows_to_parquet
+
+Build = Callable[..., Any]
+
+
+def _file(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def test_the_schema_has_one_column_a_field_in_the_same_order() -> None:
+    names = [field.name for field in dataclasses.fields(TrialRow)]
+    assert arrow_schema(TrialRow).names == names
+
+
+@pytest.mark.parametrize(
+    ("row_type", "name", "column"),
+    [
+        (TrialRow, "study", pa.field("study", pa.string(), False)),
+        (TrialRow, "attempt", pa.field("attempt", pa.int64(), False)),
+        (TrialRow, "seconds", pa.field("seconds", pa.float64(), False)),
+        (TrialRow, "val_auroc", pa.field("val_auroc", pa.float64(), True)),
+        (TrialRow, "is_dirty", pa.field("is_dirty", pa.bool_(), False)),
+        (TrialRow, "started_at", pa.field("started_at", pa.timestamp("us", "UTC"), False)),
+        (EpochRow, "losses", pa.field("losses", pa.map_(pa.string(), pa.float64()), False)),
+    ],
+)
+def test_the_schema_follows_the_type_hint(row_type: Any, name: str, column: pa.Field) -> None:  # noqa: ANN401
+    assert arrow_schema(row_type).field(name) == column
+
+
+def test_a_file_says_its_schema_version(trial_row: Build) -> None:
+    file = pq.ParquetFile(io.BytesIO(rows_to_parquet([trial_row()], TrialRow)))
+    assert file.schema_arrow.metadata[b"agad_schema_version"] == b"1"
+
+
+def test_the_same_rows_make_the_same_bytes(trial_row: Build) -> None:
+    assert rows_to_parquet([trial_row()], TrialRow) == rows_to_parquet([trial_row()], TrialRow)
+
+
+def test_a_text_that_is_not_utf8_is_kept_escaped(trial_row: Build) -> None:
+    data = rows_to_parquet([trial_row(error="no file 'a\udc80'")], TrialRow)
+    assert rows_from_parquet(data, TrialRow, "file")[0].error == "no file 'a\\udc80'"
+
+
+def test_a_column_of_a_newer_version_is_ignored(trial_row: Build) -> None:
+    table = pq.read_table(io.BytesIO(rows_to_parquet([trial_row()], TrialRow)))
+    newer = table.append_column("later", pa.array([1]))
+    assert rows_from_parquet(_file(newer), TrialRow, "file") == [trial_row()]
+
+
+def test_a_missing_column_is_named(trial_row: Build) -> None:
+    table = pq.read_table(io.BytesIO(rows_to_parquet([trial_row()], TrialRow)))
+    with pytest.raises(StoreError, match=r"^s/x.parquet has no column gpu_s, but must be a table"):
+        rows_from_parquet(_file(table.drop_columns(["gpu_s"])), TrialRow, "s/x.parquet")
+
+
+def test_a_column_of_another_type_is_refused(trial_row: Build) -> None:
+    table = pq.read_table(io.BytesIO(rows_to_parquet([trial_row()], TrialRow)))
+    place = table.schema.get_field_index("number")
+    foreign = table.set_column(place, "number", pa.array(["three"]))
+    with pytest.raises(StoreError, match=r"^s/x.parquet cannot be read as a table of TrialRow: .*"):
+        rows_from_parquet(_file(foreign), TrialRow, "s/x.parquet")
+
+
+@pytest.mark.parametrize("state", ["empty", "truncated", "flipped", "foreign"])
+def test_a_damaged_table_is_one_line_that_names_its_object(
+    tmp_path: Path, trial_row: Build, state: str
+) -> None:
+    data = rows_to_parquet([trial_row()], TrialRow)
+    middle = data.index(b"digits class=0")
+    damaged = {
+        "empty": b"",
+        "truncated": data[:-100],
+        "flipped": data[:middle] + b"D" + data[middle + 1 :],
+        "foreign": b"<html>not found</html>",
+    }[state]
+    objects = LocalObjects(tmp_path)
+    objects.put_if_absent("study/trials/abc/0.parquet", damaged)
+    with pytest.raises(StoreError, match=r"^\S+study/trials/abc/0\.parquet cannot be [^\n]+\.$"):
+        StudyStore(objects, "study").trials()
+
+
+def test_a_table_under_another_trials_name_is_refused(tmp_path: Path, trial_row: Build) -> None:
+    objects = LocalObjects(tmp_path)
+    objects.put_if_absent("study/trials/abc/0.parquet", rows_to_parquet([trial_row()], TrialRow))
+    with pytest.raises(StoreError, match=r"abc/0\.parquet holds the rows of another trial"):
+        StudyStore(objects, "study").trials()
+
+
+def test_a_trials_object_with_two_rows_is_refused(tmp_path: Path, trial_row: Build) -> None:
+    rows = [trial_row(trial_key="abc"), trial_row(trial_key="abc")]
+    objects = LocalObjects(tmp_path)
+    objects.put_if_absent("study/trials/abc/0.parquet", rows_to_parquet(rows, TrialRow))
+    with pytest.raises(StoreError, match=r"abc/0\.parquet holds 2 rows, but must hold one"):
+        StudyStore(objects, "study").trials()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no JSON"),
+        ('{"trial_key": "abc"', "is no JSON"),
+        ("\x80", "is no JSON"),
+        ("[]", "holds a list, but must hold a JSON object"),
+        ("{}", r"is no claim \(KeyError\('trial_key'\)\)"),
+        (json.dumps(dict.fromkeys(["trial_key", "attempt", "cell", "phase"])), "is no claim"),
+    ],
+)
+def test_a_damaged_claim_is_one_line_that_names_its_object(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    objects = LocalObjects(tmp_path)
+    objects.put_if_absent("study/claims/abc/0.json", text.encode("latin-1"))
+    with pytest.raises(StoreError, match=rf"^\S+study/claims/abc/0\.json {message}[^\n]*\.$"):
+        StudyStore(objects, "study").claims()
+
+
+def test_names_that_are_none_of_ours_are_left_alone(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    for key in (
+        "trials/README.md",
+        "trials/abc/note.txt",
+        "trials/abc/01.parquet",
+        "claims/a.json",
+    ):
+        objects.put_if_absent(f"study/{key}", b"not ours")
+    store = StudyStore(objects, "study")
+    assert (store.trials(), store.claims()) == ([], [])

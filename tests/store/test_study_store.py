@@ -1,0 +1,264 @@
+"""What a study's memory must do, on a folder and on S3."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agad.config import Confirm, Grid, LogUniform, Search, Study
+from agad.errors import ConfigError, StoreError, StudyChangedError
+from agad.objects import LocalObjects, ObjectStore
+from agad.records import StudyMemory
+from agad.store import StudyReader, StudyStore, list_studies
+
+Build = Callable[..., Any]
+
+STUDY = Study(
+    name="study",
+    cells=Grid(dataset="digits", normal_class=[0, 1], anomaly_ratio=0.05),
+    search=Search(space={"lr": LogUniform(1e-5, 1e-3)}, trials_per_cell=8),
+)
+
+
+@pytest.fixture
+def store(objects: ObjectStore) -> StudyStore:
+    return StudyStore(objects, "study")
+
+
+def test_a_study_store_is_a_study_memory(store: StudyStore) -> None:
+    memory: StudyMemory = store
+    assert (memory.claims(), memory.trials(), memory.epochs()) == ([], [], [])
+
+
+def test_put_keeps_rows_field_by_field(
+    store: StudyStore, trial_row: Build, epoch_row: Build
+) -> None:
+    epochs = [epoch_row(), epoch_row(epoch=1, val_auroc=None, losses={})]
+    store.put(trial_row(), epochs)
+    assert store.trials() == [trial_row()]
+    assert store.epochs() == epochs
+
+
+def test_put_keeps_a_trial_without_epochs(store: StudyStore, trial_row: Build) -> None:
+    row = trial_row(state="failed", val_auroc=None, epochs=0)
+    store.put(row, [])
+    assert store.trials() == [row]
+    assert store.epochs() == []
+
+
+def test_put_of_the_same_attempt_changes_nothing(
+    store: StudyStore, trial_row: Build, epoch_row: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put(trial_row(), [epoch_row()])
+    store.put(trial_row(), [epoch_row()])
+    assert "stays as it is" not in caplog.text
+    store.put(trial_row(val_auroc=0.9), [epoch_row(val_auroc=0.9)])
+    assert store.trials() == [trial_row()]
+    assert store.epochs() == [epoch_row()]
+    assert caplog.text.count("was kept before and stays as it is") == 2
+
+
+def test_trials_prefer_a_better_state_then_a_lower_attempt(
+    store: StudyStore, trial_row: Build, epoch_row: Build
+) -> None:
+    for attempt, state in enumerate(["failed", "diverged", "pruned", "finished", "finished"]):
+        row = trial_row(attempt=attempt, state=state)
+        store.put(row, [epoch_row(attempt=attempt)])
+        assert [kept.attempt for kept in store.trials()] == [min(attempt, 3)]
+    assert [row.attempt for row in store.epochs()] == [3]
+
+
+def test_trials_prefer_the_lowest_attempt_by_number(store: StudyStore, trial_row: Build) -> None:
+    for attempt in (10, 9):
+        store.put(trial_row(attempt=attempt), [])
+    assert [row.attempt for row in store.trials()] == [9]
+
+
+def test_trials_come_in_order_of_cell_phase_and_number(store: StudyStore, trial_row: Build) -> None:
+    wanted = [("a", "search", 0), ("a", "search", 1), ("a", "confirm", 0), ("b", "search", 0)]
+    rows = [
+        trial_row(trial_key=str(9 - place), cell=cell, phase=phase, number=number)
+        for place, (cell, phase, number) in enumerate(wanted)
+    ]
+    for row in reversed(rows):
+        store.put(row, [])
+    assert store.trials() == rows
+
+
+def test_epochs_come_in_order_of_epoch(
+    store: StudyStore, trial_row: Build, epoch_row: Build
+) -> None:
+    store.put(trial_row(), [epoch_row(epoch=epoch) for epoch in (10, 2, 0)])
+    assert [row.epoch for row in store.epochs()] == [0, 2, 10]
+
+
+def test_epochs_without_their_trial_row_are_not_read(
+    store: StudyStore, objects: ObjectStore, trial_row: Build, epoch_row: Build
+) -> None:
+    dying = StudyStore(_Dying(objects, "/trials/"), "study")
+    with pytest.raises(StoreError, match="killed before /trials/"):
+        dying.put(trial_row(), [epoch_row()])
+    assert objects.list("study/epochs/")
+    assert store.epochs() == []
+    store.put(trial_row(), [epoch_row()])
+    assert store.epochs() == [epoch_row()]
+
+
+def test_put_claim_keeps_every_attempt_once(store: StudyStore, claim: Build) -> None:
+    assert store.put_claim(claim())
+    assert not store.put_claim(claim())
+    assert not store.put_claim(claim(number=4))
+    assert store.put_claim(claim(attempt=1))
+    assert store.claims() == [claim(), claim(attempt=1)]
+
+
+def test_put_claim_has_one_winner_among_drivers_with_equal_claims(
+    store: StudyStore, claim: Build
+) -> None:
+    barrier = threading.Barrier(8)
+
+    def put(_driver: int) -> bool:
+        barrier.wait()
+        return store.put_claim(claim())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(put, range(8))) == 1
+
+
+def test_open_keeps_the_configuration_once(store: StudyStore, objects: ObjectStore) -> None:
+    store.open(STUDY.as_json())
+    store.open(STUDY.as_json())
+    assert objects.list("") == ["study/study.json"]
+    assert store.config() == json.loads(json.dumps(STUDY.as_json()))
+
+
+def test_open_keeps_an_extension_once_and_then_asks_for_it(
+    store: StudyStore, objects: ObjectStore
+) -> None:
+    wanted = replace(STUDY, confirm=Confirm(seeds=4))
+    store.open(STUDY.as_json())
+    store.open(wanted.as_json())
+    store.open(wanted.as_json())
+    assert objects.list("") == ["study/study-1.json", "study/study.json"]
+    assert store.config() == json.loads(json.dumps(wanted.as_json()))
+    with pytest.raises(StudyChangedError, match=r"confirm.seeds was 4 and is now 3"):
+        store.open(STUDY.as_json())
+
+
+def test_open_takes_the_extension_with_the_highest_number(
+    store: StudyStore, objects: ObjectStore
+) -> None:
+    for trials in range(8, 20):
+        search = replace(STUDY.search, trials_per_cell=trials)
+        store.open(replace(STUDY, search=search).as_json())
+    assert "study/study-11.json" in objects.list("")
+    assert store.config()["search"]["trials_per_cell"] == 19
+
+
+def test_open_refuses_a_change_and_keeps_what_there_is(
+    store: StudyStore, objects: ObjectStore
+) -> None:
+    store.open(STUDY.as_json())
+    with pytest.raises(StudyChangedError, match=r"^study 'study' is .*: seed was 0 and is now 1\."):
+        store.open(replace(STUDY, seed=1).as_json())
+    assert objects.list("") == ["study/study.json"]
+
+
+def test_open_by_two_drivers_at_once_keeps_one_and_tells_the_other(store: StudyStore) -> None:
+    barrier = threading.Barrier(2)
+
+    def start(seed: int) -> str:
+        barrier.wait()
+        try:
+            store.open(replace(STUDY, seed=seed).as_json())
+        except StudyChangedError as error:
+            return str(error)
+        return "kept"
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = sorted(pool.map(start, [1, 2]))
+    assert first == "kept"
+    assert "seed was " in second
+
+
+def test_open_by_drivers_that_extend_at_once_keeps_every_extension(
+    store: StudyStore, objects: ObjectStore
+) -> None:
+    store.open(STUDY.as_json())
+    first = replace(STUDY, confirm=Confirm(seeds=4)).as_json()
+    racing = StudyStore(_Racing(objects, lambda: store.open(first)), "study")
+    racing.open(replace(STUDY, confirm=Confirm(seeds=5)).as_json())
+    assert objects.list("") == ["study/study-1.json", "study/study-2.json", "study/study.json"]
+    assert store.config()["confirm"]["seeds"] == 5
+
+
+def test_config_names_the_studies_that_there_are(objects: ObjectStore) -> None:
+    for name in ("b", "a"):
+        StudyStore(objects, name).open(STUDY.as_json() | {"name": name})
+    objects.put_if_absent("other/notes.txt", b"")
+    assert list_studies(objects) == ["a", "b"]
+    with pytest.raises(StoreError, match=r"study 'c' is not in .*, which holds: a, b\."):
+        StudyReader(objects, "c").config()
+
+
+def test_studies_in_one_store_do_not_see_each_other(
+    objects: ObjectStore, trial_row: Build, claim: Build
+) -> None:
+    other = StudyStore(objects, "study-2")
+    other.open(STUDY.as_json())
+    other.put_claim(claim())
+    other.put(trial_row(study="study-2"), [])
+    store = StudyStore(objects, "study")
+    assert (store.claims(), store.trials()) == ([], [])
+    store.open(STUDY.as_json() | {"seed": 7})
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../a", "/a", ".a", "a\n", "a b", "-a"])
+def test_a_hostile_study_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"study.name is .*, but must hold only letters"):
+        StudyStore(LocalObjects(tmp_path), name)
+
+
+def test_a_hostile_trial_key_is_refused(store: StudyStore, trial_row: Build, claim: Build) -> None:
+    with pytest.raises(StoreError, match=r"trial key is '../x', but must"):
+        store.put_claim(claim(trial_key="../x"))
+    with pytest.raises(StoreError, match=r"trial key is 'a/b', but must"):
+        store.put(trial_row(trial_key="a/b"), [])
+
+
+class _Dying:
+    """A writer that is killed before it puts a key with a given part."""
+
+    def __init__(self, objects: ObjectStore, part: str) -> None:
+        self._objects = objects
+        self._part = part
+        self.uri = objects.uri
+        self.get = objects.get
+        self.list = objects.list
+        self.list_folders = objects.list_folders
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        if self._part in key:
+            raise StoreError(f"killed before {self._part}")
+        return self._objects.put_if_absent(key, data)
+
+
+class _Racing(_Dying):
+    """A writer that another one overtakes just before its first put."""
+
+    def __init__(self, objects: ObjectStore, overtake: Callable[[], None]) -> None:
+        super().__init__(objects, "no such part")
+        self._overtake: Callable[[], None] | None = overtake
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        overtake, self._overtake = self._overtake, None
+        if overtake is not None:
+            overtake()
+        return super().put_if_absent(key, data)
