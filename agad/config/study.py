@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
-from agad.config.grid import Cell, Grid
+from agad.config.grid import Grid
 from agad.config.space import Distribution
 from agad.errors import ConfigError
 

@@ -1,7 +1,8 @@
 """From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
 
 from agad.report.aggregate import leaderboard
-from agad.report.live import plain_line, table
+from agad.report.live import live_table, plain_line
+from agad.report.plan import plan_table
 from agad.report.render import csv, markdown, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 
@@ -13,8 +14,9 @@ __all__ = [
     "Totals",
     "csv",
     "leaderboard",
+    "live_table",
     "markdown",
     "plain_line",
-    "table",
+    "plan_table",
     "terminal",
 ]

@@ -22,7 +22,7 @@ _LINES_AROUND = 7
 """Lines beside those of the cells: the name, two of totals, the header's two, two below."""
 
 
-def table(status: StudyStatus, width: int, *, height: int = 24) -> RenderableType:
+def live_table(status: StudyStatus, width: int, *, height: int = 24) -> RenderableType:
     """Return the study's totals and its cells, only the running ones where not all fit.
 
     Args:

@@ -156,13 +156,13 @@ def _markdown_text(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", entities)
 
 
-def csv(board: Leaderboard) -> str:
-    """Return one line a cell at full precision; tuples and parameters are JSON."""
+def csv(*boards: Leaderboard) -> str:
+    """Return one line a cell of every study at full precision; tuples and parameters are JSON."""
     out = io.StringIO()
     names = [field.name for field in fields(CellResult)]
     writer = csv_format.writer(out, lineterminator="\n")
     writer.writerow(names)
-    for cell in board.cells:
+    for cell in (cell for board in boards for cell in board.cells):
         writer.writerow(_csv_value(getattr(cell, name)) for name in names)
     return out.getvalue()
 

@@ -13,6 +13,8 @@ from agad.errors import StudyChangedError
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
 _AXES = ("cells.dataset", "cells.normal_class", "cells.anomaly_ratio")
 _FURTHER_AXES = "cells.settings."
+_DATA = "data."
+"""Fingerprints by data set: a data set more is no change of another."""
 
 
 class _Missing(Enum):
@@ -30,6 +32,8 @@ class _Difference:
     @property
     def is_extension(self) -> bool:
         """Whether what was kept stays part of what is wanted."""
+        if self.kept is _Missing.VALUE and self.path.startswith(_DATA):
+            return True
         if _Missing.VALUE in (self.kept, self.wanted):
             return False
         if self.path in _GROWING_COUNTS:

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from agad.report import plain_line, table
+from agad.report import live_table, plain_line
 from agad.status import CellStatus, StudyStatus
 
 CELL = CellStatus(
@@ -31,7 +31,9 @@ def study_of(*cells: CellStatus) -> StudyStatus:
 
 def printed(status: StudyStatus, width: int, height: int = 24) -> str:
     out = io.StringIO()
-    Console(width=width, file=out, color_system=None).print(table(status, width, height=height))
+    Console(width=width, file=out, color_system=None).print(
+        live_table(status, width, height=height)
+    )
     return out.getvalue()
 
 

@@ -1,0 +1,57 @@
+"""What a study will take, as a table for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agad.report.rounding import plain, seconds_text
+
+if TYPE_CHECKING:
+    from agad.study import CellPlan, StudyPlan
+
+
+def plan_table(plan: StudyPlan, slots: int) -> RenderableType:
+    """Return trials, epochs, seconds and labels of a study.
+
+    Args:
+        plan: With an epoch measured for each kind of cell.
+        slots: Trials at once.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("cell", "epoch", "steps measured", "labels val+fit"):
+        table.add_column(header, justify="left" if header == "cell" else "right")
+    for cell in plan.cells:
+        table.add_row(Text(plain(cell.label)), *_numbers(cell))
+    return Group(
+        Text(f"Study {plain(plan.study)}: what it will take, nothing was run", style="bold"),
+        table,
+        *(Text(f"• {line}") for line in _lines(plan, slots)),
+    )
+
+
+def _numbers(cell: CellPlan) -> tuple[str, str, str]:
+    cost = cell.cost
+    return (
+        f"{cost.epoch_s:.3f} s" if cost.epoch_s < 1 else seconds_text(cost.epoch_s),
+        f"{cost.num_measured} of {cost.num_steps}",
+        f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}",
+    )
+
+
+def _lines(plan: StudyPlan, slots: int) -> list[str]:
+    labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
+    return [
+        f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
+        f"({plan.trials_per_cell} and {plan.confirm_per_cell} a cell).",
+        f"Epochs: about {plan.likely_epochs:,.0f} where ASHA lets 1/eta past each rung, at most "
+        f"{plan.most_epochs:,}.",
+        f"Time on {slots} trials at once: about {seconds_text(plan.likely_s / slots)}, at most "
+        f"{seconds_text(plan.most_s / slots)}, from an epoch measured here on the CPU; trials "
+        "beside each other can be slower.",
+        f"Labels: anomalies to select + to train, {labels:,} over all cells if none is shared.",
+    ]

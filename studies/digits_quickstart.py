@@ -1,0 +1,23 @@
+"""Does a handful of labelled anomalies help AGAD on scanned digits?"""
+
+from agad import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study, main
+
+STUDY = Study(
+    name="digits-quickstart",
+    cells=Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=[0.0, 0.05, 0.1]),
+    detector=Agad(backbone="unet++", base_width=16, batch_size=32, min_batch_anomalies=16),
+    search=Search(
+        space={
+            "weight_adcon": LogUniform(1, 60),
+            "weight_con": LogUniform(10, 250),
+            "lr": LogUniform(1e-4, 2e-3),
+        },
+        trials_per_cell=12,
+    ),
+    scheduler=Asha(max_epochs=27, grace_period=3, reduction_factor=3),
+    confirm=Confirm(seeds=3),
+    selection=Labelled(num_anomalies=30, val_share=0.25),
+)
+
+if __name__ == "__main__":
+    main(STUDY)
