@@ -5,7 +5,13 @@ from agad import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study,
 STUDY = Study(
     name="digits-quickstart",
     cells=Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=[0.0, 0.05, 0.1]),
-    detector=Agad(backbone="unet++", base_width=16, batch_size=32, min_batch_anomalies=16),
+    detector=Agad(
+        backbone="unet++",
+        base_width=8,
+        discriminator_width=32,
+        batch_size=16,
+        min_batch_anomalies=8,
+    ),
     search=Search(
         space={
             "weight_adcon": LogUniform(1, 60),
