@@ -21,5 +21,9 @@ class StudyChangedError(ConfigError):
     """A study of this name is stored already and was another one."""
 
 
+class TrialsFailingError(AgadError, RuntimeError):
+    """One trial after another crashes: something is wrong with the workers, not with a trial."""
+
+
 class TrialDivergedError(AgadError, ArithmeticError):
     """A loss or a score is not finite: the trial's result, not a crash."""

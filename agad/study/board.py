@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Self, cast
 
 from agad.config import Study
-from agad.errors import StoreError, StudyChangedError
+from agad.errors import StoreError, StudyChangedError, TrialsFailingError
 from agad.records import Claim, State, StudyMemory
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
@@ -20,6 +20,9 @@ from agad.trial import TrialSpec
 
 MAX_ATTEMPTS = 3
 """Launches of one trial by one driver before it counts as failed."""
+
+_MAX_FAILURES_IN_A_ROW = 12
+"""Crashes without any other end between them before the study stops, to be run again later."""
 
 _WRITERS = 4
 _MAX_WRITES_WAITING = 64
@@ -52,6 +55,7 @@ class StudyBoard:
         self._running: dict[str, Running] = {}
         self._attempts: dict[str, int] = defaultdict(int)
         self._num_failures: dict[str, int] = defaultdict(int)
+        self._num_failures_in_a_row = 0
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[Future[None]] = []
         self._start = time.monotonic()
@@ -97,6 +101,7 @@ class StudyBoard:
         """Take the end of a trial that finished, was stopped, or diverged."""
         running = self._running[trial_key]
         running.take(progress)
+        self._num_failures_in_a_row = 0
         state: State = "finished"
         if running.is_pruned:
             state = "pruned"
@@ -105,8 +110,19 @@ class StudyBoard:
         self._end(running, state, error="")
 
     def fail(self, trial_key: str, error: str) -> None:
-        """Take a crash: the trial starts again, or counts as failed after ``MAX_ATTEMPTS``."""
+        """Take a crash: the trial starts again, or counts as failed after ``MAX_ATTEMPTS``.
+
+        Raises:
+            TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
+        """
         self._num_failures[trial_key] += 1
+        self._num_failures_in_a_row += 1
+        if self._num_failures_in_a_row >= _MAX_FAILURES_IN_A_ROW:
+            last_line = error.strip().rpartition("\n")[2]
+            raise TrialsFailingError(
+                f"{self._num_failures_in_a_row} trials in a row crashed on their workers, the last "
+                f"with {last_line!r}; mend that, then run the same command again to go on."
+            )
         if self._num_failures[trial_key] < MAX_ATTEMPTS:
             self._running.pop(trial_key).cell.retry(trial_key)
         else:

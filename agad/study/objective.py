@@ -10,9 +10,8 @@ from typing import Any, TypeAlias
 from ray import tune
 
 from agad.errors import TrialDivergedError
-from agad.study.provenance import describe_hardware
 from agad.study.running import Launch, Progress
-from agad.trial import EpochResult, Runtime, TrialSpec
+from agad.trial import EpochResult, Runtime, TrialSpec, describe_hardware
 
 TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
 """Trains a trial, yielding after every epoch: ``agad.trial.train_trial``, or another."""

@@ -1,4 +1,4 @@
-"""What made a row: the code, the libraries, the machine."""
+"""What made a row: the code and the libraries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 from agad.version import __version__
 
@@ -51,15 +49,3 @@ def _git(*arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
-
-
-def describe_hardware(device: str) -> str:
-    """Name the GPU or processor that this process trains on."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -49,6 +50,8 @@ def fit(
         after_event: Called after every launch, result and end.
     """
     os.environ.update(_ENVIRONMENT)
+    # Tune warns of every trial whose CSV or JSON it does not find.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
     def order(launch: Launch) -> Order:
         return Order(launch=launch, runtime=slots.runtime, train=train, milestones=milestones)

@@ -63,11 +63,16 @@ class Slots:
 
 @contextmanager
 def connected(where: Where) -> Iterator[Slots]:
-    """Connect to the cluster, or start one that listens on loopback and ends with the block.
+    """Connect to the cluster, or start one on this machine that ends with the block.
+
+    Where the caller is connected to Ray already, that connection is used and left open.
 
     Raises:
         ConfigError: No cluster answers, or a trial fits nowhere in it.
     """
+    if ray.is_initialized():
+        yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
+        return
     try:
         if where.address is None:
             ray.init(

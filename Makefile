@@ -1,0 +1,29 @@
+# make study   installs everything into .venv and runs the quickstart study
+# make test    installs everything into .venv and runs every check
+.PHONY: study test
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+INSTALL := $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable
+
+study: $(VENV)/installed
+	$(VENV)/bin/agad run studies/digits_quickstart.py
+
+test: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agad needs Python 3.11 or newer: make PYTHON=python3.11 study")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) '.[dev]'
+	@touch $@

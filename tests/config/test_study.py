@@ -1,0 +1,366 @@
+"""Which studies are allowed, and what follows from one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any, TypeAlias
+
+import pytest
+
+from agad.config import (
+    Agad,
+    Asha,
+    Choice,
+    Confirm,
+    Grid,
+    Labelled,
+    LogUniform,
+    Search,
+    Setting,
+    Study,
+    Uniform,
+    check_count,
+)
+from agad.errors import ConfigError
+
+AnyValue: TypeAlias = Any
+"""What a user may write where a value is asked for, of any type."""
+
+_CELLS = Grid(dataset="digits", normal_class=0, anomaly_ratio=0.05)
+_SEARCH = Search(space={"lr": LogUniform(1e-4, 1e-2)})
+_LADDERS = [
+    (1, 10, 1000, (1, 10, 100)),
+    (1, 3, 27, (1, 3, 9)),
+    (3, 3, 27, (3, 9)),
+    (1, 3, 243, (1, 3, 9, 27, 81)),
+    (1, 5, 125, (1, 5, 25)),
+    (2, 4, 100, (2, 8, 32)),
+    (1, 10, 1001, (1, 10, 100, 1000)),
+    (1, 6, 7777, (1, 6, 36, 216, 1296, 7776)),
+    (5, 2, 5, ()),
+    (1, 2, 1, ()),
+]
+
+
+def _study(**parts: AnyValue) -> Study:
+    every: dict[str, Any] = {"name": "weights", "cells": _CELLS, "search": _SEARCH} | parts
+    return Study(**every)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None], ids=repr)
+def test_check_count_refuses_what_is_no_whole_number_or_too_small(value: object) -> None:
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_count("confirm.seeds", value, 1)
+
+
+def test_check_count_allows_the_least() -> None:
+    check_count("study.seed", 0, 0)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "agad-cifar10_v1.2", "x" * 100])
+def test_study_allows_a_name_that_is_a_plain_prefix(name: str) -> None:
+    assert _study(name=name).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../x", "..", ".x", "-x", "a/b", "A", "a b", "a\n", "ä", "x" * 101, None, 3],
+    ids=repr,
+)
+def test_study_refuses_a_name_that_is_no_plain_prefix(name: AnyValue) -> None:
+    message = f"study.name is {name!r}, but must start with a lower-case letter or digit"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(name=name)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "expected"),
+    [
+        ("cells", "digits", "Grid(...)"),
+        ("search", {"lr": LogUniform(1e-4, 1e-2)}, "Search(...)"),
+        ("detector", "agad", "Agad(...)"),
+        ("detector", Agad, "Agad(...)"),
+        ("scheduler", None, "Asha(...)"),
+        ("confirm", 3, "Confirm(...)"),
+        ("selection", 30, "Labelled(...)"),
+    ],
+    ids=["cells", "search", "detector", "detector-class", "scheduler", "confirm", "selection"],
+)
+def test_study_refuses_a_part_of_another_type(part: str, value: AnyValue, expected: str) -> None:
+    message = f"study.{part} is {value!r}, but must be one of: {expected}."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(**{part: value})
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, "0", None], ids=repr)
+def test_study_refuses_a_seed_that_is_no_whole_number(seed: AnyValue) -> None:
+    message = f"study.seed is {seed!r}, but must be a whole number, at least 0."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(seed=seed)
+
+
+def test_study_refuses_a_parameter_that_is_both_searched_and_an_axis() -> None:
+    cells = Grid(dataset="digits", normal_class=0, settings={"weight_con": [10.0, 50.0]})
+    search = Search(space={"lr": LogUniform(1e-4, 1e-2), "weight_con": Uniform(1.0, 90.0)})
+    message = "weight_con is in search.space and in cells.settings, but an axis is never searched"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(cells=cells, search=search)
+
+
+def test_study_lists_the_known_parameters_when_the_space_names_an_unknown_one() -> None:
+    search = Search(space={"learning_rate": LogUniform(1e-4, 1e-2)})
+    message = "'learning_rate' is no parameter of Agad, which has: backbone, base_width"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(search=search)
+
+
+def test_study_lists_the_known_parameters_when_the_settings_name_an_unknown_one() -> None:
+    cells = Grid(dataset="digits", normal_class=0, settings={"width": [4, 8]})
+    message = "'width' is no parameter of Agad, which has: backbone, base_width"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution", "message"),
+    [
+        ("lr", Uniform(0.0, 0.1), "Agad.lr is 0.0, but must be above 0."),
+        ("beta1", Uniform(0.1, 1.0), "Agad.beta1 is 1.0, but must be in [0, 1)."),
+        ("weight_con", Uniform(-1.0, 1.0), "Agad.weight_con is -1.0, but must be at least 0."),
+        ("backbone", Choice(["naive", "unet"]), "Agad.backbone is 'unet', but must be one of"),
+        ("backbone", Uniform(0.0, 1.0), "Agad.backbone is 0.0, but must be one of"),
+        ("batch_size", Choice([16, 64]), "Agad.min_batch_anomalies is 32, but must be at most"),
+        ("base_width", Uniform(4.0, 8.0), "Agad.base_width is 4.0, but must be a whole number"),
+    ],
+)
+def test_study_refuses_a_distribution_whose_extremes_the_detector_refuses(
+    name: str, distribution: Uniform | Choice, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(search=Search(space={name: distribution}))
+
+
+@pytest.mark.parametrize("name", ["base_width", "discriminator_width", "batch_size"])
+def test_study_refuses_a_range_of_real_numbers_for_a_count(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.* must be a"):
+        _study(search=Search(space={name: Uniform(64, 256)}))
+
+
+def test_study_refuses_a_space_that_can_draw_a_combination_the_detector_refuses() -> None:
+    space = {"batch_size": Choice([64, 256]), "min_batch_anomalies": Choice([32, 128])}
+    message = "Agad.min_batch_anomalies is 128, but must be at most batch_size - 2 = 62"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(search=Search(space=space))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": ["naive", "unet"]}, "Agad.backbone is 'unet', but must be one of"),
+        ({"base_width": [8, 0]}, "Agad.base_width is 0, but must be a whole number, at least 1"),
+        ({"lr": ["high"]}, "Agad.lr is 'high', but must be above 0"),
+    ],
+    ids=["backbone", "width", "type"],
+)
+def test_study_refuses_an_axis_value_that_the_detector_refuses(
+    settings: dict[str, list[Setting]], message: str
+) -> None:
+    cells = Grid(dataset="digits", normal_class=0, settings=settings)
+    search = Search(space={"weight_con": Uniform(1.0, 90.0)})
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(cells=cells, search=search)
+
+
+def test_search_refuses_an_empty_space() -> None:
+    message = "search.space is empty, but must hold at least one parameter"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Search(space={})
+
+
+@pytest.mark.parametrize("value", [0.1, [0.1, 0.2], "lr", Uniform], ids=repr)
+def test_search_refuses_what_is_no_distribution(value: AnyValue) -> None:
+    message = f"search.space['lr'] is {value!r}, but must be a Uniform, LogUniform or Choice"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Search(space={"lr": value})
+
+
+def test_search_refuses_a_space_that_is_no_mapping() -> None:
+    space: Any = [("lr", LogUniform(1e-4, 1e-2))]
+    with pytest.raises(ConfigError, match=re.escape("search.space")):
+        Search(space=space)
+
+
+@pytest.mark.parametrize("value", [0, 2.5, True], ids=repr)
+def test_search_refuses_a_number_of_trials_that_is_no_count(value: AnyValue) -> None:
+    message = f"search.trials_per_cell is {value!r}, but must be a whole number, at least 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Search(space=_SEARCH.space, trials_per_cell=value)
+
+
+def test_searches_of_one_space_in_another_order_are_equal() -> None:
+    lr, con = LogUniform(1e-4, 1e-2), Uniform(1.0, 90.0)
+    one = Search(space={"lr": lr, "weight_con": con})
+    other = Search(space={"weight_con": con, "lr": lr})
+    assert list(one.space) == list(other.space) == ["lr", "weight_con"]
+
+
+@pytest.mark.parametrize(("trials", "startup"), [(1, 4), (16, 4), (32, 8), (100, 25)])
+def test_num_startup_trials_is_a_quarter_but_at_least_4(trials: int, startup: int) -> None:
+    search = Search(space=_SEARCH.space, trials_per_cell=trials)
+    assert search.num_startup_trials == startup
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [
+        ("max_epochs", 0, 1),
+        ("max_epochs", 27.0, 1),
+        ("grace_period", 0, 1),
+        ("grace_period", True, 1),
+        ("reduction_factor", 1, 2),
+        ("reduction_factor", 2.5, 2),
+    ],
+)
+def test_asha_refuses_what_is_no_count(name: str, value: AnyValue, least: int) -> None:
+    message = f"scheduler.{name} is {value!r}, but must be a whole number, at least {least}."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Asha(**{name: value})
+
+
+def test_asha_refuses_a_grace_period_above_the_budget() -> None:
+    message = "scheduler.grace_period is 10, but must be at most scheduler.max_epochs = 9."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Asha(max_epochs=9, grace_period=10)
+
+
+@pytest.mark.parametrize(("grace", "eta", "most", "expected"), _LADDERS)
+def test_milestones_are_exact_and_below_the_budget(
+    grace: int, eta: int, most: int, expected: tuple[int, ...]
+) -> None:
+    asha = Asha(grace_period=grace, reduction_factor=eta, max_epochs=most)
+    assert asha.milestones == expected
+    assert all(type(epochs) is int for epochs in asha.milestones)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("grace", "eta", "most", "expected"), _LADDERS)
+def test_milestones_are_those_of_rays_scheduler_below_the_budget(
+    grace: int, eta: int, most: int, expected: tuple[int, ...]
+) -> None:
+    scheduler = pytest.importorskip("ray.tune.schedulers.async_hyperband", reason="needs Ray")
+    bracket = scheduler._Bracket(min_t=grace, max_t=most, reduction_factor=eta, s=0)
+    rungs = sorted(milestone for milestone, _ in bracket._rungs)
+    assert tuple(epochs for epochs in rungs if epochs < most) == expected
+
+
+@pytest.mark.parametrize("value", [0, -1, 3.0, True, None], ids=repr)
+def test_confirm_refuses_a_number_of_seeds_that_is_no_count(value: AnyValue) -> None:
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Confirm(seeds=value)
+
+
+@pytest.mark.parametrize("value", [0, -5, 30.0, False], ids=repr)
+def test_labelled_refuses_a_number_of_anomalies_that_is_no_count(value: AnyValue) -> None:
+    message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Labelled(num_anomalies=value)
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, -0.1, 1.5, float("nan")], ids=repr)
+def test_labelled_refuses_a_share_outside_0_to_1(value: float) -> None:
+    message = f"selection.val_share is {value}, but must be between 0 and 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Labelled(val_share=value)
+
+
+@pytest.mark.parametrize("value", ["0.1", None], ids=repr)
+def test_labelled_refuses_a_share_that_is_no_number(value: AnyValue) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"selection.val_share is {value}")):
+        Labelled(val_share=value)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_confirm_seeds_are_fresh_and_as_many_as_asked(seed: int, seeds: int) -> None:
+    study = _study(seed=seed, confirm=Confirm(seeds=seeds))
+    assert len(set(study.confirm_seeds)) == seeds
+    assert study.seed not in study.confirm_seeds
+
+
+def test_reduced_is_a_small_study_under_a_name_of_its_own() -> None:
+    study = _study(
+        cells=Grid(dataset="digits", normal_class=[2, 1], anomaly_ratio=[0.1, 0.0, 0.05]),
+        search=Search(space=_SEARCH.space, trials_per_cell=32),
+        seed=5,
+    )
+    expected = _study(
+        name="weights-reduced",
+        cells=Grid(dataset="digits", normal_class=2, anomaly_ratio=[0.0, 0.1]),
+        search=Search(space=_SEARCH.space, trials_per_cell=4),
+        detector=Agad(base_width=4, discriminator_width=8),
+        scheduler=Asha(max_epochs=3, grace_period=1, reduction_factor=3),
+        confirm=Confirm(seeds=2),
+        seed=5,
+    )
+    assert study.reduced() == expected
+
+
+def test_reduced_never_makes_a_study_larger() -> None:
+    study = _study(
+        search=Search(space=_SEARCH.space, trials_per_cell=2),
+        scheduler=Asha(max_epochs=1, grace_period=1),
+        confirm=Confirm(seeds=1),
+    )
+    reduced = study.reduced()
+    assert reduced.search.trials_per_cell == 2
+    assert reduced.scheduler.max_epochs == 1
+    assert reduced.confirm.seeds == 1
+
+
+def test_reduced_keeps_a_long_name_allowed() -> None:
+    assert _study(name="x" * 100).reduced().name == "x" * 92 + "-reduced"
+
+
+def test_as_json_holds_plain_values_and_every_field() -> None:
+    study = _study(
+        cells=Grid(dataset="digits", normal_class=[0, 1], settings={"base_width": [4, 8]}),
+        search=Search(
+            space={
+                "lr": LogUniform(1e-4, 1e-2),
+                "weight_con": Uniform(1.0, 90.0),
+                "backbone": Choice(["naive", "unet++"]),
+            }
+        ),
+        detector=Agad(weight_lat=2.0),
+    )
+    values = json.loads(json.dumps(study.as_json(), allow_nan=False))
+    assert values["name"] == "weights"
+    assert values["seed"] == 0
+    assert values["cells"] == {
+        "dataset": ["digits"],
+        "normal_class": [0, 1],
+        "anomaly_ratio": [0.0],
+        "settings": {"base_width": [4, 8]},
+    }
+    assert values["search"] == {
+        "space": {
+            "backbone": {"distribution": "Choice", "values": ["naive", "unet++"]},
+            "lr": {"distribution": "LogUniform", "low": 1e-4, "high": 1e-2},
+            "weight_con": {"distribution": "Uniform", "low": 1.0, "high": 90.0},
+        },
+        "trials_per_cell": 32,
+    }
+    assert values["detector"] == dataclasses.asdict(study.detector) | {"name": "agad", "version": 1}
+    assert values["scheduler"] == {"max_epochs": 27, "grace_period": 3, "reduction_factor": 3}
+    assert values["confirm"] == {"seeds": 3}
+    assert values["selection"] == {"num_anomalies": None, "val_share": 0.1}
+
+
+def test_as_json_tells_two_distributions_of_equal_bounds_apart() -> None:
+    one = _study(search=Search(space={"lr": Uniform(1e-4, 1e-2)}))
+    other = _study(search=Search(space={"lr": LogUniform(1e-4, 1e-2)}))
+    assert one.as_json() != other.as_json()

@@ -1,0 +1,50 @@
+"""Study files are data: they load, keep their shape, and fit their data."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from agad.config import Study
+from agad.studyfile import load_study
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.py"))
+
+
+def test_both_studies_are_there() -> None:
+    assert [path.name for path in STUDIES] == ["cifar_ratio_sweep.py", "digits_quickstart.py"]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_file_loads_and_is_named_after_its_file(path: Path) -> None:
+    study = load_study(path)
+    assert isinstance(study, Study)
+    assert study.name == path.stem.replace("_", "-")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_file_is_a_question_and_a_value(path: Path) -> None:
+    text = path.read_text()
+    docstring, *statements = ast.parse(text).body
+    assert ast.unparse(docstring).strip("\"'").endswith("?")
+    assert [type(one) for one in statements] == [ast.ImportFrom, ast.Assign, ast.If]
+    assert len(text.splitlines()) < 40
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_reduced_study_has_a_name_of_its_own_and_a_small_budget(path: Path) -> None:
+    study = load_study(path)
+    reduced = study.reduced()
+    assert reduced.name == f"{study.name}-reduced"
+    assert len(reduced.cells.all_cells) == 2
+    assert reduced.scheduler.max_epochs <= 3
+    assert reduced.search.trials_per_cell <= 4
+
+
+def test_the_quickstart_has_two_classes_three_ratios_and_twelve_trials_a_cell() -> None:
+    study = load_study(STUDIES[1])
+    assert study.cells.normal_classes == (0, 8)
+    assert study.cells.anomaly_ratios == (0.0, 0.05, 0.1)
+    assert study.search.trials_per_cell >= 12
