@@ -72,7 +72,7 @@ def test_a_module_imports_from_its_own_layer_and_those_to_its_left(path: Path) -
     own = LAYERS.index(layer_of(path))
     for module, _ in imported_modules(path):
         if module.split(".")[0] == "agad":
-            imported = (module.split(".") + ["__init__"])[1]
+            imported = [*module.split("."), "__init__"][1]
             assert LAYERS.index(imported) <= own, f"{path} imports {module}"
 
 

@@ -41,7 +41,8 @@ class Agad:
     """lambda_con, weight of the reconstruction of normal images, at least 0."""
 
     weight_adcon: float = 15.0
-    """lambda_adcon, weight of the contextual adversarial loss, at least 0."""
+    """lambda_adcon, weight of the contextual adversarial loss of normals and of its reciprocal
+    counterpart of anomalies, at least 0; 0 drops both."""
 
     weight_lat: float = 5.0
     """lambda_lat, weight of the latent loss, at least 0."""
@@ -53,7 +54,7 @@ class Agad:
     """Adam's first decay rate, in [0, 1)."""
 
     batch_size: int = 256
-    """Images a step, normal and anomalous together, at least 2."""
+    """Images a step, normal and anomalous together, at least 4."""
 
     min_batch_anomalies: int = 32
     """Labelled anomalies in every batch, drawn with replacement, where there are any."""
@@ -62,7 +63,7 @@ class Agad:
     """Added to a loss before its reciprocal is taken, above 0."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in _BACKBONE_WIDTHS:
+        if not isinstance(self.backbone, str) or self.backbone not in _BACKBONE_WIDTHS:
             known = ", ".join(sorted(_BACKBONE_WIDTHS))
             raise ConfigError(f"Agad.backbone is {self.backbone!r}, but must be one of: {known}.")
         for name in ("weight_adv", "weight_con", "weight_adcon", "weight_lat"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from agad.config.space import Setting
+from agad.config.space import Setting, setting_values
 from agad.errors import ConfigError
 
 _T = TypeVar("_T", bound=Setting)
@@ -28,23 +28,29 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
-        axes = [f"class={self.normal_class}", f"ratio={self.anomaly_ratio:g}"]
+        ratio = repr(self.anomaly_ratio).removesuffix(".0")
+        axes = [f"class={self.normal_class}", f"ratio={ratio}"]
         return " ".join(
             [self.dataset, *axes, *(f"{name}={value}" for name, value in self.settings)]
         )
 
 
-def _axis(name: str, value: _T | Sequence[_T], kind: type[_T]) -> tuple[_T, ...]:
-    values = (value,) if isinstance(value, str | int | float) else tuple(value)
-    if not values:
-        raise ConfigError(f"cells.{name} is empty, but must hold at least one value.")
-    if len(set(values)) < len(values):
-        raise ConfigError(f"cells.{name} is {list(values)}, but must not name a value twice.")
+def _axis(name: str, value: object, kind: type[_T]) -> tuple[_T, ...]:
+    is_one = isinstance(value, str | int | float)
+    values = (value,) if is_one else setting_values(f"cells.{name}", value)
     for one in values:
         is_allowed = isinstance(one, (int, float) if kind is float else kind)
         if not is_allowed or (isinstance(one, bool) and kind is not bool):
             raise ConfigError(f"cells.{name} holds {one!r}, but must hold {kind.__name__} values.")
-    return tuple(kind(one) for one in values)
+    _check_distinct(f"cells.{name}", values)
+    return tuple(kind(one) for one in values)  # type: ignore[arg-type, call-overload]
+
+
+def _check_distinct(name: str, values: Sequence[object]) -> None:
+    if not values:
+        raise ConfigError(f"{name} is empty, but must hold at least one value.")
+    if len(set(values)) < len(values):
+        raise ConfigError(f"{name} is {list(values)}, but must not name a value twice.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +82,15 @@ class Grid:
                     f"cells.anomaly_ratio holds {ratio:g}, but must be in [0, 1): it is labelled "
                     "anomalies / (normals + labelled anomalies)."
                 )
-        settings = {name: tuple(values) for name, values in sorted(self.settings.items())}
-        for name, values in settings.items():
-            if not values or len(set(values)) < len(values):
-                raise ConfigError(
-                    f"cells.settings[{name!r}] is {list(values)}, but must hold at least one value "
-                    "and none twice."
-                )
+        if not isinstance(self.settings, Mapping):
+            raise ConfigError(
+                f"cells.settings is {self.settings!r}, but must name parameters of the detector, "
+                'such as {"weight_adcon": [0, 15]}.'
+            )
+        settings = {}
+        for name, values in sorted(self.settings.items()):
+            settings[name] = setting_values(f"cells.settings[{name!r}]", values)
+            _check_distinct(f"cells.settings[{name!r}]", settings[name])
         object.__setattr__(self, "settings", settings)
 
     @property
@@ -114,7 +122,7 @@ class Grid:
         )
 
     def reduced(self) -> Grid:
-        """Return the first class at the lowest and the highest ratio, other axes at their first."""
+        """Return the first class and setting of each data set at its lowest and highest ratio."""
         ends = sorted({min(self.anomaly_ratios), max(self.anomaly_ratios)})
         return Grid(
             dataset=self.datasets,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,12 +13,31 @@ Setting: TypeAlias = bool | int | float | str
 """A value that a detector's parameter can have."""
 
 
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _check_bounds(kind: str, low: float, high: float) -> None:
+    if not (_is_real(low) and _is_real(high)):
+        raise ConfigError(f"{kind}({low!r}, {high!r}) must have two numbers as its bounds.")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ConfigError(
             f"{kind}({low}, {high}) is empty, but low must be below high and both finite; "
             "give the smaller bound first."
         )
+
+
+def setting_values(name: str, values: object) -> tuple[Setting, ...]:
+    """Return the values as a tuple, or refuse what is no sequence of settings."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigError(f"{name} is given {values!r}, but must be given a list of values.")
+    listed = tuple(values)
+    for value in listed:
+        if not isinstance(value, Setting):
+            raise ConfigError(
+                f"{name} holds {value!r}, but must hold numbers, texts, True or False."
+            )
+    return listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ class Uniform:
     @property
     def extremes(self) -> tuple[Setting, ...]:
         """The values that bound what can be drawn."""
-        return (self.low, self.high)
+        return (float(self.low), float(self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,7 @@ class LogUniform:
     @property
     def extremes(self) -> tuple[Setting, ...]:
         """The values that bound what can be drawn."""
-        return (self.low, self.high)
+        return (float(self.low), float(self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +84,7 @@ class Choice:
     values: Sequence[Setting]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(self.values))
+        object.__setattr__(self, "values", setting_values("Choice", self.values))
         if len(set(self.values)) < 2 or len(set(self.values)) < len(self.values):
             raise ConfigError(
                 f"Choice({list(self.values)}) must hold at least two values, all different; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ class Search:
 
     def __post_init__(self) -> None:
         check_count("search.trials_per_cell", self.trials_per_cell, 1)
+        if not isinstance(self.space, Mapping):
+            raise ConfigError(f"search.space is {self.space!r}, but must be a dictionary.")
         if not self.space:
             raise ConfigError(
                 "search.space is empty, but must hold at least one parameter, such as "
@@ -115,9 +118,10 @@ class Labelled:
     def __post_init__(self) -> None:
         if self.num_anomalies is not None:
             check_count("selection.num_anomalies", self.num_anomalies, 1)
-        if not 0 < self.val_share < 1:
+        is_number = isinstance(self.val_share, int | float)
+        if not is_number or not 0 < self.val_share < 1:
             raise ConfigError(
-                f"selection.val_share is {self.val_share}, but must be between 0 and 1."
+                f"selection.val_share is {self.val_share!r}, but must be between 0 and 1."
             )
 
 
@@ -155,10 +159,16 @@ class Study:
                 f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
                 "axis is never searched; take it out of one of them."
             )
-        for cell in self.cells.all_cells:
-            for name, distribution in self.search.space.items():
-                for value in distribution.extremes:
-                    with_parameters(self.detector, {**dict(cell.settings), name: value})
+        self._check_corners()
+
+    def _check_corners(self) -> None:
+        """Build the detector at every corner of the space, under every setting of the axes."""
+        space = self.search.space
+        corners = list(itertools.product(*(space[name].extremes for name in space)))
+        for settings in {cell.settings for cell in self.cells.all_cells}:
+            for corner in corners:
+                params = dict(zip(space, corner, strict=True))
+                with_parameters(self.detector, {**dict(settings), **params})
 
     def _check_types(self) -> None:
         known = tuple(DETECTORS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +15,9 @@ from agad.data.images import Images, Part
 from agad.errors import DataError
 
 _PREFIX: dict[Part, str] = {"train": "train", "test": "t10k"}
+_MAX_BYTES = 2**30
+"""Far above any data set in this format: a damaged header asks for no more memory."""
+
 _UBYTE = 0x08
 """The only element type that the image files use."""
 
@@ -70,7 +74,12 @@ def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
                     f"{path} is no IDX file of bytes with {num_axes} axes; download it again."
                 )
             shape = struct.unpack(f">{num_axes}I", header[4:])
-            size = int(np.prod(shape, dtype=np.int64))
+            size = math.prod(shape)
+            if size > _MAX_BYTES:
+                raise DataError(
+                    f"{path} declares {size} bytes of data, but must hold at most {_MAX_BYTES}; "
+                    "download it again."
+                )
             # One byte more than declared is asked for, so that a file of any length is bounded.
             body = file.read(size + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

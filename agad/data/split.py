@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -82,12 +83,17 @@ def one_class_split(labels: NDArray[np.int64], protocol: OneClass, seed: int) ->
         )
     num_labelled = num_labelled_anomalies(num_fit, protocol.anomaly_ratio)
     num_available = len(anomalies) - protocol.num_val_anomalies
+    if num_available < 0:
+        raise ConfigError(
+            f"selection.num_anomalies is {protocol.num_val_anomalies}, but the training images "
+            f"hold {len(anomalies)} anomalies; use at most so many."
+        )
     if num_labelled > num_available:
-        limit = max(0, num_available) / (max(0, num_available) + num_fit)
+        limit = math.floor(1000 * num_available / (num_available + num_fit)) / 1000
         raise ConfigError(
             f"cells.anomaly_ratio is {protocol.anomaly_ratio:g}, which needs {num_labelled} "
             f"anomalies beside the {protocol.num_val_anomalies} for validation, but the training "
-            f"images hold {len(anomalies)}; use a ratio of at most {limit:.3f}, or a smaller "
+            f"images hold {len(anomalies)}; use a ratio of at most {limit}, or a smaller "
             "selection.num_anomalies."
         )
 

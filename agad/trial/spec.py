@@ -62,7 +62,8 @@ class TrialSpec:
         a version that changes a default, or what a parameter does, raises ``detector.version``.
         """
         detector = {
-            field.name: value
+            # A whole number is the same parameter as the equal real one.
+            field.name: value if isinstance(value, str | bool) or value is None else float(value)
             for field in fields(self.detector)
             if (value := getattr(self.detector, field.name)) != field.default
         }

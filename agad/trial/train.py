@@ -97,8 +97,8 @@ def train_trial(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
                 raise TrialDivergedError(f"{name} is {loss} at epoch {epoch}")
         val_auroc = auroc(prepared.val_is_anomaly, score(prepared.detector, prepared.val_images))
         is_last = epoch == spec.max_epochs - 1
-        test = score_test(spec, runtime, prepared.detector) if is_last else None
         train_s = time.perf_counter() - start
+        test = score_test(spec, runtime, prepared.detector) if is_last else None
         yield EpochResult(
             epoch=epoch, val_auroc=val_auroc, train_s=train_s, losses=losses, test=test
         )

@@ -279,7 +279,7 @@ def test_labelled_refuses_a_share_outside_0_to_1(value: float) -> None:
 
 @pytest.mark.parametrize("value", ["0.1", None], ids=repr)
 def test_labelled_refuses_a_share_that_is_no_number(value: AnyValue) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"selection.val_share is {value}")):
+    with pytest.raises(ConfigError, match=re.escape(f"selection.val_share is {value!r}")):
         Labelled(val_share=value)
 
 

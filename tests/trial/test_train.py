@@ -241,7 +241,9 @@ def test_prepare_gives_whole_batches_to_normals_where_no_anomaly_is_labelled(
 
 def test_a_split_that_cannot_be_drawn_raises(make_spec: MakeSpec, runtime: Runtime) -> None:
     spec = make_spec(num_val_anomalies=5000)
-    with pytest.raises(ConfigError, match="beside the 5000 for validation"):
+    with pytest.raises(
+        ConfigError, match=r"num_anomalies is 5000, but the training images hold 1082"
+    ):
         next(train_trial(spec, runtime))
 
 
