@@ -1,0 +1,219 @@
+"""Studies on digits, a memory in a list, and workers that only pretend to train."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from agad.config import Agad, Asha, Confirm, Grid, Search, Study, Uniform
+from agad.records import STATES, Claim, EpochRow, TrialRow
+from agad.study.board import StudyBoard
+from agad.study.materials import CellMaterials, find_materials
+from agad.study.provenance import Provenance
+from agad.study.running import Launch, Progress, RowMaker
+from agad.trial import EpochResult, TestResult, TrialSpec
+
+MakeStudy: TypeAlias = Callable[..., Study]
+MakeSimulation: TypeAlias = Callable[..., "Simulation"]
+Curve: TypeAlias = Callable[[TrialSpec, int], float]
+"""Validation AUROC of a trial after so many epochs."""
+
+NOWHERE = Path("/nowhere")
+"""Digits come with scikit-learn: they need no folder."""
+
+
+def _make_study(**changes: object) -> Study:
+    values: dict[str, Any] = {
+        "name": "a-study",
+        "cells": Grid(dataset="digits", normal_class=[0, 8]),
+        "detector": Agad(
+            backbone="naive",
+            base_width=4,
+            discriminator_width=4,
+            batch_size=32,
+            min_batch_anomalies=16,
+        ),
+        "search": Search(
+            space={"weight_con": Uniform(0, 100), "weight_lat": Uniform(0, 10)}, trials_per_cell=8
+        ),
+        "scheduler": Asha(max_epochs=9, grace_period=1, reduction_factor=3),
+        "confirm": Confirm(seeds=2),
+    }
+    return Study(**(values | changes))
+
+
+@pytest.fixture
+def make_study() -> MakeStudy:
+    """Build a study of two cells with 8 trials and 2 seeds each, some of its fields changed."""
+    return _make_study
+
+
+class ListMemory:
+    """A ``StudyMemory`` that forgets with the process, and notes the order of what it was told."""
+
+    def __init__(self) -> None:
+        self.config: dict[str, Any] | None = None
+        self.all_claims: list[Claim] = []
+        self.all_rows: list[TrialRow] = []
+        self.events: list[tuple[str, str, int]] = []
+        """``claim`` or ``row``, trial key, attempt."""
+
+        self.refuses_claims = False
+        self.put_error: Exception | None = None
+        self.put_s = 0.0
+        """Seconds that a row takes."""
+
+        self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
+        self._lock = threading.Lock()
+
+    def open(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def claims(self) -> list[Claim]:
+        return list(self.all_claims)
+
+    def put_claim(self, claim: Claim) -> bool:
+        if self.refuses_claims:
+            return False
+        with self._lock:
+            self.all_claims.append(claim)
+            self.events.append(("claim", claim.trial_key, claim.attempt))
+        return True
+
+    def trials(self) -> list[TrialRow]:
+        best: dict[str, TrialRow] = {}
+        places = {state: place for place, state in enumerate(STATES)}
+        for row in sorted(self.all_rows, key=lambda row: (places[row.state], row.attempt)):
+            best.setdefault(row.trial_key, row)
+        return list(best.values())
+
+    def epochs(self) -> list[EpochRow]:
+        return [row for one in self.trials() for row in self._epochs[one.trial_key, one.attempt]]
+
+    def put(self, trial: TrialRow, epochs: Sequence[EpochRow]) -> None:
+        time.sleep(self.put_s)
+        if self.put_error is not None:
+            raise self.put_error
+        with self._lock:
+            self.all_rows.append(trial)
+            self._epochs[trial.trial_key, trial.attempt] = list(epochs)
+            self.events.append(("row", trial.trial_key, trial.attempt))
+
+    @property
+    def row_keys(self) -> list[str]:
+        """Trial keys of all rows, in the order of their arrival."""
+        return [row.trial_key for row in self.all_rows]
+
+    def rows_of(self, phase: str, cell: str = "") -> list[TrialRow]:
+        """Return the rows of a phase, of one cell or of all, in order of their number."""
+        rows = [row for row in self.trials() if row.phase == phase and cell in ("", row.cell)]
+        return sorted(rows, key=lambda row: (row.cell, row.number))
+
+
+@pytest.fixture
+def memory() -> ListMemory:
+    return ListMemory()
+
+
+def by_weight(spec: TrialSpec, num_epochs: int) -> float:
+    """Best at ``weight_con`` 30, and better with every epoch; no two configurations are equal."""
+    return 0.9 - abs(spec.detector.weight_con - 30) / 200 + num_epochs / 1000
+
+
+@dataclass
+class Simulation:
+    """A board and workers that train nothing: each epoch's AUROC is read off a curve."""
+
+    board: StudyBoard
+    max_epochs: int
+    milestones: tuple[int, ...]
+    curve: Curve = by_weight
+    slots: int = 1
+    crashes: Callable[[Launch], bool] = lambda _: False
+    diverges: Callable[[TrialSpec], bool] = lambda _: False
+    launches: list[Launch] = field(default_factory=list)
+    num_ended: int = 0
+    running: list[tuple[Launch, int]] = field(default_factory=list)
+    """Launched trials and the epochs that each has behind it."""
+
+    def run(self, *, most_ends: int | None = None) -> list[Launch]:
+        """Work until the board is done, or like a driver that dies after so many ends."""
+        while not self.board.is_done and self.num_ended != most_ends:
+            self._fill()
+            assert self.running, "the board is not done, but starts nothing"
+            self._advance(*self.running.pop(0))
+        return self.launches
+
+    @property
+    def specs(self) -> list[TrialSpec]:
+        return [launch.spec for launch in self.launches]
+
+    def _fill(self) -> None:
+        while len(self.running) < self.slots:
+            launch = self.board.launch()
+            if launch is None:
+                return
+            self.launches.append(launch)
+            self.running.append((launch, 0))
+
+    def _advance(self, launch: Launch, behind: int) -> None:
+        """Train one trial to its next rung."""
+        spec = launch.spec
+        if self.crashes(launch):
+            self.board.fail(spec.key, "Traceback:\n  a worker\nRuntimeError: no such luck\n")
+            return
+        goal = min(one for one in (*self.milestones, self.max_epochs) if one > behind)
+        epochs = tuple(self._epoch(spec, epoch) for epoch in range(behind, goal))
+        diverged = "loss_g is nan" if self.diverges(spec) else ""
+        progress = Progress(epochs=epochs, diverged=diverged, seconds=float(goal), hardware="none")
+        is_over = bool(diverged) or goal == self.max_epochs
+        if not is_over and self.board.report(spec.key, progress):
+            self.running.append((launch, goal))
+            return
+        self.num_ended += 1
+        self.board.end(spec.key, progress)
+
+    def _epoch(self, spec: TrialSpec, epoch: int) -> EpochResult:
+        val_auroc = self.curve(spec, epoch + 1)
+        is_scored = spec.phase == "confirm" and epoch == self.max_epochs - 1
+        test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
+        return EpochResult(epoch=epoch, val_auroc=val_auroc, train_s=1.0, test=test)
+
+
+@pytest.fixture
+def materials_of() -> Callable[[Study], dict[str, CellMaterials]]:
+    """Find a study's materials among the digits."""
+    return lambda study: find_materials(study, NOWHERE)
+
+
+@pytest.fixture
+def make_simulation(memory: ListMemory) -> MakeSimulation:
+    """Build a new driver's board on the test's memory, and its workers."""
+
+    def build(study: Study, **changes: Any) -> Simulation:  # noqa: ANN401
+        provenance = Provenance(commit="", is_dirty=False, versions="{}")
+        rows = RowMaker(study=study.name, provenance=provenance)
+        return Simulation(
+            board=StudyBoard(study, find_materials(study, NOWHERE), memory, rows),
+            max_epochs=study.scheduler.max_epochs,
+            milestones=study.scheduler.milestones,
+            **changes,
+        )
+
+    return build
+
+
+def _cells(study: Study) -> list[str]:
+    return [cell.label for cell in study.cells.all_cells]
+
+
+@pytest.fixture
+def cells_of() -> Callable[[Study], list[str]]:
+    """Return the labels of a study's cells."""
+    return _cells

@@ -1,0 +1,178 @@
+"""Who goes on at a rung, as Ray's scheduler has it but for ties, and who is best."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers.async_hyperband import _Bracket
+
+from agad.config import Asha
+from agad.study.ladder import Ladder
+
+SETTINGS = [(1, 3, 27), (3, 3, 27), (1, 2, 10), (2, 4, 50), (5, 3, 100), (1, 10, 1000)]
+
+
+def _ladder(grace: int = 1, eta: int = 3, max_epochs: int = 27) -> Ladder:
+    return Ladder(Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs))
+
+
+def _trial(number: int) -> Any:  # noqa: ANN401  Ray reads no more of a trial than this.
+    return SimpleNamespace(trial_id=str(number))
+
+
+def _arrivals(seed: int, num_trials: int) -> list[tuple[int, float]]:
+    """Who reports next, and what: more reports than any trial has epochs to give."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(num_trials, size=6000)
+    return list(zip(numbers.tolist(), rng.random(6000).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("grace", "eta", "max_epochs"), SETTINGS)
+def test_ladder_decides_as_asha_scheduler_does_for_distinct_objectives(
+    grace: int, eta: int, max_epochs: int, seed: int
+) -> None:
+    ladder = _ladder(grace, eta, max_epochs)
+    ray_scheduler = ASHAScheduler(  # type: ignore[no-untyped-call]
+        metric="objective",
+        mode="max",
+        grace_period=grace,
+        reduction_factor=eta,
+        max_t=max_epochs,
+    )
+    for number in range(60):
+        ray_scheduler.on_trial_add(cast(Any, None), _trial(number))
+    num_epochs = dict.fromkeys(range(60), 0)
+    decisions = []
+    for number, objective in _arrivals(seed, 60):
+        if num_epochs.get(number, max_epochs) >= max_epochs - 1:
+            continue
+        num_epochs[number] += 1
+        result = {"training_iteration": num_epochs[number], "objective": objective}
+        theirs = ray_scheduler.on_trial_result(cast(Any, None), _trial(number), result)
+        ours = ladder.survives(str(number), num_epochs[number], objective)
+        decisions.append((ours, theirs == TrialScheduler.CONTINUE))
+        if not ours:
+            del num_epochs[number]
+    assert all(ours == theirs for ours, theirs in decisions)
+    assert {ours for ours, _ in decisions} == {True, False}
+
+
+def test_ladder_stops_a_tie_that_ray_lets_go_on() -> None:
+    bracket = _Bracket(1, 27, 3, 0)
+    ladder = _ladder()
+    for number in range(2):
+        bracket.on_result(_trial(number), 1, 0.5)
+        ladder.survives(str(number), 1, 0.5)
+    assert bracket.on_result(_trial(2), 1, 0.5) == TrialScheduler.CONTINUE
+    assert not ladder.survives("2", 1, 0.5)
+
+
+def test_ladder_lets_the_first_at_a_rung_go_on() -> None:
+    assert _ladder().survives("a", 3, 0.0)
+
+
+def test_ladder_lets_a_trial_go_on_between_rungs() -> None:
+    ladder = _ladder()
+    ladder.survives("a", 3, 0.9)
+    assert ladder.survives("b", 4, 0.1)
+
+
+def test_ladder_lets_a_trial_at_the_full_budget_finish() -> None:
+    ladder = _ladder()
+    ladder.survives("a", 27, 0.9)
+    assert ladder.survives("b", 27, 0.1)
+
+
+def test_ladder_does_not_decide_twice_on_a_trial_that_comes_to_a_rung_again() -> None:
+    ladder = _ladder()
+    for number in range(6):
+        ladder.survives(str(number), 1, number / 10)
+    assert ladder.survives("0", 1, 0.0)
+
+
+def test_ladder_keeps_the_first_objective_of_a_trial_at_a_rung() -> None:
+    ladder = _ladder()
+    ladder.record("a", 1, 0.9)
+    ladder.record("a", 1, 0.1)
+    ladder.record("b", 1, 0.5)
+    assert ladder.best() == "a"
+
+
+def test_ladder_does_not_count_a_trial_at_its_own_cutoff() -> None:
+    # Of .1, .2 and .3 the two-thirds quantile is .2333; with .24 among them it would be .24.
+    ladder = _ladder()
+    for name, objective in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        ladder.record(name, 1, objective)
+    assert ladder.survives("d", 1, 0.24)
+
+
+def test_ladder_rebuilt_from_records_decides_as_the_one_that_lived_through_them() -> None:
+    rng = np.random.default_rng(3)
+    lived, rebuilt = _ladder(), _ladder()
+    for number, objective in enumerate(rng.random(20)):
+        lived.survives(str(number), 1, float(objective))
+        rebuilt.record(str(number), 1, float(objective))
+    newcomers = [(f"new {number}", float(one)) for number, one in enumerate(rng.random(20))]
+    decided = [lived.survives(name, 1, one) for name, one in newcomers]
+    assert decided == [rebuilt.survives(name, 1, one) for name, one in newcomers]
+
+
+def test_best_is_none_where_no_trial_reached_a_rung() -> None:
+    ladder = _ladder(grace=3)
+    ladder.record("a", 2, 0.9)
+    assert ladder.best() is None
+
+
+def test_best_has_the_highest_objective_at_the_highest_rung_that_two_reached() -> None:
+    ladder = _ladder()
+    for name, num_epochs, objective in (
+        ("low", 1, 0.99),
+        ("a", 3, 0.6),
+        ("b", 3, 0.7),
+        ("alone", 27, 0.98),
+    ):
+        ladder.record(name, num_epochs, objective)
+    assert ladder.best() == "b"
+
+
+def test_best_counts_the_full_budget_as_a_rung() -> None:
+    ladder = _ladder(max_epochs=20)
+    for name, objective in (("a", 0.6), ("b", 0.7)):
+        ladder.record(name, 20, objective)
+    ladder.record("c", 9, 0.99)
+    ladder.record("d", 9, 0.98)
+    assert ladder.best() == "b"
+
+
+def test_best_is_a_trial_alone_where_no_rung_has_two() -> None:
+    ladder = _ladder()
+    ladder.record("low", 1, 0.9)
+    ladder.record("high", 3, 0.1)
+    assert ladder.best() == "high"
+
+
+def test_best_of_equal_objectives_is_the_one_that_came_first() -> None:
+    ladder = _ladder()
+    for name in ("z", "a", "m"):
+        ladder.record(name, 3, 0.5)
+    assert ladder.best() == "z"
+
+
+def test_best_is_never_a_forgotten_trial() -> None:
+    ladder = _ladder()
+    for name, objective in (("a", 0.6), ("diverged", 0.99), ("b", 0.5)):
+        ladder.record(name, 9, objective)
+    ladder.forget("diverged")
+    assert ladder.best() == "a"
+
+
+def test_best_is_none_where_every_trial_was_forgotten() -> None:
+    ladder = _ladder()
+    ladder.record("a", 1, 0.6)
+    ladder.forget("a")
+    assert ladder.best() is None
