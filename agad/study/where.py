@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,22 +75,22 @@ def connected(where: Where) -> Iterator[Slots]:
     if ray.is_initialized():
         yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
         return
+    at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        if where.address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
-            )
-        else:
-            ray.init(address=where.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=where.address or "local",
+            # None leaves the default, which a running cluster does not take.
+            include_dashboard=False if where.address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
             f"--address is {where.address}, but no Ray cluster can be joined there "
             f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own exits without a word.
     try:
         yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
     finally:

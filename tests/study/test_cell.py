@@ -1,0 +1,261 @@
+"""What a cell starts, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agad.config import Choice, Confirm, Grid, Search, Study
+from agad.records import State
+from agad.study.cell import CellRun
+from agad.study.materials import CellMaterials
+from agad.trial import TrialSpec
+
+if TYPE_CHECKING:
+    from tests.study.conftest import MakeStudy
+
+CELL = "digits class=0 ratio=0"
+
+MakeCell = Callable[[Study], CellRun]
+
+
+@pytest.fixture
+def make_cell(materials_of: Callable[[Study], dict[str, CellMaterials]]) -> MakeCell:
+    return lambda study: CellRun(study, materials_of(study)[CELL])
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    return make_study(cells=Grid(dataset="digits", normal_class=0))
+
+
+@pytest.fixture
+def cell(make_cell: MakeCell, study: Study) -> CellRun:
+    return make_cell(study)
+
+
+def _start_all(cell: CellRun) -> list[TrialSpec]:
+    """Start trials until the cell waits for one."""
+    return list(iter(cell.next_trial, None))
+
+
+def _search(cell: CellRun, objectives: list[float]) -> list[TrialSpec]:
+    """Run all search trials, each to the end with one AUROC throughout."""
+    specs = _start_all(cell)
+    for spec, objective in zip(specs, objectives, strict=True):
+        cell.end(spec.key, "finished", [objective] * 9)
+    return specs
+
+
+def test_a_cell_starts_no_more_search_trials_than_planned(cell: CellRun) -> None:
+    specs = _start_all(cell)
+    assert [(spec.phase, spec.number) for spec in specs] == [("search", n) for n in range(8)]
+
+
+def test_search_trials_have_the_seed_of_the_study(cell: CellRun, study: Study) -> None:
+    assert {spec.seed for spec in _start_all(cell)} == {study.seed}
+
+
+def test_a_cell_waits_with_confirming_until_every_search_trial_has_ended(cell: CellRun) -> None:
+    specs = _start_all(cell)
+    for spec in specs[1:]:
+        cell.end(spec.key, "finished", [0.5] * 9)
+    assert cell.next_trial() is None
+    assert not cell.is_searched
+
+
+def test_a_cell_confirms_the_winner_on_fresh_seeds(cell: CellRun, study: Study) -> None:
+    specs = _search(cell, [0.5, 0.6, 0.9, 0.7, 0.1, 0.2, 0.3, 0.4])
+    confirms = _start_all(cell)
+    assert [(one.phase, one.number, one.seed) for one in confirms] == [
+        ("confirm", 0, study.seed + 1),
+        ("confirm", 1, study.seed + 2),
+    ]
+    assert [one.params for one in confirms] == [specs[2].params] * 2
+    assert [one.detector for one in confirms] == [specs[2].detector] * 2
+
+
+def test_a_confirm_trial_is_never_stopped(cell: CellRun) -> None:
+    _search(cell, [0.9] * 8)
+    confirms = _start_all(cell)
+    assert all(cell.survives(spec.key, 1, 0.0) for spec in confirms)
+
+
+def test_a_confirm_trial_does_not_enter_the_ladder(cell: CellRun) -> None:
+    specs = _search(cell, [0.5, 0.6, 0.9, 0.7, 0.1, 0.2, 0.3, 0.4])
+    first, second = _start_all(cell)
+    cell.end(first.key, "finished", [0.99] * 9)
+    cell.end(second.key, "finished", [0.99] * 9)
+    assert cell.is_done
+    assert first.params == specs[2].params
+    assert cell.next_trial() is None
+
+
+def test_a_cell_is_done_when_every_confirm_trial_has_ended(cell: CellRun) -> None:
+    _search(cell, [0.5] * 8)
+    first, second = _start_all(cell)
+    cell.end(first.key, "finished", [0.5] * 9)
+    assert not cell.is_done
+    cell.end(second.key, "diverged", [])
+    assert cell.is_done
+
+
+@pytest.mark.parametrize("state", ["diverged", "failed"])
+def test_a_trial_that_diverged_or_failed_does_not_win(cell: CellRun, state: State) -> None:
+    specs = _start_all(cell)
+    for spec in specs[1:]:
+        cell.end(spec.key, "finished", [0.5] * 9)
+    assert cell.survives(specs[0].key, 1, 0.99)
+    cell.end(specs[0].key, state, [0.99])
+    assert all(one.params != specs[0].params for one in _start_all(cell))
+
+
+def test_a_diverged_trial_of_an_earlier_driver_does_not_win(cell: CellRun, study: Study) -> None:
+    params = {"weight_con": 1.0, "weight_lat": 1.0}
+    cell.remember(cell.spec_of("search", 0, params), "diverged", [0.99] * 9)
+    _search(cell, [0.5] * (study.search.trials_per_cell - 1))
+    assert all(one.params != params for one in _start_all(cell))
+
+
+def test_a_cell_whose_trials_all_diverge_ends_without_a_confirm_trial(cell: CellRun) -> None:
+    for spec in _start_all(cell):
+        cell.end(spec.key, "diverged", [])
+    assert cell.next_trial() is None
+    assert cell.is_done
+
+
+def test_a_cell_whose_trials_all_diverge_has_no_best_auroc(cell: CellRun) -> None:
+    for spec in _start_all(cell):
+        cell.end(spec.key, "diverged", [])
+    assert cell.status(0).best_val_auroc is None
+
+
+def test_a_tiny_space_ends_when_every_configuration_was_tried(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    space = {"weight_con": Choice([1.0, 2.0]), "batch_size": Choice([32, 64])}
+    cell = make_cell(make_study(search=Search(space=space, trials_per_cell=20)))
+    specs = _start_all(cell)
+    assert len({spec.key for spec in specs}) == len(specs) == 4
+    assert {(spec.params["weight_con"], spec.params["batch_size"]) for spec in specs} == {
+        (1.0, 32),
+        (1.0, 64),
+        (2.0, 32),
+        (2.0, 64),
+    }
+
+
+def test_an_exhausted_space_is_confirmed_all_the_same(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    space = {"weight_con": Choice([1.0, 2.0])}
+    cell = make_cell(make_study(search=Search(space=space, trials_per_cell=20)))
+    specs = _search(cell, [0.4, 0.6])
+    confirms = _start_all(cell)
+    assert [one.params for one in confirms] == [specs[1].params] * 2
+    for spec in confirms:
+        cell.end(spec.key, "finished", [0.5] * 9)
+    assert cell.is_done
+
+
+def test_a_remembered_configuration_is_not_proposed_again(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    space = {"weight_con": Choice([1.0, 2.0, 3.0])}
+    cell = make_cell(make_study(search=Search(space=space, trials_per_cell=3)))
+    cell.remember(cell.spec_of("search", 0, {"weight_con": 2.0}), "finished", [0.5] * 9)
+    assert {spec.params["weight_con"] for spec in _start_all(cell)} == {1.0, 3.0}
+
+
+def test_a_retried_trial_comes_before_anything_new(cell: CellRun) -> None:
+    first = cell.next_trial()
+    assert first is not None
+    cell.retry(first.key)
+    second = cell.next_trial()
+    assert second is not None
+    assert second.key == first.key
+
+
+def test_a_retried_trial_does_not_count_as_another_one(cell: CellRun) -> None:
+    first = cell.next_trial()
+    assert first is not None
+    cell.retry(first.key)
+    assert len(_start_all(cell)) == 8
+
+
+@pytest.mark.parametrize("state", [None, "failed"], ids=["claimed", "failed"])
+def test_a_trial_without_a_result_starts_first_after_a_restart(
+    cell: CellRun, state: State | None
+) -> None:
+    spec = cell.spec_of("search", 0, {"weight_con": 1.0, "weight_lat": 1.0})
+    cell.remember(spec, state, [])
+    specs = _start_all(cell)
+    assert specs[0].key == spec.key
+    assert len(specs) == 8
+
+
+def test_share_started_grows_from_none_to_all(cell: CellRun) -> None:
+    shares = [cell.share_started]
+    _search(cell, [0.5] * 8)
+    shares.append(cell.share_started)
+    _start_all(cell)
+    shares.append(cell.share_started)
+    assert shares == [0.0, 0.8, 1.0]
+
+
+def test_share_started_does_not_count_a_trial_that_waits_to_be_started_again(
+    cell: CellRun,
+) -> None:
+    first = cell.next_trial()
+    assert first is not None
+    cell.retry(first.key)
+    assert cell.share_started == 0.0
+
+
+def test_status_counts_how_search_trials_ended(cell: CellRun) -> None:
+    specs = _start_all(cell)
+    states: list[State] = ["finished", "finished", "pruned", "pruned", "pruned", "diverged"]
+    for spec, state in zip(specs[:6], states, strict=True):
+        cell.end(spec.key, state, [0.5])
+    status = cell.status(2)
+    assert (status.label, status.phase, status.planned, status.running) == (CELL, "search", 8, 2)
+    assert (status.finished, status.pruned, status.diverged, status.failed) == (2, 3, 1, 0)
+    assert (status.confirmed, status.confirm_planned) == (0, 2)
+
+
+def test_status_counts_confirm_trials_apart(cell: CellRun) -> None:
+    _search(cell, [0.5] * 8)
+    first, second = _start_all(cell)
+    cell.end(first.key, "finished", [0.7] * 9)
+    status = cell.status(1)
+    assert (status.phase, status.finished, status.confirmed) == ("confirm", 8, 1)
+    cell.end(second.key, "failed", [])
+    status = cell.status(0)
+    assert (status.phase, status.failed, status.confirmed) == ("done", 0, 1)
+
+
+def test_status_has_the_best_auroc_of_the_search_alone(cell: CellRun) -> None:
+    _search(cell, [0.1, 0.2, 0.3, 0.4, 0.8, 0.7, 0.6, 0.5])
+    for spec in _start_all(cell):
+        cell.end(spec.key, "finished", [0.99] * 9)
+    assert cell.status(0).best_val_auroc == 0.8
+
+
+def test_status_has_the_best_auroc_of_an_epoch_while_its_trial_runs(cell: CellRun) -> None:
+    spec = cell.next_trial()
+    assert spec is not None
+    cell.survives(spec.key, 1, 0.625)
+    best = cell.status(1).best_val_auroc
+    assert best is not None
+    assert math.isclose(best, 0.625)
+
+
+def test_more_seeds_add_confirm_trials_of_the_same_winner(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    cell = make_cell(make_study(confirm=Confirm(seeds=5)))
+    specs = _search(cell, [0.5, 0.9, 0.6, 0.7, 0.1, 0.2, 0.3, 0.4])
+    assert [one.params for one in _start_all(cell)] == [specs[1].params] * 5

@@ -1,0 +1,156 @@
+"""Ray's trainable, called as Ray calls it, without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import ray.tune.trainable.trainable
+
+import agad.study.objective
+from agad.config import Cell
+from agad.errors import TrialDivergedError
+from agad.study.objective import Objective, Order, TrainTrial
+from agad.study.running import Launch, Progress
+from agad.trial import EpochResult, Runtime, TrialSpec, describe_hardware, train_trial
+
+if TYPE_CHECKING:
+    from tests.study.conftest import MakeStudy
+
+MakeOrder = Callable[..., Order]
+RUNTIME = Runtime(data_root="/nowhere")
+
+
+def count_up(spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
+    """Train nothing: the AUROC is the epoch."""
+    for epoch in range(spec.max_epochs):
+        yield EpochResult(epoch=epoch, val_auroc=epoch / 100, train_s=0.0)
+
+
+def diverge_at_five(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    for result in count_up(spec, runtime):
+        if result.epoch == 5:
+            raise TrialDivergedError("loss_g is nan at epoch 5")
+        yield result
+
+
+def crash(_spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
+    yield EpochResult(epoch=0, val_auroc=0.5, train_s=0.0)
+    raise RuntimeError("out of memory")
+
+
+@pytest.fixture(autouse=True)
+def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A trainable without Ray makes itself a folder, by default at home."""
+    monkeypatch.setattr(ray.tune.trainable.trainable, "DEFAULT_STORAGE_PATH", str(tmp_path))
+
+
+@pytest.fixture
+def make_order(make_study: MakeStudy) -> MakeOrder:
+    """Build an order of a trial of 9 epochs with rungs at 1 and 3."""
+
+    def build(train: TrainTrial = count_up, runtime: Runtime = RUNTIME, **changes: Any) -> Order:  # noqa: ANN401
+        spec = TrialSpec(
+            cell=Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1),
+            phase="search",
+            number=0,
+            params={},
+            seed=0,
+            max_epochs=9,
+            detector=make_study().detector,
+            num_val_anomalies=30,
+            val_share=0.1,
+            data_fingerprint="0" * 64,
+        )
+        launch = Launch(spec=replace(spec, **changes), attempt=0)
+        return Order(launch=launch, runtime=runtime, train=train, milestones=(1, 3))
+
+    return build
+
+
+def _steps(objective: Objective) -> list[Progress]:
+    """Step until the trial says that it is done."""
+    steps = []
+    while not steps or not steps[-1]["done"]:
+        steps.append(objective.step())
+    return [step["progress"] for step in steps]
+
+
+def _results(steps: list[Progress]) -> list[tuple[int, float, dict[str, float]]]:
+    return [(one.epoch, one.val_auroc, one.losses) for step in steps for one in step.epochs]
+
+
+def test_an_objective_returns_at_milestones_and_at_the_end(make_order: MakeOrder) -> None:
+    steps = _steps(Objective(config={"order": make_order()}))
+    epochs = [[result.epoch for result in step.epochs] for step in steps]
+    assert epochs == [[0], [1, 2], [3, 4, 5, 6, 7, 8]]
+
+
+def test_an_objective_is_done_at_its_last_epoch_alone(make_order: MakeOrder) -> None:
+    objective = Objective(config={"order": make_order()})
+    assert [objective.step()["done"] for _ in range(3)] == [False, False, True]
+
+
+def test_an_objective_returns_at_a_heartbeat(
+    make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agad.study.objective, "HEARTBEAT_S", -1.0)
+    steps = _steps(Objective(config={"order": make_order()}))
+    assert [len(step.epochs) for step in steps] == [1] * 9
+
+
+def test_a_trial_that_diverges_is_done_and_keeps_its_epochs(make_order: MakeOrder) -> None:
+    steps = _steps(Objective(config={"order": make_order(diverge_at_five)}))
+    assert [len(step.epochs) for step in steps] == [1, 2, 2]
+    assert [step.diverged for step in steps] == ["", "", "loss_g is nan at epoch 5"]
+
+
+def test_a_trial_that_crashes_is_not_taken_for_diverged(make_order: MakeOrder) -> None:
+    objective = Objective(config={"order": make_order(crash)})
+    objective.step()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        objective.step()
+
+
+def test_a_new_order_drops_the_trial_before(make_order: MakeOrder) -> None:
+    objective = Objective(config={"order": make_order()})
+    objective.step()
+    assert objective.reset_config({"order": make_order(max_epochs=2)})
+    epochs = [[result.epoch for result in step.epochs] for step in _steps(objective)]
+    assert epochs == [[0], [1]]
+
+
+def test_a_new_order_counts_seconds_from_zero(make_order: MakeOrder) -> None:
+    objective = Objective(config={"order": make_order()})
+    steps = _steps(objective)
+    assert 0 < steps[0].seconds < steps[1].seconds < steps[2].seconds
+    objective.reset_config({"order": make_order()})
+    assert 0 < objective.step()["progress"].seconds < steps[2].seconds + 1
+
+
+def test_gpu_seconds_are_seconds_times_the_gpus_reserved(make_order: MakeOrder) -> None:
+    order = make_order(runtime=replace(RUNTIME, gpus=0.25))
+    steps = _steps(Objective(config={"order": order}))
+    assert all(step.gpu_s == step.seconds * 0.25 for step in steps)
+
+
+def test_progress_names_the_hardware(make_order: MakeOrder) -> None:
+    (progress,) = _steps(Objective(config={"order": make_order(max_epochs=1)}))
+    assert progress.hardware == describe_hardware("cpu")
+
+
+def test_the_fifth_trial_of_a_worker_equals_the_same_trial_in_a_new_one(
+    make_order: MakeOrder,
+) -> None:
+    last = make_order(train_trial, max_epochs=2, seed=7)
+    used = Objective(config={"order": make_order(train_trial, max_epochs=2)})
+    used.step()
+    for seed in (1, 2, 3):
+        used.reset_config({"order": make_order(train_trial, max_epochs=2, seed=seed)})
+        used.step()
+    used.reset_config({"order": last})
+    fresh = Objective(config={"order": last})
+    assert _results(_steps(used)) == _results(_steps(fresh))

@@ -1,0 +1,116 @@
+"""What a study will take: epochs by hand, counts and seconds that agree."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import ray
+
+from agad.config import Asha, Choice, Grid, LogUniform, Search, Uniform
+from agad.errors import ConfigError
+from agad.study import CellPlan, StudyPlan, plan_study
+from agad.study.plan import expected_epochs
+from agad.trial import EpochCost
+
+if TYPE_CHECKING:
+    from tests.study.conftest import MakeStudy
+
+NOWHERE = Path("/nowhere")
+
+
+def _plan(*epoch_s: float) -> StudyPlan:
+    cells = [
+        CellPlan(
+            label=f"digits class={number} ratio=0",
+            cost=EpochCost(epoch_s=one, num_steps=5, num_measured=5),
+            num_val_anomalies=30,
+            num_fit_anomalies=0,
+        )
+        for number, one in enumerate(epoch_s)
+    ]
+    return StudyPlan(
+        study="a-study",
+        cells=tuple(cells),
+        trials_per_cell=8,
+        confirm_per_cell=2,
+        max_epochs=27,
+        expected_epochs=7.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("grace", "eta", "max_epochs", "epochs"),
+    [
+        (3, 3, 27, 3 + 6 / 3 + 18 / 9),
+        (1, 2, 4, 1 + 1 / 2 + 2 / 4),
+        (1, 4, 10, 1 + 3 / 4 + 6 / 16),
+        (5, 3, 5, 5.0),
+        (5, 3, 6, 5 + 1 / 3),
+    ],
+    ids=["3-3-27", "1-2-4", "1-4-10", "no rung", "one rung"],
+)
+def test_expected_epochs_are_those_worked_out_by_hand(
+    grace: int, eta: int, max_epochs: int, epochs: float
+) -> None:
+    asha = Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs)
+    assert math.isclose(expected_epochs(asha), epochs)
+
+
+def test_a_plan_counts_the_trials_of_all_cells() -> None:
+    plan = _plan(1.0, 2.0, 3.0)
+    assert (plan.num_search_trials, plan.num_confirm_trials) == (24, 6)
+
+
+def test_a_plan_counts_epochs_with_and_without_stopping() -> None:
+    plan = _plan(1.0, 2.0, 3.0)
+    assert plan.most_epochs == 30 * 27
+    assert plan.likely_epochs == 24 * 7 + 6 * 27
+
+
+def test_a_plan_takes_each_cell_at_its_own_epoch() -> None:
+    plan = _plan(1.0, 2.0, 3.0)
+    assert plan.likely_s == 6 * (8 * 7 + 2 * 27)
+    assert plan.most_s == 6 * 10 * 27
+
+
+def test_seconds_are_epochs_times_their_cost_where_all_cells_cost_the_same() -> None:
+    plan = _plan(0.5, 0.5)
+    assert plan.likely_s == plan.likely_epochs * 0.5
+    assert plan.most_s == plan.most_epochs * 0.5
+
+
+def test_plan_study_times_the_cells_of_a_study_without_ray(make_study: MakeStudy) -> None:
+    study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.0, 0.1]))
+    plan = plan_study(study, NOWHERE)
+    assert [cell.label for cell in plan.cells] == [one.label for one in study.cells.all_cells]
+    assert all(cell.cost.epoch_s > 0 for cell in plan.cells)
+    assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
+    assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
+    assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
+    assert (plan.max_epochs, plan.expected_epochs) == (9, expected_epochs(study.scheduler))
+    assert not ray.is_initialized()  # type: ignore[no-untyped-call]
+
+
+def test_plan_study_measures_cells_that_differ_in_their_class_once(make_study: MakeStudy) -> None:
+    first, second = plan_study(make_study(), NOWHERE).cells
+    assert first.label != second.label
+    assert first.cost is second.cost
+
+
+def test_plan_study_can_time_every_kind_of_distribution(make_study: MakeStudy) -> None:
+    space = {
+        "backbone": Choice(["unet++", "naive"]),
+        "weight_con": Uniform(0, 100),
+        "lr": LogUniform(1e-4, 1e-2),
+    }
+    cells = Grid(dataset="digits", normal_class=0)
+    study = make_study(cells=cells, search=Search(space=space, trials_per_cell=4))
+    assert plan_study(study, NOWHERE).num_search_trials == 4
+
+
+def test_plan_study_refuses_a_study_that_does_not_fit_its_data(make_study: MakeStudy) -> None:
+    with pytest.raises(ConfigError, match="normal_class holds 10"):
+        plan_study(make_study(cells=Grid(dataset="digits", normal_class=10)), NOWHERE)

@@ -1,0 +1,99 @@
+"""What a study asks of a cluster, and what it gets; Ray's answers are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from agad.errors import ConfigError
+from agad.study import Where
+from agad.study.where import Slots, connected
+
+
+def _where(**changes: Any) -> Where:  # noqa: ANN401
+    return Where(data_root=Path("/nowhere"), **changes)
+
+
+def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) -> Slots:
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    with connected(where) as slots:
+        return slots
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cpus_per_trial": 0}, "--cpus-per-trial is 0, but must be at least 1"),
+        ({"gpus_per_trial": -0.5}, "--gpus-per-trial is -0.5, but must be at least 0"),
+        ({"gpus_per_trial": float("nan")}, "--gpus-per-trial is nan"),
+        ({"max_concurrent_trials": 0}, "--max-concurrent-trials is 0, but must be at least 1"),
+    ],
+    ids=["cpus", "gpus", "nan", "concurrent"],
+)
+def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _where(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources", "num", "device"),
+    [
+        ({}, {"CPU": 8}, 8, "cpu"),
+        ({"cpus_per_trial": 3}, {"CPU": 8}, 2, "cpu"),
+        ({}, {"CPU": 8, "GPU": 2}, 2, "cuda"),
+        ({"gpus_per_trial": 0.25}, {"CPU": 8, "GPU": 1}, 4, "cuda"),
+        ({"gpus_per_trial": 0}, {"CPU": 8, "GPU": 2}, 8, "cpu"),
+        ({"max_concurrent_trials": 3}, {"CPU": 8}, 3, "cpu"),
+        ({"max_concurrent_trials": 100}, {"CPU": 8}, 100, "cpu"),
+    ],
+    ids=["cpus", "wide", "a gpu each", "a share", "no gpu", "fewer", "to grow to"],
+)
+def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    resources: dict[str, float],
+    num: int,
+    device: str,
+) -> None:
+    slots = _slots(monkeypatch, _where(**changes), **resources)
+    assert (slots.num, slots.runtime.device) == (num, device)
+
+
+def test_ray_reserves_what_a_trial_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = _where(cpus_per_trial=2, gpus_per_trial=0.5)
+    slots = _slots(monkeypatch, where, CPU=8, GPU=1)
+    assert slots.resources == {"cpu": 2, "gpu": 0.5}
+    assert (slots.runtime.num_threads, slots.runtime.gpus) == (2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources"),
+    [
+        ({"cpus_per_trial": 9}, {"CPU": 8}),
+        ({"gpus_per_trial": 1}, {"CPU": 8}),
+        ({"gpus_per_trial": 2}, {"CPU": 8, "GPU": 1}),
+    ],
+    ids=["cpus", "no gpu", "too few gpus"],
+)
+def test_a_trial_that_fits_nowhere_is_refused(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], resources: dict[str, float]
+) -> None:
+    with pytest.raises(ConfigError, match="a trial asks for .* but the cluster has 8 and"):
+        _slots(monkeypatch, _where(**changes), **resources)
+
+
+def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Could not connect.\nMore.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with (
+        pytest.raises(ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* connect"),
+        connected(_where(address="127.0.0.1:1")),
+    ):
+        pass
