@@ -31,6 +31,7 @@ class CellRun:
         self._num_proposals = 0
         self._is_exhausted = False
         self._best_objective: float | None = None
+        self._confirms: list[TrialSpec] = []
 
     def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
         """Return the trial at a place of a phase."""
@@ -115,13 +116,12 @@ class CellRun:
 
     def _confirm_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed; nothing while a search trial is still to end."""
-        if not self.is_searched:
-            return []
-        winner = self._ladder.best()
-        if winner is None:
-            return []
-        params = self._specs[winner].params
-        return [self.spec_of("confirm", n, params) for n in range(self._study.confirm.seeds)]
+        winner = self._ladder.best() if self.is_searched else None
+        if winner is not None and not self._confirms:
+            params = self._specs[winner].params
+            numbers = range(self._study.confirm.seeds)
+            self._confirms = [self.spec_of("confirm", number, params) for number in numbers]
+        return self._confirms
 
     @property
     def _num_searched(self) -> int:

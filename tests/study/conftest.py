@@ -88,7 +88,7 @@ class ListMemory:
 
     def trials(self) -> list[TrialRow]:
         best: dict[str, TrialRow] = {}
-        places = {state: place for place, state in enumerate(STATES)}
+        places = {str(state): place for place, state in enumerate(STATES)}
         for row in sorted(self.all_rows, key=lambda row: (places[row.state], row.attempt)):
             best.setdefault(row.trial_key, row)
         return list(best.values())

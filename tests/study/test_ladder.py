@@ -37,7 +37,7 @@ def test_ladder_decides_as_asha_scheduler_does_for_distinct_objectives(
     grace: int, eta: int, max_epochs: int, seed: int
 ) -> None:
     ladder = _ladder(grace, eta, max_epochs)
-    ray_scheduler = ASHAScheduler(  # type: ignore[no-untyped-call]
+    ray_scheduler = ASHAScheduler(
         metric="objective",
         mode="max",
         grace_period=grace,

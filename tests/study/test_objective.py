@@ -73,7 +73,7 @@ def make_order(make_study: MakeStudy) -> MakeOrder:
 
 def _steps(objective: Objective) -> list[Progress]:
     """Step until the trial says that it is done."""
-    steps = []
+    steps: list[dict[str, Any]] = []
     while not steps or not steps[-1]["done"]:
         steps.append(objective.step())
     return [step["progress"] for step in steps]

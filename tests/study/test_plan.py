@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import ray
 
-from agad.config import Asha, Choice, Grid, LogUniform, Search, Uniform
+from agad.config import Asha, Choice, Distribution, Grid, LogUniform, Search, Uniform
 from agad.errors import ConfigError
 from agad.study import CellPlan, StudyPlan, plan_study
 from agad.study.plan import expected_epochs
@@ -91,7 +91,7 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(make_study: MakeStudy
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
     assert (plan.max_epochs, plan.expected_epochs) == (9, expected_epochs(study.scheduler))
-    assert not ray.is_initialized()  # type: ignore[no-untyped-call]
+    assert not ray.is_initialized()
 
 
 def test_plan_study_measures_cells_that_differ_in_their_class_once(make_study: MakeStudy) -> None:
@@ -101,7 +101,7 @@ def test_plan_study_measures_cells_that_differ_in_their_class_once(make_study: M
 
 
 def test_plan_study_can_time_every_kind_of_distribution(make_study: MakeStudy) -> None:
-    space = {
+    space: dict[str, Distribution] = {
         "backbone": Choice(["unet++", "naive"]),
         "weight_con": Uniform(0, 100),
         "lr": LogUniform(1e-4, 1e-2),

@@ -82,7 +82,7 @@ def test_ray_reserves_what_a_trial_uses(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_trial_that_fits_nowhere_is_refused(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], resources: dict[str, float]
 ) -> None:
-    with pytest.raises(ConfigError, match="a trial asks for .* but the cluster has 8 and"):
+    with pytest.raises(ConfigError, match=r"a trial asks for .* but the cluster has 8 and"):
         _slots(monkeypatch, _where(**changes), **resources)
 
 

@@ -1,0 +1,158 @@
+"""The command line inside this process, with empty folders and no cluster to reach."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import ray
+
+import agad.study.run
+from agad.cli import entry
+from agad.config import Confirm, Grid, LogUniform, Search, Study
+from agad.objects import open_objects
+from agad.records import TrialRow
+from agad.store import StudyStore
+
+STUDY_FILE = """\
+from agad import Grid, LogUniform, Search, Study
+
+STUDY = Study(
+    name="tiny",
+    cells=Grid(dataset="digits", normal_class=0),
+    search=Search(space={"lr": LogUniform(1e-4, 1e-2)}, trials_per_cell=2),
+)
+"""
+
+WriteStudy: TypeAlias = Callable[..., Path]
+RunAgad: TypeAlias = Callable[..., "Ended"]
+FillStore: TypeAlias = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended and what it printed."""
+
+    code: int | str | None
+    out: str
+    err: str
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> WriteStudy:
+    """Write a study of one cell of digits, with one text in it replaced by another."""
+
+    def write(old: str = "", new: str = "", name: str = "a_study.py") -> Path:
+        assert old in STUDY_FILE
+        path = tmp_path / name
+        path.write_text(STUDY_FILE.replace(old, new) if old else STUDY_FILE)
+        return path
+
+    return write
+
+
+def _no_cluster(_where: object) -> None:
+    pytest.fail("Ray was started")
+
+
+@pytest.fixture
+def run_agad(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[RunAgad]:
+    """Run ``agad`` with a home, a store and data that are empty; starting Ray fails the test."""
+    for name in ("AGAD_DATA", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AGAD_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(agad.study.run, "connected", _no_cluster)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["agad", *map(str, arguments)])
+        with pytest.raises(SystemExit) as raised:
+            entry()
+        assert not ray.is_initialized()
+        return Ended(raised.value.code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+_NUMBERS = itertools.count()
+
+
+def _row(**changes: Any) -> TrialRow:  # noqa: ANN401
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    row = TrialRow(
+        study="tiny",
+        cell="digits class=0 ratio=0",
+        phase="search",
+        trial_key=f"{next(_NUMBERS):032x}",
+        attempt=0,
+        number=0,
+        detector="agad",
+        detector_version=1,
+        dataset="digits",
+        normal_class=0,
+        anomaly_ratio=0.0,
+        settings="{}",
+        seeds=(0,),
+        params=json.dumps({"lr": 0.00125}),
+        selection="labelled(30)",
+        num_fit_normals=107,
+        num_fit_anomalies=0,
+        num_val_normals=12,
+        num_val_anomalies=30,
+        max_epochs=27,
+        state="finished",
+        stop_reason="",
+        error="",
+        epochs=27,
+        seconds=10.0,
+        gpu_s=0.0,
+        val_auroc=0.9,
+        test_auroc=None,
+        test_average_precision=None,
+        data_fingerprint="ab12" * 16,
+        commit="0123456789abcdef",
+        is_dirty=False,
+        versions=json.dumps({"python": "3.12.3"}),
+        hardware="a processor",
+        started_at=moment,
+        ended_at=moment,
+    )
+    return replace(row, **changes)
+
+
+@pytest.fixture
+def fill_store() -> FillStore:
+    """Put a study of one cell into a store: two search trials and two confirmed seeds."""
+
+    def fill(
+        uri: object, study: str = "tiny", test_aurocs: tuple[float, ...] = (0.81, 0.83)
+    ) -> str:
+        store = StudyStore(open_objects(str(uri)), study)
+        config = Study(
+            name=study,
+            cells=Grid(dataset="digits", normal_class=[0, 1]),
+            search=Search(space={"lr": LogUniform(1e-4, 1e-2)}, trials_per_cell=2),
+            confirm=Confirm(seeds=2),
+        )
+        store.open(config.as_json())
+        for number in range(2):
+            store.put(_row(study=study, number=number), [])
+        for number, score in enumerate(test_aurocs):
+            scores = {"test_auroc": score, "test_average_precision": score}
+            place = {"phase": "confirm", "number": number, "seeds": (number + 1,)}
+            store.put(_row(study=study, **place, **scores), [])
+        return str(uri)
+
+    return fill
