@@ -20,7 +20,7 @@ STUDY = Study(
         },
         trials_per_cell=12,
     ),
-    scheduler=Asha(max_epochs=27, grace_period=3, reduction_factor=3),
+    scheduler=Asha(max_epochs=18, grace_period=2, reduction_factor=3),
     confirm=Confirm(seeds=3),
     selection=Labelled(num_anomalies=30, val_share=0.25),
 )
