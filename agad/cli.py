@@ -131,7 +131,7 @@ def _add_trial_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(study: Study, arguments: argparse.Namespace) -> int:
     # Ray and torch take seconds to import, which a report and a wrong flag do not wait for.
-    from agad.objects import check_conditional_put, open_objects
+    from agad.objects import open_objects
     from agad.store import StudyStore
     from agad.study import Where, run_study
 
@@ -144,7 +144,6 @@ def _run(study: Study, arguments: argparse.Namespace) -> int:
         max_concurrent_trials=arguments.max_concurrent_trials,
     )
     objects = open_objects(_store_uri(arguments.store))
-    check_conditional_put(objects)
     store = StudyStore(objects, study.name)
     print(f"Study {study.name}, store {objects.uri}", flush=True)
     with _watching() as watch:
@@ -162,12 +161,17 @@ def _run(study: Study, arguments: argparse.Namespace) -> int:
 
 
 def _plan(study: Study, arguments: argparse.Namespace) -> int:
-    from agad.study import plan_study
+    from agad.study import Where, plan_study
 
     study = study.reduced() if arguments.reduced else study
-    plan = plan_study(study, _data_root(arguments.data), num_threads=arguments.cpus_per_trial)
+    where = Where(
+        data_root=_data_root(arguments.data),
+        cpus_per_trial=arguments.cpus_per_trial,
+        max_concurrent_trials=arguments.max_concurrent_trials,
+    )
+    plan = plan_study(study, where.data_root, num_threads=where.cpus_per_trial)
     cores = os.cpu_count() or 1
-    slots = arguments.max_concurrent_trials or max(1, cores // arguments.cpus_per_trial)
+    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
     Console().print(plan_table(plan, slots))
     return 0
 
@@ -243,11 +247,14 @@ def _watching() -> Iterator[Callable[[StudyStatus], None]]:
 
 def _write(path: Path, text: str) -> None:
     """Write a report in one piece, or leave the one before."""
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text)
         beside.replace(path)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise ConfigError(
             f"{path} cannot be written ({error.strerror}); name another file."
         ) from error

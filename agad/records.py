@@ -130,7 +130,7 @@ class TrialRow:
     """JSON object: versions of Python and the libraries."""
 
     hardware: str
-    """Processor or GPU that trained, and its host."""
+    """Processor or GPU that trained."""
 
     started_at: datetime
     """UTC."""

@@ -33,6 +33,11 @@ def load_study(path: Path) -> Study:
     sys.modules[_MODULE] = module
     try:
         spec.loader.exec_module(module)
+    except SystemExit as error:
+        raise ConfigError(
+            f"{_located(error, path)} ends the program; put main(STUDY) under "
+            "if __name__ == '__main__'."
+        ) from error
     except Exception as error:
         raise ConfigError(_located(error, path)) from error
     study = getattr(module, "STUDY", None)
@@ -44,7 +49,8 @@ def load_study(path: Path) -> Study:
 def _located(error: BaseException, path: Path) -> str:
     """Return what went wrong and at which line of the file."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    here = path.absolute()
+    lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == here]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
     kind = "" if isinstance(error, AgadError) else f"{type(error).__name__}: "
     text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())

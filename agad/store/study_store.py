@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agad.errors import StoreError
+from agad.objects import check_conditional_put
 from agad.records import Claim, EpochRow, TrialRow
 from agad.store.changes import extends
 from agad.store.keys import Kind, attempt_key, config_key
@@ -36,6 +37,7 @@ class StudyStore(StudyReader):
         Raises:
             StudyChangedError: Another study of this name is kept, and this one does not extend it.
         """
+        check_conditional_put(self._objects)
         wanted = json.loads(json.dumps(config))  # Tuples become lists, as in what is kept.
         data = json.dumps(wanted, indent=2, sort_keys=True, allow_nan=False).encode()
         for _ in range(_MAX_OPEN_RACES):

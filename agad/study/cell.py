@@ -116,9 +116,10 @@ class CellRun:
 
     def _confirm_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed; nothing while a search trial is still to end."""
-        winner = self._ladder.best() if self.is_searched else None
-        if winner is not None and not self._confirms:
-            params = self._specs[winner].params
+        best = self._ladder.best() if self.is_searched else []
+        if best and not self._confirms:
+            # Of equals the lowest number: a later driver does not know which came first.
+            params = min((self._specs[key] for key in best), key=lambda spec: spec.number).params
             numbers = range(self._study.confirm.seeds)
             self._confirms = [self.spec_of("confirm", number, params) for number in numbers]
         return self._confirms

@@ -45,15 +45,16 @@ class Ladder:
         for objectives in self._rungs.values():
             objectives.pop(trial_key, None)
 
-    def best(self) -> str | None:
-        """Return the trial with the highest objective at the highest rung that two reached.
+    def best(self) -> list[str]:
+        """Return the trials with the highest objective at the highest rung that two reached.
 
-        Where no rung was reached by two trials, one is enough; of equal objectives the one that
-        came first wins. None where no trial reached any rung.
+        Where no rung was reached by two trials, one is enough. Several where they tie, none where
+        no trial reached any rung.
         """
         for least in (2, 1):
             for num_epochs in sorted(self._rungs, reverse=True):
                 objectives = self._rungs[num_epochs]
                 if len(objectives) >= least:
-                    return max(objectives, key=objectives.__getitem__)
-        return None
+                    highest = max(objectives.values())
+                    return [key for key, value in objectives.items() if value == highest]
+        return []

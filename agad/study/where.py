@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Where:
             ("max_concurrent_trials", 1),
         ):
             value = getattr(self, name)
-            if value is not None and not value >= least:
+            if value is not None and not (value >= least and math.isfinite(value)):
                 flag = "--" + name.replace("_", "-")
                 raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
 

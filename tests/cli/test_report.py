@@ -26,11 +26,11 @@ def test_a_report_prints_the_mean_of_the_confirmed_seeds(run_agad: RunAgad, fill
     ended = run_agad("report", filled)
     assert (ended.code, ended.err) == (0, "")
     assert "Study tiny" in ended.out
-    assert "82.0" in ended.out
+    assert "0.820" in ended.out
 
 
 def test_a_report_names_a_planned_cell_without_rows(run_agad: RunAgad, filled: str) -> None:
-    assert "missing" in run_agad("report", filled).out or "no row" in run_agad("report", filled).out
+    assert "no trial yet" in run_agad("report", filled).out
 
 
 def test_a_report_writes_markdown(run_agad: RunAgad, filled: str, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_report_writes_markdown(run_agad: RunAgad, filled: str, tmp_path: Path
     assert run_agad("report", filled, "--md", path).code == 0
     text = path.read_text()
     assert text.startswith("## Study tiny\n")
-    assert "82.0" in text
+    assert "0.820" in text
 
 
 def test_a_report_writes_a_csv_row_a_cell(run_agad: RunAgad, filled: str, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_report_prints_what_it_writes_as_well(
     run_agad: RunAgad, filled: str, tmp_path: Path
 ) -> None:
     ended = run_agad("report", filled, "--md", tmp_path / "a.md", "--csv", tmp_path / "a.csv")
-    assert "82.0" in ended.out
+    assert "0.820" in ended.out
 
 
 def test_a_report_replaces_the_one_before_and_leaves_nothing_else(
@@ -109,7 +109,7 @@ def test_a_store_at_home_is_the_default_without_agad_store(
 
 
 def test_a_report_reads_s3(run_agad: RunAgad, fill_store: FillStore, s3_uri: str) -> None:
-    assert "82.0" in run_agad("report", fill_store(s3_uri)).out
+    assert "0.820" in run_agad("report", fill_store(s3_uri)).out
 
 
 def test_a_report_imports_neither_torch_nor_ray(filled: str) -> None:

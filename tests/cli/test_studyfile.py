@@ -44,6 +44,15 @@ def test_load_study_names_the_line_of_the_file_that_is_wrong(
         load_study(Path(path.name) if is_relative else path)
 
 
+@pytest.mark.parametrize("code", ["", "0", "3"], ids=["nothing", "0", "3"])
+def test_load_study_refuses_a_file_that_ends_the_program(
+    write_study: WriteStudy, code: str
+) -> None:
+    path = write_study("STUDY =", f"raise SystemExit({code})\nSTUDY =")
+    with pytest.raises(ConfigError, match=r"a_study\.py, line 3: SystemExit"):
+        load_study(path)
+
+
 def test_load_study_names_the_line_of_a_syntax_error(write_study: WriteStudy) -> None:
     with pytest.raises(ConfigError, match=r"a_study\.py, line 4: SyntaxError:"):
         load_study(write_study('"tiny",', '"tiny"'))

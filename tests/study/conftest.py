@@ -76,7 +76,8 @@ class ListMemory:
         self.config = config
 
     def claims(self) -> list[Claim]:
-        return list(self.all_claims)
+        # As a store lists them, which is no order of a study's.
+        return sorted(self.all_claims, key=lambda one: (one.trial_key, one.attempt))
 
     def put_claim(self, claim: Claim) -> bool:
         if self.refuses_claims:

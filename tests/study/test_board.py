@@ -296,6 +296,17 @@ def test_claims_without_rows_are_launched_first_as_the_next_attempt(
         assert attempts == sorted(attempts, reverse=True)
 
 
+def test_claims_without_rows_are_launched_in_the_order_of_their_number(
+    study: Study, make_simulation: MakeSimulation
+) -> None:
+    with make_simulation(study).board as board:
+        before = [board.launch() for _ in range(16)]
+    with make_simulation(study).board as board:
+        after = [board.launch() for _ in range(16)]
+    assert None not in after
+    assert _places([one for one in after if one]) == _places([one for one in before if one])
+
+
 def test_an_attempt_number_grows_with_every_driver(
     study: Study, make_simulation: MakeSimulation
 ) -> None:
@@ -342,6 +353,23 @@ def test_a_finished_study_whose_trials_all_diverged_launches_nothing(
     study: Study, make_simulation: MakeSimulation
 ) -> None:
     _run(make_simulation(study, diverges=lambda _: True))
+    with make_simulation(study).board as board:
+        assert board.is_done
+        assert board.launch() is None
+
+
+def test_a_finished_study_with_equal_winners_launches_nothing(
+    make_study: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    # Trial 0 crashes once, so that trial 1, just as good, is there before it.
+    study = make_study(scheduler=Asha(max_epochs=1, grace_period=1, reduction_factor=3))
+    simulation = make_simulation(
+        study,
+        slots=4,
+        curve=lambda _spec, _num_epochs: 1.0,
+        crashes=lambda launch: launch.spec.number == 0 and launch.attempt == 0,
+    )
+    _run(simulation)
     with make_simulation(study).board as board:
         assert board.is_done
         assert board.launch() is None

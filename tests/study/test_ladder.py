@@ -100,7 +100,7 @@ def test_ladder_keeps_the_first_objective_of_a_trial_at_a_rung() -> None:
     ladder.record("a", 1, 0.9)
     ladder.record("a", 1, 0.1)
     ladder.record("b", 1, 0.5)
-    assert ladder.best() == "a"
+    assert ladder.best() == ["a"]
 
 
 def test_ladder_does_not_count_a_trial_at_its_own_cutoff() -> None:
@@ -125,7 +125,7 @@ def test_ladder_rebuilt_from_records_decides_as_the_one_that_lived_through_them(
 def test_best_is_none_where_no_trial_reached_a_rung() -> None:
     ladder = _ladder(grace=3)
     ladder.record("a", 2, 0.9)
-    assert ladder.best() is None
+    assert ladder.best() == []
 
 
 def test_best_has_the_highest_objective_at_the_highest_rung_that_two_reached() -> None:
@@ -137,7 +137,7 @@ def test_best_has_the_highest_objective_at_the_highest_rung_that_two_reached() -
         ("alone", 27, 0.98),
     ):
         ladder.record(name, num_epochs, objective)
-    assert ladder.best() == "b"
+    assert ladder.best() == ["b"]
 
 
 def test_best_counts_the_full_budget_as_a_rung() -> None:
@@ -146,21 +146,21 @@ def test_best_counts_the_full_budget_as_a_rung() -> None:
         ladder.record(name, 20, objective)
     ladder.record("c", 9, 0.99)
     ladder.record("d", 9, 0.98)
-    assert ladder.best() == "b"
+    assert ladder.best() == ["b"]
 
 
 def test_best_is_a_trial_alone_where_no_rung_has_two() -> None:
     ladder = _ladder()
     ladder.record("low", 1, 0.9)
     ladder.record("high", 3, 0.1)
-    assert ladder.best() == "high"
+    assert ladder.best() == ["high"]
 
 
-def test_best_of_equal_objectives_is_the_one_that_came_first() -> None:
+def test_best_is_every_one_of_equal_objectives() -> None:
     ladder = _ladder()
     for name in ("z", "a", "m"):
         ladder.record(name, 3, 0.5)
-    assert ladder.best() == "z"
+    assert sorted(ladder.best()) == ["a", "m", "z"]
 
 
 def test_best_is_never_a_forgotten_trial() -> None:
@@ -168,11 +168,11 @@ def test_best_is_never_a_forgotten_trial() -> None:
     for name, objective in (("a", 0.6), ("diverged", 0.99), ("b", 0.5)):
         ladder.record(name, 9, objective)
     ladder.forget("diverged")
-    assert ladder.best() == "a"
+    assert ladder.best() == ["a"]
 
 
 def test_best_is_none_where_every_trial_was_forgotten() -> None:
     ladder = _ladder()
     ladder.record("a", 1, 0.6)
     ladder.forget("a")
-    assert ladder.best() is None
+    assert ladder.best() == []
