@@ -11,7 +11,7 @@ from typing import Any
 
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.space import Distribution
+from agad.config.space import Choice, Distribution, Setting
 from agad.errors import ConfigError
 
 
@@ -47,6 +47,24 @@ class Search:
                     "LogUniform or Choice; set a fixed value on the detector instead."
                 )
         object.__setattr__(self, "space", dict(sorted(self.space.items())))
+
+    @property
+    def configurations(self) -> tuple[dict[str, Setting], ...] | None:
+        """Every configuration of a space of choices; None where a range makes it endless."""
+        choices = [one.values for one in self.space.values() if isinstance(one, Choice)]
+        if len(choices) < len(self.space):
+            return None
+        return tuple(
+            dict(zip(self.space, values, strict=True)) for values in itertools.product(*choices)
+        )
+
+    @property
+    def num_cell_trials(self) -> int:
+        """Search trials of a cell: as many as asked for, or as there are configurations."""
+        configurations = self.configurations
+        if configurations is None:
+            return self.trials_per_cell
+        return min(self.trials_per_cell, len(configurations))
 
     @property
     def num_startup_trials(self) -> int:

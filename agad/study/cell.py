@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +15,7 @@ from agad.study.sampler import CellSampler
 from agad.trial import TrialSpec
 
 _MAX_KNOWN_IN_A_ROW = 32
-"""So many known configurations proposed in a row, and the cell's space counts as exhausted."""
+"""So many known configurations proposed in a row, and the next unknown choice is taken instead."""
 
 
 class CellRun:
@@ -29,7 +30,6 @@ class CellRun:
         self._states: dict[str, State] = {}
         self._again: deque[TrialSpec] = deque()
         self._num_proposals = 0
-        self._is_exhausted = False
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
 
@@ -64,9 +64,7 @@ class CellRun:
         if self._again:
             return self._again.popleft()
         if not self._has_proposed_all:
-            proposed = self._propose()
-            if proposed is not None:
-                return proposed
+            return self._propose()
         for spec in self._confirm_specs():
             if spec.key not in self._specs:
                 self._specs[spec.key] = spec
@@ -101,18 +99,27 @@ class CellRun:
         for epoch, objective in enumerate(objectives):
             self._ladder.record(trial_key, epoch + 1, objective)
 
-    def _propose(self) -> TrialSpec | None:
-        for _ in range(_MAX_KNOWN_IN_A_ROW):
+    def _propose(self) -> TrialSpec:
+        """Return a configuration that was never tried; only called while there is one."""
+        for num_known in itertools.count():
             params = self._sampler.propose(self._num_proposals)
             self._num_proposals += 1
             spec = self.spec_of("search", self._num_searched, params)
             if spec.key not in self._specs:
                 self._sampler.accept(spec.key)
-                self._specs[spec.key] = spec
-                return spec
+                break
             self._sampler.reject()
-        self._is_exhausted = True
-        return None
+            choices = self._study.search.configurations
+            if choices is not None and num_known >= _MAX_KNOWN_IN_A_ROW:
+                spec = self._first_unknown(choices)
+                self._sampler.reopen(spec.key, spec.params)
+                break
+        self._specs[spec.key] = spec
+        return spec
+
+    def _first_unknown(self, choices: Sequence[Mapping[str, Setting]]) -> TrialSpec:
+        specs = (self.spec_of("search", self._num_searched, params) for params in choices)
+        return next(spec for spec in specs if spec.key not in self._specs)
 
     def _confirm_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed; nothing while a search trial is still to end."""
@@ -130,7 +137,7 @@ class CellRun:
 
     @property
     def _has_proposed_all(self) -> bool:
-        return self._is_exhausted or self._num_searched >= self._study.search.trials_per_cell
+        return self._num_searched >= self._study.search.num_cell_trials
 
     @property
     def is_searched(self) -> bool:
@@ -148,7 +155,7 @@ class CellRun:
     @property
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1]."""
-        planned = self._study.search.trials_per_cell + self._study.confirm.seeds
+        planned = self._study.search.num_cell_trials + self._study.confirm.seeds
         return (len(self._specs) - len(self._again)) / planned
 
     def status(self, num_running: int) -> CellStatus:
@@ -162,7 +169,7 @@ class CellRun:
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._study.search.trials_per_cell,
+            planned=self._study.search.num_cell_trials,
             running=num_running,
             finished=states.count("finished"),
             pruned=states.count("pruned"),

@@ -103,7 +103,7 @@ def plan_study(study: Study, data_root: Path, *, num_threads: int = 1) -> StudyP
     return StudyPlan(
         study=study.name,
         cells=tuple(cells),
-        trials_per_cell=study.search.trials_per_cell,
+        trials_per_cell=study.search.num_cell_trials,
         confirm_per_cell=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
         expected_epochs=expected_epochs(study.scheduler),
