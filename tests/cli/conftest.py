@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pytest
 import ray
@@ -86,54 +83,8 @@ def run_agad(
     signal.signal(signal.SIGTERM, before)
 
 
-_NUMBERS = itertools.count()
-
-
-def _row(**changes: Any) -> TrialRow:  # noqa: ANN401
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    row = TrialRow(
-        study="tiny",
-        cell="digits class=0 ratio=0",
-        phase="search",
-        trial_key=f"{next(_NUMBERS):032x}",
-        attempt=0,
-        number=0,
-        detector="agad",
-        detector_version=1,
-        dataset="digits",
-        normal_class=0,
-        anomaly_ratio=0.0,
-        settings="{}",
-        seeds=(0,),
-        params=json.dumps({"lr": 0.00125}),
-        selection="labelled(30)",
-        num_fit_normals=107,
-        num_fit_anomalies=0,
-        num_val_normals=12,
-        num_val_anomalies=30,
-        max_epochs=27,
-        state="finished",
-        stop_reason="",
-        error="",
-        epochs=27,
-        seconds=10.0,
-        gpu_s=0.0,
-        val_auroc=0.9,
-        test_auroc=None,
-        test_average_precision=None,
-        data_fingerprint="ab12" * 16,
-        commit="0123456789abcdef",
-        is_dirty=False,
-        versions=json.dumps({"python": "3.12.3"}),
-        hardware="a processor",
-        started_at=moment,
-        ended_at=moment,
-    )
-    return replace(row, **changes)
-
-
 @pytest.fixture
-def fill_store() -> FillStore:
+def fill_store(make_row: Callable[..., TrialRow]) -> FillStore:
     """Put a study of one cell into a store: two search trials and two confirmed seeds."""
 
     def fill(
@@ -148,11 +99,11 @@ def fill_store() -> FillStore:
         )
         store.open(config.as_json())
         for number in range(2):
-            store.put(_row(study=study, number=number), [])
+            store.put(make_row(study=study, number=number), [])
         for number, score in enumerate(test_aurocs):
             scores = {"test_auroc": score, "test_average_precision": score}
             place = {"phase": "confirm", "number": number, "seeds": (number + 1,)}
-            store.put(_row(study=study, **place, **scores), [])
+            store.put(make_row(study=study, **place, **scores), [])
         return str(uri)
 
     return fill
