@@ -135,7 +135,13 @@ def test_an_interrupted_study_ends_within_10_s_and_goes_on(
     command = [str(BIN / "agad"), "run", str(write_study(tmp_path, trials=40))]
     command += [f"--store={tmp_path / 'store'}"]
     with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts these tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as running:
         while len(list((tmp_path / "store").glob("ways-in/trials/*/*.parquet"))) < 3:
             assert running.poll() is None, running.communicate()
