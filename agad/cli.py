@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.config import Grid, Study
-from agad.errors import AgadError, ConfigError
+from agad.errors import AgadError, ConfigError, StoreError
 from agad.report import (
     Leaderboard,
     csv,
     leaderboard,
     live_table,
     markdown,
+    plain,
     plain_line,
     plan_table,
     terminal,
@@ -60,7 +61,7 @@ def _guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except AgadError as error:
-        print(f"agad: {error}", file=sys.stderr)
+        print(f"agad: {plain(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
@@ -154,7 +155,7 @@ def _run(study: Study, arguments: argparse.Namespace) -> int:
     if missing:
         print(
             f"agad: no confirmed result in {len(missing)} of {len(board.cells)} cells: "
-            f"{', '.join(missing)}.",
+            f"{plain(', '.join(missing))}.",
             file=sys.stderr,
         )
     return NOT_CONFIRMED if missing else 0
@@ -214,13 +215,16 @@ def _leaderboard(store: StudyReader) -> Leaderboard:
     """Aggregate a stored study, its planned cells among them."""
     config = store.config()
     axes = ("dataset", "normal_class", "anomaly_ratio", "settings")
-    cells = Grid(**{name: config["cells"][name] for name in axes}).all_cells
-    return leaderboard(
-        store.trials(),
-        study=config["name"],
-        planned_cells=[cell.label for cell in cells],
-        confirm_seeds=config["confirm"]["seeds"],
-    )
+    try:
+        cells = Grid(**{name: config["cells"][name] for name in axes}).all_cells
+        study, seeds = config["name"], config["confirm"]["seeds"]
+    except (KeyError, TypeError) as error:
+        raise StoreError(
+            f"a stored study.json is not one that this version wrote (it lacks {error}); "
+            "restore it or name another --study."
+        ) from error
+    labels = [cell.label for cell in cells]
+    return leaderboard(store.trials(), study=study, planned_cells=labels, confirm_seeds=seeds)
 
 
 @contextmanager

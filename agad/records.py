@@ -103,7 +103,7 @@ class TrialRow:
     """Epochs trained."""
 
     seconds: float
-    """Time training and validating, without waiting for a slot."""
+    """Time that a worker spent on the attempt, from its data to its scores."""
 
     gpu_s: float
     """GPU seconds: ``seconds`` x the share of a GPU reserved."""
@@ -152,7 +152,7 @@ class EpochRow:
     """Counts from 0."""
 
     val_auroc: float | None
-    """Validation AUROC after this epoch, in [0, 1]; None where the epoch diverged."""
+    """Validation AUROC after this epoch, in [0, 1]; None where there is none."""
 
     train_s: float
     """Seconds of this epoch, training and validation."""

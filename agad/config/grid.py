@@ -13,6 +13,18 @@ from agad.errors import ConfigError
 _T = TypeVar("_T", bound=Setting)
 
 
+def _canonical(value: Setting) -> str:
+    """Write equal numbers alike, and different ones differently."""
+    if isinstance(value, bool | str):
+        return str(value)
+    return repr(float(value)).removesuffix(".0")
+
+
+def settings_label(settings: Mapping[str, Setting]) -> str:
+    """Return the detector's fixed parameters as a cell's label has them."""
+    return " ".join(f"{name}={_canonical(settings[name])}" for name in sorted(settings))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """One point on a study's axes, with its own sampler and its own ASHA ladder."""
@@ -28,11 +40,8 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
-        ratio = repr(self.anomaly_ratio).removesuffix(".0")
-        axes = [f"class={self.normal_class}", f"ratio={ratio}"]
-        return " ".join(
-            [self.dataset, *axes, *(f"{name}={value}" for name, value in self.settings)]
-        )
+        axes = [f"class={self.normal_class}", f"ratio={_canonical(self.anomaly_ratio)}"]
+        return " ".join([self.dataset, *axes, settings_label(dict(self.settings))]).rstrip()
 
 
 def _axis(name: str, value: object, kind: type[_T]) -> tuple[_T, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_paramete
 from agad.config.grid import Grid
 from agad.config.space import Choice, Distribution, Setting
 from agad.errors import ConfigError
+
+_MAX_CORNERS = 4096
 
 
 def check_count(name: str, value: object, least: int) -> None:
@@ -49,22 +52,22 @@ class Search:
         object.__setattr__(self, "space", dict(sorted(self.space.items())))
 
     @property
-    def configurations(self) -> tuple[dict[str, Setting], ...] | None:
-        """Every configuration of a space of choices; None where a range makes it endless."""
+    def configurations(self) -> Iterator[dict[str, Setting]] | None:
+        """Every configuration of a space of choices in turn; None where there is a range."""
         choices = [one.values for one in self.space.values() if isinstance(one, Choice)]
         if len(choices) < len(self.space):
             return None
-        return tuple(
+        return (
             dict(zip(self.space, values, strict=True)) for values in itertools.product(*choices)
         )
 
     @property
     def num_cell_trials(self) -> int:
         """Search trials of a cell: as many as asked for, or as there are configurations."""
-        configurations = self.configurations
-        if configurations is None:
+        sizes = [len(one.values) for one in self.space.values() if isinstance(one, Choice)]
+        if len(sizes) < len(self.space):
             return self.trials_per_cell
-        return min(self.trials_per_cell, len(configurations))
+        return min(self.trials_per_cell, math.prod(sizes))
 
     @property
     def num_startup_trials(self) -> int:
@@ -182,7 +185,9 @@ class Study:
     def _check_corners(self) -> None:
         """Build the detector at every corner of the space, under every setting of the axes."""
         space = self.search.space
-        corners = list(itertools.product(*(space[name].extremes for name in space)))
+        # A space of very many choices is checked at its first corners alone.
+        products = itertools.product(*(space[name].extremes for name in space))
+        corners = list(itertools.islice(products, _MAX_CORNERS))
         for settings in {cell.settings for cell in self.cells.all_cells}:
             for corner in corners:
                 params = dict(zip(space, corner, strict=True))

@@ -1,7 +1,7 @@
 """Images: reading the official formats, data sets by name, protocols, batches."""
 
 from agad.data.batches import FitBatches, normalise, to_device
-from agad.data.datasets import describe, load_images
+from agad.data.datasets import check_files, describe, load_images
 from agad.data.images import DatasetInfo, Images, Part
 from agad.data.split import OneClass, OneClassSplit, num_labelled_anomalies, one_class_split
 from agad.data.streams import Purpose, stream
@@ -14,6 +14,7 @@ __all__ = [
     "OneClassSplit",
     "Part",
     "Purpose",
+    "check_files",
     "describe",
     "load_images",
     "normalise",

@@ -37,15 +37,30 @@ def read_cifar10(folder: Path, part: Part) -> Images:
         DataError: A file is missing, damaged, or holds labels above 9.
     """
     names = _MEMBERS[part]
-    extracted = folder / _FOLDER
-    if extracted.is_dir():
-        batches = {name: _read_file(extracted / name) for name in names}
+    files = find_cifar10(folder, part)
+    if len(files) == len(names) and files[0].suffix == ".bin":
+        batches = {path.name: _read_file(path) for path in files}
     else:
-        batches = _read_tar(_find_tar(folder), names)
+        batches = _read_tar(files[0], names)
     records = [_records(folder, name, batches[name]) for name in names]
     joined = np.concatenate(records)
     pixels = joined[:, 1:].reshape(-1, 3, _PX, _PX)
     return Images(pixels, joined[:, 0].astype(np.int64))
+
+
+def find_cifar10(folder: Path, part: Part) -> list[Path]:
+    """Return the unpacked files of a part, or the archive that is to hold them.
+
+    Raises:
+        DataError: One of them is missing.
+    """
+    if not (folder / _FOLDER).is_dir():
+        return [_find_tar(folder)]
+    files = [folder / _FOLDER / name for name in _MEMBERS[part]]
+    for path in files:
+        if not path.is_file():
+            raise DataError(f"{path} is missing; unpack the official archive again.")
+    return files
 
 
 def _find_tar(folder: Path) -> Path:
@@ -59,10 +74,11 @@ def _find_tar(folder: Path) -> Path:
 
 
 def _read_file(path: Path) -> bytes:
-    if not path.is_file():
-        raise DataError(f"{path} is missing; unpack the official archive again.")
-    with path.open("rb") as file:
-        return file.read(_MAX_BATCH_BYTES + 1)
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BATCH_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _read_tar(archive: Path, names: Sequence[str]) -> dict[str, bytes]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from agad.data.cifar import read_cifar10
+from agad.data.cifar import find_cifar10, read_cifar10
 from agad.data.digits import read_digits
-from agad.data.idx import read_mnist
+from agad.data.idx import find_mnist, read_mnist
 from agad.data.images import DatasetInfo, Images, Part
 from agad.errors import ConfigError
 
@@ -65,6 +65,21 @@ def describe(name: str) -> DatasetInfo:
         known = ", ".join(sorted(_DATASETS))
         raise ConfigError(f"cells.dataset is {name!r}, but must be one of: {known}.")
     return _DATASETS[name]
+
+
+def check_files(name: str, root: Path) -> None:
+    """Refuse a data set whose files, of either part, are not there; opens none.
+
+    Raises:
+        ConfigError: No data set has this name.
+        DataError: A file is missing.
+    """
+    describe(name)
+    for part in ("train", "test"):
+        if name == "mnist":
+            find_mnist(root / name, part)
+        elif name == "cifar10":
+            find_cifar10(root / name, part)
 
 
 @lru_cache(maxsize=4)

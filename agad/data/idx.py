@@ -34,8 +34,7 @@ def read_mnist(folder: Path, part: Part, px: int, num_classes: int) -> Images:
     Raises:
         DataError: A file is missing, damaged, or not of that shape.
     """
-    image_file = _find(folder, f"{_PREFIX[part]}-images-idx3-ubyte")
-    label_file = _find(folder, f"{_PREFIX[part]}-labels-idx1-ubyte")
+    image_file, label_file = find_mnist(folder, part)
     pixels = _read_idx(image_file, num_axes=3)
     labels = _read_idx(label_file, num_axes=1)
     if pixels.shape[1:] != (px, px):
@@ -52,6 +51,17 @@ def read_mnist(folder: Path, part: Part, px: int, num_classes: int) -> Images:
             f"{label_file} must hold labels of 0 to {num_classes - 1}, and at least one."
         )
     return Images(pixels[:, None], labels.astype(np.int64))
+
+
+def find_mnist(folder: Path, part: Part) -> tuple[Path, Path]:
+    """Return the files of the images and of their labels.
+
+    Raises:
+        DataError: One of them is missing.
+    """
+    prefix = _PREFIX[part]
+    images = _find(folder, f"{prefix}-images-idx3-ubyte")
+    return images, _find(folder, f"{prefix}-labels-idx1-ubyte")
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -84,6 +94,8 @@ def _read_idx(path: Path, num_axes: int) -> NDArray[np.uint8]:
             body = file.read(size + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}); download it again.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
     if len(body) != size:
         raise DataError(
             f"{path} declares {size} bytes of data, but holds "

@@ -27,7 +27,11 @@ _GENERATORS: dict[str, type[NaiveGenerator] | type[UNetPlusPlus]] = {
 
 
 class AgadDetector:
-    """A generator that rebuilds normal images well and anomalous ones badly."""
+    """A generator that rebuilds normal images well and anomalous ones badly.
+
+    The threshold to reset the discriminator, which Algorithm 1 declares and no line of it uses, is
+    not applied.
+    """
 
     def __init__(
         self,

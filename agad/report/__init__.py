@@ -5,6 +5,7 @@ from agad.report.live import live_table, plain_line
 from agad.report.plan import plan_table
 from agad.report.render import csv, markdown, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
+from agad.report.rounding import plain
 
 __all__ = [
     "CellResult",
@@ -16,6 +17,7 @@ __all__ = [
     "leaderboard",
     "live_table",
     "markdown",
+    "plain",
     "plain_line",
     "plan_table",
     "terminal",

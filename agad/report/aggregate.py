@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from statistics import fmean, stdev
 
+from agad.config import settings_label
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
@@ -103,7 +104,7 @@ def _cell_result(rows: Sequence[TrialRow], confirm_seeds: int | None) -> CellRes
         detector=first.detector,
         normal_class=first.normal_class,
         anomaly_ratio=first.anomaly_ratio,
-        settings=_settings_text(first.settings),
+        settings=settings_label(json.loads(first.settings)),
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
         num_finished=ends["finished"],
@@ -177,9 +178,7 @@ def _ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
     groups: dict[Hashable, list[CellResult]] = defaultdict(list)
     for cell in cells:
         if cell.anomaly_ratio is not None:
-            # A label holds six digits of the ratio, a row all of them.
-            ratio = f"{cell.anomaly_ratio:g}"
-            groups[cell.dataset, cell.detector, cell.settings, ratio].append(cell)
+            groups[cell.dataset, cell.detector, cell.settings, cell.anomaly_ratio].append(cell)
     results = [_ratio_result(group) for group in groups.values()]
     return sorted(
         results, key=lambda one: (one.dataset, one.detector, one.settings, one.anomaly_ratio)
@@ -260,11 +259,6 @@ def _provenance(rows: Sequence[TrialRow]) -> Provenance:
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(texts)))
-
-
-def _settings_text(settings: str) -> str:
-    """Return a row's settings as they stand in a cell's label."""
-    return " ".join(f"{name}={value}" for name, value in sorted(json.loads(settings).items()))
 
 
 def _versions_text(versions: str) -> str:

@@ -50,7 +50,7 @@ def _cost(board: Leaderboard) -> list[str]:
         span = f"{least_val}+{least - least_val}"
         if most > least:
             span += f" to {most_val}+{most - most_val}"
-        lines.append(f"Labels: anomalies labelled to select + to train; {span} a cell.")
+        lines.append(f"Labels: anomalies labelled to select + to train; {span} a seed.")
     lines.append(
         f"Search: {count_text(totals.num_trials, 'trial')} run, {totals.num_pruned:,} stopped by "
         f"ASHA, {totals.num_diverged:,} diverged, {totals.num_failed:,} failed; "
@@ -63,7 +63,7 @@ def _cost(board: Leaderboard) -> list[str]:
     )
     gpu = f", {seconds_text(totals.gpu_s)} of GPU" if totals.gpu_s else ", no GPU"
     lines.append(
-        f"Time: training and validating, search and confirm; in all "
+        f"Time: of the workers, from the data to the scores, search and confirm; in all "
         f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}."
     )
     return lines

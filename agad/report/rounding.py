@@ -28,7 +28,7 @@ def score_text(score: float | None) -> str:
 
 
 def ratio_text(anomaly_ratio: float | None) -> str:
-    """Return a ratio as a cell's label has it."""
+    """Return a ratio with up to six digits."""
     return NONE if anomaly_ratio is None else f"{anomaly_ratio:g}"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Self, cast
 
@@ -18,11 +19,17 @@ from agad.study.materials import CellMaterials
 from agad.study.running import Launch, Progress, RowMaker, Running
 from agad.trial import TrialSpec
 
+logger = logging.getLogger(__name__)
+
 MAX_ATTEMPTS = 3
 """Launches of one trial by one driver before it counts as failed."""
 
 _MAX_FAILURES_IN_A_ROW = 12
-"""Crashes without any other end between them before the study stops, to be run again later."""
+"""Crashes, each of a trial launched after the one before it crashed, with no other end between
+them, before the study stops, to be run again later. A node that dies counts once."""
+
+_LAST_WRITES_S = 5.0
+"""Time for rows that still wait for the store when the study is interrupted."""
 
 _WRITERS = 4
 _MAX_WRITES_WAITING = 64
@@ -56,6 +63,7 @@ class StudyBoard:
         self._attempts: dict[str, int] = defaultdict(int)
         self._num_failures: dict[str, int] = defaultdict(int)
         self._num_failures_in_a_row = 0
+        self._last_failure_at = datetime.min.replace(tzinfo=UTC)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[Future[None]] = []
         self._start = time.monotonic()
@@ -64,9 +72,15 @@ class StudyBoard:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._writers.shutdown(wait=True)
-        self._check_writes(most=0)
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if kind is None:
+            self._writers.shutdown(wait=True)
+            self._check_writes(most=0)
+            return
+        waiting = wait(self._writes, timeout=_LAST_WRITES_S).not_done
+        self._writers.shutdown(wait=False, cancel_futures=True)
+        if waiting:
+            logger.warning("%d rows could not be stored; their trials run again.", len(waiting))
 
     @property
     def is_done(self) -> bool:
@@ -116,7 +130,9 @@ class StudyBoard:
             TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
         """
         self._num_failures[trial_key] += 1
-        self._num_failures_in_a_row += 1
+        if self._running[trial_key].started_at >= self._last_failure_at:
+            self._num_failures_in_a_row += 1
+            self._last_failure_at = datetime.now(UTC)
         if self._num_failures_in_a_row >= _MAX_FAILURES_IN_A_ROW:
             last_line = error.strip().rpartition("\n")[2]
             raise TrialsFailingError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agad.config import Setting, Study
 from agad.records import Phase, State
@@ -41,17 +41,21 @@ class CellRun:
     def remember(self, spec: TrialSpec, state: State | None, objectives: Sequence[float]) -> None:
         """Take up a trial of an earlier driver; one that failed or has no state starts again.
 
+        A confirm trial does so once all are searched, if its configuration is still the winner.
+
         Args:
             spec: In order of its number, the search before the confirm phase.
             state: How it ended.
             objectives: Validation AUROC after each epoch.
         """
         key = spec.key
+        is_to_run = state is None or state == "failed"
+        if is_to_run and spec.phase == "confirm":
+            return
         self._specs[key] = spec
         if state is None or state == "failed":
             self._again.append(spec)
-            if spec.phase == "search":
-                self._sampler.reopen(key, spec.params)
+            self._sampler.reopen(key, spec.params)
         else:
             self._states[key] = state
             if spec.phase == "search":
@@ -117,7 +121,7 @@ class CellRun:
         self._specs[spec.key] = spec
         return spec
 
-    def _first_unknown(self, choices: Sequence[Mapping[str, Setting]]) -> TrialSpec:
+    def _first_unknown(self, choices: Iterable[Mapping[str, Setting]]) -> TrialSpec:
         specs = (self.spec_of("search", self._num_searched, params) for params in choices)
         return next(spec for spec in specs if spec.key not in self._specs)
 

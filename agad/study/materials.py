@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agad.config import Cell, Setting, Study, with_parameters
-from agad.data import OneClass, OneClassSplit, describe, load_images, one_class_split
+from agad.data import OneClass, OneClassSplit, check_files, describe, load_images, one_class_split
 from agad.errors import ConfigError
 from agad.records import Phase
 from agad.trial import TrialSpec
@@ -69,6 +69,8 @@ def find_materials(study: Study, data_root: Path) -> dict[str, CellMaterials]:
                 f"cells.normal_class holds {cell.normal_class}, but {info.name} has the classes 0 "
                 f"to {len(info.class_names) - 1}."
             )
+    for name in study.cells.datasets:
+        check_files(name, data_root)
     fingerprints = {
         name: load_images(name, "train", data_root).fingerprint() for name in study.cells.datasets
     }

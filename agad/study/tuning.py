@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -48,6 +49,9 @@ def fit(
         train: Trains one trial on a worker.
         milestones: Numbers of epochs after which the board decides.
         after_event: Called after every launch, result and end.
+
+    Raises:
+        AgadError: As the board raised it.
     """
     os.environ.update(_ENVIRONMENT)
     # Tune warns of every trial whose CSV or JSON it does not find.
@@ -56,12 +60,13 @@ def fit(
     def order(launch: Launch) -> Order:
         return Order(launch=launch, runtime=slots.runtime, train=train, milestones=milestones)
 
+    first_error = FirstError()
     with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
-        tune.Tuner(
+        tuner = tune.Tuner(
             tune.with_resources(Objective, slots.resources),
             tune_config=tune.TuneConfig(
-                search_alg=BoardSearcher(board, order),
-                scheduler=BoardScheduler(board, after_event),
+                search_alg=BoardSearcher(board, order, first_error),
+                scheduler=BoardScheduler(board, after_event, first_error),
                 num_samples=-1,
                 max_concurrent_trials=slots.num,
                 reuse_actors=True,
@@ -73,7 +78,11 @@ def fit(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 verbose=0,
             ),
-        ).fit()
+        )
+        try:
+            tuner.fit()
+        except TuneError as error:
+            raise first_error.error or error from None
 
 
 def _launch(trial: Trial) -> Launch:
@@ -89,20 +98,41 @@ def trial_name(trial: Trial) -> str:
     return "-".join(words).replace("/", "_")
 
 
+class FirstError:
+    """Keeps the first exception of a call from Tune, which would wrap it or take it for a trial's.
+
+    It is a context manager around each such call.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.error = self.error or error
+
+
 class BoardSearcher(Searcher):
     """Ask the board for the next trial."""
 
-    def __init__(self, board: StudyBoard, order: Callable[[Launch], Order]) -> None:
+    def __init__(
+        self, board: StudyBoard, order: Callable[[Launch], Order], first_error: FirstError
+    ) -> None:
         super().__init__()
         self._board = board
         self._order = order
+        self._first_error = first_error
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401, ARG002  Ray's own signature.
         """Return the next trial's configuration, None to wait, or ``Searcher.FINISHED``."""
-        launch = self._board.launch()
-        if launch is not None:
-            return {"order": self._order(launch)}
-        return Searcher.FINISHED if self._board.is_done else None
+        with self._first_error:
+            launch = self._board.launch()
+            if launch is not None:
+                return {"order": self._order(launch)}
+            return Searcher.FINISHED if self._board.is_done else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -123,10 +153,13 @@ class BoardSearcher(Searcher):
 class BoardScheduler(FIFOScheduler):
     """Bring each trial's results to the board and its decision back."""
 
-    def __init__(self, board: StudyBoard, after_event: Callable[[], None]) -> None:
+    def __init__(
+        self, board: StudyBoard, after_event: Callable[[], None], first_error: FirstError
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._board = board
         self._after_event = after_event
+        self._first_error = first_error
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
@@ -134,21 +167,25 @@ class BoardScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
         """A trial was launched."""
-        self._after_event()
+        with self._first_error:
+            self._after_event()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
         """Stop the trial or let it go on."""
-        goes_on = self._board.report(_launch(trial).spec.key, result["progress"])
-        self._after_event()
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        with self._first_error:
+            goes_on = self._board.report(_launch(trial).spec.key, result["progress"])
+            self._after_event()
+            return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
         """The trial finished, was stopped, or diverged."""
-        self._board.end(_launch(trial).spec.key, result["progress"])
-        self._after_event()
+        with self._first_error:
+            self._board.end(_launch(trial).spec.key, result["progress"])
+            self._after_event()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
         """The worker or its node crashed."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
-        self._board.fail(_launch(trial).spec.key, text)
-        self._after_event()
+        with self._first_error:
+            self._board.fail(_launch(trial).spec.key, text)
+            self._after_event()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -46,6 +47,11 @@ class Where:
             if value is not None and not (value >= least and math.isfinite(value)):
                 flag = "--" + name.replace("_", "-")
                 raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
+        gpus = self.gpus_per_trial
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ConfigError(
+                f"--gpus-per-trial is {gpus}, but must be a share of one GPU or a whole number."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +104,26 @@ def connected(where: Where) -> Iterator[Slots]:
         ray.shutdown()
 
 
+def _living_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
+    """Count the trials that fit one node."""
+    room = int(node.get("CPU", 0) // cpus)
+    return min(room, int(node.get("GPU", 0) / gpus)) if gpus > 0 else room
+
+
 def _slots(where: Where, has: dict[str, float]) -> Slots:
     gpus = where.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if has.get("GPU", 0) >= 1 else 0.0
-    room = int(has.get("CPU", 0) // where.cpus_per_trial)
-    if gpus > 0:
-        room = min(room, int(has.get("GPU", 0) / gpus))
+    room = sum(_room(node["Resources"], where.cpus_per_trial, gpus) for node in _living_nodes())
     if room == 0 and where.max_concurrent_trials is None:
         raise ConfigError(
             f"a trial asks for {where.cpus_per_trial} CPUs and {gpus:g} GPUs, but the cluster has "
-            f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}; ask for less, or name the size it "
-            "grows to with --max-concurrent-trials."
+            f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}, and no node has room for one; ask "
+            "for less, or name the size it grows to with --max-concurrent-trials."
         )
     runtime = Runtime(
         data_root=str(where.data_root),

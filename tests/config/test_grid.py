@@ -209,3 +209,10 @@ def test_reduced_keeps_the_first_class_and_the_extreme_ratios() -> None:
 def test_reduced_keeps_a_single_ratio() -> None:
     grid = Grid(dataset="digits", normal_class=[0, 1], anomaly_ratio=0.1)
     assert grid.reduced().anomaly_ratios == (0.1,)
+
+
+def test_cell_labels_write_equal_numbers_alike() -> None:
+    whole = Grid(dataset="digits", normal_class=0, settings={"weight_adcon": [0, 15]})
+    real = Grid(dataset="digits", normal_class=0, settings={"weight_adcon": [0.0, 15.0]})
+    assert [cell.label for cell in whole.all_cells] == [cell.label for cell in real.all_cells]
+    assert whole.all_cells[1].label == "digits class=0 ratio=0 weight_adcon=15"

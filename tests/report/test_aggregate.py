@@ -183,7 +183,7 @@ def test_a_planned_cell_without_rows_is_shown_and_counted_as_missing(
 
 def test_a_missing_cell_joins_the_ratio_of_its_settings(make_confirm_row: RowBuilder) -> None:
     settings = json.dumps({"backbone": "naive", "lr": 0.001})
-    label = "digits class={} ratio=0.333333 backbone=naive lr=0.001"
+    label = "digits class={} ratio=0.3333333333333333 backbone=naive lr=0.001"
     row = make_confirm_row(1, 0.9, cell=label.format(0), settings=settings, anomaly_ratio=1 / 3)
 
     (ratio,) = leaderboard([row], planned_cells=[label.format(0), label.format(1)]).ratios

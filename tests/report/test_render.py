@@ -141,7 +141,7 @@ def test_the_notes_say_what_was_chosen_how_and_at_what_cost(
     text = words(printed(leaderboard(rows), 80))
 
     assert "Chosen by validation AUROC, labelled(30); the test split was scored once" in text
-    assert "Labels: anomalies labelled to select + to train; 30+0 a cell." in text
+    assert "Labels: anomalies labelled to select + to train; 30+0 a seed." in text
     assert "2 trials run, 0 stopped by ASHA, 1 diverged, 1 failed; 7 of 54 planned epochs" in text
     assert "ASHA stopped no trial in 1 cell: digits class=0 ratio=0." in text
     assert "in all 30 s, no GPU, 34 epochs" in text

@@ -20,6 +20,7 @@ def _where(**changes: Any) -> Where:  # noqa: ANN401
 def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) -> Slots:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": resources}])
     with connected(where) as slots:
         return slots
 
