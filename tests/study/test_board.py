@@ -597,3 +597,16 @@ def test_a_row_that_was_not_written_is_run_again(
     assert len(memory.trials()) == 20
     assert launches[0].spec.key == memory.all_claims[0].trial_key
     assert launches[0].attempt == 1
+
+
+def test_a_node_that_dies_with_many_trials_does_not_stop_the_study(
+    study: Study, make_simulation: MakeSimulation
+) -> None:
+    board = make_simulation(study).board
+    launches = [board.launch() for _ in range(16)]
+    for launch in launches:
+        assert launch is not None
+        board.fail(launch.spec.key, "RayActorError: the node died")
+    assert not board.is_done
+    again = [board.launch() for _ in range(16)]
+    assert {one.attempt for one in again if one is not None} == {1}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad.config import Choice, Confirm, Grid, Search, Study
+from agad.config import Choice, Confirm, Grid, Search, Study, Uniform
 from agad.records import State
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -259,3 +259,17 @@ def test_more_seeds_add_confirm_trials_of_the_same_winner(
     cell = make_cell(make_study(confirm=Confirm(seeds=5)))
     specs = _search(cell, [0.5, 0.9, 0.6, 0.7, 0.1, 0.2, 0.3, 0.4])
     assert [one.params for one in _start_all(cell)] == [specs[1].params] * 5
+
+
+def test_a_confirm_trial_of_an_earlier_winner_waits_for_the_whole_search(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    study = make_study(search=Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=2))
+    cell = make_cell(study)
+    first = cell.spec_of("search", 0, {"weight_con": 1.0})
+    cell.remember(first, "finished", [0.5] * 9)
+    cell.remember(cell.spec_of("confirm", 0, {"weight_con": 1.0}), None, [])
+    (second,) = _start_all(cell)
+    assert second.phase == "search"
+    cell.end(second.key, "finished", [0.9] * 9)
+    assert {spec.params["weight_con"] for spec in _start_all(cell)} == {second.params["weight_con"]}

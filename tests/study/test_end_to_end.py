@@ -17,7 +17,7 @@ import ray
 
 from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.data import load_images
-from agad.errors import TrialDivergedError
+from agad.errors import TrialDivergedError, TrialsFailingError
 from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.report import leaderboard
@@ -204,3 +204,20 @@ def test_diverged_and_failed_trials_are_counted_and_never_confirmed(tmp_path: Pa
     assert failed.attempt == 2
     third = {row.params for row in rows if row.phase == "search" and row.number == 2}
     assert {row.params for row in rows if row.phase == "confirm"} == third
+
+
+def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    """Crash in the first epoch."""
+    for result in train_trial(spec, runtime):
+        if result.epoch == 0:
+            raise RuntimeError(f"no GPU driver for {runtime.device} in trial {spec.number}")
+        yield result
+
+
+def test_workers_that_always_crash_stop_the_study_with_their_last_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agad.study.board._MAX_FAILURES_IN_A_ROW", 3)
+    study = small_study("hopeless")
+    with pytest.raises(TrialsFailingError, match=r"3 trials in a row .* no GPU driver for cpu"):
+        run_study(study, open_store(tmp_path, study), Where(data_root=tmp_path), train=hopeless)

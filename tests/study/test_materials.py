@@ -131,3 +131,17 @@ def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(study
     confirms = [found.confirm_spec(study, number, dict(params)) for number in range(2)]
     assert len({search.key, *(one.key for one in confirms)}) == 3
     assert search.seed not in {one.seed for one in confirms}
+
+
+@pytest.mark.parametrize("prefix", ["train", "t10k"])
+def test_a_missing_file_of_either_part_is_found_before_anything_runs(
+    make_study: MakeStudy, tmp_path: Path, prefix: str
+) -> None:
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part in {"train", "t10k"} - {prefix}:
+        for kind in ("images-idx3", "labels-idx1"):
+            (folder / f"{part}-{kind}-ubyte").touch()
+    study = make_study(cells=Grid(dataset="mnist", normal_class=0))
+    with pytest.raises(DataError, match=f"{prefix}-images-idx3-ubyte .* is missing"):
+        find_materials(study, tmp_path)

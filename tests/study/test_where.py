@@ -98,3 +98,23 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
         connected(_where(address="127.0.0.1:1")),
     ):
         pass
+
+
+def test_room_is_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"Alive": True, "Resources": {"CPU": 6.0}}
+    dead = {"Alive": False, "Resources": {"CPU": 64.0}}
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 12.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [small, small, dead])
+    with connected(_where(cpus_per_trial=4)) as slots:
+        assert slots.num == 2
+    with (
+        pytest.raises(ConfigError, match=r"a trial asks for 8 CPUs .* no node has room"),
+        connected(_where(cpus_per_trial=8)),
+    ):
+        pass
+
+
+def test_a_share_of_several_gpus_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--gpus-per-trial is 1\.5, but must be a share of one"):
+        _where(gpus_per_trial=1.5)
