@@ -299,12 +299,12 @@ def test_train_s_leaves_the_test_out(
 ) -> None:
     clock = SimpleNamespace(now=0.0)
 
-    def test_for_long(*_: object) -> None:
+    def score_slowly(*_: object) -> None:
         clock.now += 1000.0
 
     _use(_StubDetector(), monkeypatch)
     monkeypatch.setattr("agad.trial.train.time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr("agad.trial.train.score_test", test_for_long)
+    monkeypatch.setattr("agad.trial.train.score_test", score_slowly)
     results = list(train_trial(make_spec(phase="confirm"), runtime))
     assert [result.train_s for result in results] == [0.0, 0.0]
 
