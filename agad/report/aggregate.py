@@ -201,7 +201,7 @@ def _ratio_result(cells: Sequence[CellResult]) -> RatioResult:
         test_average_precision=_mean(_known(cell.test_average_precision for cell in cells)),
         num_classes=len(means),
         num_missing=len(cells) - len(means),
-        num_seeds=sum(cell.num_confirmed for cell in cells),
+        num_confirmed=sum(cell.num_confirmed for cell in cells),
     )
 
 
@@ -225,12 +225,10 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
     ends = Counter((row.phase, row.state) for row in rows)
     return Totals(
         num_trials=sum(cell.num_trials for cell in cells),
-        num_finished=ends["search", "finished"],
         num_pruned=ends["search", "pruned"],
         num_diverged=ends["search", "diverged"],
         num_failed=ends["search", "failed"],
         num_confirm_trials=sum(row.phase == "confirm" for row in rows),
-        num_confirm_finished=ends["confirm", "finished"],
         num_confirm_diverged=ends["confirm", "diverged"],
         num_confirm_failed=ends["confirm", "failed"],
         total_s=math.fsum(row.seconds for row in rows),

@@ -132,6 +132,7 @@ def ratio_table(board: Leaderboard) -> TextTable:
         ("± seeds", lambda one: score_text(one.sd_over_seeds)),
         ("avg. prec.", lambda one: score_text(one.test_average_precision)),
         ("classes", classes_text),
+        ("n", lambda one: str(one.num_confirmed)),
     ]
     left_out = _empty_headers(board)
     return _table([column for column in columns if column[0] not in left_out], board.ratios)

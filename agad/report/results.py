@@ -31,7 +31,7 @@ class CellResult:
     """What chose the configuration, such as ``labelled(30)``."""
 
     num_trials: int = 0
-    """Search trials that ended; the four counts below add up to it."""
+    """Search trials that ended, however they did."""
 
     num_finished: int = 0
     num_pruned: int = 0
@@ -127,8 +127,8 @@ class RatioResult:
     num_missing: int
     """Cells without a confirmed seed."""
 
-    num_seeds: int
-    """Confirmed trials in all cells together."""
+    num_confirmed: int
+    """n: confirmed trials in all cells together, a seed of a class each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +136,14 @@ class Totals:
     """What the whole study ran."""
 
     num_trials: int
-    """Search trials that ended; the four counts below add up to it."""
+    """Search trials that ended, however they did."""
 
-    num_finished: int
     num_pruned: int
     num_diverged: int
     num_failed: int
     num_confirm_trials: int
     """Confirm trials that ended, of whatever configuration."""
 
-    num_confirm_finished: int
     num_confirm_diverged: int
     num_confirm_failed: int
     total_s: float

@@ -69,7 +69,7 @@ def test_a_ratio_keeps_the_sd_over_classes_apart_from_the_sd_over_seeds(
     assert ratio.sd_over_seeds == pytest.approx(
         np.sqrt(np.sum(residuals**2) / degrees_of_freedom), abs=1e-12
     )
-    assert (ratio.num_classes, ratio.num_missing, ratio.num_seeds) == (3, 0, 6)
+    assert (ratio.num_classes, ratio.num_missing, ratio.num_confirmed) == (3, 0, 6)
 
 
 def test_every_way_a_search_trial_ends_is_counted(make_row: RowBuilder) -> None:

@@ -54,6 +54,21 @@ def make_study() -> MakeStudy:
     return _make_study
 
 
+@pytest.fixture
+def study() -> Study:
+    return _make_study()
+
+
+def _worst_last(spec: TrialSpec, num_epochs: int) -> float:
+    return 0.9 - spec.number / 100 + num_epochs / 10_000
+
+
+@pytest.fixture
+def worst_last() -> Curve:
+    """Return a curve where every trial is worse than the ones before it: the first wins."""
+    return _worst_last
+
+
 class ListMemory:
     """A ``StudyMemory`` that forgets with the process, and notes the order of what it was told."""
 
@@ -150,6 +165,11 @@ class Simulation:
             assert self.running, "the board is not done, but starts nothing"
             self._advance(*self.running.pop(0))
         return self.launches
+
+    def run_and_close(self, *, most_ends: int | None = None) -> list[Launch]:
+        """Run, then wait for every row to be kept, as a driver does at its end."""
+        with self.board:
+            return self.run(most_ends=most_ends)
 
     @property
     def specs(self) -> list[TrialSpec]:

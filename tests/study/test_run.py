@@ -27,11 +27,6 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agad.study.run, "connected", _no_cluster)
 
 
-@pytest.fixture
-def study(make_study: MakeStudy) -> Study:
-    return make_study()
-
-
 def test_run_study_of_unknown_data_leaves_the_memory_untouched(
     make_study: MakeStudy, memory: ListMemory
 ) -> None:
