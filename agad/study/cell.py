@@ -49,14 +49,13 @@ class CellRun:
             objectives: Validation AUROC after each epoch.
         """
         key = spec.key
-        is_to_run = state is None or state == "failed"
-        if is_to_run and spec.phase == "confirm":
-            return
-        self._specs[key] = spec
         if state is None or state == "failed":
-            self._again.append(spec)
-            self._sampler.reopen(key, spec.params)
+            if spec.phase == "search":
+                self._specs[key] = spec
+                self._again.append(spec)
+                self._sampler.reopen(key, spec.params)
         else:
+            self._specs[key] = spec
             self._states[key] = state
             if spec.phase == "search":
                 self._sampler.remember(spec.params, state, objectives)
