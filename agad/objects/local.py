@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agad.errors import StoreError
+from agad.objects.files import errors_named, holds, read_chunks, replaced, write_synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
 
 
@@ -29,19 +29,43 @@ class LocalObjects:
             return path.read_bytes()
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """See ``ObjectStore``. The file is linked to its name when its bytes are on the disk."""
+        return self._put(key, lambda: iter((data,)))
+
+    def get_file(self, key: str, path: Path) -> None:
+        """See ``ObjectStore``. On one file system, both names are of one file (a hard link)."""
+        check_key(key)
+        source = self._root / key
+        with _errors_named(source, "read"):
+            source.stat()
+        with replaced(path):
+            try:
+                path.hardlink_to(source)
+            except OSError:  # Such as another file system; what hinders a copy too, that tells.
+                write_synced(path, read_chunks(source))
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        return self._put(key, lambda: read_chunks(path))
+
+    def _put(self, key: str, chunks: Callable[[], Iterator[bytes]]) -> bool:
+        """Link a file to its name when its bytes are on the disk.
+
+        Args:
+            key: The object.
+            chunks: Returns its bytes, from the first on with every call.
+        """
         check_key(key)
         path = self._root / key
         with _errors_named(path, "written"):
             _make_folder(path.parent)
             temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
             try:
-                _write_synced(temporary, data)
+                write_synced(temporary, chunks())
                 # A rename would replace a file that is there already.
                 path.hardlink_to(temporary)
                 _sync_folder(path.parent)
             except FileExistsError:
-                return path.read_bytes() == data
+                with path.open("rb") as file:
+                    return holds(file, chunks())
             finally:
                 temporary.unlink(missing_ok=True)
         return True
@@ -82,13 +106,6 @@ def _make_folder(folder: Path) -> None:
         _sync_folder(folder.parent)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -99,13 +116,10 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _errors_named(path: Path, done: str) -> Iterator[None]:
-    """Turn the system's errors into one line that names the file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise MissingObjectError(f"{path} does not exist.") from error
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be {done}: {error.strerror or error}; check the folder's permissions, "
-            "its free space, and that its file system has hard links."
-        ) from error
+    """Turn the system's errors into one line that names the object's file."""
+    check = "the folder's permissions, its free space, and that its file system has hard links"
+    with errors_named(path, done, check):
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise MissingObjectError(f"{path} does not exist.") from error

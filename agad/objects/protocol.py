@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Protocol
 
 from agad.errors import StoreError
@@ -42,6 +43,36 @@ class ObjectStore(Protocol):
             Whether the object now holds ``data``. So it is True too where it held exactly these
             bytes before: a put whose answer was lost is repeated, and then finds its own object.
             Writers that must tell themselves apart put a token into their bytes.
+        """
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Write an object's bytes to a local file, never all of them in memory.
+
+        The file must never be changed: in a local store it may be the object itself, by a second
+        name. Removing it is allowed.
+
+        Args:
+            key: The object.
+            path: The file, in a folder that exists. A file that is there already is replaced;
+                where this fails midway, none is left.
+
+        Raises:
+            MissingObjectError: No object has this key.
+            StoreError: The file cannot be written.
+        """
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        """Write an object as ``put_if_absent`` does, its bytes those of a local file.
+
+        Args:
+            key: The object.
+            path: The file, which is never wholly in memory and must not change meanwhile.
+
+        Returns:
+            Whether the object now holds the file's bytes.
+
+        Raises:
+            StoreError: The file cannot be read, or is larger than the store's limit.
         """
 
     def list_folders(self) -> list[str]:

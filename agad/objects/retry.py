@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agad.errors import StoreError
+from agad.errors import AgadError, StoreError
 
 _T = TypeVar("_T")
 _JITTER = random.SystemRandom()
@@ -40,7 +40,7 @@ class Backoff:
 
 def retry(
     action: Callable[[], _T],
-    on: type[StoreError] | tuple[type[StoreError], ...] = TransientError,
+    on: type[AgadError] | tuple[type[AgadError], ...] = TransientError,
     *,
     backoff: Backoff = Backoff(),
     sleep: Callable[[float], object] = time.sleep,
@@ -59,7 +59,7 @@ def retry(
         rng: Source of the jitter.
 
     Raises:
-        StoreError: The last attempt's own error.
+        AgadError: The last attempt's own error.
     """
     for failures in range(1, backoff.attempts):
         try:

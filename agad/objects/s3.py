@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
 from agad.errors import StoreError
+from agad.objects.files import CHUNK_BYTES, errors_named, holds, replaced, write_synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
 from agad.objects.retry import Backoff, TransientError, retry
 from agad.objects.s3_errors import KeyTakenError, store_error, without_secrets
@@ -27,6 +31,8 @@ _OPEN_BACKOFF = Backoff(attempts=2)
 """With the timeouts above, a server that is not there is reported within about 10 s."""
 
 _NUM_CONNECTIONS = 32
+_PART_LIMIT_BYTES = 5 * 2**30
+"""S3's own limit for one request; a larger object would have to be put in several."""
 
 
 class S3Objects:
@@ -64,18 +70,25 @@ class S3Objects:
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See ``ObjectStore``. One conditional request, in a single part."""
         check_key(key)
-        try:
-            self._call(
-                lambda: self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
-                ),
-                key,
+        return self._put(key, lambda: self._send(key, data), lambda: self._read(key) == data)
+
+    def get_file(self, key: str, path: Path) -> None:
+        check_key(key)
+        self._call(lambda: self._read_to(key, path), key)
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        """See ``ObjectStore``. One conditional request, in a single part of at most 5 GiB."""
+        check_key(key)
+        with errors_named(path, "read"):
+            num_bytes = path.stat().st_size
+        if num_bytes > _PART_LIMIT_BYTES:
+            raise StoreError(
+                f"{path} is {num_bytes} bytes, but must be at most {_PART_LIMIT_BYTES} (5 GiB) to "
+                f"be one object of {self.uri}; import at a smaller --size."
             )
-        except KeyTakenError:
-            # It was taken, so that it cannot be read yet passes as well.
-            on = (TransientError, MissingObjectError)
-            return self._call(lambda: self._read(key), key, on=on) == data
-        return True
+        return self._put(
+            key, lambda: self._send_file(key, path), lambda: self._holds_file(key, path)
+        )
 
     def _connected(self, read_timeout_s: int) -> S3Client:
         # Where an endpoint is set, botocore already addresses buckets by path.
@@ -108,18 +121,63 @@ class S3Objects:
         """Run a request, repeated while that may help, its errors as one line for the user."""
 
         def request() -> _T:
-            try:
+            with self._errors_named(key):
                 return action()
-            except (BotoCoreError, ClientError) as error:
-                where = f"{self.uri}/{key}" if key else self.uri
-                raise store_error(error, where, self._client.meta.endpoint_url) from error
 
         return retry(request, on, backoff=backoff)
 
-    def _read(self, key: str) -> bytes:
+    @contextmanager
+    def _errors_named(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            where = f"{self.uri}/{key}" if key else self.uri
+            raise store_error(error, where, self._client.meta.endpoint_url) from error
+
+    def _put(self, key: str, send: Callable[[], object], is_there: Callable[[], bool]) -> bool:
+        """Send an object, and see whether it is this one that is there where the key is taken."""
+        try:
+            self._call(send, key)
+        except KeyTakenError:
+            # It was taken, so that it cannot be read yet passes as well.
+            return self._call(is_there, key, on=(TransientError, MissingObjectError))
+        return True
+
+    def _send(self, key: str, body: bytes | BinaryIO) -> None:
+        # Named here, because botocore's time-out is an OSError and would pass for the file's.
+        with self._errors_named(key):
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=body, IfNoneMatch="*"
+            )
+
+    def _send_file(self, key: str, path: Path) -> None:
+        with errors_named(path, "read"), path.open("rb") as file:
+            self._send(key, file)
+
+    def _body(self, key: str) -> closing[StreamingBody]:
+        # Not its own ``with``, which gives urllib3's stream, whose errors are not botocore's.
         answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-        with answer["Body"] as body:
+        return closing(answer["Body"])
+
+    def _read(self, key: str) -> bytes:
+        with self._body(key) as body:
             return body.read()
+
+    def _chunks(self, key: str) -> Generator[bytes]:
+        with self._errors_named(key), self._body(key) as body:
+            yield from body.iter_chunks(CHUNK_BYTES)
+
+    def _read_to(self, key: str, path: Path) -> None:
+        with closing(self._chunks(key)) as chunks, replaced(path):
+            write_synced(path, chunks)
+
+    def _holds_file(self, key: str, path: Path) -> bool:
+        with (
+            closing(self._chunks(key)) as chunks,
+            errors_named(path, "read"),
+            path.open("rb") as file,
+        ):
+            return holds(file, chunks)
 
     def _pages(self, prefix: str, delimiter: str = "") -> Iterator[ListObjectsV2OutputTypeDef]:
         """Yield the pages of a listing, each requested by itself, so that each can be repeated."""

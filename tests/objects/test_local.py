@@ -12,6 +12,14 @@ from agad.errors import StoreError
 from agad.objects import LocalObjects
 
 
+def _full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(descriptor))
+
+
+def _refuse(*names: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(names))
+
+
 def test_put_if_absent_leaves_no_temporary_file(tmp_path: Path) -> None:
     objects = LocalObjects(tmp_path)
     objects.put_if_absent("a/key", b"first")
@@ -29,10 +37,7 @@ def test_a_temporary_file_of_a_killed_writer_is_not_listed(tmp_path: Path) -> No
 def test_a_write_that_fails_midway_leaves_nothing_to_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(descriptor))
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", _full)
     objects = LocalObjects(tmp_path)
     with pytest.raises(StoreError, match=r"key cannot be written: No space left on device"):
         objects.put_if_absent("key", b"data")
@@ -42,10 +47,7 @@ def test_a_write_that_fails_midway_leaves_nothing_to_read(
 def test_put_if_absent_names_hard_links_when_the_file_system_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*names: object) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(names))
-
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "link", _refuse)
     with pytest.raises(StoreError, match=r"not permitted; check .* has hard links"):
         LocalObjects(tmp_path).put_if_absent("key", b"data")
 
@@ -69,3 +71,52 @@ def test_a_key_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     objects.put_if_absent("a/b", b"")
     with pytest.raises(StoreError, match="a cannot be written: Is a directory"):
         objects.put_if_absent("a", b"")
+
+
+def test_put_file_if_absent_leaves_no_temporary_file(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    (tmp_path / "first").write_bytes(b"first")
+    (tmp_path / "second").write_bytes(b"second")
+    objects.put_file_if_absent("key", tmp_path / "first")
+    objects.put_file_if_absent("key", tmp_path / "second")
+    with pytest.raises(StoreError, match="absent cannot be read"):
+        objects.put_file_if_absent("other", tmp_path / "absent")
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["key"]
+
+
+def test_get_file_gives_the_object_a_second_name(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    objects.put_if_absent("key", b"data")
+    objects.get_file("key", tmp_path / "file")
+    assert (tmp_path / "file").samefile(tmp_path / "store" / "key")
+
+
+def test_get_file_copies_when_it_cannot_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    objects.put_if_absent("key", b"data")
+    monkeypatch.setattr(os, "link", _refuse)
+    objects.get_file("key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"data"
+    assert not (tmp_path / "file").samefile(tmp_path / "store" / "key")
+
+
+def test_get_file_leaves_no_file_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    objects.put_if_absent("key", b"data")
+    monkeypatch.setattr(os, "link", _refuse)
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(StoreError, match=rf"{tmp_path}/file cannot be written: No space left"):
+        objects.get_file("key", tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_get_file_refuses_a_key_that_is_a_folder(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    objects.put_if_absent("a/b", b"")
+    with pytest.raises(StoreError, match="store/a cannot be read: Is a directory"):
+        objects.get_file("a", tmp_path / "file")
+    assert not (tmp_path / "file").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agad.errors import StoreError
@@ -22,6 +24,12 @@ class _Overwriting:
     def put_if_absent(self, key: str, data: bytes) -> bool:
         self._data[key] = data
         return True
+
+    def get_file(self, key: str, path: Path) -> None:
+        path.write_bytes(self._data[key])
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        return self.put_if_absent(key, path.read_bytes())
 
     def list_folders(self) -> list[str]:
         return []

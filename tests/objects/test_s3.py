@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,6 +17,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from urllib3 import HTTPResponse
 
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, open_objects
@@ -45,7 +50,30 @@ def _lose_answer(session: URLLib3Session, request: AWSPreparedRequest) -> AWSRes
     raise ReadTimeoutError(endpoint_url=request.url)
 
 
+def _break_off(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    """Promise more of an object than is sent."""
+    headers = {"Content-Length": "4"}
+    raw = HTTPResponse(io.BytesIO(b"da"), headers, 200, preload_content=False)
+    return AWSResponse(request.url, 200, headers, raw)  # type: ignore[arg-type]
+
+
+def _stall(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    """Send an object's start, and then nothing for too long."""
+
+    class _Stalling(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise TimeoutError
+            return data
+
+    headers = {"Content-Length": "4"}
+    raw = HTTPResponse(_Stalling(b"da"), headers, 200, preload_content=False)
+    return AWSResponse(request.url, 200, headers, raw)  # type: ignore[arg-type]
+
+
 _REAL_SEND: Any = URLLib3Session.send
+_LONG = bytes(range(251)) * 10_000
 
 
 @pytest.fixture
@@ -60,16 +88,16 @@ def next_sends(monkeypatch: pytest.MonkeyPatch) -> list[_Send]:
     return sends
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        pytest.param(_answer(500, "InternalError"), id="500"),
-        pytest.param(_answer(503, "SlowDown"), id="slow-down"),
-        pytest.param(_answer(409, "ConditionalRequestConflict"), id="conflict"),
-        pytest.param(_lose_connection, id="connection-lost"),
-        pytest.param(_lose_answer, id="answer-lost"),
-    ],
-)
+_PASSING_PUT_FAILURES = [
+    pytest.param(_answer(500, "InternalError"), id="500"),
+    pytest.param(_answer(503, "SlowDown"), id="slow-down"),
+    pytest.param(_answer(409, "ConditionalRequestConflict"), id="conflict"),
+    pytest.param(_lose_connection, id="connection-lost"),
+    pytest.param(_lose_answer, id="answer-lost"),
+]
+
+
+@pytest.mark.parametrize("failure", _PASSING_PUT_FAILURES)
 def test_put_if_absent_survives_a_passing_failure(
     s3_uri: str, next_sends: list[_Send], failure: _Send
 ) -> None:
@@ -78,6 +106,91 @@ def test_put_if_absent_survives_a_passing_failure(
     assert objects.put_if_absent("key", b"data")
     assert next_sends == []
     assert objects.get("key") == b"data"
+
+
+@pytest.mark.parametrize("failure", _PASSING_PUT_FAILURES)
+def test_put_file_if_absent_survives_a_passing_failure(
+    s3_uri: str, next_sends: list[_Send], failure: _Send, tmp_path: Path
+) -> None:
+    objects = open_objects(s3_uri)
+    (tmp_path / "file").write_bytes(_LONG)
+    next_sends += [failure, failure]
+    assert objects.put_file_if_absent("key", tmp_path / "file")
+    assert next_sends == []
+    assert objects.get("key") == _LONG
+
+
+def test_put_file_if_absent_compares_anew_when_the_comparison_breaks_off(
+    s3_uri: str, next_sends: list[_Send], tmp_path: Path
+) -> None:
+    objects = open_objects(s3_uri)
+    (tmp_path / "file").write_bytes(b"data")
+    objects.put_if_absent("key", b"data")
+    next_sends += [_REAL_SEND, _break_off, _stall, _answer(404, "NoSuchKey")]
+    assert objects.put_file_if_absent("key", tmp_path / "file")
+    assert next_sends == []
+
+
+def test_put_file_if_absent_refuses_a_file_above_the_limit_of_a_request(
+    s3_uri: str, next_sends: list[_Send], tmp_path: Path
+) -> None:
+    objects = open_objects(s3_uri)
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(5 * 2**30 + 1)
+    next_sends += [_lose_connection]
+    with pytest.raises(
+        StoreError, match=r"file is 5368709121 bytes, but must be at most .* at a smaller --size"
+    ):
+        objects.put_file_if_absent("key", tmp_path / "file")
+    assert len(next_sends) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(_answer(503, "SlowDown"), id="slow-down"),
+        pytest.param(_lose_connection, id="connection-lost"),
+        pytest.param(_break_off, id="broken-off"),
+        pytest.param(_stall, id="stalled"),
+    ],
+)
+def test_get_file_starts_anew_after_a_passing_failure(
+    s3_uri: str, next_sends: list[_Send], failure: _Send, tmp_path: Path
+) -> None:
+    objects = open_objects(s3_uri)
+    objects.put_if_absent("key", b"DATA")
+    next_sends += [failure, failure]
+    objects.get_file("key", tmp_path / "file")
+    assert next_sends == []
+    assert (tmp_path / "file").read_bytes() == b"DATA"
+
+
+def test_get_file_leaves_no_file_when_every_attempt_breaks_off(
+    s3_uri: str, next_sends: list[_Send], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(random.SystemRandom, "uniform", lambda *_: 0.0)
+    objects = open_objects(s3_uri)
+    next_sends += [_break_off] * 8
+    with pytest.raises(StoreError, match="key cannot be reached at"):
+        objects.get_file("key", tmp_path / "file")
+    assert next_sends == []
+    assert not (tmp_path / "file").exists()
+
+
+def test_get_file_names_the_file_and_leaves_none_when_the_disk_is_full(
+    s3_uri: str, next_sends: list[_Send], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(descriptor))
+
+    objects = open_objects(s3_uri)
+    objects.put_if_absent("key", b"data")
+    monkeypatch.setattr(os, "fsync", full)
+    next_sends += [_REAL_SEND, _lose_connection]
+    with pytest.raises(StoreError, match=rf"{tmp_path}/file cannot be written: No space left"):
+        objects.get_file("key", tmp_path / "file")
+    assert len(next_sends) == 1
+    assert not (tmp_path / "file").exists()
 
 
 def test_put_if_absent_says_false_when_another_won_and_the_answer_was_lost(
@@ -101,7 +214,7 @@ def test_put_if_absent_waits_for_its_object_when_it_cannot_be_read_at_once(
 def test_reads_survive_a_passing_failure(s3_uri: str, next_sends: list[_Send]) -> None:
     objects = open_objects(s3_uri)
     objects.put_if_absent("a/key", b"data")
-    next_sends += [_lose_connection]
+    next_sends += [_lose_connection, _break_off]
     assert objects.get("a/key") == b"data"
     next_sends += [_answer(503, "ServiceUnavailable")]
     assert objects.list("a/") == ["a/key"]
