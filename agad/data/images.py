@@ -1,8 +1,8 @@
-"""Images in memory, and what a data set is."""
+"""Images in memory."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -11,29 +11,7 @@ from numpy.typing import NDArray
 
 Part: TypeAlias = Literal["train", "test"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetInfo:
-    """What is known of a data set before any file is opened."""
-
-    name: str
-    class_names: tuple[str, ...]
-    """Names in order of the label."""
-
-    channels: int
-    native_px: int
-    """Height and width of the images as they are stored."""
-
-    image_px: int
-    """Height and width that the networks see: the next power of two, at least 16."""
-
-    num_val_anomalies: int
-    """Labelled validation anomalies where the study names no number."""
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width that the networks see."""
-        return (self.channels, self.image_px, self.image_px)
+PARTS: tuple[Part, ...] = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +24,25 @@ class Images:
     labels: NDArray[np.int64]
     """Class of each image, shape ``(num_images,)``."""
 
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of shape, pixels and labels, in hexadecimal."""
-        digest = hashlib.sha256(repr(self.pixels.shape).encode())
-        digest.update(self.pixels.tobytes())
-        digest.update(self.labels.tobytes())
-        return digest.hexdigest()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceImages:
+    """Images as a reader found them, each with a name for messages and for other tools."""
+
+    images: Images
+    names: Sequence[str]
+    """Such as ``train[17]``, or a file's path below the folder that was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a reader found: a data set before it is imported."""
+
+    class_names: tuple[str, ...]
+    """Names in order of the label."""
+
+    parts: Mapping[Part, SourceImages]
+    """Both parts; or ``train`` alone, which then holds every image: there is no official split."""
+
+    ignored: tuple[str, ...] = ()
+    """Files that were there and are no images, below the folder that was read."""

@@ -1,0 +1,16 @@
+"""Readers: one module a format, each from files to a ``Source``."""
+
+from agad.data.readers.cifar import read_cifar10, read_cifar100
+from agad.data.readers.digits import read_digits
+from agad.data.readers.folder import read_folder
+from agad.data.readers.idx import read_idx
+from agad.data.readers.medmnist import read_medmnist
+
+__all__ = [
+    "read_cifar10",
+    "read_cifar100",
+    "read_digits",
+    "read_folder",
+    "read_idx",
+    "read_medmnist",
+]

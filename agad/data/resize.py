@@ -1,0 +1,65 @@
+"""Bringing images to the size that the networks take, through Pillow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from agad.errors import ConfigError
+
+SIZES = (16, 32, 64, 128)
+"""Heights and widths in pixels that every network takes."""
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize:
+    """To which size, and how. An image that is not square is stretched."""
+
+    image_px: int
+    """Height and width of the result, one of ``SIZES``."""
+
+    filter: str = "bilinear"
+    """One of ``FILTERS``, as Pillow applies it: over the whole footprint where it shrinks."""
+
+    def __post_init__(self) -> None:
+        if self.image_px not in SIZES:
+            sizes = ", ".join(map(str, SIZES))
+            raise ConfigError(f"--size is {self.image_px}, but must be one of: {sizes}.")
+        if self.filter not in FILTERS:
+            raise ConfigError(
+                f"--filter is {self.filter!r}, but must be one of: {', '.join(FILTERS)}."
+            )
+
+    def __str__(self) -> str:
+        return f"to {self.image_px} x {self.image_px} by Pillow's {self.filter}"
+
+    def image(self, image: Image.Image) -> Image.Image:
+        """Return an 8-bit image of 1 or 3 channels at the size; the same one where it has it."""
+        size = (self.image_px, self.image_px)
+        if image.size == size:
+            return image
+        return image.resize(size, FILTERS[self.filter])
+
+    def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return images ``(N, C, H, W)`` at the size, C 1 or 3."""
+        if pixels.shape[2:] == (self.image_px, self.image_px):
+            return pixels
+        num_images, channels = pixels.shape[:2]
+        resized = np.empty((num_images, channels, self.image_px, self.image_px), np.uint8)
+        for source, target in zip(pixels, resized, strict=True):
+            # A plane at a time: Pillow resizes each channel by itself anyway.
+            for plane, result in zip(source, target, strict=True):
+                result[...] = self.image(Image.fromarray(plane))
+        return resized
