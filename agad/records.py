@@ -61,9 +61,23 @@ class TrialRow:
     detector: str
     detector_version: int
     dataset: str
-    normal_class: int
+    protocol: str
+    """``one-class`` or ``leave-one-out``."""
+
+    normal_class: int | None
+    """Label of the normal class; None in the leave-one-out protocol."""
+
+    anomalous_class: int | None
+    """Label of the anomalous class; None in the one-class protocol."""
+
     anomaly_ratio: float
-    """Labelled anomalies / (normals + labelled anomalies) of the fit split, in [0, 1)."""
+    """Labelled anomalies / (unlabelled + labelled anomalies) of the fit split, in [0, 1)."""
+
+    pollution_ratio: float
+    """Hidden anomalies / unlabelled images of the fit split, in [0, 1)."""
+
+    labelled_classes: str
+    """Anomalous classes of which images are labelled: ``all``, a number, or which."""
 
     settings: str
     """JSON object: the detector's parameters that the cell fixes."""
@@ -80,10 +94,16 @@ class TrialRow:
     num_fit_normals: int
     """Normal images trained on."""
 
+    num_fit_hidden: int
+    """Anomalies trained on as if they were normal."""
+
     num_fit_anomalies: int
     """Labelled anomalies trained on."""
 
     num_val_normals: int
+    num_val_hidden: int
+    """Anomalies that the validation AUROC counts as normal."""
+
     num_val_anomalies: int
     """Labelled anomalies that the validation AUROC needs, beside those trained on."""
 
@@ -118,7 +138,7 @@ class TrialRow:
     """Test average precision at the last epoch, in [0, 1]; None outside the confirm phase."""
 
     data_fingerprint: str
-    """SHA-256 of the training images and labels."""
+    """SHA-256 of the data set: classes, images and labels of both parts."""
 
     commit: str
     """Git commit of the code, empty where it is not in a checkout."""

@@ -1,4 +1,4 @@
-"""What tests of several layers share: rows, and a folder or an S3 server on loopback as a store."""
+"""What tests of several layers share: rows, imported digits, and stores in folders and on S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -17,6 +17,9 @@ from moto.server import ThreadedMotoServer
 
 from agad.objects import ObjectStore, open_objects
 from agad.records import TrialRow
+
+if TYPE_CHECKING:
+    from agad.data import Library, Manifest, NodeCache
 
 RowBuilder = Callable[..., TrialRow]
 
@@ -39,15 +42,21 @@ def make_row() -> RowBuilder:
             detector="agad",
             detector_version=1,
             dataset="digits",
+            protocol="one-class",
             normal_class=0,
+            anomalous_class=None,
             anomaly_ratio=0.0,
+            pollution_ratio=0.0,
+            labelled_classes="all",
             settings="{}",
             seeds=(0,),
             params=json.dumps({"lr": 0.001}),
             selection="labelled(30)",
             num_fit_normals=140,
+            num_fit_hidden=0,
             num_fit_anomalies=0,
             num_val_normals=15,
+            num_val_hidden=0,
             num_val_anomalies=30,
             max_epochs=27,
             state="finished",
@@ -70,6 +79,31 @@ def make_row() -> RowBuilder:
         return replace(row, **changes)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def digits_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Import digits once, into a folder of this session; nothing else may be put there."""
+    # Imported here because torch takes a second, which tests of the outer layers do not need.
+    from agad.data import Library, find_manifest
+
+    library = Library(open_objects(str(tmp_path_factory.mktemp("digits") / "store")))
+    find_manifest(library, "digits")
+    return library
+
+
+@pytest.fixture(scope="session")
+def digits(digits_library: Library) -> Manifest:
+    """Return what is known of the imported digits."""
+    return digits_library.manifest("digits")
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> NodeCache:
+    """Return a node's cache for the whole session, never the user's own."""
+    from agad.data import NodeCache
+
+    return NodeCache(folder=str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")

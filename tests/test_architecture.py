@@ -41,6 +41,7 @@ HOMES = {
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
+    "PIL": {"data"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

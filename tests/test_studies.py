@@ -45,6 +45,6 @@ def test_a_reduced_study_has_a_name_of_its_own_and_a_small_budget(path: Path) ->
 
 def test_the_quickstart_has_two_classes_three_ratios_and_twelve_trials_a_cell() -> None:
     study = load_study(STUDIES[1])
-    assert study.cells.normal_classes == (0, 8)
-    assert study.cells.anomaly_ratios == (0.0, 0.05, 0.1)
+    assert study.cells.normal_class == (0, 8)
+    assert study.cells.anomaly_ratio == (0.0, 0.05, 0.1)
     assert study.search.trials_per_cell >= 12

@@ -57,7 +57,11 @@ class Agad:
     """Images a step, normal and anomalous together, at least 4."""
 
     min_batch_anomalies: int = 32
-    """Labelled anomalies in every batch, drawn with replacement, where there are any."""
+    """Labelled anomalies in every batch, at least; drawn with replacement, where there are any."""
+
+    batch_anomaly_share: float | None = None
+    """Share of labelled anomalies in every batch, in (0, 1), instead of the paper's rule: the
+    ``anomaly_ratio``, and at least ``min_batch_anomalies``."""
 
     reciprocal_eps: float = 1e-6
     """Added to a loss before its reciprocal is taken, above 0."""
@@ -82,6 +86,13 @@ class Agad:
             f"at most batch_size - 2 = {self.batch_size - 2}, since a batch needs normals too",
         )
 
+        share = self.batch_anomaly_share
+        self._check(
+            "batch_anomaly_share",
+            share is None or (self._is_number("batch_anomaly_share") and 0 < share < 1),
+            "in (0, 1), or None",
+        )
+
     @property
     def generator_width(self) -> int:
         """Channels of the generator's first level, the paper's where none was given."""
@@ -90,12 +101,17 @@ class Agad:
     def num_batch_anomalies(self, anomaly_ratio: float) -> int:
         """Count the labelled anomalies of a batch: max(min, round(batch x ratio)), 0 at ratio 0.
 
+        With ``batch_anomaly_share``, round(batch x share); a batch keeps two normals at least.
+
         Source: AGAD, section 4: "at least 32 anomalies in every mini-batch".
         """
         if anomaly_ratio == 0:
             return 0
-        share = round(self.batch_size * anomaly_ratio)
-        return min(max(self.min_batch_anomalies, share), self.batch_size - 2)
+        least = self.min_batch_anomalies
+        if self.batch_anomaly_share is not None:
+            anomaly_ratio, least = self.batch_anomaly_share, 2
+        wanted = round(self.batch_size * anomaly_ratio)
+        return min(max(least, wanted), self.batch_size - 2)
 
     def _is_number(self, name: str) -> bool:
         value = getattr(self, name)

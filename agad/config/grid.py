@@ -1,58 +1,65 @@
-"""Cells: the points on a study's axes, inside which alone AUROCs may be compared."""
+"""The axes of a study, whose every combination is a cell."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
+from agad.config.cell import Cell, ClassGiven, LabelledClasses
 from agad.config.space import Setting, setting_values
 from agad.errors import ConfigError
 
-_T = TypeVar("_T", bound=Setting)
 
-
-def _canonical(value: Setting) -> str:
-    """Write equal numbers alike, and different ones differently."""
-    if isinstance(value, bool | str):
-        return str(value)
-    return repr(float(value)).removesuffix(".0")
-
-
-def settings_label(settings: Mapping[str, Setting]) -> str:
-    """Return the detector's fixed parameters as a cell's label has them."""
-    return " ".join(f"{name}={_canonical(settings[name])}" for name in sorted(settings))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One point on a study's axes, with its own sampler and its own ASHA ladder."""
-
-    dataset: str
-    normal_class: int
-    anomaly_ratio: float
-    """gamma, labelled anomalies / (normals + labelled anomalies) of the fit split, in [0, 1)."""
-
-    settings: tuple[tuple[str, Setting], ...] = ()
-    """The detector's parameters that the study's axes fix, by name, in order of the name."""
-
-    @property
-    def label(self) -> str:
-        """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
-        axes = [f"class={self.normal_class}", f"ratio={_canonical(self.anomaly_ratio)}"]
-        return " ".join([self.dataset, *axes, settings_label(dict(self.settings))]).rstrip()
-
-
-def _axis(name: str, value: object, kind: type[_T]) -> tuple[_T, ...]:
-    is_one = isinstance(value, str | int | float)
-    values = (value,) if is_one else setting_values(f"cells.{name}", value)
+def _axis(name: str, value: object, *kinds: type) -> tuple[Any, ...]:
+    """Return an axis as a tuple, checked to hold distinct values of some kinds."""
+    values = (value,) if isinstance(value, str | int | float) else setting_values(name, value)
     for one in values:
-        is_allowed = isinstance(one, (int, float) if kind is float else kind)
-        if not is_allowed or (isinstance(one, bool) and kind is not bool):
-            raise ConfigError(f"cells.{name} holds {one!r}, but must hold {kind.__name__} values.")
-    _check_distinct(f"cells.{name}", values)
-    return tuple(kind(one) for one in values)  # type: ignore[arg-type, call-overload]
+        if not isinstance(one, kinds) or isinstance(one, bool):
+            known = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"{name} holds {one!r}, but must hold {known} values.")
+    _check_distinct(name, values)
+    return values
+
+
+def _classes(name: str, value: object) -> tuple[ClassGiven, ...]:
+    values = _axis(name, value, int, str)
+    for one in values:
+        if isinstance(one, int) and one < 0:
+            raise ConfigError(f"{name} holds {one}, but must be at least 0.")
+    return values
+
+
+def _ratios(name: str, value: object, meaning: str) -> tuple[float, ...]:
+    values = tuple(float(one) for one in _axis(name, value, float, int))
+    for ratio in values:
+        if not 0 <= ratio < 1:
+            raise ConfigError(f"{name} holds {ratio:g}, but must be in [0, 1): it is {meaning}.")
+    return values
+
+
+def _labelled(value: object) -> list[LabelledClasses]:
+    """Return the axis of labelled classes, a list: in a list a tuple is one value of several."""
+    name = "cells.labelled_classes"
+    values = [_in_order(one) for one in (value if isinstance(value, list) else [value])]
+    for one in values:
+        if isinstance(one, tuple) and one:
+            _classes(name, one)
+        elif one != "all" and (not isinstance(one, int) or isinstance(one, bool) or one < 1):
+            raise ConfigError(
+                f'{name} holds {one!r}, but must hold "all", a number of classes, or a tuple of '
+                "classes, such as (3, 5); a list is an axis."
+            )
+    _check_distinct(name, values)
+    return values
+
+
+def _in_order(value: Any) -> Any:  # noqa: ANN401  Not checked yet.
+    """Return named classes in one order, whatever the order they are given in."""
+    if not isinstance(value, tuple):
+        return value
+    return tuple(sorted(value, key=lambda one: (isinstance(one, str), str(one))))
 
 
 def _check_distinct(name: str, values: Sequence[object]) -> None:
@@ -64,33 +71,55 @@ def _check_distinct(name: str, values: Sequence[object]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Every combination of its axes is one cell. An axis is one value or several."""
+    """Every combination of its axes is one cell. An axis is one value or several.
+
+    Either ``normal_class`` or ``anomalous_class`` is given: the one-class protocol, or the
+    leave-one-out protocol.
+    """
 
     dataset: str | Sequence[str]
-    """Names of data sets (``agad.data``)."""
+    """Names of imported data sets, and ``digits``."""
 
-    normal_class: int | Sequence[int]
-    """Classes that are normal in turn, by label."""
+    normal_class: ClassGiven | Sequence[ClassGiven] | None = None
+    """Classes that are normal in turn, all others anomalous; by label or by name."""
+
+    anomalous_class: ClassGiven | Sequence[ClassGiven] | None = None
+    """Classes that are anomalous in turn, all others normal; by label or by name."""
 
     anomaly_ratio: float | Sequence[float] = 0.0
-    """gamma, labelled anomalies / (normals + labelled anomalies), each in [0, 1)."""
+    """gamma, labelled anomalies / (unlabelled + labelled anomalies), each in [0, 1)."""
+
+    pollution_ratio: float | Sequence[float] = 0.0
+    """Hidden anomalies / unlabelled images, each in [0, 1)."""
+
+    labelled_classes: LabelledClasses | Sequence[LabelledClasses] = "all"
+    """Anomalous classes of which images are labelled: ``"all"``, so many of them (drawn by the
+    seed), or a tuple of these; a list is an axis. Anomalies of the others stay unseen until the
+    test."""
 
     settings: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
     """Further axes: a parameter of the detector and the values it is fixed at in turn."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset", _axis("dataset", self.dataset, str))
-        object.__setattr__(self, "normal_class", _axis("normal_class", self.normal_class, int))
-        object.__setattr__(self, "anomaly_ratio", _axis("anomaly_ratio", self.anomaly_ratio, float))
-        for label in self.normal_classes:
-            if label < 0:
-                raise ConfigError(f"cells.normal_class holds {label}, but must be at least 0.")
-        for ratio in self.anomaly_ratios:
-            if not 0 <= ratio < 1:
-                raise ConfigError(
-                    f"cells.anomaly_ratio holds {ratio:g}, but must be in [0, 1): it is labelled "
-                    "anomalies / (normals + labelled anomalies)."
-                )
+        if (self.normal_class is None) == (self.anomalous_class is None):
+            raise ConfigError(
+                "cells must have normal_class, which makes it one-class, or anomalous_class, "
+                "which makes it leave-one-out: one of them, not both."
+            )
+        given = "normal_class" if self.anomalous_class is None else "anomalous_class"
+        self._set(given, _classes(f"cells.{given}", getattr(self, given)))
+        self._set("dataset", _axis("cells.dataset", self.dataset, str))
+        labelled = "labelled anomalies / (normals + labelled anomalies)"
+        self._set("anomaly_ratio", _ratios("cells.anomaly_ratio", self.anomaly_ratio, labelled))
+        hidden = "hidden anomalies / unlabelled images"
+        self._set("pollution_ratio", _ratios("cells.pollution_ratio", self.pollution_ratio, hidden))
+        self._set("labelled_classes", _labelled(self.labelled_classes))
+        self._set("settings", self._checked_settings())
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _checked_settings(self) -> dict[str, tuple[Setting, ...]]:
         if not isinstance(self.settings, Mapping):
             raise ConfigError(
                 f"cells.settings is {self.settings!r}, but must name parameters of the detector, "
@@ -100,22 +129,25 @@ class Grid:
         for name, values in sorted(self.settings.items()):
             settings[name] = setting_values(f"cells.settings[{name!r}]", values)
             _check_distinct(f"cells.settings[{name!r}]", settings[name])
-        object.__setattr__(self, "settings", settings)
+        return settings
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Grid:
+        """Return the grid that a stored configuration holds.
+
+        Raises:
+            KeyError: An axis is missing.
+        """
+        axes = {one.name: values[one.name] for one in fields(cls)}
+        labelled = [
+            tuple(one) if isinstance(one, list) else one for one in axes["labelled_classes"]
+        ]
+        return cls(**axes | {"labelled_classes": labelled})
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets, always as a tuple."""
         return tuple(self.dataset)
-
-    @property
-    def normal_classes(self) -> tuple[int, ...]:
-        """The normal classes, always as a tuple."""
-        return self.normal_class  # type: ignore[return-value]
-
-    @property
-    def anomaly_ratios(self) -> tuple[float, ...]:
-        """The anomaly ratios, always as a tuple."""
-        return self.anomaly_ratio  # type: ignore[return-value]
 
     @property
     def all_cells(self) -> tuple[Cell, ...]:
@@ -124,18 +156,31 @@ class Grid:
             tuple(zip(self.settings, values, strict=True))
             for values in itertools.product(*self.settings.values())
         ]
-        axes = itertools.product(self.datasets, self.normal_classes, self.anomaly_ratios, settings)
+        axes: dict[str, Any] = {
+            "dataset": self.dataset,
+            "normal_class": self.normal_class or (None,),
+            "anomalous_class": self.anomalous_class or (None,),
+            "anomaly_ratio": self.anomaly_ratio,
+            "pollution_ratio": self.pollution_ratio,
+            "labelled_classes": self.labelled_classes,
+            "settings": settings,
+        }
         return tuple(
-            Cell(dataset=dataset, normal_class=label, anomaly_ratio=ratio, settings=fixed)
-            for dataset, label, ratio, fixed in axes
+            Cell(**dict(zip(axes, values, strict=True)))
+            for values in itertools.product(*axes.values())
         )
 
     def reduced(self) -> Grid:
-        """Return the first class and setting of each data set at its lowest and highest ratio."""
-        ends = sorted({min(self.anomaly_ratios), max(self.anomaly_ratios)})
-        return Grid(
-            dataset=self.datasets,
-            normal_class=self.normal_classes[0],
-            anomaly_ratio=ends,
+        """Return the first of each axis, and of the anomaly ratios the lowest and the highest."""
+        ratios: Any = self.anomaly_ratio
+        first: dict[str, Any] = {
+            name: axis[:1]
+            for name in ("normal_class", "anomalous_class", "pollution_ratio", "labelled_classes")
+            if (axis := getattr(self, name)) is not None
+        }
+        return replace(
+            self,
+            **first,
+            anomaly_ratio=sorted({min(ratios), max(ratios)}),
             settings={name: values[:1] for name, values in self.settings.items()},
         )

@@ -1,25 +1,48 @@
 """Images: reading the official formats, data sets by name, protocols, batches."""
 
-from agad.data.batches import FitBatches, normalise, to_device
-from agad.data.datasets import check_files, describe, load_images
-from agad.data.images import DatasetInfo, Images, Part
-from agad.data.split import OneClass, OneClassSplit, num_labelled_anomalies, one_class_split
+from agad.data.batches import FitBatches, Subset, on_device
+from agad.data.cache import NodeCache
+from agad.data.fetch import OfficialFile, fetch_files
+from agad.data.images import PARTS, Images, Part, Source, SourceImages
+from agad.data.importing import Imported, find_manifest, import_dataset
+from agad.data.known import FORMATS, KNOWN
+from agad.data.library import Library, open_images
+from agad.data.manifest import Dropped, Manifest, StoredPart
+from agad.data.partition import TestChoice
+from agad.data.recipe import ImportOptions
+from agad.data.sheet import contact_sheet
+from agad.data.split import Split, SplitCounts, Task, draw_split
 from agad.data.streams import Purpose, stream
 
 __all__ = [
-    "DatasetInfo",
+    "FORMATS",
+    "KNOWN",
+    "PARTS",
+    "Dropped",
     "FitBatches",
     "Images",
-    "OneClass",
-    "OneClassSplit",
+    "ImportOptions",
+    "Imported",
+    "Library",
+    "Manifest",
+    "NodeCache",
+    "OfficialFile",
     "Part",
     "Purpose",
-    "check_files",
-    "describe",
-    "load_images",
-    "normalise",
-    "num_labelled_anomalies",
-    "one_class_split",
+    "Source",
+    "SourceImages",
+    "Split",
+    "SplitCounts",
+    "StoredPart",
+    "Subset",
+    "Task",
+    "TestChoice",
+    "contact_sheet",
+    "draw_split",
+    "fetch_files",
+    "find_manifest",
+    "import_dataset",
+    "on_device",
+    "open_images",
     "stream",
-    "to_device",
 ]

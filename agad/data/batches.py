@@ -1,6 +1,6 @@
-"""Batches on the device, in [-1, 1].
+"""Images and batches on the device, in [-1, 1].
 
-Axes: B images in a batch, C channels, H rows, W columns, N images in a split.
+Axes: B images in a batch, C channels, H rows, W columns, N images in a part.
 """
 
 from __future__ import annotations
@@ -12,58 +12,66 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
-
-_RESIZE_CHUNK = 4096
-"""Images resized at once: bounds the float copy to 64 MiB at 64 x 64."""
 
 
-def to_device(pixels: NDArray[np.uint8], image_px: int, device: torch.device) -> Tensor:
-    """Return images as uint8 on the device, resized bilinearly without antialiasing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """Some images of a part, uint8 on the device."""
+
+    images: Tensor
+    """uint8, shape ``(N, C, H, W)``; on the CPU the mapped file itself, which is never written."""
+
+    index: Tensor
+    """int64, which of them, shape ``(len(self),)``."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, chosen: Tensor) -> Tensor:
+        """Return the images at some places of the subset, float32 ``(B, C, H, W)`` in [-1, 1]."""
+        # Whole rows at a time: seven times as fast as ``images[index]`` on a CPU.
+        pixels = self.images.index_select(0, self.index.index_select(0, chosen))
+        return pixels.div(127.5).sub_(1.0)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """Yield all images in order, in batches of at most ``size``."""
+        places = torch.arange(len(self), device=self.index.device)
+        for chosen in torch.split(places, size):
+            yield self.take(chosen)
+
+
+def on_device(pixels: NDArray[np.uint8], indices: NDArray[np.intp], device: torch.device) -> Subset:
+    """Return some images of a part on the device.
+
+    On the CPU nothing is copied: every trial of a node reads the same pages. Elsewhere these images
+    alone are.
 
     Args:
-        pixels: Shape ``(N, C, H, W)``, any square size.
-        image_px: Height and width of the result.
-        device: Where the result lives.
-
-    Returns:
-        uint8, shape ``(N, C, image_px, image_px)``.
+        pixels: All images of the part, shape ``(N, C, H, W)``.
+        indices: Which of them, each below N.
+        device: Where they live.
     """
-    # The copy also gives torch a writable array, which a memory-mapped one is not.
-    images = torch.from_numpy(np.array(pixels)).to(device)
-    if images.shape[-2:] == (image_px, image_px):
-        return images
-    chunks = [
-        functional.interpolate(chunk.float(), size=image_px, mode="bilinear", align_corners=False)
-        .round_()
-        .to(torch.uint8)
-        for chunk in torch.split(images, _RESIZE_CHUNK)
-    ]
-    return (
-        torch.cat(chunks) if chunks else images.new_empty((0, images.shape[1], image_px, image_px))
-    )
-
-
-def normalise(images: Tensor) -> Tensor:
-    """Map uint8 0..255 to float32 [-1, 1]."""
-    return images.float().div_(127.5).sub_(1.0)
+    if device.type == "cpu":
+        return Subset(images=torch.from_numpy(pixels), index=torch.from_numpy(indices))
+    images = torch.from_numpy(pixels[indices]).to(device)
+    return Subset(images=images, index=torch.arange(len(indices), device=device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitBatches:
-    """Epochs over the normals, with labelled anomalies drawn anew for every batch."""
+    """Epochs over the unlabelled images, with labelled anomalies drawn anew for every batch."""
 
-    normals: Tensor
-    """uint8, shape ``(N, C, H, W)``."""
+    normals: Subset
+    """Unlabelled images, taken for normal."""
 
-    anomalies: Tensor
-    """uint8, shape ``(A, C, H, W)``; A may be 0."""
+    anomalies: Subset
+    """Labelled anomalies; may be empty."""
 
     num_normals: int
     """Normals a batch, at most."""
 
     num_anomalies: int
-    """Anomalies a batch, drawn with replacement; unused where A is 0."""
+    """Anomalies a batch, drawn with replacement; unused where there are none."""
 
     @property
     def num_batches(self) -> int:
@@ -72,12 +80,11 @@ class FitBatches:
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield each batch as normals and anomalies, ``(B, C, H, W)`` in [-1, 1]."""
-        device = self.normals.device
+        device = self.normals.index.device
         order = torch.from_numpy(rng.permutation(len(self.normals))).to(device)
         for chosen in order.tensor_split(self.num_batches):
-            batch = normalise(self.normals[chosen])
             if len(self.anomalies) == 0:
-                yield batch, None
+                yield self.normals.take(chosen), None
                 continue
             drawn = torch.from_numpy(rng.integers(len(self.anomalies), size=self.num_anomalies))
-            yield batch, normalise(self.anomalies[drawn.to(device)])
+            yield self.normals.take(chosen), self.anomalies.take(drawn.to(device))

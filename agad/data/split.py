@@ -1,9 +1,8 @@
-"""The one-class protocol: who is fitted, who validates, and that nobody does both."""
+"""The protocols: who is fitted, who validates, and that nobody does both."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 import numpy as np
@@ -14,99 +13,202 @@ from agad.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneClass:
-    """One class is normal; every other is anomalous.
+class Task:
+    """Which classes are normal, and what of the others is known.
 
-    Source: AGAD, section 4; Ruff et al., "Deep One-Class Classification", ICML 2018.
+    In the one-class protocol one class is normal; in leave-one-out, all but one are.
+
+    Source: AGAD, section 4; Ruff et al., "Deep Semi-Supervised Anomaly Detection", ICLR 2020;
+    Akcay et al., "GANomaly", ACCV 2018 (leave-one-out).
     """
 
-    normal_class: int
+    normal_classes: tuple[int, ...]
+    """Labels, ascending."""
+
+    anomalous_classes: tuple[int, ...]
+    """Labels of all other classes, ascending."""
+
+    labelled_classes: int | tuple[int, ...]
+    """Anomalous classes of which images are labelled: how many, drawn by the seed, or which."""
+
     anomaly_ratio: float
-    """gamma = a / (n + a), in [0, 1), of n fitted normals and a labelled anomalies."""
+    """gamma = a / (n + a), in [0, 1), of n unlabelled fit images and a labelled anomalies."""
+
+    pollution_ratio: float
+    """Hidden anomalies / unlabelled images, in [0, 1), for fitting and for validation alike."""
 
     num_val_anomalies: int
     """Labelled anomalies for validation, outside the ratio's budget."""
 
     val_share: float
-    """Share of the class's training images held out, in (0, 1); at least one image."""
+    """Share of the training normals held out, in (0, 1); at least one image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneClassSplit:
+class Split:
     """Disjoint indices into the training images of a data set, each ascending."""
 
     fit_normals: NDArray[np.intp]
+    fit_hidden: NDArray[np.intp]
+    """Anomalies that the detector trains on as if they were normal."""
+
     fit_anomalies: NDArray[np.intp]
     """Labelled anomalies that the detector trains on."""
 
     val_normals: NDArray[np.intp]
+    val_hidden: NDArray[np.intp]
+    """Anomalies that the validation AUROC counts as normal."""
+
     val_anomalies: NDArray[np.intp]
     """Labelled anomalies that the validation AUROC needs."""
 
+    @property
+    def counts(self) -> SplitCounts:
+        """How many images each part has."""
+        return SplitCounts(
+            **{f"num_{one.name}": len(getattr(self, one.name)) for one in fields(self)}
+        )
 
-def num_labelled_anomalies(num_normals: int, anomaly_ratio: float) -> int:
-    """Count the anomalies that give a ratio: floor(gamma n / (1 - gamma)).
 
-    The arithmetic is exact in the decimal digits of the ratio, so .2 of 5,000 is 1,250.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCounts:
+    """The sizes of a split's parts."""
 
-    Source: AGAD, section 4: gamma = a / (n + a).
+    num_fit_normals: int
+    num_fit_hidden: int
+    num_fit_anomalies: int
+    num_val_normals: int
+    num_val_hidden: int
+    num_val_anomalies: int
+
+
+def num_for_share(num_others: int, share: float) -> int:
+    """Count the images that make up a share beside n others: floor(share n / (1 - share)).
+
+    The arithmetic is exact in the decimal digits of the share, so .2 beside 5,000 is 1,250.
+
+    Source: AGAD, section 4: gamma = a / (n + a); Deep SAD's pollution ratio likewise.
     """
-    gamma = Fraction(repr(anomaly_ratio))
-    return int(gamma * num_normals / (1 - gamma))
+    exact = Fraction(repr(share))
+    return int(exact * num_others / (1 - exact))
 
 
-def one_class_split(labels: NDArray[np.int64], protocol: OneClass, seed: int) -> OneClassSplit:
+def _largest_share(num_images: int, num_others: int) -> float:
+    """Return the largest share, in thousandths, that so many images make up beside n others."""
+    return 1000 * num_images // (num_images + num_others) / 1000
+
+
+def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     """Draw who is fitted and who validates from the training images of a data set.
 
-    ``val_share`` of the class's images validate and the rest is fitted. Validation anomalies are
-    drawn first, the same at every ratio, then the labelled ones from what is left: both over all
-    other classes evenly, without repetition, and those of a lower ratio are among those of a
-    higher one.
+    ``val_share`` of the normals validate and the rest is fitted. Anomalies are drawn without
+    repetition, over their classes evenly: those for validation first, the same at every ratio; then
+    the hidden ones, of any anomalous class; then the labelled ones, of which those of a lower
+    ``anomaly_ratio`` are among those of a higher one. Validation anomalies too are of labelled
+    classes alone. Hidden anomalies pollute validation at the same ratio as fitting: who cannot tell
+    them apart for the one cannot for the other.
+
+    The images must be distinct, as those of an imported data set are.
 
     Args:
         labels: Class of each training image, shape ``(num_images,)``.
-        protocol: The normal class and the label budget.
+        task: The classes and the label budget.
         seed: The trial's; the same seed gives the same split on any machine.
 
     Raises:
-        ConfigError: The class is not there, or too few images are.
+        ConfigError: The images are too few.
     """
-    normals = np.flatnonzero(labels == protocol.normal_class)
-    anomalies = np.flatnonzero(labels != protocol.normal_class)
-    num_val = max(1, round(protocol.val_share * len(normals)))
-    num_fit = len(normals) - num_val
-    if num_fit < 2:
-        raise ConfigError(
-            f"normal class {protocol.normal_class} has {len(normals)} training images, but needs "
-            f"2 to fit beside {num_val} to validate; choose another class or a smaller "
-            "selection.val_share."
-        )
-    num_labelled = num_labelled_anomalies(num_fit, protocol.anomaly_ratio)
-    num_available = len(anomalies) - protocol.num_val_anomalies
-    if num_available < 0:
-        raise ConfigError(
-            f"selection.num_anomalies is {protocol.num_val_anomalies}, but the training images "
-            f"hold {len(anomalies)} anomalies; use at most so many."
-        )
-    if num_labelled > num_available:
-        limit = math.floor(1000 * num_available / (num_available + num_fit)) / 1000
-        raise ConfigError(
-            f"cells.anomaly_ratio is {protocol.anomaly_ratio:g}, which needs {num_labelled} "
-            f"anomalies beside the {protocol.num_val_anomalies} for validation, but the training "
-            f"images hold {len(anomalies)}; use a ratio of at most {limit}, or a smaller "
-            "selection.num_anomalies."
-        )
-
+    normals = np.flatnonzero(np.isin(labels, task.normal_classes))
+    num_val = _num_val_normals(task, len(normals))
     shuffled = stream(seed, Purpose.VAL_NORMALS).permutation(normals)
-    order = _balanced_order(labels, anomalies, stream(seed, Purpose.VAL_ANOMALIES))
-    rest = np.sort(order[protocol.num_val_anomalies :])
-    rest = _balanced_order(labels, rest, stream(seed, Purpose.FIT_ANOMALIES))
-    return OneClassSplit(
+    num_fit = len(normals) - num_val
+
+    pools = _Anomalies(labels, task, seed)
+    val_anomalies = pools.draw_for_validation()
+    hidden = pools.draw_hidden(num_fit, num_val)
+    fit_hidden, val_hidden = np.split(hidden, [num_for_share(num_fit, task.pollution_ratio)])
+    return Split(
         fit_normals=np.sort(shuffled[num_val:]),
-        fit_anomalies=np.sort(rest[:num_labelled]),
+        fit_hidden=np.sort(fit_hidden),
+        fit_anomalies=np.sort(pools.draw_labelled(num_fit + len(fit_hidden))),
         val_normals=np.sort(shuffled[:num_val]),
-        val_anomalies=np.sort(order[: protocol.num_val_anomalies]),
+        val_hidden=np.sort(val_hidden),
+        val_anomalies=np.sort(val_anomalies),
     )
+
+
+def _num_val_normals(task: Task, num_normals: int) -> int:
+    num_val = max(1, round(task.val_share * num_normals))
+    if num_normals - num_val < 2:
+        classes = ", ".join(map(str, task.normal_classes))
+        raise ConfigError(
+            f"normal class {classes} has {num_normals} training images, but needs 2 to fit beside "
+            f"{num_val} to validate; choose another class or a smaller selection.val_share."
+        )
+    return num_val
+
+
+class _Anomalies:
+    """Draws anomalies of a data set for one purpose after the other, none of them twice."""
+
+    def __init__(self, labels: NDArray[np.int64], task: Task, seed: int) -> None:
+        self._labels = labels
+        self._task = task
+        self._seed = seed
+        self._left = np.flatnonzero(np.isin(labels, task.anomalous_classes))
+        classes = task.labelled_classes
+        if isinstance(classes, int):
+            rng = stream(seed, Purpose.LABELLED_CLASSES)
+            classes = tuple(rng.permutation(task.anomalous_classes)[:classes].tolist())
+        self._labelled_classes = classes
+
+    def draw_for_validation(self) -> NDArray[np.intp]:
+        """Draw the labelled anomalies of validation."""
+        pool = self._left_of_labelled_classes()
+        wanted = self._task.num_val_anomalies
+        if wanted > len(pool):
+            hint = "" if len(pool) else "; import it with --test-share, which leaves some in it"
+            raise ConfigError(
+                f"selection.num_anomalies is {wanted}, but the training part holds {len(pool)} "
+                f"anomalies of labelled classes{hint}; use at most so many."
+            )
+        return self._draw(pool, wanted, Purpose.VAL_ANOMALIES)
+
+    def draw_hidden(self, num_fit: int, num_val: int) -> NDArray[np.intp]:
+        """Draw the hidden anomalies among so many normals, those for fitting first."""
+        ratio = self._task.pollution_ratio
+        wanted = num_for_share(num_fit, ratio) + num_for_share(num_val, ratio)
+        if wanted > len(self._left):
+            limit = _largest_share(len(self._left), num_fit + num_val)
+            raise ConfigError(
+                f"cells.pollution_ratio is {ratio:g}, which needs {wanted} anomalies beside the "
+                f"{self._task.num_val_anomalies} labelled ones for validation, but the training "
+                f"part has {len(self._left)} left; use a ratio of at most {limit}."
+            )
+        return self._draw(self._left, wanted, Purpose.HIDDEN_ANOMALIES)
+
+    def draw_labelled(self, num_unlabelled: int) -> NDArray[np.intp]:
+        """Draw the labelled anomalies to train on beside so many unlabelled images."""
+        ratio = self._task.anomaly_ratio
+        pool = self._left_of_labelled_classes()
+        wanted = num_for_share(num_unlabelled, ratio)
+        if wanted > len(pool):
+            limit = _largest_share(len(pool), num_unlabelled)
+            raise ConfigError(
+                f"cells.anomaly_ratio is {ratio:g}, which needs {wanted} anomalies of labelled "
+                f"classes beside the {self._task.num_val_anomalies} for validation, but the "
+                f"training part has {len(pool)} left; use a ratio of at most {limit}, or a smaller "
+                "selection.num_anomalies."
+            )
+        return self._draw(pool, wanted, Purpose.FIT_ANOMALIES)
+
+    def _left_of_labelled_classes(self) -> NDArray[np.intp]:
+        return self._left[np.isin(self._labels[self._left], self._labelled_classes)]
+
+    def _draw(self, pool: NDArray[np.intp], wanted: int, purpose: Purpose) -> NDArray[np.intp]:
+        order = _balanced_order(self._labels, pool, stream(self._seed, purpose))
+        self._left = np.setdiff1d(self._left, order[:wanted], assume_unique=True)
+        return order[:wanted]
 
 
 def _balanced_order(

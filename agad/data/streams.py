@@ -15,6 +15,8 @@ class Purpose(IntEnum):
     FIT_ANOMALIES = 2
     WEIGHTS = 3
     BATCHES = 4
+    LABELLED_CLASSES = 5
+    HIDDEN_ANOMALIES = 6
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

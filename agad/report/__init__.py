@@ -1,6 +1,7 @@
 """From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
 
 from agad.report.aggregate import leaderboard
+from agad.report.datasets import dataset_details, dataset_line, dataset_table
 from agad.report.live import live_table, plain_line
 from agad.report.plan import plan_table
 from agad.report.render import csv, markdown, terminal
@@ -14,6 +15,9 @@ __all__ = [
     "RatioResult",
     "Totals",
     "csv",
+    "dataset_details",
+    "dataset_line",
+    "dataset_table",
     "leaderboard",
     "live_table",
     "markdown",

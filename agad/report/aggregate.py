@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from statistics import fmean, stdev
 
-from agad.config import settings_label
+from agad.config import Cell, variant_label
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
-
-_LABEL = re.compile(
-    r"(?P<dataset>.+?) class=(?P<normal_class>\d+)"
-    r" ratio=(?P<anomaly_ratio>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?: (?P<settings>.+))?",
-    re.DOTALL,
-)
 
 
 def leaderboard(
     rows: Sequence[TrialRow],
     *,
     study: str = "",
-    planned_cells: Sequence[str] = (),
+    planned_cells: Sequence[Cell] = (),
     confirm_seeds: int | None = None,
 ) -> Leaderboard:
     """Aggregate the rows of one study.
@@ -33,23 +26,24 @@ def leaderboard(
     Args:
         rows: One row a trial key, as ``StudyMemory.trials`` returns them.
         study: The study's name; needed only where there are no rows yet.
-        planned_cells: Labels of all cells, so that one without rows is shown as missing.
+        planned_cells: All cells, so that one without rows is shown as missing.
         confirm_seeds: Seeds a cell is confirmed with; None where that is not known.
 
     Raises:
         ConfigError: The rows are of several studies, or hold a trial key twice.
     """
     _check_rows(rows)
-    by_cell: dict[str, list[TrialRow]] = {label: [] for label in planned_cells}
+    planned = {cell.label: cell for cell in planned_cells}
+    by_cell: dict[str, list[TrialRow]] = {label: [] for label in planned}
     for row in rows:
         by_cell.setdefault(row.cell, []).append(row)
     study = rows[0].study if rows else study
     detectors = sorted({row.detector for row in rows})
     missing_detector = detectors[0] if len(detectors) == 1 else ""
     cells = [
-        _cell_result(of_cell, confirm_seeds)
+        _cell_result(of_cell, planned.get(label), confirm_seeds)
         if of_cell
-        else _missing_cell(study, label, missing_detector, confirm_seeds)
+        else _missing_cell(study, planned[label], missing_detector, confirm_seeds)
         for label, of_cell in by_cell.items()
     ]
     cells.sort(key=_cell_order)
@@ -77,18 +71,15 @@ def _check_rows(rows: Sequence[TrialRow]) -> None:
             )
 
 
-def _cell_order(cell: CellResult) -> tuple[str, str, str, float, float, str]:
-    return (
-        cell.dataset,
-        cell.detector,
-        cell.settings,
-        math.inf if cell.normal_class is None else cell.normal_class,
-        math.inf if cell.anomaly_ratio is None else cell.anomaly_ratio,
-        cell.cell,
-    )
+def _cell_order(cell: CellResult) -> tuple[object, ...]:
+    given = cell.given_class
+    place = (0, given, "") if isinstance(given, int) else (1, 0, given)
+    return (cell.dataset, cell.detector, cell.variant, *place, cell.anomaly_ratio)
 
 
-def _cell_result(rows: Sequence[TrialRow], confirm_seeds: int | None) -> CellResult:
+def _cell_result(
+    rows: Sequence[TrialRow], planned: Cell | None, confirm_seeds: int | None
+) -> CellResult:
     search = [row for row in rows if row.phase == "search"]
     confirm = [row for row in rows if row.phase == "confirm"]
     chosen = _chosen(confirm)
@@ -102,9 +93,14 @@ def _cell_result(rows: Sequence[TrialRow], confirm_seeds: int | None) -> CellRes
         cell=first.cell,
         dataset=first.dataset,
         detector=first.detector,
-        normal_class=first.normal_class,
+        given_class=planned.given_class if planned else _class_of(first),
         anomaly_ratio=first.anomaly_ratio,
-        settings=settings_label(json.loads(first.settings)),
+        variant=variant_label(
+            protocol=first.protocol,
+            pollution_ratio=first.pollution_ratio,
+            labelled_classes=first.labelled_classes,
+            settings=json.loads(first.settings),
+        ),
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
         num_finished=ends["finished"],
@@ -159,17 +155,22 @@ def _chosen(confirm: Sequence[TrialRow]) -> Sequence[TrialRow]:
     return min(by_params.values(), key=rank)
 
 
-def _missing_cell(study: str, label: str, detector: str, confirm_seeds: int | None) -> CellResult:
-    """Return a planned cell that has no row, its axes read from its label."""
-    match = _LABEL.fullmatch(label)
+def _class_of(row: TrialRow) -> int:
+    label = row.normal_class if row.anomalous_class is None else row.anomalous_class
+    assert label is not None
+    return label
+
+
+def _missing_cell(study: str, cell: Cell, detector: str, confirm_seeds: int | None) -> CellResult:
+    """Return a planned cell that has no row."""
     return CellResult(
         study=study,
-        cell=label,
-        dataset=match["dataset"] if match else label,
+        cell=cell.label,
+        dataset=cell.dataset,
         detector=detector,
-        normal_class=int(match["normal_class"]) if match else None,
-        anomaly_ratio=float(match["anomaly_ratio"]) if match else None,
-        settings=(match["settings"] or "") if match else "",
+        given_class=cell.given_class,
+        anomaly_ratio=cell.anomaly_ratio,
+        variant=cell.variant,
         num_confirm_planned=confirm_seeds or 0,
     )
 
@@ -177,24 +178,20 @@ def _missing_cell(study: str, label: str, detector: str, confirm_seeds: int | No
 def _ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
     groups: dict[Hashable, list[CellResult]] = defaultdict(list)
     for cell in cells:
-        if cell.anomaly_ratio is not None:
-            groups[cell.dataset, cell.detector, cell.settings, cell.anomaly_ratio].append(cell)
+        groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
     results = [_ratio_result(group) for group in groups.values()]
     return sorted(
-        results, key=lambda one: (one.dataset, one.detector, one.settings, one.anomaly_ratio)
+        results, key=lambda one: (one.dataset, one.detector, one.variant, one.anomaly_ratio)
     )
 
 
 def _ratio_result(cells: Sequence[CellResult]) -> RatioResult:
     means = _known(cell.test_auroc for cell in cells)
-    in_full = [cell for cell in cells if cell.num_val_anomalies is not None] or cells
-    ratio = in_full[0].anomaly_ratio
-    assert ratio is not None
     return RatioResult(
         dataset=cells[0].dataset,
         detector=cells[0].detector,
-        settings=cells[0].settings,
-        anomaly_ratio=ratio,
+        variant=cells[0].variant,
+        anomaly_ratio=cells[0].anomaly_ratio,
         test_auroc=_mean(means),
         sd_over_classes=_sd(means),
         sd_over_seeds=_pooled_sd(cells),

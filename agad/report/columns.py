@@ -23,7 +23,7 @@ from agad.report.rounding import (
 _Row = TypeVar("_Row", CellResult, RatioResult)
 _Column: TypeAlias = tuple[str, Callable[[_Row], str]]
 
-_NAMES = ("data set", "settings")
+_NAMES = ("data set", "variant")
 """Headers of the columns that a row shares with its neighbours."""
 
 CONFIGURATION = "configuration"
@@ -102,8 +102,8 @@ def cell_table(board: Leaderboard) -> TextTable:
     """Return the table by cell with every column that holds something."""
     columns: list[_Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
-        ("settings", lambda cell: cell.settings),
-        ("class", _class_text),
+        ("variant", lambda cell: cell.variant),
+        ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("test AUROC", confirmed_text),
         ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
@@ -125,7 +125,7 @@ def ratio_table(board: Leaderboard) -> TextTable:
     """Return the table by ratio."""
     columns: list[_Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
-        ("settings", lambda one: one.settings),
+        ("variant", lambda one: one.variant),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("test AUROC", lambda one: score_text(one.test_auroc)),
         ("± classes", lambda one: score_text(one.sd_over_classes)),
@@ -146,13 +146,9 @@ def _table(columns: Sequence[_Column[_Row]], rows: Iterable[_Row]) -> TextTable:
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:
-    has_settings = any(cell.settings for cell in board.cells)
-    empty = {"settings"} if not has_settings else set()
+    has_variants = any(cell.variant for cell in board.cells)
+    empty = {"variant"} if not has_variants else set()
     return empty if board.totals.gpu_s else empty | {"GPU time"}
-
-
-def _class_text(cell: CellResult) -> str:
-    return NONE if cell.normal_class is None else str(cell.normal_class)
 
 
 def _trials(cell: CellResult, count: int) -> str:

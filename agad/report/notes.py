@@ -18,6 +18,7 @@ def notes(board: Leaderboard) -> list[str]:
     """Return the notes, one sentence or two each, in the order in which they are printed."""
     return [
         *_meaning(board),
+        *_variants(board),
         *_cost(board),
         *_incomplete(board.cells),
         *_unstopped(board),
@@ -35,6 +36,20 @@ def _meaning(board: Leaderboard) -> list[str]:
         "confirm trial, at the last epoch, and chose nothing. Cells do not compare, so none is "
         "ranked against another.",
     ]
+
+
+_VARIANTS = {
+    "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
+    "pollution": "Pollution: share of hidden anomalies among the unlabelled images; those of "
+    "validation count as normal in the validation AUROC.",
+    "labelled": "Labelled: anomalous classes of which images are labelled, how many or (which); "
+    "anomalies of the others are first met in the test split.",
+}
+
+
+def _variants(board: Leaderboard) -> list[str]:
+    words = {word.partition("=")[0] for cell in board.cells for word in cell.variant.split()}
+    return [line for word, line in _VARIANTS.items() if word in words]
 
 
 def _cost(board: Leaderboard) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +24,9 @@ def plan_table(plan: StudyPlan, slots: int) -> RenderableType:
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("cell", "epoch", "steps measured", "labels val+fit"):
-        table.add_column(header, justify="left" if header == "cell" else "right")
+        is_cell = header == "cell"
+        justify: JustifyMethod = "left" if is_cell else "right"
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=not is_cell)
     for cell in plan.cells:
         table.add_row(Text(plain(cell.label)), *_numbers(cell))
     return Group(

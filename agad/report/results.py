@@ -18,14 +18,14 @@ class CellResult:
     detector: str
     """Empty for a cell without rows in a study without rows."""
 
-    normal_class: int | None
-    """None where the label of a cell without rows does not tell."""
+    given_class: int | str
+    """The normal class, or in the leave-one-out protocol the anomalous one, as it was given."""
 
-    anomaly_ratio: float | None
-    """As ``normal_class``; in [0, 1)."""
+    anomaly_ratio: float
+    """In [0, 1)."""
 
-    settings: str
-    """The parameters that the cell fixes, such as ``backbone=naive``; empty where none."""
+    variant: str
+    """What else the cell fixes, such as ``labelled=1 backbone=naive``; empty where nothing."""
 
     selection: str = ""
     """What chose the configuration, such as ``labelled(30)``."""
@@ -103,8 +103,8 @@ class RatioResult:
 
     dataset: str
     detector: str
-    settings: str
-    """As ``CellResult.settings``."""
+    variant: str
+    """As ``CellResult.variant``."""
 
     anomaly_ratio: float
     """In [0, 1)."""
@@ -181,10 +181,10 @@ class Leaderboard:
 
     study: str
     cells: tuple[CellResult, ...]
-    """By data set, detector, settings, class and ratio; those without rows among them."""
+    """By data set, detector, variant, class and ratio; those without rows among them."""
 
     ratios: tuple[RatioResult, ...]
-    """By data set, detector, settings and ratio."""
+    """By data set, detector, variant and ratio."""
 
     totals: Totals
     provenance: Provenance

@@ -27,9 +27,9 @@ def score_text(score: float | None) -> str:
     return NONE if score is None else f"{score:.3f}"
 
 
-def ratio_text(anomaly_ratio: float | None) -> str:
+def ratio_text(anomaly_ratio: float) -> str:
     """Return a ratio with up to six digits."""
-    return NONE if anomaly_ratio is None else f"{anomaly_ratio:g}"
+    return f"{anomaly_ratio:g}"
 
 
 def seconds_text(seconds: float) -> str:

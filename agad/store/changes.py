@@ -11,7 +11,17 @@ from typing import Any
 from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
-_AXES = ("cells.dataset", "cells.normal_class", "cells.anomaly_ratio")
+_AXES = tuple(
+    f"cells.{name}"
+    for name in (
+        "dataset",
+        "normal_class",
+        "anomalous_class",
+        "anomaly_ratio",
+        "pollution_ratio",
+        "labelled_classes",
+    )
+)
 _FURTHER_AXES = "cells.settings."
 _DATA = "data."
 """Fingerprints by data set: a data set more is no change of another."""
@@ -94,7 +104,8 @@ def _is_axis(path: str) -> bool:
 
 def _values(axis: object) -> set[tuple[bool, Any]]:
     values = axis if isinstance(axis, list) else [axis]
-    return {(isinstance(value, bool), value) for value in values}
+    # JSON has made lists of tuples, and lists cannot be in a set.
+    return {(isinstance(one, bool), tuple(one) if isinstance(one, list) else one) for one in values}
 
 
 def _shown(value: object) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from dataclasses import dataclass, field
 
-from agad.config import Cell, Setting, Study, with_parameters
-from agad.data import OneClass, OneClassSplit, check_files, describe, load_images, one_class_split
+import numpy as np
+
+from agad.config import Cell, LabelledClasses, Setting, Study, with_parameters
+from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
 from agad.errors import ConfigError
 from agad.records import Phase
 from agad.trial import TrialSpec
@@ -17,11 +19,22 @@ class CellMaterials:
     """One cell's data: which, how much of it, and what its labels cost."""
 
     cell: Cell
-    protocol: OneClass
-    split: OneClassSplit
-    """As the study's own seed draws it; its sizes are those of every seed."""
+    data: Manifest
+    task: Task
+    _counts: dict[int, SplitCounts] = field(default_factory=dict, repr=False, compare=False)
 
-    data_fingerprint: str
+    def counts(self, seed: int) -> SplitCounts:
+        """Return how many images each part of a seed's split has, without opening any.
+
+        Raises:
+            ConfigError: The training part is too small for what the cell asks of it.
+        """
+        if seed not in self._counts:
+            # Sizes follow from the classes' sizes and the seed: any order of the images will do.
+            sizes = self.data.train.class_counts
+            labels = np.repeat(np.arange(len(sizes)), sizes)
+            self._counts[seed] = draw_split(labels, self.task, seed).counts
+        return self._counts[seed]
 
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search, on the study's own seed."""
@@ -36,59 +49,105 @@ class CellMaterials:
     ) -> TrialSpec:
         return TrialSpec(
             cell=self.cell,
+            data=self.data,
+            task=self.task,
             phase=phase,
             number=number,
             params=params,
             seed=seed,
             max_epochs=study.scheduler.max_epochs,
             detector=with_parameters(study.detector, {**dict(self.cell.settings), **params}),
-            num_val_anomalies=self.protocol.num_val_anomalies,
-            val_share=self.protocol.val_share,
-            data_fingerprint=self.data_fingerprint,
         )
 
 
-def find_materials(study: Study, data_root: Path) -> dict[str, CellMaterials]:
-    """Open every data set's training images and draw every cell's split once.
+def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
+    """Look up every data set, and check that every cell's split can be drawn. Opens no images.
 
     Args:
         study: Its cells name data sets and classes.
-        data_root: Holds a folder of official files a data set.
+        library: Holds the data sets.
 
     Returns:
         Materials by the cell's label.
 
     Raises:
         ConfigError: A data set or class is unknown, or too small for what the study asks of it.
-        DataError: A data file is missing or damaged.
+        DataError: A manifest is damaged.
+        StoreError: The store cannot be reached.
     """
-    for cell in study.cells.all_cells:
-        info = describe(cell.dataset)
-        if cell.normal_class >= len(info.class_names):
-            raise ConfigError(
-                f"cells.normal_class holds {cell.normal_class}, but {info.name} has the classes 0 "
-                f"to {len(info.class_names) - 1}."
-            )
-    for name in study.cells.datasets:
-        check_files(name, data_root)
-    fingerprints = {
-        name: load_images(name, "train", data_root).fingerprint() for name in study.cells.datasets
-    }
+    manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
     materials = {}
     for cell in study.cells.all_cells:
-        protocol = OneClass(
-            normal_class=cell.normal_class,
-            anomaly_ratio=cell.anomaly_ratio,
-            num_val_anomalies=study.selection.num_anomalies
-            or describe(cell.dataset).num_val_anomalies,
-            val_share=study.selection.val_share,
-        )
-        # The counts are the same for every seed: any one shows whether the split can be drawn.
-        labels = load_images(cell.dataset, "train", data_root).labels
-        materials[cell.label] = CellMaterials(
-            cell=cell,
-            protocol=protocol,
-            split=one_class_split(labels, protocol, study.seed),
-            data_fingerprint=fingerprints[cell.dataset],
-        )
+        data = manifests[cell.dataset]
+        found = CellMaterials(cell=cell, data=data, task=_task(cell, data, study))
+        for seed in (study.seed, *study.confirm_seeds):
+            _check_counts(found, seed)
+        materials[cell.label] = found
+    _check_distinct(study, materials)
     return materials
+
+
+def _task(cell: Cell, data: Manifest, study: Study) -> Task:
+    every = range(len(data.class_names))
+    if cell.normal_class is not None:
+        normal = {data.label_of("cells.normal_class", cell.normal_class)}
+    else:
+        assert cell.anomalous_class is not None
+        normal = {*every} - {data.label_of("cells.anomalous_class", cell.anomalous_class)}
+    anomalous = tuple(label for label in every if label not in normal)
+    return Task(
+        normal_classes=tuple(sorted(normal)),
+        anomalous_classes=anomalous,
+        labelled_classes=_labelled(cell.labelled_classes, data, anomalous),
+        anomaly_ratio=cell.anomaly_ratio,
+        pollution_ratio=cell.pollution_ratio,
+        num_val_anomalies=study.selection.num_anomalies or data.num_val_anomalies,
+        val_share=study.selection.val_share,
+    )
+
+
+def _labelled(
+    given: LabelledClasses, data: Manifest, anomalous: tuple[int, ...]
+) -> int | tuple[int, ...]:
+    name = "cells.labelled_classes"
+    if given == "all":
+        return anomalous
+    if isinstance(given, int):
+        if given > len(anomalous):
+            raise ConfigError(
+                f"{name} holds {given}, but the number of anomalous classes of {data.name} is "
+                f'{len(anomalous)}; use at most so many, or "all".'
+            )
+        return anomalous if given == len(anomalous) else given
+    labels = {data.label_of(name, one) for one in given}
+    if not labels <= {*anomalous}:
+        raise ConfigError(
+            f"{name} holds {given}, but must name anomalous classes alone; take the normal out."
+        )
+    return tuple(sorted(labels))
+
+
+def _check_counts(materials: CellMaterials, seed: int) -> None:
+    try:
+        materials.counts(seed)
+    except ConfigError as error:
+        raise ConfigError(f"cell {materials.cell.label!r}, seed {seed}: {error}") from error
+
+
+def _check_distinct(study: Study, materials: dict[str, CellMaterials]) -> None:
+    """Refuse two cells that are one, such as a class by its label and by its name."""
+    if len(materials) < len(study.cells.all_cells):
+        raise ConfigError(
+            "cells have the same label twice, such as a class by its label and by its name; "
+            "drop one, or name all classes in one way."
+        )
+    whats = {
+        label: (one.data.fingerprint, one.task, one.cell.settings)
+        for label, one in materials.items()
+    }
+    for what, count in Counter(whats.values()).items():
+        if count > 1:
+            same = [label for label, one in whats.items() if one == what]
+            raise ConfigError(
+                f"cells {' and '.join(map(repr, same))} are one and the same; drop one of them."
+            )

@@ -34,7 +34,7 @@ class Order:
 class Objective(tune.Trainable):
     """One worker, which trains one trial after another.
 
-    It keeps its imports and the loaded data sets between trials; everything else is fresh.
+    It keeps its imports between trials; everything else is fresh.
     """
 
     def setup(self, config: dict[str, Any]) -> None:

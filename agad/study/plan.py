@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from agad.config import Asha, Choice, Study
+from agad.data import Library
 from agad.study.materials import CellMaterials, find_materials
 from agad.trial import EpochCost, Runtime, measure_epoch
 
@@ -77,27 +77,28 @@ def expected_epochs(asha: Asha) -> float:
     return epochs
 
 
-def plan_study(study: Study, data_root: Path, *, num_threads: int = 1) -> StudyPlan:
+def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
     """Check a study against its data and time one epoch of each kind of cell, without Ray.
 
-    Cells that differ only in their normal class share one measurement.
+    Cells that differ only in their class share one measurement.
 
     Raises:
         AgadError: The study does not fit its data.
     """
-    runtime = Runtime(data_root=str(data_root), num_threads=num_threads)
-    costs: dict[object, EpochCost] = {}
+    costs: dict[tuple[str, float, str], EpochCost] = {}
     cells = []
-    for label, materials in find_materials(study, data_root).items():
-        kind = replace(materials.cell, normal_class=0)
+    for label, materials in find_materials(study, library).items():
+        cell = materials.cell
+        kind = (cell.dataset, cell.anomaly_ratio, cell.variant)
         if kind not in costs:
             costs[kind] = _measure(study, materials, runtime)
+        counts = materials.counts(study.seed)
         cells.append(
             CellPlan(
                 label=label,
                 cost=costs[kind],
-                num_val_anomalies=materials.protocol.num_val_anomalies,
-                num_fit_anomalies=len(materials.split.fit_anomalies),
+                num_val_anomalies=counts.num_val_anomalies,
+                num_fit_anomalies=counts.num_fit_anomalies,
             )
         )
     return StudyPlan(

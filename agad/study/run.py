@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from agad.config import Study
+from agad.data import Library
+from agad.objects import open_objects
 from agad.records import StudyMemory
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
@@ -48,8 +51,10 @@ def run_study(
         AgadError: The study does not fit its data or the cluster, or the memory fails.
         KeyboardInterrupt: Ctrl-C; rows of ended trials are kept, and the same call goes on.
     """
-    materials = find_materials(study, where.data_root)
-    fingerprints = {one.cell.dataset: one.data_fingerprint for one in materials.values()}
+    objects = open_objects(where.store)
+    where = replace(where, store=objects.uri)  # Absolute: workers have folders of their own.
+    materials = find_materials(study, Library(objects))
+    fingerprints = {one.data.name: one.data.fingerprint for one in materials.values()}
     memory.open(study.as_json() | {"data": fingerprints})
     rows = RowMaker(study=study.name, provenance=find_provenance())
     with StudyBoard(study, materials, memory, rows) as board:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from agad.config import labelled_text
 from agad.records import EpochRow, State, TrialRow
 from agad.study.cell import CellRun
 from agad.study.provenance import Provenance
@@ -77,7 +78,8 @@ class RowMaker:
     def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
         """Return the trial row of a trial that ended now."""
         spec = running.launch.spec
-        split = running.cell.materials.split
+        counts = running.cell.materials.counts(spec.seed)
+        is_one_class = spec.cell.protocol == "one-class"
         results = running.results
         last = results[-1] if results else None
         test = last.test if last else None
@@ -91,16 +93,17 @@ class RowMaker:
             detector=spec.detector.name,
             detector_version=spec.detector.version,
             dataset=spec.cell.dataset,
-            normal_class=spec.cell.normal_class,
+            protocol=spec.cell.protocol,
+            normal_class=spec.task.normal_classes[0] if is_one_class else None,
+            anomalous_class=None if is_one_class else spec.task.anomalous_classes[0],
             anomaly_ratio=spec.cell.anomaly_ratio,
+            pollution_ratio=spec.cell.pollution_ratio,
+            labelled_classes=labelled_text(spec.cell.labelled_classes),
             settings=json.dumps(dict(spec.cell.settings)),
             seeds=(spec.seed,),
             params=json.dumps(spec.params, sort_keys=True),
             selection=spec.selection,
-            num_fit_normals=len(split.fit_normals),
-            num_fit_anomalies=len(split.fit_anomalies),
-            num_val_normals=len(split.val_normals),
-            num_val_anomalies=len(split.val_anomalies),
+            **asdict(counts),
             max_epochs=spec.max_epochs,
             state=state,
             stop_reason=_stop_reason(running, state),
@@ -111,7 +114,7 @@ class RowMaker:
             val_auroc=last.val_auroc if last else None,
             test_auroc=test.auroc if test else None,
             test_average_precision=test.average_precision if test else None,
-            data_fingerprint=spec.data_fingerprint,
+            data_fingerprint=spec.data.fingerprint,
             commit=self.provenance.commit,
             is_dirty=self.provenance.is_dirty,
             versions=self.provenance.versions,

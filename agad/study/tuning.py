@@ -31,6 +31,9 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
+_MAX_LABEL_BYTES = 150
+"""Of a cell's label in the name of a trial's folder, for which file systems have 255."""
+
 
 def fit(
     board: StudyBoard,
@@ -91,11 +94,14 @@ def _launch(trial: Trial) -> Launch:
 
 
 def trial_name(trial: Trial) -> str:
-    """Name a trial by its cell and number, as Ray's dashboard shows it."""
+    """Name a trial by its cell and number, as Ray's dashboard and its folder show it."""
     launch = _launch(trial)
     spec = launch.spec
-    words = [*spec.cell.label.split(), spec.phase, str(spec.number), f"attempt={launch.attempt}"]
-    return "-".join(words).replace("/", "_")
+    label = spec.cell.label.encode()
+    if len(label) > _MAX_LABEL_BYTES:
+        label = label[:_MAX_LABEL_BYTES] + f"... {spec.key[:8]}".encode()
+    words = [*label.decode(errors="ignore").split(), spec.phase, str(spec.number)]
+    return "-".join([*words, f"attempt={launch.attempt}"]).replace("/", "_")
 
 
 class FirstError:

@@ -8,12 +8,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 
+from agad.data import NodeCache
 from agad.errors import ConfigError
 from agad.trial import Runtime
 
@@ -22,8 +22,14 @@ from agad.trial import Runtime
 class Where:
     """A flag or an environment variable each, never part of a study."""
 
-    data_root: Path
-    """Absolute; holds a folder of official files a data set, on every node."""
+    store: str
+    """URI of the store that holds the data sets; every node reaches it."""
+
+    cache: NodeCache = field(default_factory=NodeCache)
+    """Each node's cache of them."""
+
+    is_shared: bool = False
+    """Whether a store in a folder is said to be one and the same on all nodes."""
 
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
@@ -52,6 +58,16 @@ class Where:
             raise ConfigError(
                 f"--gpus-per-trial is {gpus}, but must be a share of one GPU or a whole number."
             )
+
+    def runtime(self, gpus: float = 0.0) -> Runtime:
+        """Return where each trial runs, with so many GPUs."""
+        return Runtime(
+            store=self.store,
+            cache=self.cache,
+            device="cuda" if gpus > 0 else "cpu",
+            num_threads=self.cpus_per_trial,
+            gpus=gpus,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +130,18 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
     return min(room, int(node.get("GPU", 0) / gpus)) if gpus > 0 else room
 
 
+def _check_reachable(where: Where) -> None:
+    """Refuse a folder as the store of several machines, unless it is said to be shared."""
+    num_nodes = len(_living_nodes())
+    if num_nodes > 1 and not where.store.startswith("s3://") and not where.is_shared:
+        raise ConfigError(
+            f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
+            "must all reach it; use s3://, or say --shared-store if it is mounted on all of them."
+        )
+
+
 def _slots(where: Where, has: dict[str, float]) -> Slots:
+    _check_reachable(where)
     gpus = where.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if has.get("GPU", 0) >= 1 else 0.0
@@ -125,10 +152,4 @@ def _slots(where: Where, has: dict[str, float]) -> Slots:
             f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}, and no node has room for one; ask "
             "for less, or name the size it grows to with --max-concurrent-trials."
         )
-    runtime = Runtime(
-        data_root=str(where.data_root),
-        device="cuda" if gpus > 0 else "cpu",
-        num_threads=where.cpus_per_trial,
-        gpus=gpus,
-    )
-    return Slots(runtime=runtime, num=where.max_concurrent_trials or room)
+    return Slots(runtime=where.runtime(gpus), num=where.max_concurrent_trials or room)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from agad.config import Cell, DetectorConfig, Setting
-from agad.data import OneClass
+from agad.data import Manifest, NodeCache, Task
 from agad.records import Phase
 
 
@@ -16,6 +16,12 @@ class TrialSpec:
     """One configuration in one cell."""
 
     cell: Cell
+    data: Manifest
+    """The cell's data set."""
+
+    task: Task
+    """The cell's protocol, its classes as labels."""
+
     phase: Phase
     number: int
     """Place in its cell and phase; not part of the key."""
@@ -30,29 +36,10 @@ class TrialSpec:
     detector: DetectorConfig
     """With the cell's settings and the searched parameters in place."""
 
-    num_val_anomalies: int
-    """Labelled anomalies that the objective needs."""
-
-    val_share: float
-    """Share of the training normals held out."""
-
-    data_fingerprint: str
-    """SHA-256 of the training images and labels."""
-
-    @property
-    def protocol(self) -> OneClass:
-        """The normal class and the label budget."""
-        return OneClass(
-            normal_class=self.cell.normal_class,
-            anomaly_ratio=self.cell.anomaly_ratio,
-            num_val_anomalies=self.num_val_anomalies,
-            val_share=self.val_share,
-        )
-
     @property
     def selection(self) -> str:
         """The selection policy's name in every row."""
-        return f"labelled({self.num_val_anomalies})"
+        return f"labelled({self.task.num_val_anomalies})"
 
     @property
     def key(self) -> str:
@@ -68,9 +55,8 @@ class TrialSpec:
             if (value := getattr(self.detector, field.name)) != field.default
         }
         decisive = {
-            "protocol": asdict(self.protocol),
-            "dataset": self.cell.dataset,
-            "data_fingerprint": self.data_fingerprint,
+            "task": asdict(self.task),
+            "data_fingerprint": self.data.fingerprint,
             "phase": self.phase,
             "seeds": [self.seed],
             "max_epochs": self.max_epochs,
@@ -85,8 +71,11 @@ class TrialSpec:
 class Runtime:
     """Where a trial runs: none of it decides the result beyond floating-point rounding."""
 
-    data_root: str
-    """Absolute path of the folder that holds a folder of official files a data set."""
+    store: str
+    """URI of the store that holds the data sets."""
+
+    cache: NodeCache = field(default_factory=NodeCache)
+    """The node's cache of them."""
 
     device: str = "cpu"
     """A torch device, such as ``cpu`` or ``cuda``."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,12 +17,11 @@ from torch import Tensor
 from agad.data import (
     FitBatches,
     Purpose,
-    describe,
-    load_images,
-    normalise,
-    one_class_split,
+    Subset,
+    draw_split,
+    on_device,
+    open_images,
     stream,
-    to_device,
 )
 from agad.detectors import Detector, build_detector
 from agad.errors import TrialDivergedError
@@ -70,11 +68,9 @@ class Prepared:
 
     detector: Detector
     batches: FitBatches
-    val_images: Tensor
-    """uint8, shape ``(N, C, H, W)``."""
-
+    val_images: Subset
     val_is_anomaly: NDArray[np.bool_]
-    """Shape ``(N,)``."""
+    """Whether each of ``val_images`` is known for an anomaly, shape ``(len(val_images),)``."""
 
 
 def train_trial(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
@@ -84,7 +80,8 @@ def train_trial(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
     Raises:
         ConfigError: The cell's split cannot be drawn from the data set.
-        DataError: A data file is missing or damaged.
+        DataError: The node's cache cannot hold the images, or they were changed in the store.
+        StoreError: The store cannot be reached.
         TrialDivergedError: A loss or a score is not finite.
     """
     prepared = prepare(spec, runtime)
@@ -108,10 +105,11 @@ def prepare(spec: TrialSpec, runtime: Runtime) -> Prepared:
     """Load the training images, draw the split, build the detector on its device."""
     torch.set_num_threads(runtime.num_threads)
     device = torch.device(runtime.device)
-    info = describe(spec.cell.dataset)
-    images = load_images(info.name, "train", Path(runtime.data_root))
-    split = one_class_split(images.labels, spec.protocol, spec.seed)
-    val = np.concatenate([split.val_normals, split.val_anomalies])
+    images = open_images(spec.data, "train", store=runtime.store, cache=runtime.cache)
+    split = draw_split(images.labels, spec.task, spec.seed)
+    unlabelled = np.concatenate([split.fit_normals, split.fit_hidden])
+    taken_for_normal = np.concatenate([split.val_normals, split.val_hidden])
+    val = np.concatenate([taken_for_normal, split.val_anomalies])
     num_anomalies = spec.detector.num_batch_anomalies(spec.cell.anomaly_ratio)
     if len(split.fit_anomalies) == 0:
         num_anomalies = 0  # A ratio so low that it grants no anomaly trains as ratio 0 does.
@@ -119,15 +117,15 @@ def prepare(spec: TrialSpec, runtime: Runtime) -> Prepared:
         int(stream(spec.seed, Purpose.WEIGHTS).integers(2**63 - 1))
     )
     return Prepared(
-        detector=build_detector(spec.detector, info.image_shape, weights, device),
+        detector=build_detector(spec.detector, spec.data.image_shape, weights, device),
         batches=FitBatches(
-            normals=to_device(images.pixels[split.fit_normals], info.image_px, device),
-            anomalies=to_device(images.pixels[split.fit_anomalies], info.image_px, device),
+            normals=on_device(images.pixels, unlabelled, device),
+            anomalies=on_device(images.pixels, split.fit_anomalies, device),
             num_normals=spec.detector.batch_size - num_anomalies,
             num_anomalies=num_anomalies,
         ),
-        val_images=to_device(images.pixels[val], info.image_px, device),
-        val_is_anomaly=images.labels[val] != spec.cell.normal_class,
+        val_images=on_device(images.pixels, val, device),
+        val_is_anomaly=np.arange(len(val)) >= len(taken_for_normal),
     )
 
 
@@ -142,9 +140,9 @@ def train_epoch(prepared: Prepared, rng: np.random.Generator) -> dict[str, float
     return dict(zip(sums, means, strict=True))
 
 
-def score(detector: Detector, images: Tensor) -> NDArray[np.float64]:
-    """Score uint8 images ``(N, C, H, W)``; returns ``(N,)``, higher is more anomalous."""
-    chunks = [detector.score(normalise(chunk)) for chunk in torch.split(images, _SCORE_BATCH)]
+def score(detector: Detector, images: Subset) -> NDArray[np.float64]:
+    """Score images; returns ``(len(images),)``, higher is more anomalous."""
+    chunks = [detector.score(batch) for batch in images.batches(_SCORE_BATCH)]
     scores: NDArray[np.float64] = torch.cat(chunks).double().cpu().numpy()
     return scores
 
@@ -153,11 +151,12 @@ def score_test(spec: TrialSpec, runtime: Runtime, detector: Detector) -> TestRes
     """Score the whole test split of a confirm trial; None for a search trial."""
     if spec.phase != "confirm":
         return None
-    info = describe(spec.cell.dataset)
-    images = load_images(info.name, "test", Path(runtime.data_root))
-    is_anomaly = images.labels != spec.cell.normal_class
-    pixels = to_device(images.pixels, info.image_px, torch.device(runtime.device))
-    scores = score(detector, pixels)
+    images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
+    is_anomaly = np.isin(images.labels, spec.task.anomalous_classes)
+    all_images = on_device(
+        images.pixels, np.arange(len(images.labels)), torch.device(runtime.device)
+    )
+    scores = score(detector, all_images)
     return TestResult(
         auroc=auroc(is_anomaly, scores), average_precision=average_precision(is_anomaly, scores)
     )

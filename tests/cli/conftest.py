@@ -64,11 +64,11 @@ def _no_cluster(_where: object) -> None:
 def run_agad(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[RunAgad]:
-    """Run ``agad`` with a home, a store and data that are empty; starting Ray fails the test."""
-    for name in ("AGAD_DATA", "RAY_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
+    """Run ``agad`` with a home, a store and a cache that are empty; starting Ray fails the test."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AGAD_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("AGAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(agad.study.run, "connected", _no_cluster)
     before = signal.getsignal(signal.SIGTERM)
 

@@ -21,8 +21,33 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 IN_THE_FILE = {
-    "data set": ('dataset="digits"', 'dataset="imagenet"', "'imagenet'.*cifar10, digits, mnist"),
-    "class": ("normal_class=0", "normal_class=10", "normal_class holds 10.*0 to 9"),
+    "data set": (
+        'dataset="digits"',
+        'dataset="imagenet"',
+        "data set 'imagenet' is not in .*import it: agad data import imagenet --from PATH",
+    ),
+    "class": ("normal_class=0", "normal_class=10", "normal_class holds 10, .*classes 0 0, 1 1"),
+    "class name": (
+        "normal_class=0",
+        'normal_class="cat"',
+        "cells.normal_class holds 'cat', but digits has the classes",
+    ),
+    "no class": ("normal_class=0", "", "line 5: cells must have normal_class, .* or anomalous_cl"),
+    "two protocols": (
+        "normal_class=0",
+        "normal_class=0, anomalous_class=1",
+        "line 5: cells must have normal_class, .* one of them, not both",
+    ),
+    "labelled classes": (
+        "normal_class=0",
+        "normal_class=0, labelled_classes=(0, 1)",
+        r"labelled_classes holds \(0, 1\), but the normal class is among them",
+    ),
+    "pollution too high": (
+        "normal_class=0",
+        "normal_class=0, pollution_ratio=0.95",
+        r"cell 'digits class=0 ratio=0 pollution=0\.95', seed 0: cells\.pollution_ratio is 0\.95",
+    ),
     "ratio of 1": (
         "normal_class=0",
         "normal_class=0, anomaly_ratio=1.0",
@@ -75,7 +100,7 @@ def test_what_is_wrong_in_a_study_file_is_said_on_one_line(
     assert re.search(message, ended.err)
 
 
-@pytest.mark.parametrize("name", ["data set", "class", "ratio too high"])
+@pytest.mark.parametrize("name", ["data set", "class", "ratio too high", "pollution too high"])
 def test_a_study_that_does_not_fit_its_data_leaves_no_study_in_the_store(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path, name: str
 ) -> None:
@@ -113,14 +138,43 @@ def test_a_path_that_is_no_python_file_is_refused(
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
-def test_a_missing_data_file_is_named(
+@pytest.mark.parametrize("dataset", ["mnist", "my-photos"])
+def test_a_missing_data_set_is_named_with_the_command_that_imports_it(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path, command: str, dataset: str
 ) -> None:
-    path = write_study('"digits"', f'"{dataset}"')
-    ended = run_agad(command, path, "--data", tmp_path / "empty")
+    store = tmp_path / "elsewhere"
+    ended = run_agad(command, write_study('"digits"', f'"{dataset}"'), "--store", store)
     _assert_one_line(ended)
-    assert str(tmp_path / "empty" / dataset) in ended.err
+    assert f"data set '{dataset}' is not in {store}, which holds: none; " in ended.err
+    assert f"agad data import {dataset} --from PATH --store {store}\n" in ended.err
+    assert not store.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("size", ["0", "-1", "nan"])
+def test_a_cache_that_can_hold_nothing_is_refused(
+    run_agad: RunAgad, write_study: WriteStudy, command: str, size: str
+) -> None:
+    ended = run_agad(command, write_study(), "--cache-gib", size)
+    _assert_one_line(ended)
+    assert f"--cache-gib is {size}, but must be above 0." in ended.err
+
+
+def test_a_cache_that_is_too_small_for_the_data_is_named(
+    run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
+) -> None:
+    ended = run_agad("plan", write_study(), "--cache-gib", "1e-6")
+    _assert_one_line(ended)
+    assert f"does not fit the cache {tmp_path / 'cache'} of 1e-06 GiB" in ended.err
+
+
+def test_a_cache_that_is_a_file_is_refused(
+    run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    ended = run_agad("plan", write_study(), "--cache", tmp_path / "file")
+    _assert_one_line(ended)
+    assert "name another folder with --cache" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -201,10 +255,21 @@ def test_resources_that_no_trial_can_have_are_refused(
         ["fly"],
         ["run"],
         ["run", "a.py", "--trials", "3"],
+        ["run", "a.py", "--data", "x"],
+        ["run", "a.py", "--cache-gib", "much"],
         ["run", "a.py", "--cpus-per-trial", "many"],
         ["report", "--format", "html"],
     ],
-    ids=["none", "command", "no file", "flag", "no number", "report flag"],
+    ids=[
+        "none",
+        "command",
+        "no file",
+        "flag",
+        "flag of an earlier version",
+        "no size",
+        "no number",
+        "report flag",
+    ],
 )
 def test_a_wrong_flag_exits_with_2(run_agad: RunAgad, arguments: list[str]) -> None:
     ended = run_agad(*arguments)
@@ -256,7 +321,9 @@ def test_a_study_that_was_changed_is_refused_with_the_difference(
 
 
 def _run_script(path: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    nowhere = str(path.parent / "nowhere")
+    places = dict.fromkeys(("HOME", "AGAD_STORE", "AGAD_CACHE"), nowhere)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | places
     return subprocess.run(
         [sys.executable, path.name],
         cwd=path.parent,

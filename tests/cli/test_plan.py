@@ -1,9 +1,14 @@
-"""``agad plan``: what a study will take, with nothing written and no Ray."""
+"""``agad plan``: what a study will take, without Ray; of a study nothing is written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
+
+from agad.objects import open_objects
+from agad.store import list_studies
 
 if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad, WriteStudy
@@ -15,14 +20,62 @@ _NARROW = (
 )
 
 
-def test_a_plan_prints_the_cell_and_writes_nothing(
+def test_a_plan_prints_the_cell_and_writes_no_study(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
 ) -> None:
     ended = run_agad("plan", write_study(*_NARROW), "--max-concurrent-trials", 2)
     assert (ended.code, ended.err) == (0, "")
     assert "tiny" in ended.out
-    assert not (tmp_path / "store").exists()
+    assert list_studies(open_objects(str(tmp_path / "store"))) == []
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["_datasets"]
     assert not (tmp_path / "home").exists()
+
+
+def test_a_plan_fetches_the_training_images_alone_into_the_cache_it_is_given(
+    run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    assert run_agad("plan", write_study(*_NARROW), "--cache", given).code == 0
+    assert len(list(given.glob("*.arrow"))) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_relative_cache_is_one_of_this_folder(
+    run_agad: RunAgad,
+    write_study: WriteStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_study(*_NARROW)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run_agad("plan", path, "--cache", "a-cache").code == 0
+    assert (tmp_path / "here/a-cache").is_dir()
+
+
+def test_agad_cache_is_the_default_cache_and_else_one_at_home(
+    run_agad: RunAgad,
+    write_study: WriteStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_study(*_NARROW)
+    assert run_agad("plan", path).code == 0
+    assert (tmp_path / "cache").is_dir()
+    assert not (tmp_path / "home").exists()
+    monkeypatch.delenv("AGAD_CACHE")
+    assert run_agad("plan", path).code == 0
+    assert (tmp_path / "home/.agad/cache").is_dir()
+
+
+def test_a_plan_of_a_leave_one_out_study_names_its_variant(
+    run_agad: RunAgad, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    path = write_study("normal_class=0", "anomalous_class=0, pollution_ratio=0.05")
+    path.write_text(path.read_text().replace(*_NARROW))
+    out = " ".join(run_agad("plan", path).out.split())
+    assert "digits class=0 ratio=0 leave-one-out pollution=0.05" in out
 
 
 def test_a_reduced_plan_is_of_the_reduced_study(run_agad: RunAgad, write_study: WriteStudy) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from agad.config import Grid, LogUniform, Search, Study
+from agad.objects import open_objects
+from agad.records import TrialRow
+from agad.store import StudyStore
 
 if TYPE_CHECKING:
     from tests.cli.conftest import FillStore, RunAgad
@@ -31,6 +38,44 @@ def test_a_report_prints_the_mean_of_the_confirmed_seeds(run_agad: RunAgad, fill
 
 def test_a_report_names_a_planned_cell_without_rows(run_agad: RunAgad, filled: str) -> None:
     assert "no trial yet" in run_agad("report", filled).out
+
+
+def test_a_report_of_a_store_that_holds_data_sets_alone_says_that_no_study_is_there(
+    run_agad: RunAgad, tmp_path: Path
+) -> None:
+    assert run_agad("data", "import", "digits", "--store", tmp_path / "data").code == 0
+    ended = run_agad("report", tmp_path / "data")
+    assert (ended.code, "holds no study" in ended.err) == (2, True)
+
+
+def test_a_report_of_an_earlier_versions_study_says_so(run_agad: RunAgad, tmp_path: Path) -> None:
+    earlier = {"dataset": ["digits"], "normal_class": [0], "anomaly_ratio": [0], "settings": {}}
+    config = {"name": "old", "cells": earlier, "confirm": {"seeds": 3}}
+    objects = open_objects(str(tmp_path / "old-store"))
+    objects.put_if_absent("old/study.json", json.dumps(config).encode())
+    ended = run_agad("report", tmp_path / "old-store")
+    assert ended.code == 2
+    assert "not one that this version wrote (it lacks 'anomalous_class')" in ended.err
+
+
+def test_a_report_shows_a_class_by_the_name_that_the_study_gave(
+    run_agad: RunAgad, make_row: Callable[..., TrialRow], tmp_path: Path
+) -> None:
+    store = StudyStore(open_objects(str(tmp_path / "named")), "named")
+    study = Study(
+        name="named",
+        cells=Grid(dataset="photos", anomalous_class=["broken", "bent"]),
+        search=Search(space={"lr": LogUniform(1e-4, 1e-2)}),
+    )
+    store.open(study.as_json())
+    cell = study.cells.all_cells[0]
+    place = {"study": "named", "cell": cell.label, "dataset": "photos", "phase": "confirm"}
+    classes = {"protocol": "leave-one-out", "normal_class": None, "anomalous_class": 2}
+    store.put(make_row(**place, **classes, test_auroc=0.75), [])
+    out = " ".join(run_agad("report", tmp_path / "named").out.split())
+    assert "broken 0 0.750 (n=1/3)" in out
+    assert "bent 0 no trial yet" in out
+    assert "Leave-one-out: the class named is the anomalous one" in out
 
 
 def test_a_report_writes_markdown(run_agad: RunAgad, filled: str, tmp_path: Path) -> None:
@@ -112,7 +157,7 @@ def test_a_report_reads_s3(run_agad: RunAgad, fill_store: FillStore, s3_uri: str
     assert "0.820" in run_agad("report", fill_store(s3_uri)).out
 
 
-def test_a_report_imports_neither_torch_nor_ray(filled: str) -> None:
+def test_a_report_imports_neither_torch_nor_ray(filled: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from agad.cli import entry\n"
@@ -124,7 +169,7 @@ def test_a_report_imports_neither_torch_nor_ray(filled: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, "report", filled],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

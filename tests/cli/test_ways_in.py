@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agad.data import Library
 from agad.objects import open_objects
 from agad.store import StudyReader
 
@@ -59,9 +60,15 @@ def free_port() -> int:
         return port
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(folder: Path | str, **more: str) -> dict[str, str]:
+    """Return variables with a home, a store and a cache of their own in a folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return kept | {"PATH": f"{BIN}:{kept['PATH']}", "COLUMNS": "100"} | more
+    places = {
+        "HOME": f"{folder}/home",
+        "AGAD_STORE": f"{folder}/default-store",
+        "AGAD_CACHE": f"{folder}/cache",
+    }
+    return kept | places | {"PATH": f"{BIN}:{kept['PATH']}", "COLUMNS": "100"} | more
 
 
 def end_processes_of(marker: str) -> None:
@@ -81,7 +88,10 @@ def ray_head() -> Iterator[dict[str, str]]:
     marker = f"AGAD_TEST_RAY_{secrets.token_hex(8)}"
     gcs, dashboard, agent = free_port(), free_port(), free_port()
     variables = environment(
-        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), AGAD_TEST_MARKER=marker
+        folder,
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=secrets.token_hex(32),
+        AGAD_TEST_MARKER=marker,
     )
     start = ["ray", "start", "--head", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={folder}"]
     start += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
@@ -114,7 +124,7 @@ def test_three_ways_in_run_the_same_trials(tmp_path: Path, ray_head: dict[str, s
         done = subprocess.run(
             [*command, f"--store={store}", SERIAL],
             cwd=tmp_path,
-            env=ray_head if way == "job" else environment(),
+            env=ray_head if way == "job" else environment(store),
             capture_output=True,
             text=True,
             timeout=240,
@@ -136,7 +146,7 @@ def test_an_interrupted_study_ends_within_10_s_and_goes_on(
     command += [f"--store={tmp_path / 'store'}"]
     with subprocess.Popen(
         command,
-        env=environment(),
+        env=environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -157,7 +167,12 @@ def test_an_interrupted_study_ends_within_10_s_and_goes_on(
     assert 3 <= len(stored) < 41
 
     done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=240, check=False
+        command,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     keys = trial_keys(tmp_path / "store")
@@ -170,7 +185,15 @@ def test_a_study_keeps_its_rows_in_s3(tmp_path: Path, s3_uri: str) -> None:
     command = [str(BIN / "agad"), "run", str(write_study(tmp_path, trials=2)), f"--store={s3_uri}"]
     for _ in range(2):
         done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=240, check=False
+            command,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert len(StudyReader(open_objects(s3_uri), "ways-in").trials()) == 3
+    assert Library(open_objects(s3_uri)).names() == ["digits"]
+    assert len(list((tmp_path / "cache").glob("*.arrow"))) == 2
+    assert not (tmp_path / "default-store").exists()

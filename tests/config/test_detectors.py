@@ -116,6 +116,27 @@ def test_num_batch_anomalies_is_the_ratios_share_but_at_least_the_minimum(
     assert Agad().num_batch_anomalies(anomaly_ratio) == expected
 
 
+@pytest.mark.parametrize("value", [0, 1, 1.5, -0.1, math.nan, True, "0.5"], ids=repr)
+def test_agad_refuses_a_batch_anomaly_share_outside_0_to_1(value: AnyValue) -> None:
+    message = f"Agad.batch_anomaly_share is {value!r}, but must be in (0, 1), or None."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Agad(batch_anomaly_share=value)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 128), (0.25, 64), (0.01, 3), (0.001, 2), (0.999, 254)]
+)
+@pytest.mark.parametrize("anomaly_ratio", [1e-4, 0.05, 0.9])
+def test_num_batch_anomalies_is_the_batch_share_at_every_ratio_above_0(
+    anomaly_ratio: float, share: float, expected: int
+) -> None:
+    assert Agad(batch_anomaly_share=share).num_batch_anomalies(anomaly_ratio) == expected
+
+
+def test_num_batch_anomalies_is_0_at_ratio_0_whatever_the_batch_share() -> None:
+    assert Agad(batch_anomaly_share=0.5).num_batch_anomalies(0.0) == 0
+
+
 def test_with_parameters_sets_the_parameters_and_keeps_the_others() -> None:
     detector = with_parameters(Agad(backbone="naive"), {"lr": 1e-3, "weight_con": 10.0})
     assert detector == Agad(backbone="naive", lr=1e-3, weight_con=10.0)
@@ -123,9 +144,9 @@ def test_with_parameters_sets_the_parameters_and_keeps_the_others() -> None:
 
 def test_with_parameters_lists_the_known_ones_when_one_is_unknown() -> None:
     message = (
-        "'weight_foo' is no parameter of Agad, which has: backbone, base_width, batch_size, beta1, "
-        "discriminator_width, lr, min_batch_anomalies, reciprocal_eps, weight_adcon, weight_adv, "
-        "weight_con, weight_lat."
+        "'weight_foo' is no parameter of Agad, which has: backbone, base_width, "
+        "batch_anomaly_share, batch_size, beta1, discriminator_width, lr, min_batch_anomalies, "
+        "reciprocal_eps, weight_adcon, weight_adv, weight_con, weight_lat."
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         with_parameters(Agad(), {"weight_foo": 1.0})

@@ -343,7 +343,10 @@ def test_as_json_holds_plain_values_and_every_field() -> None:
     assert values["cells"] == {
         "dataset": ["digits"],
         "normal_class": [0, 1],
+        "anomalous_class": None,
         "anomaly_ratio": [0.0],
+        "pollution_ratio": [0.0],
+        "labelled_classes": ["all"],
         "settings": {"base_width": [4, 8]},
     }
     assert values["search"] == {

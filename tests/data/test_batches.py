@@ -1,6 +1,9 @@
-"""Resizing, scaling, and the batches of an epoch."""
+"""Images on the device, and the batches of an epoch."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,108 +11,112 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agad.data import FitBatches, load_images, normalise, to_device
-from agad.data.images import Images
+from agad.data import FitBatches, Subset, on_device
+from agad.data.partfile import open_part, write_part
+
+if TYPE_CHECKING:
+    from tests.data.conftest import MakeSource
 
 _CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Images:
-    return load_images("digits", "train", tmp_path_factory.mktemp("data"))
+def _greys(num_images: int) -> NDArray[np.uint8]:
+    """Return 1 x 1 images: image i is grey i."""
+    return np.arange(num_images, dtype=np.uint8).reshape(-1, 1, 1, 1)
 
 
-def _weights(size: int, new_size: int) -> NDArray[np.float64]:
-    """Bilinear weights, half-pixel centres, edges repeated; shape ``(new_size, size)``."""
-    weights = np.zeros((new_size, size))
-    for row in range(new_size):
-        place = min(max((row + 0.5) * size / new_size - 0.5, 0.0), size - 1.0)
-        left = int(place)
-        right = min(left + 1, size - 1)
-        weights[row, left] += 1 - (place - left)
-        weights[row, right] += place - left
-    return weights
+def _subset(*indices: int) -> Subset:
+    return on_device(_greys(256), np.array(indices, np.intp), _CPU)
 
 
-def _resized(pixels: NDArray[np.uint8], new_size: int) -> NDArray[np.float64]:
-    weights = _weights(pixels.shape[-1], new_size)
-    return weights @ pixels.astype(np.float64) @ weights.T
-
-
-def _batches(num_normals: int, num_anomalies: int, **sizes: int) -> FitBatches:
-    """Batches of 1 x 1 images: normal i is grey i, anomaly i is grey 255 - i."""
+def _batches(num_normals: int, num_anomalies: int) -> FitBatches:
+    """Batches of 12 normals, greys from 0 up, and 4 anomalies, greys from 255 down."""
     return FitBatches(
-        normals=torch.arange(num_normals, dtype=torch.uint8).view(-1, 1, 1, 1),
-        anomalies=(255 - torch.arange(num_anomalies, dtype=torch.uint8)).view(-1, 1, 1, 1),
-        num_normals=sizes.get("normals", 12),
-        num_anomalies=sizes.get("anomalies", 4),
+        normals=_subset(*range(num_normals)),
+        anomalies=_subset(*range(255, 255 - num_anomalies, -1)),
+        num_normals=12,
+        num_anomalies=4,
     )
 
 
-def _greys(batch: Tensor) -> list[int]:
+def _levels(batch: Tensor) -> list[int]:
     return [round(value) for value in ((batch + 1) * 127.5).flatten().tolist()]
 
 
-@pytest.mark.parametrize(
-    ("size", "new_size"), [(8, 16), (28, 32), (32, 16)], ids=["digits", "mnist", "smaller"]
-)
-def test_to_device_resizes_bilinearly(size: int, new_size: int) -> None:
-    rng = np.random.default_rng(size)
-    pixels = rng.integers(256, size=(20, 3, size, size), dtype=np.uint8)
-    resized = to_device(pixels, new_size, _CPU)
-    assert resized.shape == (20, 3, new_size, new_size)
-    assert resized.dtype == torch.uint8
-    assert np.abs(resized.numpy() - _resized(pixels, new_size)).max() <= 0.5 + 1e-3
+def test_take_maps_grey_levels_to_minus_1_to_1() -> None:
+    taken = _subset(*range(256)).take(torch.arange(256))
+    assert taken.dtype == torch.float32
+    expected = torch.linspace(-1, 1, 256).view(-1, 1, 1, 1)
+    torch.testing.assert_close(taken, expected, rtol=0, atol=1e-6)
 
 
-def test_to_device_resizes_the_digits_to_what_the_networks_see(digits: Images) -> None:
-    resized = to_device(digits.pixels, 16, _CPU)
-    assert np.abs(resized.numpy() - _resized(digits.pixels, 16)).max() <= 1
+def test_take_maps_black_to_exactly_minus_1_and_white_to_exactly_1() -> None:
+    assert _subset(0, 255).take(torch.arange(2)).flatten().tolist() == [-1.0, 1.0]
 
 
-def test_to_device_resizes_more_images_than_one_chunk_as_it_does_one() -> None:
-    pixels = np.random.default_rng(0).integers(256, size=(5000, 1, 4, 4), dtype=np.uint8)
-    resized = to_device(pixels, 8, _CPU)
-    np.testing.assert_array_equal(resized[4990:], to_device(pixels[4990:], 8, _CPU))
-    assert len(resized) == 5000
+def test_take_returns_the_images_at_places_of_the_subset() -> None:
+    subset = _subset(40, 10, 30)
+    assert _levels(subset.take(torch.tensor([2, 0, 0, 1]))) == [30, 40, 40, 10]
 
 
-def test_to_device_leaves_images_of_the_right_size_as_they_are(digits: Images) -> None:
-    np.testing.assert_array_equal(to_device(digits.pixels, 8, _CPU).numpy(), digits.pixels)
+def test_take_returns_whole_images_with_their_channels() -> None:
+    pixels = np.random.default_rng(0).integers(256, size=(9, 3, 4, 4), dtype=np.uint8)
+    subset = on_device(pixels, np.array([7, 2], np.intp), _CPU)
+    expected = pixels[[2, 7]].astype(np.float64) / 127.5 - 1
+    torch.testing.assert_close(
+        subset.take(torch.tensor([1, 0])), torch.from_numpy(expected).float(), rtol=0, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("image_px", [8, 16])
-def test_to_device_takes_no_images(image_px: int) -> None:
-    resized = to_device(np.zeros((0, 1, 8, 8), np.uint8), image_px, _CPU)
-    assert resized.shape == (0, 1, image_px, image_px)
-    assert resized.dtype == torch.uint8
+def test_take_leaves_the_images_unchanged() -> None:
+    pixels = _greys(256)
+    on_device(pixels, np.arange(256), _CPU).take(torch.arange(256)).fill_(7)
+    np.testing.assert_array_equal(pixels, _greys(256))
 
 
-def test_to_device_copies_the_pixels(digits: Images) -> None:
-    before = digits.pixels.copy()
-    to_device(digits.pixels, 8, _CPU).fill_(7)
-    np.testing.assert_array_equal(digits.pixels, before)
+def test_on_device_copies_nothing_on_the_cpu() -> None:
+    pixels = _greys(256)
+    subset = on_device(pixels, np.array([3, 5], np.intp), _CPU)
+    assert subset.images.data_ptr() == pixels.ctypes.data
+    assert subset.images.dtype == torch.uint8
+    assert len(subset) == 2
 
 
-def test_normalise_maps_grey_levels_to_minus_1_to_1() -> None:
-    images = torch.arange(256, dtype=torch.uint8)
-    scaled = normalise(images)
-    assert scaled.dtype == torch.float32
-    torch.testing.assert_close(scaled, torch.linspace(-1, 1, 256), rtol=0, atol=1e-6)
-    assert (scaled.min().item(), scaled.max().item()) == (-1.0, 1.0)
+def test_on_device_reads_the_mapped_file_itself(tmp_path: Path, make_source: MakeSource) -> None:
+    source = make_source([(number, 0) for number in range(20)]).parts["train"]
+    write_part(tmp_path / "part.arrow", source, 1)
+    images = open_part(tmp_path / "part.arrow")
+    subset = on_device(images.pixels, np.arange(5), _CPU)
+    assert subset.images.data_ptr() == images.pixels.ctypes.data
 
 
-def test_normalise_leaves_its_images_unchanged() -> None:
-    images = torch.arange(256, dtype=torch.uint8)
-    normalise(images)
-    assert images.tolist() == list(range(256))
+def test_on_device_takes_these_images_alone_to_another_device() -> None:
+    subset = on_device(_greys(256), np.array([3, 5, 9], np.intp), torch.device("meta"))
+    assert subset.images.shape == (3, 1, 1, 1)
+    assert subset.images.dtype == torch.uint8
+    assert subset.images.device == subset.index.device == torch.device("meta")
+    assert len(subset) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_device_gives_the_images_of_the_cpu_on_a_gpu() -> None:
+    indices = np.array([40, 10, 30], np.intp)
+    chosen = torch.tensor([2, 0, 0, 1])
+    subset = on_device(_greys(256), indices, torch.device("cuda"))
+    assert _levels(subset.take(chosen.cuda()).cpu()) == [30, 40, 40, 10]
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(3, [3, 3, 1]), (7, [7]), (100, [7]), (1, [1] * 7)])
+def test_batches_of_a_subset_hold_all_images_in_order(size: int, sizes: list[int]) -> None:
+    batches = list(_subset(9, 8, 7, 1, 2, 3, 4).batches(size))
+    assert [len(batch) for batch in batches] == sizes
+    assert [grey for batch in batches for grey in _levels(batch)] == [9, 8, 7, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("num_normals", [2, 11, 12, 13, 24, 100])
 def test_an_epoch_shows_every_normal_once(num_normals: int) -> None:
-    batches = _batches(num_normals, 10)
-    seen = [grey for batch, _ in batches.epoch(np.random.default_rng(0)) for grey in _greys(batch)]
-    assert sorted(seen) == list(range(num_normals))
+    epoch = _batches(num_normals, 10).epoch(np.random.default_rng(0))
+    assert sorted(grey for batch, _ in epoch for grey in _levels(batch)) == [*range(num_normals)]
 
 
 @pytest.mark.parametrize(
@@ -127,18 +134,32 @@ def test_an_epoch_spreads_the_normals_evenly_over_batches(
 
 @pytest.mark.parametrize("num_anomalies", [1, 3, 50], ids=["one", "fewer-than-drawn", "many"])
 def test_every_batch_holds_the_number_of_anomalies_asked_for(num_anomalies: int) -> None:
-    known = {255 - index for index in range(num_anomalies)}
+    known = {255 - place for place in range(num_anomalies)}
     for _, anomalies in _batches(100, num_anomalies).epoch(np.random.default_rng(0)):
         assert anomalies is not None
-        greys = _greys(anomalies)
-        assert len(greys) == 4
-        assert set(greys) <= known
+        levels = _levels(anomalies)
+        assert len(levels) == 4
+        assert set(levels) <= known
 
 
 def test_batches_draw_anomalies_anew() -> None:
     epoch = _batches(100, 50).epoch(np.random.default_rng(0))
-    draws = {tuple(_greys(anomalies)) for _, anomalies in epoch if anomalies is not None}
+    draws = {tuple(_levels(anomalies)) for _, anomalies in epoch if anomalies is not None}
     assert len(draws) == 9
+
+
+def test_batches_draw_each_anomaly_about_equally_often() -> None:
+    batches, rng = _batches(100, 5), np.random.default_rng(0)
+    drawn = [
+        grey
+        for _ in range(100)
+        for _, anomalies in batches.epoch(rng)
+        if anomalies is not None
+        for grey in _levels(anomalies)
+    ]
+    counts = [drawn.count(grey) for grey in range(251, 256)]
+    assert sum(counts) == 100 * 9 * 4
+    assert all(abs(count - 720) < 120 for count in counts)  # Five standard deviations.
 
 
 def test_batches_hold_none_where_there_are_no_anomalies() -> None:
@@ -146,24 +167,9 @@ def test_batches_hold_none_where_there_are_no_anomalies() -> None:
     assert [anomalies for _, anomalies in epoch] == [None, None, None]
 
 
-def test_batches_are_within_minus_1_and_1(digits: Images) -> None:
-    batches = FitBatches(
-        normals=to_device(digits.pixels[:100], 16, _CPU),
-        anomalies=to_device(digits.pixels[100:120], 16, _CPU),
-        num_normals=48,
-        num_anomalies=16,
-    )
-    for both in batches.epoch(np.random.default_rng(0)):
-        for images in both:
-            assert images is not None
-            assert images.dtype == torch.float32
-            assert images.shape[1:] == (1, 16, 16)
-            assert -1 <= images.min() < images.max() <= 1
-
-
 def _drawn(seed: int) -> list[list[int]]:
     epoch = _batches(100, 20).epoch(np.random.default_rng(seed))
-    return [_greys(images) for both in epoch for images in both if images is not None]
+    return [_levels(images) for both in epoch for images in both if images is not None]
 
 
 def test_an_epoch_repeats_for_an_equal_generator() -> None:
@@ -174,7 +180,15 @@ def test_an_epoch_differs_for_another_generator() -> None:
     assert _drawn(3) != _drawn(4)
 
 
+def test_an_epoch_is_the_same_on_every_machine_and_in_every_version() -> None:
+    epoch = _batches(14, 9).epoch(np.random.default_rng(5))
+    assert [[_levels(images) for images in both if images is not None] for both in epoch] == [
+        [[9, 3, 10, 1, 7, 13, 2], [254, 250, 249, 253]],
+        [[4, 11, 6, 0, 12, 5, 8], [253, 252, 253, 247]],
+    ]
+
+
 def test_the_next_epoch_of_a_generator_has_another_order() -> None:
     batches, rng = _batches(100, 20), np.random.default_rng(0)
-    first, second = ([_greys(batch) for batch, _ in batches.epoch(rng)] for _ in range(2))
+    first, second = ([_levels(batch) for batch, _ in batches.epoch(rng)] for _ in range(2))
     assert first != second

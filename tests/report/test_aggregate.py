@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
+from agad.config import Cell, Grid
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.report import leaderboard
@@ -171,33 +172,152 @@ def test_the_order_of_names_makes_no_other_configuration(make_confirm_row: RowBu
 def test_a_planned_cell_without_rows_is_shown_and_counted_as_missing(
     make_confirm_row: RowBuilder,
 ) -> None:
-    planned = ["digits class=0 ratio=0", "digits class=1 ratio=0", "digits class=1 ratio=1e-05"]
+    planned = [
+        Cell(dataset="digits", normal_class=label, anomaly_ratio=ratio)
+        for label, ratio in ((0, 0.0), (1, 0.0), (1, 1e-05))
+    ]
 
     board = leaderboard([make_confirm_row(1, 0.9)], planned_cells=planned, confirm_seeds=3)
 
-    axes = [(cell.cell, cell.normal_class, cell.anomaly_ratio) for cell in board.cells]
-    assert axes == [(planned[0], 0, 0.0), (planned[1], 1, 0.0), (planned[2], 1, 1e-05)]
+    axes = [(cell.cell, cell.given_class, cell.anomaly_ratio) for cell in board.cells]
+    assert axes == [(one.label, one.given_class, one.anomaly_ratio) for one in planned]
+    assert [cell.num_confirm_planned for cell in board.cells] == [3, 3, 3]
     assert [(one.num_classes, one.num_missing) for one in board.ratios] == [(1, 1), (0, 1)]
     assert board.ratios[1].test_auroc is None
 
 
 def test_a_missing_cell_joins_the_ratio_of_its_settings(make_confirm_row: RowBuilder) -> None:
     settings = json.dumps({"backbone": "naive", "lr": 0.001})
-    label = "digits class={} ratio=0.3333333333333333 backbone=naive lr=0.001"
-    row = make_confirm_row(1, 0.9, cell=label.format(0), settings=settings, anomaly_ratio=1 / 3)
+    grid = Grid(
+        dataset="digits",
+        normal_class=[0, 1],
+        anomaly_ratio=1 / 3,
+        settings={"backbone": ["naive"], "lr": [0.001]},
+    )
+    label = grid.all_cells[0].label
+    row = make_confirm_row(1, 0.9, cell=label, settings=settings, anomaly_ratio=1 / 3)
 
-    (ratio,) = leaderboard([row], planned_cells=[label.format(0), label.format(1)]).ratios
+    (ratio,) = leaderboard([row], planned_cells=grid.all_cells).ratios
 
     assert (ratio.num_classes, ratio.num_missing) == (1, 1)
-    assert ratio.settings == "backbone=naive lr=0.001"
+    assert ratio.variant == "backbone=naive lr=0.001"
     assert ratio.anomaly_ratio == 1 / 3
 
 
-def test_a_label_that_tells_no_axes_is_still_shown() -> None:
-    (cell,) = leaderboard([], planned_cells=["something else"]).cells
+@pytest.mark.parametrize(
+    ("changes", "variant"),
+    [
+        ({}, ""),
+        (
+            {"protocol": "leave-one-out", "normal_class": None, "anomalous_class": 0},
+            "leave-one-out",
+        ),
+        ({"pollution_ratio": 0.1}, "pollution=0.1"),
+        ({"labelled_classes": "1"}, "labelled=1"),
+        ({"labelled_classes": "(3,5)"}, "labelled=(3,5)"),
+        ({"settings": '{"lr": 0.001, "backbone": "naive"}'}, "backbone=naive lr=0.001"),
+        (
+            {"pollution_ratio": 0.05, "labelled_classes": "1", "settings": '{"lr": 1}'},
+            "pollution=0.05 labelled=1 lr=1",
+        ),
+    ],
+    ids=["plain", "leave-one-out", "pollution", "number", "which", "settings", "all"],
+)
+def test_a_cell_has_the_variant_that_its_rows_tell(
+    make_row: RowBuilder, changes: dict[str, Any], variant: str
+) -> None:
+    board = leaderboard([make_row(**changes)])
 
-    assert cell.cell == cell.dataset == "something else"
-    assert cell.normal_class is None
+    assert [cell.variant for cell in board.cells] == [variant]
+    assert [ratio.variant for ratio in board.ratios] == [variant]
+
+
+def test_a_planned_cell_has_the_same_variant_with_and_without_rows(make_row: RowBuilder) -> None:
+    (cell,) = Grid(
+        dataset="digits",
+        anomalous_class=3,
+        pollution_ratio=0.1,
+        labelled_classes=(5, "cat"),
+        settings={"lr": [1e-3]},
+    ).all_cells
+    row = make_row(
+        cell=cell.label,
+        protocol="leave-one-out",
+        normal_class=None,
+        anomalous_class=3,
+        pollution_ratio=0.1,
+        labelled_classes="(5,cat)",
+        settings='{"lr": 0.001}',
+    )
+
+    with_row, without = (
+        leaderboard(rows, study="a-study", planned_cells=[cell]).cells[0] for rows in ([row], [])
+    )
+
+    assert with_row.variant == without.variant == cell.variant
+    assert with_row.given_class == without.given_class == 3
+
+
+def test_variants_of_one_class_and_ratio_are_never_averaged(make_confirm_row: RowBuilder) -> None:
+    clean, polluted = Grid(dataset="digits", normal_class=0, pollution_ratio=[0.0, 0.1]).all_cells
+    rows = [
+        make_confirm_row(1, 0.9, cell=clean.label),
+        make_confirm_row(1, 0.7, cell=polluted.label, pollution_ratio=0.1),
+    ]
+
+    ratios = leaderboard(rows, planned_cells=[clean, polluted]).ratios
+
+    assert [(one.variant, one.test_auroc) for one in ratios] == [("", 0.9), ("pollution=0.1", 0.7)]
+
+
+def test_a_class_stands_as_the_study_gave_it(make_confirm_row: RowBuilder) -> None:
+    cat, other = Grid(dataset="cifar10", normal_class=["cat", "dog"]).all_cells
+    row = make_confirm_row(1, 0.9, cell=cat.label, dataset="cifar10", normal_class=3)
+
+    board = leaderboard([row], planned_cells=[other, cat])
+
+    assert [(one.given_class, one.test_auroc) for one in board.cells] == [
+        ("cat", 0.9),
+        ("dog", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({"normal_class": 3}, 3),
+        ({"normal_class": None, "anomalous_class": 0, "protocol": "leave-one-out"}, 0),
+    ],
+    ids=["one-class", "leave-one-out"],
+)
+def test_a_class_that_was_not_planned_stands_by_its_label(
+    make_row: RowBuilder, changes: dict[str, Any], label: int
+) -> None:
+    assert leaderboard([make_row(**changes)]).cells[0].given_class == label
+
+
+def test_cells_are_in_order_of_data_set_variant_class_and_ratio() -> None:
+    one_class = Grid(
+        dataset=["mnist", "digits"],
+        normal_class=[10, "cat", 9, "bird"],
+        anomaly_ratio=[0.1, 0.05],
+        pollution_ratio=[0.0, 0.1],
+    )
+    leave_one_out = Grid(dataset="digits", anomalous_class=0)
+    planned = [*leave_one_out.all_cells, *one_class.all_cells]
+
+    board = leaderboard([], study="a-study", planned_cells=planned)
+
+    axes = [(one.dataset, one.variant, one.given_class, one.anomaly_ratio) for one in board.cells]
+    classes: list[int | str] = [9, 10, "bird", "cat"]
+    of_dataset = [(label, ratio) for label in classes for ratio in (0.05, 0.1)]
+    assert axes[:9] == [
+        *(("digits", "", *one) for one in of_dataset),
+        ("digits", "leave-one-out", 0, 0.0),
+    ]
+    assert axes[9:17] == [("digits", "pollution=0.1", *one) for one in of_dataset]
+    assert axes[17:25] == [("mnist", "", *one) for one in of_dataset]
+    assert len(axes) == 33
 
 
 def test_costs_add_up_over_both_phases(make_row: RowBuilder, make_confirm_row: RowBuilder) -> None:
@@ -222,7 +342,7 @@ def test_cells_in_which_nothing_was_stopped_are_named(make_row: RowBuilder) -> N
         make_row(cell="digits class=1 ratio=0", normal_class=1),
         make_row(cell="digits class=1 ratio=0", normal_class=1, state="diverged"),
     ]
-    planned = ["digits class=2 ratio=0"]
+    planned = Grid(dataset="digits", normal_class=2).all_cells
 
     board = leaderboard(rows, planned_cells=planned)
 

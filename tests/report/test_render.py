@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from agad.config import Grid
+from agad.config import Cell, Grid, labelled_text
 from agad.records import TrialRow
 from agad.report import Leaderboard, csv, leaderboard, markdown, terminal
 
@@ -39,7 +39,11 @@ def grid_rows(make_row: RowBuilder, make_confirm_row: RowBuilder, grid: Grid) ->
         fixed = {
             "cell": cell.label,
             "dataset": cell.dataset,
+            "protocol": cell.protocol,
             "normal_class": cell.normal_class,
+            "anomalous_class": cell.anomalous_class,
+            "pollution_ratio": cell.pollution_ratio,
+            "labelled_classes": labelled_text(cell.labelled_classes),
             "anomaly_ratio": cell.anomaly_ratio,
             "settings": json.dumps(dict(cell.settings)),
             "num_fit_anomalies": 1250,
@@ -58,9 +62,16 @@ LARGE = Grid(
     anomaly_ratio=[0, 0.01, 0.05, 0.1, 0.2],
     settings={"backbone": ["naive", "unet++"]},
 )
+VARIANTS = Grid(
+    dataset="digits",
+    anomalous_class=[0, 1],
+    anomaly_ratio=[0, 0.05],
+    pollution_ratio=[0, 0.1],
+    labelled_classes=["all", 1, (0, 1)],
+)
 
 
-@pytest.mark.parametrize("grid", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("grid", [SMALL, LARGE, VARIANTS], ids=["small", "large", "variants"])
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_every_line_fits_and_no_number_is_cut(
     make_row: RowBuilder, make_confirm_row: RowBuilder, grid: Grid, width: int
@@ -114,7 +125,7 @@ def test_failed_confirm_seeds_are_visible(make_confirm_row: RowBuilder, width: i
 def test_missing_cells_have_their_row_and_are_named(
     make_row: RowBuilder, make_confirm_row: RowBuilder, width: int
 ) -> None:
-    planned = ["digits class=0 ratio=0", "digits class=1 ratio=0", "digits class=2 ratio=0"]
+    planned = Grid(dataset="digits", normal_class=[0, 1, 2]).all_cells
     rows = [
         make_confirm_row(1, 0.9),
         make_row(cell="digits class=1 ratio=0", normal_class=1),
@@ -174,6 +185,8 @@ def hostile_board(make_row: RowBuilder, make_confirm_row: RowBuilder) -> Leaderb
         "study": HOSTILE,
         "cell": HOSTILE,
         "dataset": HOSTILE,
+        "protocol": HOSTILE,
+        "labelled_classes": HOSTILE,
         "settings": json.dumps({HOSTILE: HOSTILE}),
         "detector": HOSTILE,
         "hardware": HOSTILE,
@@ -184,6 +197,66 @@ def hostile_board(make_row: RowBuilder, make_confirm_row: RowBuilder) -> Leaderb
         "params": json.dumps({HOSTILE: HOSTILE}),
     }
     return leaderboard([make_row(**names), make_confirm_row(1, 0.9, **names)])
+
+
+NOTES = {
+    "leave-one-out": "Leave-one-out: the class named is the anomalous one",
+    "pollution": "Pollution: share of hidden anomalies among the unlabelled images",
+    "labelled": "Labelled: anomalous classes of which images are labelled",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, []),
+        (
+            {"protocol": "leave-one-out", "normal_class": None, "anomalous_class": 0},
+            ["leave-one-out"],
+        ),
+        ({"pollution_ratio": 0.1}, ["pollution"]),
+        ({"labelled_classes": "(3,5)"}, ["labelled"]),
+        ({"pollution_ratio": 0.1, "labelled_classes": "1"}, ["pollution", "labelled"]),
+    ],
+    ids=["plain", "leave-one-out", "pollution", "labelled", "both"],
+)
+def test_the_notes_explain_the_variants_that_are_there_and_no_others(
+    make_confirm_row: RowBuilder, changes: dict[str, Any], named: list[str]
+) -> None:
+    board = leaderboard([make_confirm_row(1, 0.9, **changes)])
+
+    for text in (words(printed(board, 80)), words(printed(board, 200))):
+        assert [name for name, note in NOTES.items() if note in text] == named
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_classes_stand_by_the_name_that_the_study_gave(
+    make_confirm_row: RowBuilder, width: int
+) -> None:
+    grid = Grid(dataset="cifar10", normal_class=["airplane", 1])
+    rows = [
+        make_confirm_row(1, 0.9, cell=cell.label, dataset="cifar10", normal_class=label)
+        for label, cell in enumerate(grid.all_cells)
+    ]
+    board = leaderboard(rows, planned_cells=grid.all_cells)
+
+    lines = [words(line) for line in printed(board, width).splitlines()]
+
+    assert any("airplane 0 0.900 (n=1)" in line for line in lines)
+    assert any("1 0 0.900 (n=1)" in line and "airplane" not in line for line in lines)
+    assert "| airplane | 0 | 0.900 (n=1) |" in " ".join(markdown(board).split())
+
+
+@pytest.mark.parametrize("width", [80, 1000])
+def test_a_class_name_is_never_read_as_markup_or_as_a_command(
+    make_confirm_row: RowBuilder, width: int
+) -> None:
+    grid = Grid(dataset="photos", normal_class=HOSTILE)
+    row = make_confirm_row(1, 0.9, cell=grid.all_cells[0].label, dataset="photos")
+    board = leaderboard([row], planned_cells=grid.all_cells)
+
+    assert "\x1b" not in printed(board, width)
+    assert "<script>" not in markdown(board)
 
 
 @pytest.mark.parametrize("width", [80, 200, 1000])
@@ -225,7 +298,7 @@ def test_csv_has_one_row_a_cell_at_full_precision(
     make_row: RowBuilder, make_confirm_row: RowBuilder
 ) -> None:
     rows = [make_row(), make_confirm_row(1, 1 / 3), make_confirm_row(2, 2 / 3)]
-    planned = ["digits class=1 ratio=0"]
+    planned = Grid(dataset="digits", normal_class=1).all_cells
 
     confirmed, missing = csv_format.DictReader(
         io.StringIO(csv(leaderboard(rows, planned_cells=planned)))
@@ -247,16 +320,46 @@ def test_csv_holds_no_formula(make_row: RowBuilder, name: str) -> None:
     assert {row[field] for field in ("study", "cell", "dataset", "detector")} == {f"'{name}"}
 
 
+def test_csv_has_the_class_as_it_was_given_and_the_variant(make_confirm_row: RowBuilder) -> None:
+    grid = Grid(dataset="cifar10", anomalous_class="cat", pollution_ratio=0.1)
+    row = make_confirm_row(
+        1,
+        0.9,
+        cell=grid.all_cells[0].label,
+        dataset="cifar10",
+        protocol="leave-one-out",
+        normal_class=None,
+        anomalous_class=3,
+        pollution_ratio=0.1,
+    )
+
+    (line,) = csv_format.DictReader(
+        io.StringIO(csv(leaderboard([row], planned_cells=grid.all_cells)))
+    )
+
+    assert (line["given_class"], line["variant"]) == ("cat", "leave-one-out pollution=0.1")
+
+
+def test_csv_holds_no_formula_of_a_class_name() -> None:
+    planned = Grid(dataset="photos", normal_class="=1+1").all_cells
+
+    (line,) = csv_format.DictReader(
+        io.StringIO(csv(leaderboard([], study="a", planned_cells=planned)))
+    )
+
+    assert line["given_class"] == "'=1+1"
+
+
 @pytest.mark.parametrize(
     ("planned", "sentence"),
     [
-        ([], "No trial of this study has ended yet."),
-        (["digits class=0 ratio=0"], "has ended yet; 1 cell is planned."),
-        (["a", "b"], "has ended yet; 2 cells are planned."),
+        ((), "No trial of this study has ended yet."),
+        (SMALL.all_cells[:1], "has ended yet; 1 cell is planned."),
+        (SMALL.all_cells[:2], "has ended yet; 2 cells are planned."),
     ],
     ids=["unknown", "one", "two"],
 )
-def test_a_study_without_rows_is_a_sentence(planned: list[str], sentence: str) -> None:
+def test_a_study_without_rows_is_a_sentence(planned: Sequence[Cell], sentence: str) -> None:
     board = leaderboard([], study="a-study", planned_cells=planned)
 
     for text in (printed(board, 80), markdown(board)):

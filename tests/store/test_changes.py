@@ -28,6 +28,9 @@ _EXTENSIONS = {
     "dataset": replace(STUDY, cells=replace(STUDY.cells, dataset=["digits", "mnist"])),
     "class": replace(STUDY, cells=replace(STUDY.cells, normal_class=[2, 1, 0])),
     "ratio": replace(STUDY, cells=replace(STUDY.cells, anomaly_ratio=[0.0, 0.05])),
+    "pollution": replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=[0.1, 0.0])),
+    "labelled": replace(STUDY, cells=replace(STUDY.cells, labelled_classes=["all", 1, (3, 5)])),
+    "class-by-name": replace(STUDY, cells=replace(STUDY.cells, normal_class=[0, 1, "two"])),
     "settings": replace(STUDY, cells=replace(STUDY.cells, settings={"beta1": [0.9, 0.7, 0.5]})),
     "two-at-once": replace(
         STUDY, confirm=Confirm(seeds=9), cells=replace(STUDY.cells, normal_class=[0, 1, 2])
@@ -42,6 +45,19 @@ _CHANGES = [
     (
         replace(STUDY, cells=replace(STUDY.cells, normal_class=[0, 2])),
         "cells.normal_class was [0, 1] and is now [0, 2]",
+    ),
+    (
+        replace(STUDY, cells=replace(STUDY.cells, normal_class=None, anomalous_class=[0, 1])),
+        "cells.anomalous_class was null and is now [0, 1]; "
+        "cells.normal_class was [0, 1] and is now null.",
+    ),
+    (
+        replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=0.1)),
+        "cells.pollution_ratio was [0.0] and is now [0.1]",
+    ),
+    (
+        replace(STUDY, cells=replace(STUDY.cells, labelled_classes=[(3, 5)])),
+        'cells.labelled_classes was ["all"] and is now [[3, 5]]',
     ),
     (
         replace(STUDY, cells=replace(STUDY.cells, settings={})),
@@ -81,6 +97,45 @@ def test_extends_is_false_when_nothing_changed() -> None:
 def test_extends_is_false_when_only_the_order_of_an_axis_changed() -> None:
     turned = replace(STUDY, cells=replace(STUDY.cells, normal_class=[1, 0]))
     assert not extends(_as_kept(STUDY), _as_kept(turned))
+
+
+def test_extends_is_false_when_only_the_order_of_the_labelled_classes_axis_changed() -> None:
+    one = replace(STUDY, cells=replace(STUDY.cells, labelled_classes=["all", 1, (3, 5)]))
+    other = replace(STUDY, cells=replace(STUDY.cells, labelled_classes=[(3, 5), 1, "all"]))
+    assert not extends(_as_kept(one), _as_kept(other))
+
+
+def test_extends_tells_so_many_labelled_classes_from_the_class_of_that_label() -> None:
+    one = replace(STUDY, cells=replace(STUDY.cells, labelled_classes=3))
+    other = replace(STUDY, cells=replace(STUDY.cells, labelled_classes=(3,)))
+    text = "cells.labelled_classes was [3] and is now [[3]]"
+    with pytest.raises(StudyChangedError, match=re.escape(text)):
+        extends(_as_kept(one), _as_kept(other))
+
+
+def test_extends_tells_a_class_by_its_label_from_one_by_its_name() -> None:
+    named = replace(STUDY, cells=replace(STUDY.cells, normal_class=["0", "1"]))
+    text = 'cells.normal_class was [0, 1] and is now ["0", "1"]'
+    with pytest.raises(StudyChangedError, match=re.escape(text)):
+        extends(_as_kept(STUDY), _as_kept(named))
+
+
+@pytest.mark.parametrize("axis", ["normal_class", "anomalous_class"])
+def test_extends_is_true_for_more_classes_in_either_protocol(axis: str) -> None:
+    classes: dict[str, Any] = {"normal_class": None, "anomalous_class": None}
+    few = replace(STUDY, cells=replace(STUDY.cells, **classes | {axis: [0, 1]}))
+    more = replace(STUDY, cells=replace(STUDY.cells, **classes | {axis: [0, 1, 2]}))
+    assert extends(_as_kept(few), _as_kept(more))
+
+
+def test_extends_takes_the_fingerprint_of_another_data_set_for_more() -> None:
+    kept = {"data": {"digits": "ab"}}
+    assert extends(kept, {"data": {"digits": "ab", "mnist": "cd"}})
+
+
+def test_extends_refuses_other_content_under_the_name_of_a_data_set() -> None:
+    with pytest.raises(StudyChangedError, match=r'data\.digits was "ab" and is now "cd"'):
+        extends({"data": {"digits": "ab"}}, {"data": {"digits": "cd"}})
 
 
 @pytest.mark.parametrize("wanted", _EXTENSIONS.values(), ids=_EXTENSIONS)

@@ -53,6 +53,20 @@ def test_put_keeps_a_trial_without_epochs(store: StudyStore, trial_row: Build) -
     assert store.epochs() == []
 
 
+def test_put_keeps_a_leave_one_out_row_field_by_field(store: StudyStore, trial_row: Build) -> None:
+    row = trial_row(
+        protocol="leave-one-out",
+        normal_class=None,
+        anomalous_class=3,
+        pollution_ratio=0.1,
+        labelled_classes="(3,cat)",
+        num_fit_hidden=11,
+        num_val_hidden=1,
+    )
+    store.put(row, [])
+    assert store.trials() == [row]
+
+
 def test_put_of_the_same_attempt_changes_nothing(
     store: StudyStore, trial_row: Build, epoch_row: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,6 +260,8 @@ class _Dying:
         self._part = part
         self.uri = objects.uri
         self.get = objects.get
+        self.get_file = objects.get_file
+        self.put_file_if_absent = objects.put_file_if_absent
         self.list = objects.list
         self.list_folders = objects.list_folders
 

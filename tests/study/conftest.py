@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -19,13 +18,13 @@ from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker
 from agad.trial import EpochResult, TestResult, TrialSpec
 
+if TYPE_CHECKING:
+    from agad.data import Library
+
 MakeStudy: TypeAlias = Callable[..., Study]
 MakeSimulation: TypeAlias = Callable[..., "Simulation"]
 Curve: TypeAlias = Callable[[TrialSpec, int], float]
 """Validation AUROC of a trial after so many epochs."""
-
-NOWHERE = Path("/nowhere")
-"""Digits come with scikit-learn: they need no folder."""
 
 
 def _make_study(**changes: object) -> Study:
@@ -208,20 +207,20 @@ class Simulation:
 
 
 @pytest.fixture
-def materials_of() -> Callable[[Study], dict[str, CellMaterials]]:
+def materials_of(digits_library: Library) -> Callable[[Study], dict[str, CellMaterials]]:
     """Find a study's materials among the digits."""
-    return lambda study: find_materials(study, NOWHERE)
+    return lambda study: find_materials(study, digits_library)
 
 
 @pytest.fixture
-def make_simulation(memory: ListMemory) -> MakeSimulation:
+def make_simulation(memory: ListMemory, digits_library: Library) -> MakeSimulation:
     """Build a new driver's board on the test's memory, and its workers."""
 
     def build(study: Study, **changes: Any) -> Simulation:  # noqa: ANN401
         provenance = Provenance(commit="", is_dirty=False, versions="{}")
         rows = RowMaker(study=study.name, provenance=provenance)
         return Simulation(
-            board=StudyBoard(study, find_materials(study, NOWHERE), memory, rows),
+            board=StudyBoard(study, find_materials(study, digits_library), memory, rows),
             max_epochs=study.scheduler.max_epochs,
             milestones=study.scheduler.milestones,
             **changes,

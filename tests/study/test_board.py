@@ -148,6 +148,31 @@ def test_epochs_of_several_reports_are_kept_in_order(
     assert [row.epoch for row in memory.epochs()] == list(range(9))
 
 
+@pytest.mark.parametrize("slots", [1, 5])
+def test_a_board_puts_every_planned_trial_of_every_variant_exactly_once(
+    make_study: MakeStudy, memory: ListMemory, make_simulation: MakeSimulation, slots: int
+) -> None:
+    grid = Grid(
+        dataset="digits",
+        normal_class=["0", 8],
+        pollution_ratio=[0.0, 0.1],
+        labelled_classes=["all", 1, (3, 5)],
+    )
+    study = make_study(cells=grid)
+    make_simulation(study, slots=slots).run_and_close()
+    planned = [
+        (cell.label, phase, number)
+        for cell in grid.all_cells
+        for phase, count in (("search", 8), ("confirm", 2))
+        for number in range(count)
+    ]
+    rows = [(row.cell, row.phase, row.number) for row in memory.trials()]
+    assert sorted(rows) == sorted(planned)
+    assert len(set(memory.row_keys)) == 12 * 10
+    with make_simulation(study).board as board:
+        assert board.is_done
+
+
 # Cells.
 
 
@@ -201,6 +226,3 @@ def test_a_board_hands_out_nothing_while_every_cell_waits(
         assert launches[15] is not None
         assert launches[16] is None
         assert not board.is_done
-
-
-# Equal seeds, equal studies.

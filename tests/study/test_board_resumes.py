@@ -237,4 +237,25 @@ def test_more_cells_of_a_finished_study_run_only_the_new_ones(
     assert len(launches) == 10
 
 
-# Crashes.
+@pytest.mark.parametrize(
+    ("axis", "values", "new"),
+    [
+        ("pollution_ratio", [0.0, 0.1], "digits class=0 ratio=0 pollution=0.1"),
+        ("labelled_classes", ["all", (3, 5)], "digits class=0 ratio=0 labelled=(3,5)"),
+    ],
+    ids=["pollution", "labelled"],
+)
+def test_a_variant_more_of_a_finished_study_runs_only_its_cell(
+    make_study: MakeStudy,
+    make_simulation: MakeSimulation,
+    axis: str,
+    values: list[Any],
+    new: str,
+) -> None:
+    grid = Grid(dataset="digits", normal_class=0)
+    make_simulation(make_study(cells=grid)).run_and_close()
+    changes: dict[str, Any] = {axis: values}
+    more = make_study(cells=replace(grid, **changes))
+    launches = make_simulation(more).run_and_close()
+    assert {one.spec.cell.label for one in launches} == {new}
+    assert len(launches) == 10

@@ -14,9 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from PIL import Image
 
 from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
-from agad.data import load_images
+from agad.data import (
+    PARTS,
+    ImportOptions,
+    Library,
+    Manifest,
+    NodeCache,
+    import_dataset,
+    open_images,
+)
 from agad.errors import TrialDivergedError, TrialsFailingError
 from agad.objects import open_objects
 from agad.records import TrialRow
@@ -44,22 +53,42 @@ def local_ray() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def where(tmp_path: Path) -> Where:
+    """A store and a cache for one test alone."""
+    cache = NodeCache(folder=str(tmp_path / "cache"))
+    return Where(store=str(tmp_path / "store"), cache=cache)
+
+
+@pytest.fixture
+def mnist_files(
+    tmp_path: Path, digits: Manifest, digits_library: Library, session_cache: NodeCache
+) -> Path:
     """Four files in MNIST's format that hold scikit-learn's real digits at 28 x 28."""
-    root = tmp_path_factory.mktemp("data")
-    folder = root / "mnist"
+    folder = tmp_path / "mnist"
     folder.mkdir()
-    for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = load_images("digits", "train" if part == "train" else "test", root)
-        large = images.pixels[:, 0].repeat(3, axis=1).repeat(3, axis=2)
-        padded = np.pad(large, ((0, 0), (2, 2), (2, 2)))
+    for part, prefix in zip(PARTS, ("train", "t10k"), strict=True):
+        images = open_images(digits, part, store=digits_library.uri, cache=session_cache)
+        padded = np.pad(images.pixels[:, 0], ((0, 0), (6, 6), (6, 6)))
         header = struct.pack(">4BIII", 0, 0, 8, 3, *padded.shape)
         (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + padded.tobytes())
         labels = images.labels.astype(np.uint8)
         header = struct.pack(">4BI", 0, 0, 8, 1, len(labels))
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    return root
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of colour photos of 20 pixels: 60 of each of four named classes."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    for place, name in enumerate(("good", "bent", "broken part", "scratched")):
+        (folder / name).mkdir(parents=True)
+        for number in range(60):
+            pixels = rng.integers(50 * place, 50 * place + 60, size=(20, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
 
 
 def small_study(name: str, trials_per_cell: int = 3) -> Study:
@@ -76,8 +105,8 @@ def small_study(name: str, trials_per_cell: int = 3) -> Study:
     )
 
 
-def open_store(folder: Path, study: Study) -> StudyStore:
-    return StudyStore(open_objects(str(folder)), study.name)
+def open_store(where: Where, study: Study) -> StudyStore:
+    return StudyStore(open_objects(where.store), study.name)
 
 
 def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
@@ -86,8 +115,10 @@ def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
 
 
 def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis(
-    tmp_path: Path, data_root: Path
+    where: Where, mnist_files: Path
 ) -> None:
+    library = Library(open_objects(where.store))
+    mnist = import_dataset("mnist", mnist_files, library, ImportOptions()).manifest
     study = Study(
         name="spans",
         cells=Grid(
@@ -102,11 +133,16 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
         confirm=Confirm(seeds=1),
         selection=Labelled(num_anomalies=30, val_share=0.25),
     )
-    store = open_store(tmp_path, study)
+    store = open_store(where, study)
 
-    run_study(study, store, Where(data_root=data_root))
+    run_study(study, store, where)
 
     rows = store.trials()
+    assert mnist.image_shape == (1, 32, 32)
+    assert library.manifest("digits").image_shape == (1, 16, 16)
+    assert {path.stem for path in Path(where.cache.folder).glob("*.arrow")} == {
+        library.manifest(name).part(part).sha256 for name in ("digits", "mnist") for part in PARTS
+    }
     assert keys_by_phase(rows) == {"search": 16, "confirm": 8}
     assert {row.cell for row in rows} == {cell.label for cell in study.cells.all_cells}
     assert {json.loads(row.settings)["weight_adcon"] for row in rows} == {0.0, 15.0}
@@ -121,10 +157,91 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
     assert all(cell.num_confirmed == 1 for cell in board.cells)
 
 
-def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(tmp_path: Path) -> None:
+def tiny_study(name: str, cells: Grid, num_anomalies: int) -> Study:
+    """A study of 2 search trials and 1 seed a cell, each of an epoch."""
+    return Study(
+        name=name,
+        cells=cells,
+        detector=TINY,
+        search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=2),
+        scheduler=Asha(max_epochs=1, grace_period=1, reduction_factor=2),
+        confirm=Confirm(seeds=1),
+        selection=Labelled(num_anomalies=num_anomalies),
+    )
+
+
+def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
+    where: Where, photos: Path
+) -> None:
+    library = Library(open_objects(where.store))
+    import_dataset("photos", photos, library, ImportOptions(image_px=16))
+    cells = Grid(
+        dataset="photos",
+        anomalous_class=["broken part", "good"],
+        anomaly_ratio=0.1,
+        pollution_ratio=0.05,
+    )
+    study = tiny_study("left-out", cells, num_anomalies=6)
+    store = open_store(where, study)
+
+    run_study(study, store, where)
+
+    rows = store.trials()
+    assert keys_by_phase(rows) == {"search": 4, "confirm": 2}
+    assert {(row.normal_class, row.anomalous_class) for row in rows} == {(None, 0), (None, 2)}
+    assert {(row.num_fit_normals, row.num_fit_hidden, row.num_val_hidden) for row in rows} == {
+        (108, 5, 0)
+    }
+    board = leaderboard(rows, planned_cells=study.cells.all_cells)
+    assert [(one.given_class, one.num_confirmed) for one in board.cells] == [
+        ("broken part", 1),
+        ("good", 1),
+    ]
+
+
+def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
+    where: Where, photos: Path
+) -> None:
+    library = Library(open_objects(where.store))
+    import_dataset("photos", photos, library, ImportOptions(image_px=16))
+    cells = Grid(
+        dataset="photos",
+        normal_class="good",
+        anomaly_ratio=0.1,
+        labelled_classes=[1, ("bent", "broken part")],
+    )
+    study = tiny_study("labelled", cells, num_anomalies=6)
+    store = open_store(where, study)
+
+    run_study(study, store, where)
+
+    rows = store.trials()
+    assert keys_by_phase(rows) == {"search": 4, "confirm": 2}
+    assert {row.labelled_classes for row in rows} == {"1", "(bent,broken part)"}
+    assert {row.num_fit_anomalies for row in rows} == {4}
+
+
+def test_a_label_may_be_longer_than_the_name_of_a_file(where: Where, tmp_path: Path) -> None:
+    names = [f"{'x' * 60}-{number}" for number in range(6)]
+    for place, name in enumerate(names):
+        (tmp_path / "many" / name).mkdir(parents=True)
+        for number in range(12):
+            grey = Image.new("L", (16, 16), 40 * place + number)
+            grey.save(tmp_path / "many" / name / f"{number}.png")
+    library = Library(open_objects(where.store))
+    import_dataset("many", tmp_path / "many", library, ImportOptions())
+    cells = Grid(dataset="many", normal_class=names[0], labelled_classes=tuple(names[1:5]))
+    study = tiny_study("long", cells, num_anomalies=5)
+    store = open_store(where, study)
+
+    run_study(study, store, where)
+
+    assert keys_by_phase(store.trials()) == {"search": 2, "confirm": 1}
+
+
+def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(where: Where) -> None:
     study = small_study("again", trials_per_cell=2)
-    store = open_store(tmp_path, study)
-    where = Where(data_root=tmp_path)
+    store = open_store(where, study)
     run_study(study, store, where)
     before = {row.trial_key: row.ended_at for row in store.trials()}
 
@@ -142,8 +259,13 @@ def test_serial_studies_with_equal_seeds_are_equal_bit_for_bit(tmp_path: Path) -
     study = small_study("serial")
     results = []
     for folder in ("one", "two"):
-        store = open_store(tmp_path / folder, study)
-        run_study(study, store, Where(data_root=tmp_path, max_concurrent_trials=1))
+        where = Where(
+            store=str(tmp_path / folder),
+            cache=NodeCache(folder=str(tmp_path / "cache")),
+            max_concurrent_trials=1,
+        )
+        store = open_store(where, study)
+        run_study(study, store, where)
         results.append(
             [
                 (row.trial_key, row.params, row.state, row.epochs, row.val_auroc, row.test_auroc)
@@ -155,7 +277,7 @@ def test_serial_studies_with_equal_seeds_are_equal_bit_for_bit(tmp_path: Path) -
 
 def killed_once(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
     """Kill the worker in the middle of one trial, the first time."""
-    marker = Path(runtime.data_root) / "killed"
+    marker = Path(runtime.cache.folder) / "killed"
     for result in train_trial(spec, runtime):
         if spec.phase == "search" and spec.number == 1 and not marker.exists():
             marker.write_text(spec.key)
@@ -163,15 +285,15 @@ def killed_once(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_a_killed_worker_costs_an_attempt_and_no_trial(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_an_attempt_and_no_trial(where: Where) -> None:
     study = small_study("killed")
-    store = open_store(tmp_path / "store", study)
+    store = open_store(where, study)
 
-    run_study(study, store, Where(data_root=tmp_path), train=killed_once)
+    run_study(study, store, where, train=killed_once)
 
     rows = {row.trial_key: row for row in store.trials()}
     assert keys_by_phase(list(rows.values())) == {"search": 6, "confirm": 4}
-    killed = rows[(tmp_path / "killed").read_text()]
+    killed = rows[(Path(where.cache.folder) / "killed").read_text()]
     assert killed.attempt == 1
     assert killed.state in ("finished", "pruned")
     assert {row.attempt for row in rows.values() if row is not killed} == {0}
@@ -187,11 +309,11 @@ def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_diverged_and_failed_trials_are_counted_and_never_confirmed(tmp_path: Path) -> None:
+def test_diverged_and_failed_trials_are_counted_and_never_confirmed(where: Where) -> None:
     study = small_study("troubled")
-    store = open_store(tmp_path, study)
+    store = open_store(where, study)
 
-    run_study(study, store, Where(data_root=tmp_path), train=troubled)
+    run_study(study, store, where, train=troubled)
 
     rows = store.trials()
     assert keys_by_phase(rows) == {"search": 6, "confirm": 4}
@@ -215,9 +337,9 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def test_workers_that_always_crash_stop_the_study_with_their_last_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agad.study.board._MAX_FAILURES_IN_A_ROW", 3)
     study = small_study("hopeless")
     with pytest.raises(TrialsFailingError, match=r"3 trials in a row .* no GPU driver for cpu"):
-        run_study(study, open_store(tmp_path, study), Where(data_root=tmp_path), train=hopeless)
+        run_study(study, open_store(where, study), where, train=hopeless)

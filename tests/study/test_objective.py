@@ -11,17 +11,18 @@ import pytest
 import ray.tune.trainable.trainable
 
 import agad.study.objective
-from agad.config import Cell
+from agad.config import Grid
 from agad.errors import TrialDivergedError
+from agad.study.materials import find_materials
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, Runtime, TrialSpec, describe_hardware, train_trial
 
 if TYPE_CHECKING:
+    from agad.data import Library, NodeCache
     from tests.study.conftest import MakeStudy
 
 MakeOrder = Callable[..., Order]
-RUNTIME = Runtime(data_root="/nowhere")
 
 
 def count_up(spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
@@ -49,22 +50,16 @@ def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def make_order(make_study: MakeStudy) -> MakeOrder:
+def make_order(
+    make_study: MakeStudy, digits_library: Library, session_cache: NodeCache
+) -> MakeOrder:
     """Build an order of a trial of 9 epochs with rungs at 1 and 3."""
+    study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=0.1))
+    (materials,) = find_materials(study, digits_library).values()
 
-    def build(train: TrainTrial = count_up, runtime: Runtime = RUNTIME, **changes: Any) -> Order:  # noqa: ANN401
-        spec = TrialSpec(
-            cell=Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1),
-            phase="search",
-            number=0,
-            params={},
-            seed=0,
-            max_epochs=9,
-            detector=make_study().detector,
-            num_val_anomalies=30,
-            val_share=0.1,
-            data_fingerprint="0" * 64,
-        )
+    def build(train: TrainTrial = count_up, gpus: float = 0.0, **changes: Any) -> Order:  # noqa: ANN401
+        runtime = Runtime(store=digits_library.uri, cache=session_cache, gpus=gpus)
+        spec = materials.search_spec(study, 0, {})
         launch = Launch(spec=replace(spec, **changes), attempt=0)
         return Order(launch=launch, runtime=runtime, train=train, milestones=(1, 3))
 
@@ -132,7 +127,7 @@ def test_a_new_order_counts_seconds_from_zero(make_order: MakeOrder) -> None:
 
 
 def test_gpu_seconds_are_seconds_times_the_gpus_reserved(make_order: MakeOrder) -> None:
-    order = make_order(runtime=replace(RUNTIME, gpus=0.25))
+    order = make_order(gpus=0.25)
     steps = _steps(Objective(config={"order": order}))
     assert all(step.gpu_s == step.seconds * 0.25 for step in steps)
 

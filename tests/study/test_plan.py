@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 import ray
 
-from agad.config import Asha, Choice, Distribution, Grid, LogUniform, Search, Uniform
+from agad.config import Asha, Choice, Distribution, Grid, LogUniform, Search, Study, Uniform
+from agad.data import Library, NodeCache
 from agad.errors import ConfigError
+from agad.objects import open_objects
 from agad.study import CellPlan, StudyPlan, plan_study
 from agad.study.plan import expected_epochs
-from agad.trial import EpochCost
+from agad.trial import EpochCost, Runtime
 
 if TYPE_CHECKING:
     from tests.study.conftest import MakeStudy
 
-NOWHERE = Path("/nowhere")
+Plan: TypeAlias = Callable[[Study], StudyPlan]
+
+
+@pytest.fixture
+def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
+    """Plan a study of digits on one thread."""
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    return lambda study: plan_study(study, digits_library, runtime)
 
 
 def _plan(*epoch_s: float) -> StudyPlan:
@@ -82,9 +92,11 @@ def test_seconds_are_epochs_times_their_cost_where_all_cells_cost_the_same() -> 
     assert plan.most_s == plan.most_epochs * 0.5
 
 
-def test_plan_study_times_the_cells_of_a_study_without_ray(make_study: MakeStudy) -> None:
+def test_plan_study_times_the_cells_of_a_study_without_ray(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
     study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.0, 0.1]))
-    plan = plan_study(study, NOWHERE)
+    plan = plan_of(study)
     assert [cell.label for cell in plan.cells] == [one.label for one in study.cells.all_cells]
     assert all(cell.cost.epoch_s > 0 for cell in plan.cells)
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
@@ -94,13 +106,32 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(make_study: MakeStudy
     assert not ray.is_initialized()
 
 
-def test_plan_study_measures_cells_that_differ_in_their_class_once(make_study: MakeStudy) -> None:
-    first, second = plan_study(make_study(), NOWHERE).cells
+def test_plan_study_measures_cells_that_differ_in_their_class_once(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
+    first, second = plan_of(make_study()).cells
     assert first.label != second.label
     assert first.cost is second.cost
 
 
-def test_plan_study_can_time_every_kind_of_distribution(make_study: MakeStudy) -> None:
+def test_plan_study_measures_every_variant_apart(make_study: MakeStudy, plan_of: Plan) -> None:
+    cells = Grid(dataset="digits", anomalous_class=[0, 1], pollution_ratio=[0.0, 0.05])
+    clean, polluted, other_clean, other_polluted = plan_of(make_study(cells=cells)).cells
+    assert clean.cost is other_clean.cost
+    assert polluted.cost is other_polluted.cost
+    assert clean.cost.num_steps < polluted.cost.num_steps
+
+
+def test_plan_study_counts_the_labels_of_a_variant(make_study: MakeStudy, plan_of: Plan) -> None:
+    cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=0.1, pollution_ratio=[0.0, 0.2])
+    plan = plan_of(make_study(cells=cells))
+    # 107 normals fit, and 26 hidden anomalies beside them: a ninth of 107 and of 133.
+    assert [cell.num_fit_anomalies for cell in plan.cells] == [11, 14]
+
+
+def test_plan_study_can_time_every_kind_of_distribution(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
     space: dict[str, Distribution] = {
         "backbone": Choice(["unet++", "naive"]),
         "weight_con": Uniform(0, 100),
@@ -108,9 +139,18 @@ def test_plan_study_can_time_every_kind_of_distribution(make_study: MakeStudy) -
     }
     cells = Grid(dataset="digits", normal_class=0)
     study = make_study(cells=cells, search=Search(space=space, trials_per_cell=4))
-    assert plan_study(study, NOWHERE).num_search_trials == 4
+    assert plan_of(study).num_search_trials == 4
 
 
-def test_plan_study_refuses_a_study_that_does_not_fit_its_data(make_study: MakeStudy) -> None:
+def test_plan_study_refuses_a_study_that_does_not_fit_its_data(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
     with pytest.raises(ConfigError, match="normal_class holds 10"):
-        plan_study(make_study(cells=Grid(dataset="digits", normal_class=10)), NOWHERE)
+        plan_of(make_study(cells=Grid(dataset="digits", normal_class=10)))
+
+
+def test_plan_study_imports_digits_by_itself(make_study: MakeStudy, tmp_path: Path) -> None:
+    library = Library(open_objects(str(tmp_path / "store")))
+    runtime = Runtime(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
+    plan_study(make_study(), library, runtime)
+    assert library.names() == ["digits"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,19 @@ import pytest
 
 import agad.study.run
 from agad.config import Grid, Study
-from agad.errors import ConfigError, StudyChangedError
+from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
+from agad.errors import ConfigError, StoreError, StudyChangedError
+from agad.objects import open_objects
+from agad.store import StudyStore
 from agad.study import Where, run_study
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
 
-WHERE = Where(data_root=Path("/nowhere"))
+
+@pytest.fixture
+def where(digits_library: Library, session_cache: NodeCache) -> Where:
+    return Where(store=digits_library.uri, cache=session_cache)
 
 
 def _no_cluster(_where: Where) -> None:
@@ -28,43 +35,94 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_run_study_of_unknown_data_leaves_the_memory_untouched(
-    make_study: MakeStudy, memory: ListMemory
+    make_study: MakeStudy, memory: ListMemory, where: Where
 ) -> None:
     study = make_study(cells=Grid(dataset="digits", normal_class=10))
     with pytest.raises(ConfigError, match="normal_class holds 10"):
-        run_study(study, memory, WHERE)
+        run_study(study, memory, where)
+    assert (memory.config, memory.events) == (None, [])
+
+
+def test_run_study_of_a_missing_data_set_says_how_to_import_it_before_anything(
+    make_study: MakeStudy, memory: ListMemory, where: Where
+) -> None:
+    study = make_study(cells=Grid(dataset=["digits", "mnist"], normal_class=0))
+    with pytest.raises(
+        ConfigError,
+        match=rf"'mnist' is not in {where.store}, .* agad data import mnist --from PATH --store",
+    ):
+        run_study(study, memory, where)
+    assert (memory.config, memory.events) == (None, [])
+
+
+def test_run_study_of_a_store_that_cannot_be_used_says_so_before_anything(
+    study: Study, memory: ListMemory, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=f"{tmp_path}/file"):
+        run_study(study, memory, Where(store=str(tmp_path / "file")))
     assert (memory.config, memory.events) == (None, [])
 
 
 def test_run_study_keeps_the_configuration_and_the_fingerprint_of_its_data(
-    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
 ) -> None:
     simulation = make_simulation(study)
     with simulation.board:
         simulation.run()
-    run_study(study, memory, WHERE)
+    run_study(study, memory, where)
     assert memory.config is not None
     assert memory.config["name"] == "a-study"
-    assert memory.config["data"] == {"digits": simulation.specs[0].data_fingerprint}
+    assert memory.config["data"] == {"digits": simulation.specs[0].data.fingerprint}
 
 
 def test_run_study_of_a_finished_study_starts_no_cluster(
-    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
 ) -> None:
     simulation = make_simulation(study)
     with simulation.board:
         simulation.run()
     events = list(memory.events)
-    run_study(study, memory, WHERE)
+    run_study(study, memory, where)
     assert memory.events == events
 
 
 def test_run_study_passes_on_that_the_study_was_changed(
-    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
 ) -> None:
     def refuse(_config: object) -> None:
         raise StudyChangedError("was another one")
 
     monkeypatch.setattr(memory, "open", refuse)
     with pytest.raises(StudyChangedError, match="was another one"):
-        run_study(study, memory, WHERE)
+        run_study(study, memory, where)
+
+
+def test_run_study_refuses_other_images_under_the_name_of_a_data_set(
+    study: Study, tmp_path: Path
+) -> None:
+    kept, other = (Library(open_objects(str(tmp_path / name))) for name in ("kept", "other"))
+    import_dataset("digits", None, kept, ImportOptions())
+    import_dataset("digits", None, other, ImportOptions(test=TestChoice(seed=1)))
+    memory = StudyStore(open_objects(kept.uri), study.name)
+    for library, message in ((kept, "Ray was started"), (other, r"data\.digits was .* and is now")):
+        where = Where(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
+        with pytest.raises((StudyChangedError, pytest.fail.Exception), match=message):
+            run_study(study, memory, where)
+
+
+def test_run_study_takes_one_data_set_more_for_an_extension(
+    study: Study, digits_library: Library, tmp_path: Path
+) -> None:
+    library = Library(open_objects(str(tmp_path / "store")))
+    import_dataset("digits", None, library, ImportOptions())
+    import_dataset("other-digits", None, library, ImportOptions(format="digits", image_px=32))
+    memory = StudyStore(open_objects(library.uri), study.name)
+    where = Where(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
+    more = replace(study, cells=replace(study.cells, dataset=["digits", "other-digits"]))
+    for one in (study, more):
+        with pytest.raises(pytest.fail.Exception, match="Ray was started"):
+            run_study(one, memory, where)
+    fingerprints = memory.config()["data"]
+    assert sorted(fingerprints) == ["digits", "other-digits"]
+    assert fingerprints["digits"] == digits_library.manifest("digits").fingerprint

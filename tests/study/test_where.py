@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 
+from agad.data import NodeCache
 from agad.errors import ConfigError
 from agad.study import Where
 from agad.study.where import Slots, connected
 
+CACHE = NodeCache(folder="/nowhere/cache", max_gib=3.0)
+
 
 def _where(**changes: Any) -> Where:  # noqa: ANN401
-    return Where(data_root=Path("/nowhere"), **changes)
+    values: dict[str, Any] = {"store": "/nowhere/store", "cache": CACHE}
+    return Where(**(values | changes))
 
 
 def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) -> Slots:
@@ -106,13 +109,55 @@ def test_room_is_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 12.0})
     monkeypatch.setattr(ray, "nodes", lambda: [small, small, dead])
-    with connected(_where(cpus_per_trial=4)) as slots:
+    with connected(_where(cpus_per_trial=4, store="s3://bucket")) as slots:
         assert slots.num == 2
     with (
         pytest.raises(ConfigError, match=r"a trial asks for 8 CPUs .* no node has room"),
-        connected(_where(cpus_per_trial=8)),
+        connected(_where(cpus_per_trial=8, store="s3://bucket")),
     ):
         pass
+
+
+def _nodes(monkeypatch: pytest.MonkeyPatch, *are_alive: bool) -> None:
+    nodes = [{"Alive": is_alive, "Resources": {"CPU": 2.0}} for is_alive in are_alive]
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0 * sum(are_alive)})
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+
+
+@pytest.mark.parametrize("store", ["/some/store", "file:///some/store", "~/store"])
+def test_a_folder_is_no_store_of_several_nodes(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    _nodes(monkeypatch, True, True, False, True)
+    with (
+        pytest.raises(
+            ConfigError,
+            match=rf"--store is the folder {store}, but the cluster has 3 nodes, .*--shared-store",
+        ),
+        connected(_where(store=store)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "are_alive"),
+    [
+        ({"is_shared": True}, (True, True)),
+        ({"store": "s3://bucket/prefix"}, (True, True)),
+        ({}, (True, False)),
+    ],
+    ids=["shared", "s3", "one node alive"],
+)
+def test_a_store_that_all_nodes_reach_is_taken(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], are_alive: tuple[bool, ...]
+) -> None:
+    _nodes(monkeypatch, *are_alive)
+    with connected(_where(**changes)) as slots:
+        assert slots.num == 2 * sum(are_alive)
+
+
+def test_a_trial_is_told_its_store_and_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = _slots(monkeypatch, _where(), CPU=2)
+    assert (slots.runtime.store, slots.runtime.cache) == ("/nowhere/store", CACHE)
 
 
 def test_a_share_of_several_gpus_is_refused() -> None:

@@ -7,31 +7,56 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import agad
 from agad.config import Agad, Cell, with_parameters
+from agad.data import Manifest, StoredPart
 from agad.trial import TrialSpec
+
+if TYPE_CHECKING:
+    from tests.trial.conftest import TaskOf
 
 _SCRIPT = """
 from agad.config import Agad, Cell
+from agad.data import Manifest, StoredPart, Task
 from agad.trial import TrialSpec
 
+part = StoredPart(sha256="0" * 64, num_bytes=1, class_counts=(60, 60, 60))
 spec = TrialSpec(
-    cell=Cell(dataset="digits", normal_class=3, anomaly_ratio=0.05, settings=(("lr", 0.001),)),
+    cell=Cell(dataset="photos", normal_class=0, anomaly_ratio=0.05, settings=(("lr", 0.001),)),
+    data=Manifest(
+        name="photos",
+        class_names=("good", "broken", "bent"),
+        channels=3,
+        image_px=32,
+        num_val_anomalies=30,
+        fingerprint="ab" * 32,
+        train=part,
+        test=part,
+        source="folder photos",
+        resize="none",
+        test_split="official",
+    ),
+    task=Task(
+        normal_classes=(0,),
+        anomalous_classes=(1, 2),
+        labelled_classes=1,
+        anomaly_ratio=0.05,
+        pollution_ratio=0.1,
+        num_val_anomalies=30,
+        val_share=0.1,
+    ),
     phase="confirm",
     number=2,
     params={"weight_con": 12.5, "weight_adcon": 3.25},
     seed=4,
     max_epochs=27,
     detector=Agad(lr=0.001, weight_con=12.5, weight_adcon=3.25, backbone="naive"),
-    num_val_anomalies=30,
-    val_share=0.1,
-    data_fingerprint="ab" * 32,
 )
 """
 
@@ -57,19 +82,77 @@ def test_key_is_equal_for_specs_built_alike(make_spec: Callable[..., TrialSpec])
         {"phase": "confirm"},
         {"seed": 1},
         {"max_epochs": 3},
-        {"data_fingerprint": "1" * 64},
-        {"num_val_anomalies": 31},
-        {"val_share": 0.2},
-        {"cell": Cell(dataset="mnist", normal_class=0, anomaly_ratio=0.1)},
         {"cell": Cell(dataset="digits", normal_class=1, anomaly_ratio=0.1)},
+        {"cell": Cell(dataset="digits", anomalous_class=0, anomaly_ratio=0.1)},
         {"cell": Cell(dataset="digits", normal_class=0, anomaly_ratio=0.2)},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids=["phase", "seed", "max_epochs", "class", "protocol", "ratio"],
 )
 def test_key_changes_with_all_that_decides_the_result(
     changes: dict[str, Any], make_spec: Callable[..., TrialSpec]
 ) -> None:
     assert make_spec(**changes).key != make_spec().key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normal_classes": (1,)},
+        {"anomalous_classes": (1, 2)},
+        {"labelled_classes": (1, 2)},
+        {"labelled_classes": 2},
+        {"anomaly_ratio": 0.2},
+        {"pollution_ratio": 0.1},
+        {"num_val_anomalies": 31},
+        {"val_share": 0.2},
+    ],
+    ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
+)
+def test_key_changes_with_each_part_of_the_task(
+    changes: dict[str, Any], make_spec: Callable[..., TrialSpec]
+) -> None:
+    spec = make_spec()
+    assert replace(spec, task=replace(spec.task, **changes)).key != spec.key
+
+
+def test_key_tells_so_many_labelled_classes_from_the_class_of_that_label(
+    make_spec: Callable[..., TrialSpec],
+) -> None:
+    spec = make_spec()
+    number, which = (replace(spec.task, labelled_classes=one) for one in (2, (2,)))
+    assert replace(spec, task=number).key != replace(spec, task=which).key
+
+
+def test_key_changes_with_the_content_of_the_data_set(
+    make_spec: Callable[..., TrialSpec], digits: Manifest
+) -> None:
+    other = replace(digits, fingerprint="1" * 64)
+    assert make_spec(data=other).key != make_spec().key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "my-digits"},
+        {"source": "folder elsewhere"},
+        {"num_val_anomalies": 7},
+        {"train": StoredPart(sha256="2" * 64, num_bytes=2, class_counts=(5,) * 10)},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_key_does_not_change_with_how_a_data_set_of_equal_content_is_kept(
+    changes: dict[str, Any], make_spec: Callable[..., TrialSpec], digits: Manifest
+) -> None:
+    assert make_spec(data=replace(digits, **changes)).key == make_spec().key
+
+
+def test_key_does_not_change_with_how_the_cell_names_what_its_task_says(
+    make_spec: Callable[..., TrialSpec], task_of: TaskOf
+) -> None:
+    by_label = Cell(dataset="digits", normal_class=3, anomaly_ratio=0.1)
+    by_name = Cell(dataset="my-digits", normal_class="three", anomaly_ratio=0.1)
+    task = task_of(by_label)
+    assert make_spec(cell=by_name, task=task).key == make_spec(cell=by_label, task=task).key
 
 
 _OTHER_VALUES: dict[str, Any] = {
@@ -84,6 +167,7 @@ _OTHER_VALUES: dict[str, Any] = {
     "beta1": 0.6,
     "batch_size": 128,
     "min_batch_anomalies": 16,
+    "batch_anomaly_share": 0.5,
     "reciprocal_eps": 1e-5,
 }
 
@@ -154,10 +238,8 @@ def test_key_is_the_same_in_another_process(hash_seed: str) -> None:
     assert found.stdout == _key(_SCRIPT)
 
 
-def test_protocol_and_selection_name_the_label_budget(
-    make_spec: Callable[..., TrialSpec],
+def test_selection_names_the_label_budget(
+    make_spec: Callable[..., TrialSpec], task_of: TaskOf
 ) -> None:
-    spec = make_spec(num_val_anomalies=12, val_share=0.2)
-    assert spec.selection == "labelled(12)"
-    assert (spec.protocol.normal_class, spec.protocol.anomaly_ratio) == (0, 0.1)
-    assert (spec.protocol.num_val_anomalies, spec.protocol.val_share) == (12, 0.2)
+    spec = make_spec()
+    assert replace(spec, task=task_of(spec.cell, num_val_anomalies=12)).selection == "labelled(12)"

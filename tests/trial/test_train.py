@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -17,15 +18,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agad.config import Agad, Cell
-from agad.data import Images, Part, load_images, one_class_split
+from agad.data import (
+    Images,
+    Library,
+    Manifest,
+    NodeCache,
+    Part,
+    Split,
+    Subset,
+    draw_split,
+    open_images,
+)
 from agad.detectors import Detector
-from agad.errors import ConfigError, TrialDivergedError
+from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial
 from agad.trial.train import prepare, score
 
-MakeSpec: TypeAlias = Callable[..., TrialSpec]
+if TYPE_CHECKING:
+    from tests.trial.conftest import TaskOf
 
-_PARTS: tuple[Part, Part] = ("train", "test")
+MakeSpec: TypeAlias = Callable[..., TrialSpec]
+Load: TypeAlias = Callable[[Part], Images]
+
+ONE_CLASS = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1)
+LEAVE_ONE_OUT = Cell(dataset="digits", anomalous_class=0, anomaly_ratio=0.02)
+POLLUTED = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1, pollution_ratio=0.2)
+SEVERAL = [ONE_CLASS, LEAVE_ONE_OUT, POLLUTED]
+NAMES = ["one-class", "leave-one-out", "polluted"]
 
 
 class _StubDetector:
@@ -51,6 +70,39 @@ def _without_time(results: list[EpochResult]) -> list[EpochResult]:
     return [replace(result, train_s=0.0) for result in results]
 
 
+def _used(split: Split) -> NDArray[np.intp]:
+    """Return the training images that any part of a split has."""
+    return np.concatenate([getattr(split, part.name) for part in fields(split)])
+
+
+@pytest.fixture
+def load(digits: Manifest, runtime: Runtime) -> Load:
+    """Open a part of the imported digits."""
+    return lambda part: open_images(digits, part, store=runtime.store, cache=runtime.cache)
+
+
+@pytest.fixture
+def alone(digits_library: Library, tmp_path: Path) -> Runtime:
+    """A store with digits and a cache for one test alone."""
+    shutil.copytree(digits_library.uri, tmp_path / "store")
+    cache = NodeCache(folder=str(tmp_path / "cache"))
+    return Runtime(store=str(tmp_path / "store"), cache=cache)
+
+
+def _places(subset: Subset) -> NDArray[np.int64]:
+    """Return which images of its part a subset holds."""
+    return subset.index.numpy()
+
+
+def _pixels(subset: Subset) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = subset.images[subset.index].numpy()
+    return pixels
+
+
+def _cached(runtime: Runtime) -> set[str]:
+    return {path.stem for path in Path(runtime.cache.folder).glob("*.arrow")}
+
+
 def _digests(images: NDArray[np.uint8]) -> set[str]:
     return {hashlib.sha256(image.tobytes()).hexdigest() for image in images}
 
@@ -60,26 +112,27 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What happens to a trial, in order: a part of the data opened, an epoch trained."""
     events: list[str] = []
 
-    def load(name: str, part: Part, root: Path) -> Images:
+    def note(manifest: Manifest, part: Part, *, store: str, cache: NodeCache) -> Images:
         events.append(part)
-        return load_images(name, part, root)
+        return open_images(manifest, part, store=store, cache=cache)
 
     def train(*_: object) -> dict[str, float]:
         events.append("epoch")
         return {"loss_g": 1.0}
 
-    monkeypatch.setattr("agad.trial.train.load_images", load)
+    monkeypatch.setattr("agad.trial.train.open_images", note)
     monkeypatch.setattr("agad.trial.train.train_epoch", train)
     return events
 
 
 @pytest.mark.parametrize("phase", ["search", "confirm"])
-@pytest.mark.parametrize("ratio", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "cell", [replace(ONE_CLASS, anomaly_ratio=0.0), ONE_CLASS, POLLUTED], ids=lambda one: one.label
+)
 @pytest.mark.parametrize("backbone", ["naive", "unet++"])
 def test_equal_arguments_give_bit_identical_epochs(
-    phase: str, ratio: float, backbone: str, make_spec: MakeSpec, runtime: Runtime
+    phase: str, cell: Cell, backbone: str, make_spec: MakeSpec, runtime: Runtime
 ) -> None:
-    cell = Cell(dataset="digits", normal_class=0, anomaly_ratio=ratio)
     detector = replace(make_spec().detector, backbone=backbone)
     spec = make_spec(phase=phase, cell=cell, detector=detector)
     torch.manual_seed(1)
@@ -131,13 +184,45 @@ def test_a_search_trial_never_opens_the_test_part(
     assert [result.test for result in results] == [None, None, None]
 
 
-def test_a_search_trial_needs_no_test_part(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+def test_a_search_trial_fetches_the_training_file_alone(
+    make_spec: MakeSpec, alone: Runtime, digits: Manifest
 ) -> None:
-    train = load_images("digits", "train", Path(runtime.data_root))
-    parts = {"train": train}
-    monkeypatch.setattr("agad.trial.train.load_images", lambda _name, part, _root: parts[part])
-    assert len(list(train_trial(make_spec(), runtime))) == 2
+    list(train_trial(make_spec(), alone))
+    assert _cached(alone) == {digits.train.sha256}
+
+
+def test_a_search_trial_needs_no_test_file_in_the_store(
+    make_spec: MakeSpec, alone: Runtime, digits: Manifest
+) -> None:
+    (Path(alone.store) / f"_datasets/digits/{digits.test.sha256}.arrow").unlink()
+    assert len(list(train_trial(make_spec(), alone))) == 2
+
+
+def test_a_trial_needs_no_store_where_the_cache_holds_its_file(
+    make_spec: MakeSpec, alone: Runtime
+) -> None:
+    first = list(train_trial(make_spec(), alone))
+    shutil.rmtree(alone.store)
+    assert _without_time(list(train_trial(make_spec(), alone))) == _without_time(first)
+
+
+def test_a_confirm_trial_fetches_the_test_file_at_its_end(
+    make_spec: MakeSpec, alone: Runtime, digits: Manifest
+) -> None:
+    epochs = train_trial(make_spec(phase="confirm", max_epochs=2), alone)
+    next(epochs)
+    assert _cached(alone) == {digits.train.sha256}
+    (last,) = epochs
+    assert last.test is not None
+    assert _cached(alone) == {digits.train.sha256, digits.test.sha256}
+
+
+def test_a_confirm_trial_without_its_test_file_fails_by_its_name(
+    make_spec: MakeSpec, alone: Runtime, digits: Manifest
+) -> None:
+    (Path(alone.store) / f"_datasets/digits/{digits.test.sha256}.arrow").unlink()
+    with pytest.raises(StoreError, match=rf"{digits.test.sha256}\.arrow does not exist"):
+        list(train_trial(make_spec(phase="confirm"), alone))
 
 
 def test_a_confirm_trial_opens_the_test_part_once_after_its_last_epoch(
@@ -155,50 +240,48 @@ def test_a_confirm_trial_that_is_not_read_to_its_end_never_opens_the_test_part(
     assert "test" not in opened
 
 
+@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
 def test_a_confirm_trial_scores_the_whole_test_part(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _use(_StubDetector(), monkeypatch)
-    (result,) = train_trial(make_spec(phase="confirm", max_epochs=1), runtime)
-    images = load_images("digits", "test", Path(runtime.data_root))
-    # The stub scores by the mean grey, which resizing from 8 to 16 pixels moves by rounding only.
-    is_anomaly, greys = images.labels != 0, images.pixels.mean(axis=(1, 2, 3))
+    (result,) = train_trial(make_spec(phase="confirm", max_epochs=1, cell=cell), runtime)
+    images = load("test")
+    greys = images.pixels.mean(axis=(1, 2, 3))  # By which the stub scores.
+    is_anomaly = (images.labels == 0) == (cell.protocol == "leave-one-out")
     assert result.test is not None
-    assert result.test.auroc == pytest.approx(auroc(is_anomaly, greys), abs=0.01)
+    assert result.test.auroc == pytest.approx(auroc(is_anomaly, greys), abs=0.001)
     expected = average_precision(is_anomaly, greys)
-    assert result.test.average_precision == pytest.approx(expected, abs=0.01)
+    assert result.test.average_precision == pytest.approx(expected, abs=0.001)
 
 
+@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
 def test_no_image_that_a_confirm_trial_tests_was_fitted_or_validated(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scored: list[Tensor] = []
+    scored: list[Subset] = []
 
-    def record(detector: Detector, images: Tensor) -> NDArray[np.float64]:
+    def record(detector: Detector, images: Subset) -> NDArray[np.float64]:
         scored.append(images)
         return score(detector, images)
 
     monkeypatch.setattr("agad.trial.train.score", record)
-    spec = make_spec(phase="confirm")
+    spec = make_spec(phase="confirm", cell=cell)
     list(train_trial(spec, runtime))
     prepared = prepare(spec, runtime)
-    used = torch.cat([prepared.batches.normals, prepared.batches.anomalies, prepared.val_images])
-    tested = scored[-1]
-    assert len(tested) == len(load_images("digits", "test", Path(runtime.data_root)).labels)
-    assert _digests(tested.numpy()).isdisjoint(_digests(used.numpy()))
+    batches = prepared.batches
+    used = [_pixels(one) for one in (batches.normals, batches.anomalies, prepared.val_images)]
+    assert len(scored[-1]) == len(load("test").labels)
+    assert _digests(_pixels(scored[-1])).isdisjoint(_digests(np.concatenate(used)))
 
 
 @pytest.mark.parametrize("normal_class", range(10))
 def test_no_image_that_is_tested_was_fitted_or_validated_as_it_is_stored(
-    normal_class: int, make_spec: MakeSpec, runtime: Runtime
+    normal_class: int, make_spec: MakeSpec, load: Load
 ) -> None:
-    cell = Cell(dataset="digits", normal_class=normal_class, anomaly_ratio=0.1)
-    spec = make_spec(cell=cell)
-    train, test = (load_images("digits", part, Path(runtime.data_root)) for part in _PARTS)
-    split = one_class_split(train.labels, spec.protocol, spec.seed)
-    used = np.concatenate(
-        [split.fit_normals, split.fit_anomalies, split.val_normals, split.val_anomalies]
-    )
+    spec = make_spec(cell=replace(POLLUTED, normal_class=normal_class))
+    train, test = load("train"), load("test")
+    used = _used(draw_split(train.labels, spec.task, spec.seed))
     assert _digests(test.pixels).isdisjoint(_digests(train.pixels[used]))
 
 
@@ -214,19 +297,92 @@ def test_confirm_trials_of_all_seeds_test_the_same_images(
     assert len(tests) == 1
 
 
+@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
 def test_prepare_fits_normals_and_labelled_anomalies_and_validates_on_the_others(
-    make_spec: MakeSpec, runtime: Runtime
+    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load
 ) -> None:
-    spec = make_spec()
-    images = load_images("digits", "train", Path(runtime.data_root))
-    split = one_class_split(images.labels, spec.protocol, spec.seed)
+    spec = make_spec(cell=cell)
+    split = draw_split(load("train").labels, spec.task, spec.seed)
     prepared = prepare(spec, runtime)
-    assert len(prepared.batches.normals) == len(split.fit_normals)
-    assert len(prepared.batches.anomalies) == len(split.fit_anomalies)
-    assert len(prepared.val_images) == len(split.val_normals) + 30
-    assert int(prepared.val_is_anomaly.sum()) == 30
-    assert prepared.val_images.shape[1:] == (1, 16, 16)
+    assert set(_places(prepared.batches.normals)) == {*split.fit_normals, *split.fit_hidden}
+    assert set(_places(prepared.batches.anomalies)) == set(split.fit_anomalies)
+    assert set(_places(prepared.val_images)) == {
+        *split.val_normals,
+        *split.val_hidden,
+        *split.val_anomalies,
+    }
+    assert len(split.fit_anomalies) > 0
+    assert prepared.val_images.images.shape[1:] == (1, 16, 16)
     assert (prepared.batches.num_normals, prepared.batches.num_anomalies) == (16, 16)
+
+
+@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
+def test_validation_knows_the_labelled_anomalies_alone_for_anomalies(
+    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load
+) -> None:
+    spec = make_spec(cell=cell)
+    split = draw_split(load("train").labels, spec.task, spec.seed)
+    prepared = prepare(spec, runtime)
+    known = _places(prepared.val_images)[prepared.val_is_anomaly]
+    assert sorted(known) == split.val_anomalies.tolist()
+
+
+def test_hidden_anomalies_are_trained_on_as_normals_and_validated_as_normals(
+    make_spec: MakeSpec, runtime: Runtime, load: Load
+) -> None:
+    labels = load("train").labels
+    prepared = prepare(make_spec(cell=POLLUTED), runtime)
+    fitted = labels[_places(prepared.batches.normals)]
+    taken_for_normal = labels[_places(prepared.val_images)[~prepared.val_is_anomaly]]
+    # Of 119 images of class 0, 12 validate; a fifth of the unlabelled images is hidden.
+    assert ((fitted == 0).sum(), (fitted != 0).sum()) == (107, 26)
+    assert ((taken_for_normal == 0).sum(), (taken_for_normal != 0).sum()) == (12, 3)
+
+
+def test_the_validation_auroc_of_a_polluted_cell_counts_hidden_anomalies_as_normal(
+    make_spec: MakeSpec, runtime: Runtime, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(_StubDetector(), monkeypatch)
+    spec = make_spec(cell=POLLUTED, max_epochs=1)
+    (result,) = train_trial(spec, runtime)
+    train = load("train")
+    split = draw_split(train.labels, spec.task, spec.seed)
+    places = np.concatenate([split.val_normals, split.val_hidden, split.val_anomalies])
+    images = Subset(images=torch.from_numpy(train.pixels), index=torch.from_numpy(places))
+    is_anomaly = np.isin(places, split.val_anomalies)
+    assert result.val_auroc == auroc(is_anomaly, score(_StubDetector(), images))
+
+
+@pytest.mark.parametrize("labelled", [1, (3, 5)], ids=["number", "which"])
+def test_labelled_anomalies_are_of_the_labelled_classes_alone(
+    labelled: int | tuple[int, ...], make_spec: MakeSpec, runtime: Runtime, load: Load
+) -> None:
+    cell = replace(ONE_CLASS, labelled_classes=labelled)
+    prepared = prepare(make_spec(cell=cell), runtime)
+    labels = load("train").labels
+    fitted = set(labels[_places(prepared.batches.anomalies)])
+    validated = set(labels[_places(prepared.val_images)[prepared.val_is_anomaly]])
+    assert fitted == validated
+    assert len(fitted) == (1 if labelled == 1 else 2)
+
+
+def test_a_leave_one_out_trial_fits_every_class_but_one(
+    make_spec: MakeSpec, runtime: Runtime, load: Load
+) -> None:
+    prepared = prepare(make_spec(cell=LEAVE_ONE_OUT), runtime)
+    labels = load("train").labels
+    assert set(labels[_places(prepared.batches.normals)]) == set(range(1, 10))
+    assert set(labels[_places(prepared.batches.anomalies)]) == {0}
+    assert set(labels[_places(prepared.val_images)[prepared.val_is_anomaly]]) == {0}
+
+
+def test_a_leave_one_out_trial_trains_and_is_scored(make_spec: MakeSpec, runtime: Runtime) -> None:
+    spec = make_spec(phase="confirm", cell=LEAVE_ONE_OUT, max_epochs=2)
+    first, last = train_trial(spec, runtime)
+    assert 0 <= first.val_auroc <= 1
+    assert first.test is None
+    assert last.test is not None
+    assert 0 < last.test.average_precision <= 1
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1e-4], ids=["ratio-0", "ratio-of-no-anomaly"])
@@ -239,10 +395,20 @@ def test_prepare_gives_whole_batches_to_normals_where_no_anomaly_is_labelled(
     assert (batches.num_normals, batches.num_anomalies) == (32, 0)
 
 
-def test_a_split_that_cannot_be_drawn_raises(make_spec: MakeSpec, runtime: Runtime) -> None:
-    spec = make_spec(num_val_anomalies=5000)
+def test_prepare_takes_the_share_of_anomalies_that_the_detector_asks_for(
+    make_spec: MakeSpec, runtime: Runtime
+) -> None:
+    detector = replace(make_spec().detector, batch_anomaly_share=0.25)
+    batches = prepare(make_spec(detector=detector), runtime).batches
+    assert (batches.num_normals, batches.num_anomalies) == (24, 8)
+
+
+def test_a_split_that_cannot_be_drawn_raises(
+    make_spec: MakeSpec, runtime: Runtime, task_of: TaskOf
+) -> None:
+    spec = make_spec(task=task_of(ONE_CLASS, num_val_anomalies=5000))
     with pytest.raises(
-        ConfigError, match=r"num_anomalies is 5000, but the training images hold 1082"
+        ConfigError, match=r"num_anomalies is 5000, but the training part holds 1082"
     ):
         next(train_trial(spec, runtime))
 
@@ -312,7 +478,7 @@ def test_train_s_leaves_the_test_out(
 @pytest.mark.parametrize("num_images", [1, 255, 256, 257, 600])
 def test_score_returns_one_score_an_image_whatever_the_number(num_images: int) -> None:
     images = torch.arange(num_images).remainder(256).to(torch.uint8).view(-1, 1, 1, 1)
-    scores = score(_StubDetector(), images)
+    scores = score(_StubDetector(), Subset(images=images, index=torch.arange(num_images)))
     expected = np.arange(num_images) % 256 / 127.5 - 1
     assert scores.dtype == np.float64
     np.testing.assert_allclose(scores, expected, atol=1e-6)

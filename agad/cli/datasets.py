@@ -1,0 +1,167 @@
+"""The commands that import, fetch, list and show data sets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from agad.cli.flags import add_cache_flags, add_store_flag, node_cache, store_uri, write_file
+from agad.errors import ConfigError
+from agad.report import dataset_details, dataset_line, dataset_table
+
+if TYPE_CHECKING:
+    from agad.data import ImportOptions
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add ``import``, ``fetch``, ``list`` and ``show``."""
+    commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+
+    import_ = commands.add_parser("import", help="import a data set from its files, once a store")
+    import_.add_argument("name", metavar="NAME", help="a known data set, or a name of your choice")
+    import_.add_argument(
+        "--from", dest="path", type=Path, metavar="PATH", help="folder or file to read"
+    )
+    _add_import_flags(import_)
+    import_.set_defaults(do=_import)
+
+    fetch = commands.add_parser("fetch", help="download a known data set, check it and import it")
+    fetch.add_argument("name", metavar="NAME", help="a known data set")
+    fetch.add_argument(
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="folder for the official files (default: ~/.agad/downloads/NAME)",
+    )
+    _add_import_flags(fetch)
+    fetch.set_defaults(do=_fetch)
+
+    list_ = commands.add_parser("list", help="list the data sets of a store, and the known ones")
+    add_store_flag(list_)
+    list_.set_defaults(do=_list)
+
+    show = commands.add_parser("show", help="show a data set's classes, source and duplicates")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument(
+        "--png", type=Path, metavar="FILE", help="write training images of each class as a picture"
+    )
+    add_store_flag(show)
+    add_cache_flags(show)
+    show.set_defaults(do=_show)
+
+
+def _add_import_flags(parser: argparse.ArgumentParser) -> None:
+    add_store_flag(parser)
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="digits, idx, cifar10, cifar100-coarse, cifar100-fine, medmnist or folder "
+        "(default: the known data set's, else by the path)",
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PX", help="height and width to resize to: 16, 32, 64 or 128"
+    )
+    parser.add_argument(
+        "--filter", default="bilinear", metavar="F", help="Pillow's (default: bilinear)"
+    )
+    parser.add_argument(
+        "--mode",
+        default="auto",
+        metavar="M",
+        help="L, RGB or auto, of a folder of images (default: auto)",
+    )
+    parser.add_argument(
+        "--test-share",
+        type=float,
+        metavar="X",
+        help="choose this share of each class as the test part, instead of an official one",
+    )
+    parser.add_argument(
+        "--test-seed", type=int, metavar="N", help="seed of that choice (default: 0)"
+    )
+    parser.add_argument(
+        "--drop-duplicates",
+        action="store_true",
+        help="keep images that are in both parts, or of two classes, out of training",
+    )
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    return _imported(arguments, arguments.path)
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from agad.data import KNOWN, fetch_files
+
+    known = KNOWN.get(arguments.name)
+    if known is None or not known.files:
+        fetchable = ", ".join(name for name, one in KNOWN.items() if one.files)
+        raise ConfigError(
+            f"data set name is {arguments.name!r}, but only these can be fetched: {fetchable}."
+        )
+    folder = arguments.to or Path("~/.agad/downloads").expanduser() / known.name
+    fetch_files(known.files, folder, notify=lambda line: print(line, flush=True))
+    return _imported(arguments, folder)
+
+
+def _imported(arguments: argparse.Namespace, path: Path | None) -> int:
+    from agad.data import Library, import_dataset
+    from agad.objects import open_objects
+
+    options = _options(arguments)
+    objects = open_objects(store_uri(arguments.store))
+    done = import_dataset(arguments.name, path, Library(objects), options)
+    console = Console()
+    if done.ignored:
+        shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
+        console.print(f"No images, ignored: {len(done.ignored)} ({shown})", markup=False)
+    console.print(dataset_line(done.manifest, objects.uri, is_new=done.is_new), markup=False)
+    return 0
+
+
+def _options(arguments: argparse.Namespace) -> ImportOptions:
+    from agad.data import FORMATS, ImportOptions, TestChoice
+
+    if arguments.format is not None and arguments.format not in FORMATS:
+        raise ConfigError(
+            f"--format is {arguments.format!r}, but must be one of: {', '.join(FORMATS)}."
+        )
+    if arguments.test_seed is not None and arguments.test_share is None:
+        raise ConfigError("--test-seed is given without --test-share; give both.")
+    choice: dict[str, Any] = {"share": arguments.test_share, "seed": arguments.test_seed or 0}
+    return ImportOptions(
+        format=arguments.format,
+        image_px=arguments.size,
+        filter=arguments.filter,
+        mode=arguments.mode,
+        test=None if arguments.test_share is None else TestChoice(**choice),
+        drop_duplicates=arguments.drop_duplicates,
+    )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from agad.data import KNOWN, Library
+    from agad.objects import open_objects
+
+    library = Library(open_objects(store_uri(arguments.store)))
+    manifests = [library.manifest(name) for name in library.names()]
+    Console().print(dataset_table(manifests, library.uri, [*KNOWN]))
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from agad.data import Library, contact_sheet, find_manifest, open_images
+    from agad.objects import open_objects
+
+    cache = node_cache(arguments)
+    library = Library(open_objects(store_uri(arguments.store)))
+    manifest = find_manifest(library, arguments.name)
+    Console().print(dataset_details(manifest))
+    if arguments.png:
+        images = open_images(manifest, "train", store=library.uri, cache=cache)
+        write_file(arguments.png, contact_sheet(images, manifest.class_names))
+        print(f"Training images of each class: {arguments.png}")
+    return 0

@@ -1,0 +1,82 @@
+"""The ways in: the console script, and the last line of a study file."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from agad.cli import datasets, studies
+from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
+from agad.config import Study
+from agad.errors import AgadError
+from agad.report import plain
+from agad.studyfile import BAD_INPUT, load_study
+
+INTERRUPTED = 130
+"""Exit code of Ctrl-C."""
+
+
+def entry() -> NoReturn:
+    """Run the console script ``agad``."""
+    sys.exit(_guarded(lambda: _command(sys.argv[1:])))
+
+
+def main(study: Study) -> NoReturn:
+    """Run a study, as the last line of its file: ``agad run FILE`` without the file."""
+    parser = argparse.ArgumentParser(description=f"Run the study {study.name}, or go on with it.")
+    add_run_flags(parser)
+    arguments = parser.parse_args()
+    sys.exit(_guarded(lambda: studies.run(study, arguments)))
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    """Turn a deliberate error into one line and exit code 2."""
+    # A stopped Ray job gets SIGTERM: it ends as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return command()
+    except AgadError as error:
+        print(f"agad: {plain(str(error))}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _command(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="agad", description="Studies of image anomaly detectors.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a study file, or go on with it")
+    run.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
+    add_run_flags(run)
+    run.set_defaults(do=lambda parsed: studies.run(load_study(parsed.file), parsed))
+
+    plan = commands.add_parser("plan", help="say what a study will take, before anything runs")
+    plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
+    add_store_flag(plan)
+    add_trial_flags(plan)
+    plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
+
+    report = commands.add_parser("report", help="print the leaderboards of a store")
+    add_store_flag(report, is_positional=True)
+    report.add_argument("--study", metavar="NAME", help="only this study")
+    report.add_argument("--md", type=Path, metavar="FILE", help="write Markdown too")
+    report.add_argument("--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell")
+    report.set_defaults(do=studies.report)
+
+    data = commands.add_parser("data", help="import, fetch, list and show data sets")
+    datasets.add_commands(data)
+
+    parsed = parser.parse_args(arguments)
+    code: int = parsed.do(parsed)
+    return code

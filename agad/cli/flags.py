@@ -1,0 +1,114 @@
+"""The flags that several commands share, and the environment variables behind them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agad.data import NodeCache
+
+_STORE_HELP = "folder or s3://bucket/prefix (default: $AGAD_STORE, else ~/.agad/store)"
+
+
+def add_store_flag(parser: argparse.ArgumentParser, *, is_positional: bool = False) -> None:
+    """Add ``--store``, or the positional ``STORE``."""
+    if is_positional:
+        parser.add_argument("store", nargs="?", metavar="STORE", help=_STORE_HELP)
+    else:
+        parser.add_argument("--store", metavar="STORE", help=_STORE_HELP)
+
+
+def add_cache_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what a node's cache of images needs."""
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="cache of images, on every node (default: $AGAD_CACHE, else ~/.agad/cache)",
+    )
+    parser.add_argument(
+        "--cache-gib", type=float, default=20.0, metavar="X", help="its most size (default: 20)"
+    )
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """Add where and how a study runs."""
+    add_store_flag(parser)
+    parser.add_argument(
+        "--shared-store",
+        action="store_true",
+        help="the store is a folder that every node of the cluster has mounted",
+    )
+    parser.add_argument(
+        "--address", help="Ray cluster to join (default: $RAY_ADDRESS, else one on this machine)"
+    )
+    parser.add_argument(
+        "--gpus-per-trial", type=float, metavar="X", help="default: 1 where there are GPUs, else 0"
+    )
+    add_trial_flags(parser)
+
+
+def add_trial_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what a trial takes."""
+    add_cache_flags(parser)
+    parser.add_argument(
+        "--cpus-per-trial", type=int, default=1, metavar="N", help="CPU cores a trial (default: 1)"
+    )
+    parser.add_argument(
+        "--max-concurrent-trials", type=int, metavar="N", help="default: what there is room for"
+    )
+    parser.add_argument(
+        "--reduced",
+        action="store_true",
+        help="the same question at a laptop's budget, as study NAME-reduced",
+    )
+
+
+def store_uri(given: str | None) -> str:
+    """Return the store that was given, or else the default."""
+    return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
+
+
+def node_cache(arguments: argparse.Namespace) -> NodeCache:
+    """Return the cache that the flags name.
+
+    Raises:
+        ConfigError: Its size or its folder is not allowed.
+    """
+    from agad.data import NodeCache
+
+    if not arguments.cache_gib > 0:
+        raise ConfigError(f"--cache-gib is {arguments.cache_gib:g}, but must be above 0.")
+    folder = arguments.cache or os.environ.get("AGAD_CACHE") or "~/.agad/cache"
+    try:
+        Path(folder).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--cache is {folder!r}, but must be in a home that is known; name it in full."
+        ) from error
+    # A relative folder means one on this machine; the home is that of each node.
+    absolute = folder if folder.startswith("~") else str(Path(folder).absolute())
+    return NodeCache(folder=absolute, max_gib=arguments.cache_gib)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file in one piece, or leave the one before.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}); name another file."
+        ) from error

@@ -1,0 +1,155 @@
+"""The commands that run, plan and report studies."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from agad.cli.flags import node_cache, store_uri, write_file
+from agad.config import Grid, Study
+from agad.errors import ConfigError, StoreError
+from agad.report import (
+    Leaderboard,
+    csv,
+    leaderboard,
+    live_table,
+    markdown,
+    plain,
+    plain_line,
+    plan_table,
+    terminal,
+)
+from agad.status import StudyStatus
+
+if TYPE_CHECKING:
+    from agad.store import StudyReader
+
+NOT_CONFIRMED = 1
+"""Exit code: a cell has no confirmed result."""
+
+_PLAIN_LINE_EVERY_S = 5.0
+
+
+def run(study: Study, arguments: argparse.Namespace) -> int:
+    """Run a study, or go on with it, and print its leaderboard; return the exit code."""
+    # Ray and torch take seconds to import, which a report and a wrong flag do not wait for.
+    from agad.objects import open_objects
+    from agad.store import StudyStore
+    from agad.study import Where, run_study
+
+    study = study.reduced() if arguments.reduced else study
+    objects = open_objects(store_uri(arguments.store))
+    where = Where(
+        store=objects.uri,
+        cache=node_cache(arguments),
+        is_shared=arguments.shared_store,
+        address=arguments.address or os.environ.get("RAY_ADDRESS"),
+        cpus_per_trial=arguments.cpus_per_trial,
+        gpus_per_trial=arguments.gpus_per_trial,
+        max_concurrent_trials=arguments.max_concurrent_trials,
+    )
+    store = StudyStore(objects, study.name)
+    print(f"Study {study.name}, store {objects.uri}", flush=True)
+    with _watching() as watch:
+        run_study(study, store, where, watch=watch)
+    board = _leaderboard(store)
+    Console().print(terminal(board))
+    missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
+    if missing:
+        print(
+            f"agad: no confirmed result in {len(missing)} of {len(board.cells)} cells: "
+            f"{plain(', '.join(missing))}.",
+            file=sys.stderr,
+        )
+    return NOT_CONFIRMED if missing else 0
+
+
+def plan(study: Study, arguments: argparse.Namespace) -> int:
+    """Print what a study will take; return the exit code."""
+    from agad.data import Library
+    from agad.objects import open_objects
+    from agad.study import Where, plan_study
+
+    study = study.reduced() if arguments.reduced else study
+    objects = open_objects(store_uri(arguments.store))
+    where = Where(
+        store=objects.uri,
+        cache=node_cache(arguments),
+        cpus_per_trial=arguments.cpus_per_trial,
+        max_concurrent_trials=arguments.max_concurrent_trials,
+    )
+    planned = plan_study(study, Library(objects), where.runtime())
+    cores = os.cpu_count() or 1
+    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
+    Console().print(plan_table(planned, slots))
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print and write the leaderboards of a store; return the exit code."""
+    from agad.objects import open_objects
+    from agad.store import StudyReader, list_studies
+
+    objects = open_objects(store_uri(arguments.store))
+    studies = list_studies(objects)
+    if not studies:
+        raise ConfigError(
+            f"store {objects.uri} holds no study; run one with --store, or name another."
+        )
+    if arguments.study is not None and arguments.study not in studies:
+        raise ConfigError(
+            f"--study is {arguments.study!r}, but {objects.uri} holds: {', '.join(studies)}."
+        )
+    chosen = [arguments.study] if arguments.study else studies
+    boards = [_leaderboard(StudyReader(objects, study)) for study in chosen]
+    for board in boards:
+        Console().print(terminal(board))
+    if arguments.md:
+        write_file(arguments.md, "\n".join(markdown(board) for board in boards).encode())
+    if arguments.csv:
+        write_file(arguments.csv, csv(*boards).encode())
+    return 0
+
+
+def _leaderboard(store: StudyReader) -> Leaderboard:
+    """Aggregate a stored study, its planned cells among them."""
+    config = store.config()
+    try:
+        cells = Grid.from_json(config["cells"]).all_cells
+        study, seeds = config["name"], config["confirm"]["seeds"]
+    except (KeyError, TypeError) as error:
+        raise StoreError(
+            f"a stored study.json is not one that this version wrote (it lacks {error}); "
+            "restore it or name another --study."
+        ) from error
+    return leaderboard(store.trials(), study=study, planned_cells=cells, confirm_seeds=seeds)
+
+
+@contextmanager
+def _watching() -> Iterator[Callable[[StudyStatus], None]]:
+    """Show a study while it runs: a live table on a terminal, now and then a line elsewhere."""
+    console = Console()
+    if console.is_terminal:
+        with Live(console=console, transient=True, refresh_per_second=4) as live:
+            yield lambda status: live.update(
+                live_table(status, console.width, height=console.height)
+            )
+        return
+    last_s = 0.0
+
+    def print_line(status: StudyStatus) -> None:
+        nonlocal last_s
+        is_done = all(cell.phase == "done" for cell in status.cells)
+        if is_done or time.monotonic() - last_s >= _PLAIN_LINE_EVERY_S:
+            last_s = time.monotonic()
+            print(plain_line(status), flush=True)
+
+    yield print_line

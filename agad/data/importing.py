@@ -1,0 +1,116 @@
+"""Importing a data set: read once from its own files, kept for good in a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agad.data.images import PARTS, Part
+from agad.data.known import KNOWN
+from agad.data.library import Library, check_dataset_name
+from agad.data.manifest import Manifest, StoredPart
+from agad.data.partfile import write_part
+from agad.data.partition import Partition, partition
+from agad.data.recipe import ImportOptions, Recipe, find_recipe
+
+_BUNDLED = "digits"
+"""Comes with scikit-learn: a study imports it by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import gave."""
+
+    manifest: Manifest
+    is_new: bool
+    """False where exactly this was in the store before."""
+
+    ignored: tuple[str, ...]
+    """Files that were there and are no images."""
+
+
+def import_dataset(
+    name: str, path: Path | None, library: Library, options: ImportOptions
+) -> Imported:
+    """Read a data set and keep it in a store. The same again is kept once.
+
+    Duplicates of official files are kept out of training; in other files they are an error, unless
+    the options say otherwise.
+
+    Args:
+        name: What studies call it; the name of a known data set brings its format and classes.
+        path: A folder or file to read; None for what comes with scikit-learn.
+        library: Where to keep it.
+        options: How it is read.
+
+    Raises:
+        ConfigError: The name, the path or an option is not allowed.
+        DataError: A file is damaged, or another data set of this name is kept.
+        StoreError: The store cannot be reached.
+    """
+    check_dataset_name(name)
+    recipe = find_recipe(name, path, options)
+    source, resize = recipe.read()
+    parts = partition(
+        source,
+        options.test,
+        keeps_duplicates_out=options.drop_duplicates or recipe.is_official,
+    )
+    with tempfile.TemporaryDirectory(prefix="agad-import-") as folder:
+        files: dict[Part, Path] = {part: Path(folder) / f"{part}.arrow" for part in PARTS}
+        num_classes = len(source.class_names)
+        train = write_part(files["train"], parts.train, num_classes)
+        test = write_part(files["test"], parts.test, num_classes)
+        manifest = Manifest(
+            name=name,
+            class_names=source.class_names,
+            channels=parts.train.images.pixels.shape[1],
+            image_px=parts.train.images.pixels.shape[2],
+            num_val_anomalies=_num_val_anomalies(recipe, name, train),
+            fingerprint=_fingerprint(source.class_names, parts),
+            train=train,
+            test=test,
+            source=_described(recipe),
+            resize=resize,
+            test_split=parts.test_split,
+            dropped=parts.dropped,
+        )
+        is_new = library.put(manifest, files)
+    kept = manifest if is_new else library.manifest(name)
+    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored)
+
+
+def find_manifest(library: Library, name: str) -> Manifest:
+    """Return what is known of a data set; one that needs no files is imported where it is missing.
+
+    Raises:
+        ConfigError: The store holds no data set of this name.
+    """
+    if name == _BUNDLED and name not in library.names():
+        import_dataset(name, None, library, ImportOptions())
+    return library.manifest(name)
+
+
+def _described(recipe: Recipe) -> str:
+    # The last part of the path alone: where it lies says more of the user than of the data.
+    return f"{recipe.format} {recipe.path.name}".rstrip()
+
+
+def _num_val_anomalies(recipe: Recipe, name: str, train: StoredPart) -> int:
+    if recipe.is_official:
+        return KNOWN[name].num_val_anomalies
+    return min(100, max(1, train.num_images // 20))
+
+
+def _fingerprint(class_names: tuple[str, ...], parts: Partition) -> str:
+    digest = hashlib.sha256(json.dumps(class_names).encode())
+    for part in (parts.train, parts.test):
+        digest.update(repr(part.images.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(part.images.pixels).data)
+        digest.update(part.images.labels.astype("<i8").data)
+    return digest.hexdigest()

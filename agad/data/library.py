@@ -1,0 +1,146 @@
+"""Imported data sets, kept in a store beside the studies.
+
+Objects: ``_datasets/<name>/manifest.json``, and the files that it names,
+``_datasets/<name>/<sha256>.arrow``. No study's name starts with ``_``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import uuid
+from pathlib import Path
+
+from agad.data.cache import NodeCache
+from agad.data.images import PARTS, Images, Part
+from agad.data.manifest import Manifest
+from agad.errors import ConfigError, DataError
+from agad.objects import (
+    MissingObjectError,
+    ObjectStore,
+    check_conditional_put,
+    open_objects,
+)
+
+_PREFIX = "_datasets"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+def check_dataset_name(name: str) -> None:
+    """Refuse what cannot name a data set.
+
+    Raises:
+        ConfigError: It holds other characters than allowed, or too many.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"data set name is {name!r}, but must start with a lower-case letter or digit and hold "
+            "only those, '.', '_' and '-', at most 100 of them."
+        )
+
+
+class Library:
+    """The data sets of one store. A data set, once there, never changes."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    @property
+    def uri(self) -> str:
+        """The store's."""
+        return self._objects.uri
+
+    def names(self) -> list[str]:
+        """Return the names of the data sets, sorted."""
+        keys = (key.split("/") for key in self._objects.list(f"{_PREFIX}/"))
+        return sorted(key[1] for key in keys if len(key) == 3 and key[2] == "manifest.json")
+
+    def manifest(self, name: str) -> Manifest:
+        """Return what is known of a data set; opens no images.
+
+        Raises:
+            ConfigError: The store holds no data set of this name.
+            DataError: Its manifest is damaged.
+        """
+        check_dataset_name(name)
+        key = _key(name, "manifest.json")
+        try:
+            text = self._objects.get(key)
+        except MissingObjectError:
+            raise ConfigError(self._missing(name)) from None
+        return Manifest.from_json(text, f"{self.uri}/{key}")
+
+    def put(self, manifest: Manifest, files: dict[Part, Path]) -> bool:
+        """Keep a data set; whoever reads its manifest finds its files.
+
+        Args:
+            manifest: What it is.
+            files: The file of each part.
+
+        Returns:
+            Whether it is new: False where exactly this was kept before.
+
+        Raises:
+            DataError: Another data set of this name is kept.
+            StoreError: The store cannot be reached, or its conditional put does not work.
+        """
+        if manifest.name in self.names():
+            self._check_same(manifest)
+            return False
+        check_conditional_put(self._objects)
+        for part in PARTS:
+            self._objects.put_file_if_absent(_file_key(manifest, part), files[part])
+        # Of equal imports at once, the token lets a single one find its own document.
+        document = manifest.to_json(token=uuid.uuid4().hex)
+        if self._objects.put_if_absent(_key(manifest.name, "manifest.json"), document):
+            return True
+        self._check_same(manifest)  # Another import was faster.
+        return False
+
+    def _check_same(self, manifest: Manifest) -> None:
+        if self.manifest(manifest.name).fingerprint != manifest.fingerprint:
+            raise DataError(
+                f"data set {manifest.name!r} is in {self.uri} already and holds other images; "
+                "import this one under another name."
+            )
+
+    def _missing(self, name: str) -> str:
+        names = self.names()
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = (
+            f"do you mean {close[0]!r}?"
+            if close
+            else f"import it: agad data import {name} --from PATH --store {self.uri}"
+        )
+        return (
+            f"data set {name!r} is not in {self.uri}, which holds: {', '.join(names) or 'none'}; "
+            f"{hint}"
+        )
+
+
+def open_images(manifest: Manifest, part: Part, *, store: str, cache: NodeCache) -> Images:
+    """Map the images of one part into memory, through this node's cache.
+
+    The other part's file is not fetched, and the store not even connected to where the cache holds
+    the file.
+
+    Args:
+        manifest: The data set.
+        part: The only part that is opened.
+        store: URI of the store that holds it.
+        cache: This node's.
+
+    Raises:
+        DataError: The cache cannot hold it, or the store's object was changed.
+        StoreError: The store cannot be reached.
+    """
+    key = _file_key(manifest, part)
+    return cache.open(manifest.part(part), lambda path: open_objects(store).get_file(key, path))
+
+
+def _key(name: str, file: str) -> str:
+    return f"{_PREFIX}/{name}/{file}"
+
+
+def _file_key(manifest: Manifest, part: Part) -> str:
+    return _key(manifest.name, f"{manifest.part(part).sha256}.arrow")

@@ -1,0 +1,157 @@
+"""What is known of an imported data set without opening its images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agad.data.images import Part
+from agad.errors import ConfigError, DataError
+
+FORMAT_VERSION = 1
+"""Grows when an older version could no longer read what a newer one writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPart:
+    """The training or the test images, one file in the store."""
+
+    sha256: str
+    """Of the whole Arrow file, in hexadecimal; it names the file."""
+
+    num_bytes: int
+    """Of the whole Arrow file."""
+
+    class_counts: tuple[int, ...]
+    """Images of each class, in order of the label."""
+
+    @property
+    def num_images(self) -> int:
+        """Images of all classes."""
+        return sum(self.class_counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An image that was kept out of training."""
+
+    name: str
+    reason: str
+    """``in the test part``, ``of two classes`` or ``copy``."""
+
+    copy_of: str
+    """Another image with the same pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """An imported data set. It never changes: other content has another name."""
+
+    name: str
+    class_names: tuple[str, ...]
+    """Names in order of the label."""
+
+    channels: int
+    image_px: int
+    """Height and width of the images."""
+
+    num_val_anomalies: int
+    """Labelled validation anomalies where the study names no number."""
+
+    fingerprint: str
+    """SHA-256 of class names, shapes, pixels and labels of both parts, in hexadecimal."""
+
+    train: StoredPart
+    test: StoredPart
+    source: str
+    """The format, and what was read."""
+
+    resize: str
+    """From which size to which, and how."""
+
+    test_split: str
+    """``official``, or how the test part was chosen."""
+
+    dropped: tuple[Dropped, ...] = ()
+    """Images kept out of training since their pixels are there twice."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return (self.channels, self.image_px, self.image_px)
+
+    def part(self, part: Part) -> StoredPart:
+        """Return one of the two parts."""
+        return self.train if part == "train" else self.test
+
+    def label_of(self, field: str, given: int | str) -> int:
+        """Return the label of a class that is given by its label or by its name.
+
+        Args:
+            field: Where it was given, for the error.
+            given: A label, or one of ``class_names``.
+
+        Raises:
+            ConfigError: The data set has no such class.
+        """
+        if isinstance(given, str) and given in self.class_names:
+            return self.class_names.index(given)
+        if isinstance(given, int) and 0 <= given < len(self.class_names):
+            return given
+        names = ", ".join(f"{label} {name}" for label, name in enumerate(self.class_names))
+        raise ConfigError(
+            f"{field} holds {given!r}, but {self.name} has the classes {names}; give a label or "
+            "a name."
+        )
+
+    def to_json(self, token: str = "") -> bytes:
+        """Return the manifest as a JSON document.
+
+        Args:
+            token: Tells the document from that of another import; ``from_json`` passes over it.
+        """
+        values = {"format_version": FORMAT_VERSION, "token": token} | dataclasses.asdict(self)
+        return json.dumps(values, indent=2, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Manifest:
+        """Read a manifest.
+
+        Args:
+            text: The document.
+            where: Where it is, for the error.
+
+        Raises:
+            DataError: It is damaged, or was written by a newer version.
+        """
+        try:
+            values = json.loads(text)
+            version = values.pop("format_version")
+            values.pop("token", None)
+            if version == FORMAT_VERSION:
+                return cls(**_typed(values))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{where} is no manifest of a data set ({error!r}); import the data set again "
+                "under another name."
+            ) from error
+        raise DataError(
+            f"{where} has format version {version!r}, but this version reads {FORMAT_VERSION}; "
+            "install a newer agad."
+        )
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {
+        name: StoredPart(**values[name] | {"class_counts": tuple(values[name]["class_counts"])})
+        for name in ("train", "test")
+    }
+    return {
+        **values,
+        **parts,
+        "class_names": tuple(values["class_names"]),
+        "dropped": tuple(Dropped(**one) for one in values["dropped"]),
+    }

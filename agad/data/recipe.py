@@ -1,0 +1,136 @@
+"""What to read of a data set, and how: from the options of an import and from what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agad.data.images import Images, Source
+from agad.data.known import KNOWN, Format
+from agad.data.partition import TestChoice
+from agad.data.readers import (
+    read_cifar10,
+    read_cifar100,
+    read_digits,
+    read_folder,
+    read_idx,
+    read_medmnist,
+)
+from agad.data.resize import SIZES, Resize
+from agad.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How a data set is read."""
+
+    format: Format | None = None
+    """None is the format of a known data set, else what the path looks like."""
+
+    image_px: int | None = None
+    """Height and width to import at; None is that of a known data set, else the images' own."""
+
+    filter: str = "bilinear"
+    """Pillow's, for images of another size."""
+
+    mode: str = "auto"
+    """Of a folder of images: ``L``, ``RGB``, or ``auto``, which is L where all are grey."""
+
+    test: TestChoice | None = None
+    """Choose a test part anew; None takes the official one, or where there is none a third."""
+
+    drop_duplicates: bool = False
+    """Keep training images that are in the test part or of two classes out, without an error."""
+
+    def __post_init__(self) -> None:
+        # Checked here, since not every data set is resized.
+        Resize(image_px=SIZES[0] if self.image_px is None else self.image_px, filter=self.filter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to read one data set."""
+
+    format: Format
+    path: Path
+    """Means nothing for what comes with scikit-learn."""
+
+    class_names: tuple[str, ...] | None
+    resize: Resize | None
+    mode: str
+    is_official: bool
+    """Whether a known data set is read from its official format."""
+
+    def read(self) -> tuple[Source, str]:
+        """Return the data set at its final size, and how it came to that.
+
+        Raises:
+            ConfigError: The images have a size that the networks do not take, and none is stated.
+            DataError: A file is missing or damaged.
+        """
+        source = _READERS[self.format](self)
+        if self.format == "folder":  # Brings each image to the size as it is decoded.
+            return source, str(self.resize) if self.resize else "none"
+        height, width = source.parts["train"].images.pixels.shape[2:]
+        if self.resize is None:
+            if height != width or height not in SIZES:
+                raise ConfigError(
+                    f"{self.path} holds images of {height} x {width}, but the networks take "
+                    f"squares of {', '.join(map(str, SIZES))}; state one of them with --size."
+                )
+            return source, "none"
+        if (height, width) == (self.resize.image_px, self.resize.image_px):
+            return source, "none"
+        return _resized(source, self.resize), f"from {height} x {width} {self.resize}"
+
+
+def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
+    """Find out how to read a data set.
+
+    Raises:
+        ConfigError: The path is missing, or an option does not go with the format.
+    """
+    known = KNOWN.get(name)
+    format_ = options.format or (known.format if known else _format_of(path))
+    if path is None and format_ != "digits":
+        raise ConfigError("--from is missing, but must name the data set's folder or file.")
+    if path is not None and format_ == "digits":
+        raise ConfigError(f"--from is {path}, but digits come with scikit-learn; leave it out.")
+    if path is not None and not path.exists():
+        raise ConfigError(f"--from is {path}, but there is no such folder or file.")
+    if options.mode != "auto" and format_ != "folder":
+        raise ConfigError(f"--mode is {options.mode}, but only a folder of images takes one.")
+    official = known if known is not None and known.format == format_ else None
+    image_px = options.image_px or (official.image_px if official else None)
+    return Recipe(
+        format=format_,
+        path=path or Path(),
+        class_names=official.class_names if official else None,
+        resize=Resize(image_px=image_px, filter=options.filter) if image_px else None,
+        mode=options.mode,
+        is_official=official is not None,
+    )
+
+
+def _format_of(path: Path | None) -> Format:
+    return "medmnist" if path is not None and path.suffix == ".npz" else "folder"
+
+
+def _resized(source: Source, resize: Resize) -> Source:
+    parts = {
+        name: replace(part, images=Images(resize.pixels(part.images.pixels), part.images.labels))
+        for name, part in source.parts.items()
+    }
+    return replace(source, parts=parts)
+
+
+_READERS: dict[Format, Callable[[Recipe], Source]] = {
+    "digits": lambda _: read_digits(),
+    "idx": lambda recipe: read_idx(recipe.path, recipe.class_names),
+    "cifar10": lambda recipe: read_cifar10(recipe.path),
+    "cifar100-coarse": lambda recipe: read_cifar100(recipe.path, "coarse"),
+    "cifar100-fine": lambda recipe: read_cifar100(recipe.path, "fine"),
+    "medmnist": lambda recipe: read_medmnist(recipe.path, recipe.class_names),
+    "folder": lambda recipe: read_folder(recipe.path, recipe.resize, recipe.mode),
+}

@@ -1,0 +1,85 @@
+"""What the flags and the environment of ``agad run`` say of where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+import agad.study
+from agad.config import Study
+from agad.data import NodeCache
+from agad.study import Where
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import RunAgad, WriteStudy
+
+WhereOf: TypeAlias = Callable[..., Where]
+
+
+@pytest.fixture
+def where_of(
+    run_agad: RunAgad, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> WhereOf:
+    """Return where ``agad run`` with some flags would run its study."""
+    seen: list[Where] = []
+
+    def note(_study: Study, _store: object, where: Where, **_: object) -> None:
+        seen.append(where)
+
+    monkeypatch.setattr(agad.study, "run_study", note)
+
+    def run(*flags: object) -> Where:
+        run_agad("run", write_study(), *flags)
+        return seen.pop()
+
+    return run
+
+
+def test_without_flags_the_environment_says_where(where_of: WhereOf, tmp_path: Path) -> None:
+    where = where_of()
+    assert where == Where(
+        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
+    )
+    assert not where.is_shared
+
+
+def test_a_flag_goes_before_the_environment(where_of: WhereOf, tmp_path: Path) -> None:
+    cache, store = tmp_path / "c", tmp_path / "s"
+    where = where_of("--store", store, "--cache", cache, "--cache-gib", 2.5, "--shared-store")
+    assert (where.store, where.is_shared) == (str(store), True)
+    assert where.cache == NodeCache(folder=str(cache), max_gib=2.5)
+
+
+@pytest.mark.parametrize("name", ["a-folder", "./a-folder", "../here/a-folder"])
+def test_a_relative_folder_is_one_of_this_machine_in_full(
+    where_of: WhereOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    where = where_of("--store", name, "--cache", name)
+    for folder in (where.store, where.cache.folder):
+        assert Path(folder).is_absolute()
+        assert Path(folder).resolve() == tmp_path / "here/a-folder"
+
+
+def test_the_cache_at_home_is_that_of_each_nodes_home(
+    where_of: WhereOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AGAD_CACHE")
+    assert where_of().cache.folder == "~/.agad/cache"
+    assert where_of("--cache", "~/mine").cache.folder == "~/mine"
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_cache_in_an_unknown_home_is_refused_on_one_line(
+    run_agad: RunAgad, write_study: WriteStudy, command: str
+) -> None:
+    ended = run_agad(command, write_study(), "--cache", "~nobody-of-this-name/cache")
+    assert (ended.code, ended.err) == (
+        2,
+        "agad: --cache is '~nobody-of-this-name/cache', but must be in a home that is known; "
+        "name it in full.\n",
+    )

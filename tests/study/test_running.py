@@ -1,0 +1,129 @@
+"""The rows of an ended trial: what they say of its cell, its split and its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from agad.config import Grid, Labelled
+from agad.data import Manifest
+from agad.records import TrialRow
+from agad.study.cell import CellRun
+from agad.study.provenance import Provenance
+from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.trial import EpochResult, TestResult
+
+if TYPE_CHECKING:
+    from tests.study.conftest import MakeStudy
+
+RowOf: TypeAlias = Callable[..., TrialRow]
+
+PROVENANCE = Provenance(commit="0123abcd", is_dirty=True, versions='{"torch": "2"}')
+FIRST = EpochResult(epoch=0, val_auroc=0.5, train_s=1.0, losses={"con": 0.25})
+LAST = EpochResult(
+    epoch=1, val_auroc=0.75, train_s=1.0, test=TestResult(auroc=0.625, average_precision=0.875)
+)
+
+
+@pytest.fixture
+def running_of(make_study: MakeStudy, materials_of: Callable[..., Any]) -> Callable[..., Running]:
+    """Build a trial of a study of one cell, with the results of two epochs."""
+
+    def build(phase: str = "confirm", **axes: Any) -> Running:  # noqa: ANN401
+        study = make_study(
+            cells=Grid(dataset="digits", **axes), selection=Labelled(num_anomalies=20)
+        )
+        (materials,) = materials_of(study).values()
+        make = materials.search_spec if phase == "search" else materials.confirm_spec
+        spec = make(study, 1, {"weight_lat": 2.0, "weight_con": 12.0})
+        cell = CellRun(study, materials)
+        running = Running(Launch(spec=spec, attempt=2), cell, datetime.now(UTC))
+        running.take(Progress(epochs=(FIRST, LAST), seconds=8.0, gpu_s=4.0, hardware="a processor"))
+        return running
+
+    return build
+
+
+@pytest.fixture
+def row_of(running_of: Callable[..., Running]) -> RowOf:
+    """Return the row of a finished confirm trial of a cell with some axes."""
+    maker = RowMaker(study="a-study", provenance=PROVENANCE)
+    return lambda **axes: maker.trial_row(running_of(**axes), "finished", "")
+
+
+def test_a_row_of_a_one_class_cell_has_its_normal_class(row_of: RowOf) -> None:
+    row = row_of(normal_class="8", anomaly_ratio=0.1)
+    assert (row.protocol, row.normal_class, row.anomalous_class) == ("one-class", 8, None)
+    assert (row.cell, row.dataset) == ("digits class=8 ratio=0.1", "digits")
+    assert (row.anomaly_ratio, row.pollution_ratio) == (0.1, 0.0)
+    assert (row.labelled_classes, row.settings) == ("all", "{}")
+
+
+def test_a_row_of_a_leave_one_out_cell_has_its_anomalous_class(row_of: RowOf) -> None:
+    row = row_of(anomalous_class=0, anomaly_ratio=0.01)
+    assert (row.protocol, row.normal_class, row.anomalous_class) == ("leave-one-out", None, 0)
+    assert row.cell == "digits class=0 ratio=0.01 leave-one-out"
+
+
+@pytest.mark.parametrize(
+    ("labelled", "text"), [("all", "all"), (2, "2"), ((3, "5"), "(3,5)")], ids=repr
+)
+def test_a_row_says_which_classes_are_labelled(row_of: RowOf, labelled: Any, text: str) -> None:  # noqa: ANN401
+    row = row_of(normal_class=0, anomaly_ratio=0.1, labelled_classes=labelled)
+    assert row.labelled_classes == text
+
+
+def test_a_row_counts_every_part_of_its_split(row_of: RowOf) -> None:
+    row = row_of(normal_class=0, anomaly_ratio=0.1, pollution_ratio=0.2)
+    # Class 0 has 119 training images, of which 12 validate; a fifth beside them is hidden, and a
+    # ninth of the 133 unlabelled ones comes to them as labelled anomalies.
+    assert (row.num_fit_normals, row.num_fit_hidden, row.num_fit_anomalies) == (107, 26, 14)
+    assert (row.num_val_normals, row.num_val_hidden, row.num_val_anomalies) == (12, 3, 20)
+    assert (row.pollution_ratio, row.selection) == (0.2, "labelled(20)")
+
+
+def test_a_leave_one_out_row_counts_the_normals_of_all_classes(
+    row_of: RowOf, digits: Manifest
+) -> None:
+    row = row_of(anomalous_class=0, anomaly_ratio=0.01)
+    num_normals = digits.train.num_images - digits.train.class_counts[0]
+    assert row.num_fit_normals + row.num_val_normals == num_normals
+    assert row.num_fit_anomalies == row.num_fit_normals // 99
+
+
+def test_a_row_names_what_made_it(row_of: RowOf, digits: Manifest) -> None:
+    row = row_of(normal_class=0, settings={"backbone": ["unet++"]})
+    assert row.data_fingerprint == digits.fingerprint
+    assert (row.commit, row.is_dirty, row.versions) == ("0123abcd", True, '{"torch": "2"}')
+    assert json.loads(row.settings) == {"backbone": "unet++"}
+    assert row.params == '{"weight_con": 12.0, "weight_lat": 2.0}'
+    assert (row.detector, row.detector_version, row.hardware) == ("agad", 1, "a processor")
+    assert (row.seeds, row.phase, row.number, row.attempt) == ((2,), "confirm", 1, 2)
+
+
+def test_a_row_has_the_scores_of_the_last_epoch(row_of: RowOf) -> None:
+    row = row_of(normal_class=0)
+    assert (row.val_auroc, row.test_auroc, row.test_average_precision) == (0.75, 0.625, 0.875)
+    assert (row.epochs, row.max_epochs, row.seconds, row.gpu_s) == (2, 9, 8.0, 4.0)
+
+
+def test_the_key_of_a_row_is_its_trials(running_of: Callable[..., Running]) -> None:
+    maker = RowMaker(study="a-study", provenance=PROVENANCE)
+    running = running_of(phase="search", normal_class=0)
+    row = maker.trial_row(running, "pruned", "")
+    assert row.trial_key == running.launch.spec.key
+    assert (row.state, row.stop_reason[:5], row.seeds) == ("pruned", "ASHA:", (0,))
+
+
+def test_epoch_rows_are_of_the_trial_in_order(running_of: Callable[..., Running]) -> None:
+    maker = RowMaker(study="a-study", provenance=PROVENANCE)
+    running = running_of(anomalous_class=0)
+    rows = maker.epoch_rows(running)
+    assert [(row.epoch, row.val_auroc) for row in rows] == [(0, 0.5), (1, 0.75)]
+    assert {(row.trial_key, row.attempt) for row in rows} == {(running.launch.spec.key, 2)}
+    assert {row.cell for row in rows} == {"digits class=0 ratio=0 leave-one-out"}
+    assert rows[0].losses == {"con": 0.25}
