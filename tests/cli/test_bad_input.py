@@ -41,7 +41,7 @@ IN_THE_FILE = {
     "labelled classes": (
         "normal_class=0",
         "normal_class=0, labelled_classes=(0, 1)",
-        r"labelled_classes holds \(0, 1\), but the normal class is among them",
+        r"labelled_classes holds \(0, 1\), but must name anomalous classes alone",
     ),
     "pollution too high": (
         "normal_class=0",

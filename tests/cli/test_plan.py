@@ -27,7 +27,8 @@ def test_a_plan_prints_the_cell_and_writes_no_study(
     assert (ended.code, ended.err) == (0, "")
     assert "tiny" in ended.out
     assert list_studies(open_objects(str(tmp_path / "store"))) == []
-    assert [path.name for path in (tmp_path / "store").iterdir()] == ["_datasets"]
+    kept = {path.name for path in (tmp_path / "store").iterdir()}
+    assert kept == {"_datasets", "_probe"}
     assert not (tmp_path / "home").exists()
 
 

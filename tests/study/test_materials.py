@@ -97,7 +97,7 @@ def test_find_materials_finds_every_cell(study: Study, materials_of: MaterialsOf
         ),
         (
             Grid(dataset="digits", normal_class=0, labelled_classes=10),
-            "cells.labelled_classes holds 10, but the number of anomalous classes of digits is 9; use at most so",
+            "cells.labelled_classes holds 10, but the number of anomalous classes of digits is 9",
         ),
         (
             Grid(dataset="digits", anomalous_class=0, labelled_classes=2),
