@@ -27,3 +27,15 @@ class TrialsFailingError(AgadError, RuntimeError):
 
 class TrialDivergedError(AgadError, ArithmeticError):
     """A loss or a score is not finite: the trial's result, not a crash."""
+
+
+class CheckpointError(AgadError, ValueError):
+    """A checkpoint is missing, damaged, or of another trial."""
+
+
+class GpuMemoryError(AgadError, MemoryError):
+    """A trial needs more GPU memory than there is left."""
+
+
+class ScoreError(AgadError, RuntimeError):
+    """A detector's score of an image depends on the images around it."""

@@ -152,6 +152,9 @@ class TrialRow:
     hardware: str
     """Processor or GPU that trained."""
 
+    precision: str
+    """``float32``, or ``bfloat16`` where it trained under autocast."""
+
     started_at: datetime
     """UTC."""
 

@@ -40,7 +40,7 @@ def make_row() -> RowBuilder:
             attempt=0,
             number=number,
             detector="agad",
-            detector_version=1,
+            detector_version=2,
             dataset="digits",
             protocol="one-class",
             normal_class=0,
@@ -73,6 +73,7 @@ def make_row() -> RowBuilder:
             is_dirty=False,
             versions=json.dumps({"python": "3.12.3", "torch": "2.13.0"}),
             hardware="a processor on a host",
+            precision="float32",
             started_at=moment,
             ended_at=moment,
         )
@@ -104,6 +105,17 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> NodeCache:
     from agad.data import NodeCache
 
     return NodeCache(folder=str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: for tiny networks several cost more than they give."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ HOMES = {
     "rich": {"report", "cli"},
     "sklearn": {"data"},
     "PIL": {"data"},
+    "safetensors": {"trial"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

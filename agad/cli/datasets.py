@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from agad.cli.flags import add_cache_flags, add_store_flag, node_cache, store_uri, write_file
+from agad.cli.files import write_file
+from agad.cli.flags import add_cache_flags, add_store_flag, node_cache, store_uri
 from agad.errors import ConfigError
 from agad.report import dataset_details, dataset_line, dataset_table
 
 if TYPE_CHECKING:
-    from agad.data import ImportOptions
+    from agad.data import ImportOptions, Library
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,14 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    return _imported(arguments, arguments.path)
+    return _imported(arguments.name, arguments.path, _library(arguments), _options(arguments))
+
+
+def _library(arguments: argparse.Namespace) -> Library:
+    from agad.data import Library
+    from agad.objects import open_objects
+
+    return Library(open_objects(store_uri(arguments.store)))
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -102,23 +110,22 @@ def _fetch(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"data set name is {arguments.name!r}, but only these can be fetched: {fetchable}."
         )
+    options = _options(arguments)  # A wrong flag does not wait for a download.
+    library = _library(arguments)
     folder = arguments.to or Path("~/.agad/downloads").expanduser() / known.name
     fetch_files(known.files, folder, notify=lambda line: print(line, flush=True))
-    return _imported(arguments, folder)
+    return _imported(arguments.name, folder, library, options)
 
 
-def _imported(arguments: argparse.Namespace, path: Path | None) -> int:
-    from agad.data import Library, import_dataset
-    from agad.objects import open_objects
+def _imported(name: str, path: Path | None, library: Library, options: ImportOptions) -> int:
+    from agad.data import import_dataset
 
-    options = _options(arguments)
-    objects = open_objects(store_uri(arguments.store))
-    done = import_dataset(arguments.name, path, Library(objects), options)
+    done = import_dataset(name, path, library, options)
     console = Console()
     if done.ignored:
         shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
         console.print(f"No images, ignored: {len(done.ignored)} ({shown})", markup=False)
-    console.print(dataset_line(done.manifest, objects.uri, is_new=done.is_new), markup=False)
+    console.print(dataset_line(done.manifest, library.uri, is_new=done.is_new), markup=False)
     return 0
 
 
@@ -143,21 +150,19 @@ def _options(arguments: argparse.Namespace) -> ImportOptions:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from agad.data import KNOWN, Library
-    from agad.objects import open_objects
+    from agad.data import KNOWN
 
-    library = Library(open_objects(store_uri(arguments.store)))
+    library = _library(arguments)
     manifests = [library.manifest(name) for name in library.names()]
     Console().print(dataset_table(manifests, library.uri, [*KNOWN]))
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from agad.data import Library, contact_sheet, find_manifest, open_images
-    from agad.objects import open_objects
+    from agad.data import contact_sheet, find_manifest, open_images
 
     cache = node_cache(arguments)
-    library = Library(open_objects(store_uri(arguments.store)))
+    library = _library(arguments)
     manifest = find_manifest(library, arguments.name)
     Console().print(dataset_details(manifest))
     if arguments.png:

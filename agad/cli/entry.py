@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, studies
+from agad.cli import datasets, models, studies
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError
@@ -73,6 +73,8 @@ def _command(arguments: Sequence[str]) -> int:
     report.add_argument("--md", type=Path, metavar="FILE", help="write Markdown too")
     report.add_argument("--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell")
     report.set_defaults(do=studies.report)
+
+    models.add_commands(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")
     datasets.add_commands(data)

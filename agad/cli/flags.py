@@ -62,6 +62,18 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
         "--max-concurrent-trials", type=int, metavar="N", help="default: what there is room for"
     )
     parser.add_argument(
+        "--device", help="cpu, cuda or mps (default: cuda where a trial has a GPU, else cpu)"
+    )
+    parser.add_argument(
+        "--precision", default="float32", metavar="P", help="float32 (default) or bfloat16"
+    )
+    parser.add_argument(
+        "--channels-last", action="store_true", help="lay images out with the channels last"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the networks, for trials of many minutes"
+    )
+    parser.add_argument(
         "--reduced",
         action="store_true",
         help="the same question at a laptop's budget, as study NAME-reduced",
@@ -81,8 +93,6 @@ def node_cache(arguments: argparse.Namespace) -> NodeCache:
     """
     from agad.data import NodeCache
 
-    if not arguments.cache_gib > 0:
-        raise ConfigError(f"--cache-gib is {arguments.cache_gib:g}, but must be above 0.")
     folder = arguments.cache or os.environ.get("AGAD_CACHE") or "~/.agad/cache"
     try:
         Path(folder).expanduser()
@@ -93,22 +103,3 @@ def node_cache(arguments: argparse.Namespace) -> NodeCache:
     # A relative folder means one on this machine; the home is that of each node.
     absolute = folder if folder.startswith("~") else str(Path(folder).absolute())
     return NodeCache(folder=absolute, max_gib=arguments.cache_gib)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one piece, or leave the one before.
-
-    Raises:
-        ConfigError: It cannot be written.
-    """
-    if path.is_dir():
-        raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); name another file."
-        ) from error

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from agad.cli.flags import node_cache, store_uri, write_file
+from agad.cli.files import write_file
+from agad.cli.flags import node_cache, store_uri
 from agad.config import Grid, Study
 from agad.errors import ConfigError, StoreError
 from agad.report import (
@@ -30,6 +31,7 @@ from agad.report import (
 from agad.status import StudyStatus
 
 if TYPE_CHECKING:
+    from agad.objects import ObjectStore
     from agad.store import StudyReader
 
 NOT_CONFIRMED = 1
@@ -55,6 +57,10 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
         cpus_per_trial=arguments.cpus_per_trial,
         gpus_per_trial=arguments.gpus_per_trial,
         max_concurrent_trials=arguments.max_concurrent_trials,
+        device=arguments.device,
+        precision=arguments.precision,
+        channels_last=arguments.channels_last,
+        is_compiled=arguments.compile,
     )
     store = StudyStore(objects, study.name)
     print(f"Study {study.name}, store {objects.uri}", flush=True)
@@ -85,6 +91,10 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
         cache=node_cache(arguments),
         cpus_per_trial=arguments.cpus_per_trial,
         max_concurrent_trials=arguments.max_concurrent_trials,
+        device=arguments.device,
+        precision=arguments.precision,
+        channels_last=arguments.channels_last,
+        is_compiled=arguments.compile,
     )
     planned = plan_study(study, Library(objects), where.runtime())
     cores = os.cpu_count() or 1
@@ -96,19 +106,10 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Print and write the leaderboards of a store; return the exit code."""
     from agad.objects import open_objects
-    from agad.store import StudyReader, list_studies
+    from agad.store import StudyReader
 
     objects = open_objects(store_uri(arguments.store))
-    studies = list_studies(objects)
-    if not studies:
-        raise ConfigError(
-            f"store {objects.uri} holds no study; run one with --store, or name another."
-        )
-    if arguments.study is not None and arguments.study not in studies:
-        raise ConfigError(
-            f"--study is {arguments.study!r}, but {objects.uri} holds: {', '.join(studies)}."
-        )
-    chosen = [arguments.study] if arguments.study else studies
+    chosen = chosen_studies(objects, arguments.study)
     boards = [_leaderboard(StudyReader(objects, study)) for study in chosen]
     for board in boards:
         Console().print(terminal(board))
@@ -119,6 +120,24 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def chosen_studies(objects: ObjectStore, given: str | None) -> list[str]:
+    """Return the study that was given, or else all of a store.
+
+    Raises:
+        ConfigError: The store has no study, or none of this name.
+    """
+    from agad.store import list_studies
+
+    studies = list_studies(objects)
+    if not studies:
+        raise ConfigError(
+            f"store {objects.uri} holds no study; run one with --store, or name another."
+        )
+    if given is not None and given not in studies:
+        raise ConfigError(f"--study is {given!r}, but {objects.uri} holds: {', '.join(studies)}.")
+    return studies if given is None else [given]
+
+
 def _leaderboard(store: StudyReader) -> Leaderboard:
     """Aggregate a stored study, its planned cells among them."""
     config = store.config()
@@ -127,8 +146,8 @@ def _leaderboard(store: StudyReader) -> Leaderboard:
         study, seeds = config["name"], config["confirm"]["seeds"]
     except (KeyError, TypeError) as error:
         raise StoreError(
-            f"a stored study.json is not one that this version wrote (it lacks {error}); "
-            "restore it or name another --study."
+            f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
+            f"lacks {error}); restore it or name another --study."
         ) from error
     return leaderboard(store.trials(), study=study, planned_cells=cells, confirm_seeds=seeds)
 

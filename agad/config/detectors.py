@@ -10,7 +10,23 @@ from typing import ClassVar, TypeAlias
 from agad.config.space import Setting
 from agad.errors import ConfigError
 
-_BACKBONE_WIDTHS = {"naive": 64, "unet++": 32}
+_BACKBONE_WIDTHS = {"naive": 64, "unet": 32, "unet++": 32}
+_CHOICES = {
+    "backbone": tuple(_BACKBONE_WIDTHS),
+    "anomaly_term": ("eq3", "alg1", "both"),
+    "reciprocal_of": ("batch", "image"),
+    "anomaly_pass": ("separate", "mixed", "frozen"),
+    "score_statistics": ("running", "image"),
+}
+"""The parameters that are one of several words."""
+
+_FLAGS = (
+    "generator_norm",
+    "tanh_output",
+    "contextual_adversarial",
+    "detach_second_pass",
+    "advprop",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +38,26 @@ class Agad:
     """
 
     name: ClassVar[str] = "agad"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     """Grows when the same settings and seed give other scores; part of every trial key."""
 
     backbone: str = "unet++"
-    """Generator: ``unet++`` (nested skip connections) or ``naive`` (a bottleneck)."""
+    """Generator: ``unet++`` (nested skip connections), ``unet`` or ``naive`` (a bottleneck)."""
 
     base_width: int | None = None
     """Channels of the generator's first level; None is the paper's (unet++ 32, naive 64)."""
+
+    generator_norm: bool = True
+    """Whether a unet or unet++ has batch normalisation; without it, its convolutions have
+    biases, as in the public code of UNet++."""
+
+    bottleneck_px: int = 1
+    """Height and width of the naive generator's latent: 1 (the lineage), or 2 (the caption of
+    table 7)."""
+
+    tanh_output: bool = True
+    """Whether rebuilt images are bounded to [-1, 1]. Without it nothing bounds the contextual
+    adversarial loss from below."""
 
     discriminator_width: int = 64
     """Channels of the discriminator's first block."""
@@ -41,8 +69,26 @@ class Agad:
     """lambda_con, weight of the reconstruction of normal images, at least 0."""
 
     weight_adcon: float = 15.0
-    """lambda_adcon, weight of the contextual adversarial loss of normals and of its reciprocal
-    counterpart of anomalies, at least 0; 0 drops both."""
+    """lambda_adcon, weight of the contextual adversarial loss of normals and of the middle term of
+    anomalies (``anomaly_term``), at least 0; 0 drops both."""
+
+    contextual_adversarial: bool = True
+    """Whether rebuilt images pass the generator again: without, normals lose the contextual
+    adversarial loss, and anomalies what ``anomaly_term`` takes of it (tables 3 and 4)."""
+
+    detach_second_pass: bool = False
+    """Whether a rebuilt image is data to its second pass: no gradient flows back through it."""
+
+    advprop: bool = False
+    """Whether the second pass has batch normalisation of its own (table 5)."""
+
+    anomaly_term: str = "eq3"
+    """The middle term of anomalies, a reciprocal: ``eq3`` of |x - G(x)| (equation 3, figure 1b),
+    ``alg1`` of |G(x) - G(G(x))| (Algorithm 1), or ``both``."""
+
+    anomaly_pass: str = "separate"
+    """How anomalies pass the generator: ``separate``, with batch statistics of their own;
+    ``mixed`` with the normals; ``frozen``, with running statistics that they do not move."""
 
     weight_lat: float = 5.0
     """lambda_lat, weight of the latent loss, at least 0."""
@@ -66,19 +112,40 @@ class Agad:
     reciprocal_eps: float = 1e-6
     """Added to a loss before its reciprocal is taken, above 0."""
 
+    reciprocal_of: str = "batch"
+    """What a reciprocal is taken of: the ``batch``'s mean loss, or each ``image``'s."""
+
+    max_grad_norm: float | None = None
+    """The generator's gradient is shortened to this norm, above 0; None leaves it as it is."""
+
+    reset_threshold: float = 1e-5
+    """delta: the discriminator starts anew after an epoch of a lower mean loss; 0 is never."""
+
+    score_statistics: str = "running"
+    """Batch normalisation while scoring: the ``running`` statistics, or each ``image``'s own."""
+
     def __post_init__(self) -> None:
-        if not isinstance(self.backbone, str) or self.backbone not in _BACKBONE_WIDTHS:
-            known = ", ".join(sorted(_BACKBONE_WIDTHS))
-            raise ConfigError(f"Agad.backbone is {self.backbone!r}, but must be one of: {known}.")
-        for name in ("weight_adv", "weight_con", "weight_adcon", "weight_lat"):
+        for name, choices in _CHOICES.items():
+            is_known = getattr(self, name) in choices
+            self._check(name, is_known, f"one of: {', '.join(sorted(choices))}")
+        for name in ("weight_adv", "weight_con", "weight_adcon", "weight_lat", "reset_threshold"):
             self._check(name, self._is_number(name) and getattr(self, name) >= 0, "at least 0")
         for name in ("lr", "reciprocal_eps"):
             self._check(name, self._is_number(name) and getattr(self, name) > 0, "above 0")
         self._check("beta1", self._is_number("beta1") and 0 <= self.beta1 < 1, "in [0, 1)")
+        for name in _FLAGS:
+            self._check(name, isinstance(getattr(self, name), bool), "True or False")
+        self._check_counts()
+        self._check_optional()
+        self._check_combinations()
+
+    def _check_counts(self) -> None:
         for name, least in (("discriminator_width", 1), ("batch_size", 4)):
             self._check_count(name, least)
         if self.base_width is not None:
             self._check_count("base_width", 1)
+        is_size = type(self.bottleneck_px) is int and self.bottleneck_px in (1, 2)
+        self._check("bottleneck_px", is_size, "1 or 2")
         self._check_count("min_batch_anomalies", 2)
         self._check(
             "min_batch_anomalies",
@@ -86,12 +153,38 @@ class Agad:
             f"at most batch_size - 2 = {self.batch_size - 2}, since a batch needs normals too",
         )
 
-        share = self.batch_anomaly_share
+    def _check_optional(self) -> None:
+        share, norm = self.batch_anomaly_share, self.max_grad_norm
+        is_share = share is None or (self._is_number("batch_anomaly_share") and 0 < share < 1)
+        self._check("batch_anomaly_share", is_share, "in (0, 1), or None")
+        is_norm = norm is None or (self._is_number("max_grad_norm") and norm > 0)
+        self._check("max_grad_norm", is_norm, "above 0, or None")
+
+    def _check_combinations(self) -> None:
+        """Refuse what would be accepted and mean nothing."""
+        is_naive = self.backbone == "naive"
+        self._check("generator_norm", self.generator_norm or not is_naive, "True for naive")
+        self._check("bottleneck_px", self.bottleneck_px == 1 or is_naive, "1 but for naive")
+        needs_norm = "{} where generator_norm is False"
+        self._check("advprop", self.generator_norm or not self.advprop, needs_norm.format(False))
         self._check(
-            "batch_anomaly_share",
-            share is None or (self._is_number("batch_anomaly_share") and 0 < share < 1),
-            "in (0, 1), or None",
+            "anomaly_pass",
+            self.generator_norm or self.anomaly_pass != "frozen",
+            needs_norm.format("separate or mixed"),
         )
+        self._check(
+            "score_statistics",
+            self.generator_norm or self.score_statistics == "running",
+            needs_norm.format("running"),
+        )
+        needs_pass = "{} where contextual_adversarial is False"
+        has_pass = self.contextual_adversarial
+        self._check("advprop", has_pass or not self.advprop, needs_pass.format(False))
+        self._check(
+            "anomaly_term", has_pass or self.anomaly_term == "eq3", needs_pass.format("eq3")
+        )
+        is_detached = self.detach_second_pass
+        self._check("detach_second_pass", has_pass or not is_detached, needs_pass.format(False))
 
     @property
     def generator_width(self) -> int:

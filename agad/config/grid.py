@@ -171,7 +171,7 @@ class Grid:
         )
 
     def reduced(self) -> Grid:
-        """Return the first of each axis, and of the anomaly ratios the lowest and the highest."""
+        """Return every data set with the first of each axis, the ratio at its two ends."""
         ratios: Any = self.anomaly_ratio
         first: dict[str, Any] = {
             name: axis[:1]

@@ -82,9 +82,12 @@ class FitBatches:
         """Yield each batch as normals and anomalies, ``(B, C, H, W)`` in [-1, 1]."""
         device = self.normals.index.device
         order = torch.from_numpy(rng.permutation(len(self.normals))).to(device)
-        for chosen in order.tensor_split(self.num_batches):
-            if len(self.anomalies) == 0:
-                yield self.normals.take(chosen), None
-                continue
-            drawn = torch.from_numpy(rng.integers(len(self.anomalies), size=self.num_anomalies))
-            yield self.normals.take(chosen), self.anomalies.take(drawn.to(device))
+        batches = order.tensor_split(self.num_batches)
+        if len(self.anomalies) == 0:
+            yield from ((self.normals.take(chosen), None) for chosen in batches)
+            return
+        shape = (self.num_batches, self.num_anomalies)
+        # Moved once an epoch: a copy a batch would make each step wait for a GPU.
+        drawn = torch.from_numpy(rng.integers(len(self.anomalies), size=shape)).to(device)
+        for chosen, anomalous in zip(batches, drawn, strict=True):
+            yield self.normals.take(chosen), self.anomalies.take(anomalous)

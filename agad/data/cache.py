@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from agad.data.images import Images
 from agad.data.manifest import StoredPart
 from agad.data.partfile import is_in_use, open_part, sha256_of
-from agad.errors import AgadError, DataError
+from agad.errors import AgadError, ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ class NodeCache:
 
     max_gib: float = 20.0
     """Files that are not in use are removed, the longest unused first, to stay below this."""
+
+    def __post_init__(self) -> None:
+        if not (self.max_gib > 0 and math.isfinite(self.max_gib)):
+            raise ConfigError(f"--cache-gib is {self.max_gib:g}, but must be above 0 and finite.")
 
     def open(self, part: StoredPart, fetch: Callable[[Path], None]) -> Images:
         """Map a part's images into memory, fetching its file where it is not there.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from agad.data.manifest import Manifest, StoredPart
 from agad.data.partfile import write_part
 from agad.data.partition import Partition, partition
 from agad.data.recipe import ImportOptions, Recipe, find_recipe
+from agad.errors import AgadError, DataError
 
 _BUNDLED = "digits"
 """Comes with scikit-learn: a study imports it by itself."""
@@ -61,8 +64,8 @@ def import_dataset(
         options.test,
         keeps_duplicates_out=options.drop_duplicates or recipe.is_official,
     )
-    with tempfile.TemporaryDirectory(prefix="agad-import-") as folder:
-        files: dict[Part, Path] = {part: Path(folder) / f"{part}.arrow" for part in PARTS}
+    with _temporary_folder() as folder:
+        files: dict[Part, Path] = {part: folder / f"{part}.arrow" for part in PARTS}
         num_classes = len(source.class_names)
         train = write_part(files["train"], parts.train, num_classes)
         test = write_part(files["test"], parts.test, num_classes)
@@ -77,12 +80,28 @@ def import_dataset(
             test=test,
             source=_described(recipe),
             resize=resize,
+            filter=recipe.filter,
             test_split=parts.test_split,
             dropped=parts.dropped,
         )
         is_new = library.put(manifest, files)
     kept = manifest if is_new else library.manifest(name)
     return Imported(manifest=kept, is_new=is_new, ignored=source.ignored)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Make a folder that ends with the block; what the disk refuses in it is one error."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="agad-import-") as folder:
+            yield Path(folder)
+    except AgadError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{tempfile.gettempdir()} cannot hold the imported images "
+            f"({error.strerror or error}); name a larger folder in TMPDIR."
+        ) from error
 
 
 def find_manifest(library: Library, name: str) -> Manifest:

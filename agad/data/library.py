@@ -68,7 +68,10 @@ class Library:
             text = self._objects.get(key)
         except MissingObjectError:
             raise ConfigError(self._missing(name)) from None
-        return Manifest.from_json(text, f"{self.uri}/{key}")
+        manifest = Manifest.from_json(text, f"{self.uri}/{key}")
+        if manifest.name != name:
+            raise DataError(f"{self.uri}/{key} is the manifest of {manifest.name!r}; restore it.")
+        return manifest
 
     def put(self, manifest: Manifest, files: dict[Part, Path]) -> bool:
         """Keep a data set; whoever reads its manifest finds its files.
@@ -89,7 +92,12 @@ class Library:
             return False
         check_conditional_put(self._objects)
         for part in PARTS:
-            self._objects.put_file_if_absent(_file_key(manifest, part), files[part])
+            key = _file_key(manifest, part)
+            if not self._objects.put_file_if_absent(key, files[part]):
+                raise DataError(
+                    f"{self.uri}/{key} holds other bytes than its name says; remove it, and import "
+                    "the data set again."
+                )
         # Of equal imports at once, the token lets a single one find its own document.
         document = manifest.to_json(token=uuid.uuid4().hex)
         if self._objects.put_if_absent(_key(manifest.name, "manifest.json"), document):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agad.data.images import Part
+from agad.data.resize import FILTERS, SIZES
 from agad.errors import ConfigError, DataError
 
 FORMAT_VERSION = 1
@@ -72,6 +74,10 @@ class Manifest:
     resize: str
     """From which size to which, and how."""
 
+    filter: str = "bilinear"
+    """Pillow's filter that brings other pictures to this size, one of ``FILTERS``; that of the
+    import where it resized."""
+
     test_split: str
     """``official``, or how the test part was chosen."""
 
@@ -99,8 +105,15 @@ class Manifest:
         """
         if isinstance(given, str) and given in self.class_names:
             return self.class_names.index(given)
+        is_name = str(given) in self.class_names
         if isinstance(given, int) and 0 <= given < len(self.class_names):
-            return given
+            if not is_name or self.class_names[given] == str(given):
+                return given
+            raise ConfigError(
+                f"{field} holds {given}, which is a label of {self.name} and the name of another "
+                f"class; give {str(given)!r} for the name, or {self.class_names[given]!r} for the "
+                "label."
+            )
         names = ", ".join(f"{label} {name}" for label, name in enumerate(self.class_names))
         raise ConfigError(
             f"{field} holds {given!r}, but {self.name} has the classes {names}; give a label or "
@@ -145,13 +158,39 @@ class Manifest:
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {
-        name: StoredPart(**values[name] | {"class_counts": tuple(values[name]["class_counts"])})
-        for name in ("train", "test")
-    }
-    return {
-        **values,
-        **parts,
-        "class_names": tuple(values["class_names"]),
-        "dropped": tuple(Dropped(**one) for one in values["dropped"]),
-    }
+    """Return the values of a manifest, each of its type: who can write the store wrote them."""
+    if values["filter"] not in FILTERS or values["image_px"] not in SIZES:
+        raise ValueError(f"filter {values['filter']!r}, size {values['image_px']!r}")
+    if values["channels"] not in (1, 3) or not _is_count(values["num_val_anomalies"]):
+        raise ValueError(f"{values['channels']!r} channels")
+    names = values["class_names"]
+    texts = [*(values[name] for name in ("name", "source", "resize", "test_split")), *names]
+    if not isinstance(names, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name is no text")
+    _check_digest(values["fingerprint"])
+    dropped = [Dropped(**one) for one in values["dropped"]]
+    if not all(isinstance(text, str) for one in dropped for text in dataclasses.astuple(one)):
+        raise ValueError("a dropped image's name is no text")
+    parts = {name: _part(values[name], len(names)) for name in ("train", "test")}
+    return {**values, **parts, "class_names": tuple(names), "dropped": tuple(dropped)}
+
+
+def _part(values: Mapping[str, Any], num_classes: int) -> StoredPart:
+    part = StoredPart(**{**values, "class_counts": tuple(values["class_counts"])})
+    _check_digest(part.sha256)
+    if not all(map(_is_count, (part.num_bytes, *part.class_counts))):
+        raise ValueError("a count is no whole number")
+    # An image takes more than a byte, so no count can ask for more memory than its file has.
+    if len(part.class_counts) != num_classes or part.num_images > part.num_bytes:
+        raise ValueError(f"{part.num_images} images of {len(part.class_counts)} classes")
+    return part
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_digest(value: object) -> None:
+    # It names a file: one that leaves its folder is no digest.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError(f"SHA-256 {value!r}")

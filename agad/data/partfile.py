@@ -101,10 +101,14 @@ def open_part(path: Path) -> Images:
 
 def is_in_use(path: Path) -> bool:
     """Whether a process has the file's images mapped."""
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # NFS takes an exclusive lock on what is open for writing alone.
+        descriptor = os.open(path, os.O_RDWR)
+    except PermissionError:
+        return True  # Another user's, whose it is to remove.
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # It is locked, or the file system has no locks.
         return True
     finally:
         os.close(descriptor)

@@ -58,6 +58,9 @@ class Recipe:
 
     class_names: tuple[str, ...] | None
     resize: Resize | None
+    filter: str
+    """Pillow's, which other pictures will need where these have their size already."""
+
     mode: str
     is_official: bool
     """Whether a known data set is read from its official format."""
@@ -108,6 +111,7 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         path=path or Path(),
         class_names=official.class_names if official else None,
         resize=Resize(image_px=image_px, filter=options.filter) if image_px else None,
+        filter=options.filter,
         mode=options.mode,
         is_official=official is not None,
     )

@@ -1,6 +1,16 @@
 """Detectors: networks, losses, and one module a detector."""
 
 from agad.detectors.agad import AgadDetector
+from agad.detectors.compute import Compute, Precision
 from agad.detectors.protocol import Detector, build_detector
+from agad.detectors.scorer import Scorer, build_scorer
 
-__all__ = ["AgadDetector", "Detector", "build_detector"]
+__all__ = [
+    "AgadDetector",
+    "Compute",
+    "Detector",
+    "Precision",
+    "Scorer",
+    "build_detector",
+    "build_scorer",
+]

@@ -82,7 +82,7 @@ def _cell_result(
 ) -> CellResult:
     search = [row for row in rows if row.phase == "search"]
     confirm = [row for row in rows if row.phase == "confirm"]
-    chosen = _chosen(confirm)
+    chosen = confirmed_rows(rows)
     scored = sorted(filter(_is_scored, chosen), key=lambda row: (row.seeds, row.number))
     test_aurocs = tuple(row.test_auroc for row in scored if row.test_auroc is not None)
     ends = Counter(row.state for row in search)
@@ -133,13 +133,17 @@ def _is_scored(row: TrialRow) -> bool:
     return row.state == "finished" and row.test_auroc is not None
 
 
-def _chosen(confirm: Sequence[TrialRow]) -> Sequence[TrialRow]:
-    """Return the confirm rows of the cell's configuration, or all where none has a test score.
+def confirmed_rows(rows: Sequence[TrialRow]) -> Sequence[TrialRow]:
+    """Return the confirm rows of a cell's configuration, or all where none has a test score.
 
     A study that was extended may have confirmed a configuration that is no longer its best. The
     one with the most test scores counts; among equals the highest mean confirm validation AUROC;
     then the lowest trial key. No test score is compared.
+
+    Args:
+        rows: All rows of one cell.
     """
+    confirm = [row for row in rows if row.phase == "confirm"]
     by_params = defaultdict(list)
     for row in confirm:
         by_params[json.dumps(json.loads(row.params), sort_keys=True)].append(row)

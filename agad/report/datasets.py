@@ -28,7 +28,7 @@ def dataset_line(manifest: Manifest, store: str, *, is_new: bool) -> str:
         f"{count_text(len(manifest.class_names), 'class', 'classes')}, {_shape(manifest)}"
     )
     where = f"imported into {store}" if is_new else f"in {store} already, nothing to do"
-    return plain(f"{what}; {where}. {_duplicates(manifest)}")
+    return plain(f"{what}; {where}. {_duplicates(manifest)}{_one_class(manifest)}")
 
 
 def dataset_table(manifests: Sequence[Manifest], store: str, known: Sequence[str]) -> Group:
@@ -91,6 +91,16 @@ def _table(headers: Sequence[str], *, texts: Sequence[str], folds: str) -> Table
         justify: JustifyMethod = "left" if header in texts else "right"
         table.add_column(header, justify=justify, overflow="fold", no_wrap=header != folds)
     return table
+
+
+def _one_class(manifest: Manifest) -> str:
+    """Return the warning of a data set that no study can select on, as MVTec's own split is."""
+    if sum(count > 0 for count in manifest.train.class_counts) > 1:
+        return ""
+    return (
+        " Its training part holds one class alone: a study, which selects by labelled anomalies of "
+        "that part, needs it imported under another name with --test-share."
+    )
 
 
 def _shape(manifest: Manifest) -> str:

@@ -37,10 +37,9 @@ def plan_table(plan: StudyPlan, slots: int) -> RenderableType:
 
 
 def _numbers(cell: CellPlan) -> tuple[str, str, str]:
-    cost = cell.cost
     return (
-        f"{cost.epoch_s:.3f} s" if cost.epoch_s < 1 else seconds_text(cost.epoch_s),
-        f"{cost.num_measured} of {cost.num_steps}",
+        f"{cell.epoch_s:.3f} s" if cell.epoch_s < 1 else seconds_text(cell.epoch_s),
+        f"{cell.num_measured} of {cell.num_steps}",
         f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}",
     )
 
@@ -52,8 +51,9 @@ def _lines(plan: StudyPlan, slots: int) -> list[str]:
         f"({plan.trials_per_cell} and {plan.confirm_per_cell} a cell).",
         f"Epochs: about {plan.likely_epochs:,.0f} where ASHA lets 1/eta past each rung, at most "
         f"{plan.most_epochs:,}.",
-        f"Time on {slots} trials at once: about {seconds_text(plan.likely_s / slots)}, at most "
-        f"{seconds_text(plan.most_s / slots)}, from an epoch measured here on the CPU; trials "
-        "beside each other can be slower.",
-        f"Labels: anomalies to select + to train, {labels:,} over all cells if none is shared.",
+        f"Time on {slots} trials at once: about {seconds_text(plan.likely_s / slots)}, or "
+        f"{seconds_text(plan.most_s / slots)} where ASHA stops none, from steps measured here; "
+        "trials beside each other can be slower, and the test is not counted.",
+        f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
+        f"shared; the search has one seed, the confirm phase {plan.confirm_per_cell} others.",
     ]

@@ -163,11 +163,12 @@ def csv(*boards: Leaderboard) -> str:
     writer = csv_format.writer(out, lineterminator="\n")
     writer.writerow(names)
     for cell in (cell for board in boards for cell in board.cells):
-        writer.writerow(_csv_value(getattr(cell, name)) for name in names)
+        writer.writerow(csv_value(getattr(cell, name)) for name in names)
     return out.getvalue()
 
 
-def _csv_value(value: object) -> object:
+def csv_value(value: object) -> object:
+    """Return what stands in a CSV file for a value; tuples and dictionaries become JSON."""
     if isinstance(value, tuple | dict):
         value = json.dumps(value, sort_keys=True)
     if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):

@@ -36,6 +36,14 @@ class CellMaterials:
             self._counts[seed] = draw_split(labels, self.task, seed).counts
         return self._counts[seed]
 
+    def num_steps(self, study: Study) -> int:
+        """Return the optimiser steps of an epoch, on the study's own seed."""
+        counts = self.counts(study.seed)
+        detector = with_parameters(study.detector, dict(self.cell.settings))
+        num_anomalies = detector.num_batch_anomalies(self.cell.anomaly_ratio)
+        num_normals = detector.batch_size - (num_anomalies if counts.num_fit_anomalies else 0)
+        return -(-(counts.num_fit_normals + counts.num_fit_hidden) // num_normals)
+
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search, on the study's own seed."""
         return self._spec(study, "search", number, params, study.seed)
@@ -80,6 +88,7 @@ def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
     for cell in study.cells.all_cells:
         data = manifests[cell.dataset]
         found = CellMaterials(cell=cell, data=data, task=_task(cell, data, study))
+        _check_test(found)
         for seed in (study.seed, *study.confirm_seeds):
             _check_counts(found, seed)
         materials[cell.label] = found
@@ -132,6 +141,19 @@ def _check_counts(materials: CellMaterials, seed: int) -> None:
         materials.counts(seed)
     except ConfigError as error:
         raise ConfigError(f"cell {materials.cell.label!r}, seed {seed}: {error}") from error
+
+
+def _check_test(materials: CellMaterials) -> None:
+    """Refuse a test part on which no AUROC could be taken, before anything is trained for it."""
+    counts = materials.data.test.class_counts
+    task = materials.task
+    for kind, labels in (("normal", task.normal_classes), ("anomalous", task.anomalous_classes)):
+        if sum(counts[label] for label in labels) == 0:
+            raise ConfigError(
+                f"cell {materials.cell.label!r} cannot be confirmed: the test part of "
+                f"{materials.data.name} holds no {kind} image; choose another class, or import the "
+                "data set with --test-share."
+            )
 
 
 def _check_distinct(study: Study, materials: dict[str, CellMaterials]) -> None:

@@ -68,7 +68,7 @@ class Objective(tune.Trainable):
             diverged=diverged,
             seconds=self._seconds,
             gpu_s=self._seconds * self._order.runtime.gpus,
-            hardware=describe_hardware(self._order.runtime.device),
+            hardware=describe_hardware(self._order.runtime.compute.device),
         )
         is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
         return {"progress": progress, "done": is_done}

@@ -15,7 +15,15 @@ class CellPlan:
     """One cell's share of a study."""
 
     label: str
-    cost: EpochCost
+    epoch_s: float
+    """Seconds of an epoch, training and validation, from the steps that were measured."""
+
+    num_steps: int
+    """Optimiser steps of an epoch."""
+
+    num_measured: int
+    """Steps that were timed, of this cell or of one of another class."""
+
     num_val_anomalies: int
     num_fit_anomalies: int
 
@@ -58,13 +66,13 @@ class StudyPlan:
         """Seconds of one slot, from the measured epoch of each cell."""
         search = self.trials_per_cell * self.expected_epochs
         epochs = search + self.confirm_per_cell * self.max_epochs
-        return sum(cell.cost.epoch_s * epochs for cell in self.cells)
+        return sum(cell.epoch_s * epochs for cell in self.cells)
 
     @property
     def most_s(self) -> float:
         """Seconds of one slot where no trial is stopped."""
         epochs = (self.trials_per_cell + self.confirm_per_cell) * self.max_epochs
-        return sum(cell.cost.epoch_s * epochs for cell in self.cells)
+        return sum(cell.epoch_s * epochs for cell in self.cells)
 
 
 def expected_epochs(asha: Asha) -> float:
@@ -78,9 +86,9 @@ def expected_epochs(asha: Asha) -> float:
 
 
 def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
-    """Check a study against its data and time one epoch of each kind of cell, without Ray.
+    """Check a study against its data and time the steps of each kind of cell, without Ray.
 
-    Cells that differ only in their class share one measurement.
+    Cells that differ only in their class share one measurement; each has its own number of steps.
 
     Raises:
         AgadError: The study does not fit its data.
@@ -93,10 +101,14 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
         if kind not in costs:
             costs[kind] = _measure(study, materials, runtime)
         counts = materials.counts(study.seed)
+        num_steps = materials.num_steps(study)
+        num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
         cells.append(
             CellPlan(
                 label=label,
-                cost=costs[kind],
+                epoch_s=costs[kind].epoch_s(num_steps, num_val),
+                num_steps=num_steps,
+                num_measured=min(costs[kind].num_measured, num_steps),
                 num_val_anomalies=counts.num_val_anomalies,
                 num_fit_anomalies=counts.num_fit_anomalies,
             )

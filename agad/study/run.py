@@ -19,7 +19,7 @@ from agad.study.provenance import find_provenance
 from agad.study.running import RowMaker
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import train_trial
+from agad.trial import models_prefix, train_trial
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -55,16 +55,22 @@ def run_study(
     where = replace(where, store=objects.uri)  # Absolute: workers have folders of their own.
     materials = find_materials(study, Library(objects))
     fingerprints = {one.data.name: one.data.fingerprint for one in materials.values()}
-    memory.open(study.as_json() | {"data": fingerprints})
-    rows = RowMaker(study=study.name, provenance=find_provenance())
+    # One precision a study: in one ladder, or one mean, two would not compare.
+    memory.open(study.as_json() | {"data": fingerprints, "precision": where.precision})
+    rows = RowMaker(study=study.name, provenance=find_provenance(), precision=where.precision)
     with StudyBoard(study, materials, memory, rows) as board:
         if board.is_done:
             return
-        with connected(where) as slots:
+        with connected(where) as connection:
+            slots = _keeping_models(connection, study)
             show = _throttled(watch, board, slots)
             fit(board, slots, train, study.scheduler.milestones, show)
             if watch is not None:
                 watch(board.status(slots.num))
+
+
+def _keeping_models(slots: Slots, study: Study) -> Slots:
+    return replace(slots, runtime=replace(slots.runtime, models=models_prefix(study.name)))
 
 
 def _throttled(watch: Watch | None, board: StudyBoard, slots: Slots) -> Callable[[], None]:

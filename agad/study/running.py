@@ -74,6 +74,7 @@ class RowMaker:
 
     study: str
     provenance: Provenance
+    precision: str = "float32"
 
     def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
         """Return the trial row of a trial that ended now."""
@@ -119,6 +120,7 @@ class RowMaker:
             is_dirty=self.provenance.is_dirty,
             versions=self.provenance.versions,
             hardware=running.last.hardware,
+            precision=self.precision,
             started_at=running.started_at,
             ended_at=datetime.now(UTC),
         )

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from agad.data import NodeCache
+from agad.detectors import Compute, Precision
 from agad.errors import ConfigError
 from agad.trial import Runtime
 
@@ -43,6 +44,14 @@ class Where:
     max_concurrent_trials: int | None = None
     """The most trials at once; None is what the cluster has room for now."""
 
+    device: str | None = None
+    """A torch device; None is ``cuda`` where a trial has GPUs, else ``cpu``."""
+
+    precision: Precision = "float32"
+    channels_last: bool = False
+    is_compiled: bool = False
+    """The three as ``Compute`` has them."""
+
     def __post_init__(self) -> None:
         for name, least in (
             ("cpus_per_trial", 1),
@@ -54,17 +63,36 @@ class Where:
                 flag = "--" + name.replace("_", "-")
                 raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
         gpus = self.gpus_per_trial
+        self._check_device()
         if gpus is not None and gpus > 1 and gpus != int(gpus):
             raise ConfigError(
                 f"--gpus-per-trial is {gpus}, but must be a share of one GPU or a whole number."
             )
+
+    def _check_device(self) -> None:
+        if self.device not in (None, "cpu", "cuda", "mps"):
+            raise ConfigError(f"--device is {self.device!r}, but must be cpu, cuda or mps.")
+        if self.gpus_per_trial and self.device in ("cpu", "mps"):
+            raise ConfigError(
+                f"--gpus-per-trial is {self.gpus_per_trial:g}, but --device is {self.device}, "
+                "which would leave them idle; give one of the two."
+            )
+        self._compute(0.0)  # Checks the precision.
+
+    def _compute(self, gpus: float) -> Compute:
+        return Compute(
+            device=self.device or ("cuda" if gpus > 0 else "cpu"),
+            precision=self.precision,
+            channels_last=self.channels_last,
+            is_compiled=self.is_compiled,
+        )
 
     def runtime(self, gpus: float = 0.0) -> Runtime:
         """Return where each trial runs, with so many GPUs."""
         return Runtime(
             store=self.store,
             cache=self.cache,
-            device="cuda" if gpus > 0 else "cpu",
+            compute=self._compute(gpus),
             num_threads=self.cpus_per_trial,
             gpus=gpus,
         )
@@ -144,7 +172,13 @@ def _slots(where: Where, has: dict[str, float]) -> Slots:
     _check_reachable(where)
     gpus = where.gpus_per_trial
     if gpus is None:
-        gpus = 1.0 if has.get("GPU", 0) >= 1 else 0.0
+        wants_gpu = where.device in (None, "cuda")
+        gpus = 1.0 if wants_gpu and has.get("GPU", 0) >= 1 else 0.0
+    if gpus == 0 and where.device == "cuda":
+        raise ConfigError(
+            f"--device is {where.device}, but a trial gets no GPU: the cluster has "
+            f"{has.get('GPU', 0):g}; name a share of one with --gpus-per-trial."
+        )
     room = sum(_room(node["Resources"], where.cpus_per_trial, gpus) for node in _living_nodes())
     if room == 0 and where.max_concurrent_trials is None:
         raise ConfigError(

@@ -1,20 +1,33 @@
 """One trial: its specification, its training as a generator of epochs, its metrics."""
 
+from agad.trial.card import Exported, ModelCard
+from agad.trial.diagnostics import LeakDiagnostics, diagnose_leaks
 from agad.trial.hardware import describe_hardware
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
+from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
+from agad.trial.program import to_program
 from agad.trial.spec import Runtime, TrialSpec
 from agad.trial.train import EpochResult, TestResult, train_trial
 
 __all__ = [
     "EpochCost",
     "EpochResult",
+    "Exported",
+    "LeakDiagnostics",
+    "ModelCard",
+    "PictureScorer",
     "Runtime",
+    "SavedModel",
     "TestResult",
     "TrialSpec",
     "auroc",
     "average_precision",
     "describe_hardware",
+    "diagnose_leaks",
     "measure_epoch",
+    "model_key",
+    "models_prefix",
+    "to_program",
     "train_trial",
 ]

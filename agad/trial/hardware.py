@@ -12,6 +12,11 @@ def describe_hardware(device: str) -> str:
     """Name the GPU or processor that this process trains on."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
+    name = _processor()
+    return f"{name} (mps)" if device == "mps" else name
+
+
+def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

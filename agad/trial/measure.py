@@ -5,30 +5,33 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from agad.data import Purpose, stream
+from agad.trial.score import score
 from agad.trial.spec import Runtime, TrialSpec
-from agad.trial.train import prepare, score
+from agad.trial.train import prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochCost:
-    """Seconds of one epoch, and how much of it was really run."""
+    """Seconds of what an epoch is made of, and how much of it was really run."""
 
-    epoch_s: float
-    """Seconds, training and validation."""
+    step_s: float
+    """Seconds of an optimiser step."""
 
-    num_steps: int
-    """Optimiser steps of an epoch."""
+    val_image_s: float
+    """Seconds of a validation image."""
 
     num_measured: int
     """Steps timed, after one that was not."""
+
+    def epoch_s(self, num_steps: int, num_val: int) -> float:
+        """Return the seconds of an epoch of so many steps and validation images."""
+        return self.step_s * num_steps + self.val_image_s * num_val
 
 
 def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -> EpochCost:
     """Time an epoch of a trial, or its first steps where it takes longer than the limit."""
     prepared = prepare(spec, runtime)
-    rng = stream(spec.seed, Purpose.BATCHES)
-    num_steps = prepared.batches.num_batches
+    rng = prepared.rng
     prepared.detector.update(*next(prepared.batches.epoch(rng)))
 
     num_measured = 0
@@ -42,8 +45,6 @@ def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -
     step_s = (time.perf_counter() - start) / num_measured
 
     start = time.perf_counter()
-    score(prepared.detector, prepared.val_images)
-    val_s = time.perf_counter() - start
-    return EpochCost(
-        epoch_s=step_s * num_steps + val_s, num_steps=num_steps, num_measured=num_measured
-    )
+    score(prepared.detector, prepared.val_images).cpu()
+    val_image_s = (time.perf_counter() - start) / len(prepared.val_images)
+    return EpochCost(step_s=step_s, val_image_s=val_image_s, num_measured=num_measured)

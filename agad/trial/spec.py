@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from agad.config import Cell, DetectorConfig, Setting
 from agad.data import Manifest, NodeCache, Task
+from agad.detectors import Compute
 from agad.records import Phase
 
 
@@ -77,11 +78,15 @@ class Runtime:
     cache: NodeCache = field(default_factory=NodeCache)
     """The node's cache of them."""
 
-    device: str = "cpu"
-    """A torch device, such as ``cpu`` or ``cuda``."""
+    compute: Compute = field(default_factory=Compute)
+    """The device, and its settings."""
 
     num_threads: int = 1
     """CPU threads of one trial."""
 
     gpus: float = 0.0
     """GPUs reserved for one trial, a share of one or several."""
+
+    models: str | None = None
+    """Prefix of the store's keys under which the model of each cell's first confirmed seed is
+    kept; None keeps none."""

@@ -67,7 +67,7 @@ IN_THE_FILE = {
     "backbone": (
         "Study(\n",
         'Study(detector=__import__("agad").Agad(backbone="vit"),\n',
-        r"Agad\.backbone is 'vit'.*naive, unet\+\+",
+        r"Agad\.backbone is 'vit'.*naive, unet, unet\+\+",
     ),
     "parameter": ('"lr"', '"learning_rate"', "'learning_rate' is no parameter of Agad.*lr"),
     "value in the space": ("LogUniform(1e-4, 1e-2)", "LogUniform(0, 1)", "low must be above 0"),
@@ -151,13 +151,13 @@ def test_a_missing_data_set_is_named_with_the_command_that_imports_it(
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-@pytest.mark.parametrize("size", ["0", "-1", "nan"])
+@pytest.mark.parametrize("size", ["0", "-1", "nan", "inf"])
 def test_a_cache_that_can_hold_nothing_is_refused(
     run_agad: RunAgad, write_study: WriteStudy, command: str, size: str
 ) -> None:
     ended = run_agad(command, write_study(), "--cache-gib", size)
     _assert_one_line(ended)
-    assert f"--cache-gib is {size}, but must be above 0." in ended.err
+    assert f"--cache-gib is {size}, but must be above 0 and finite." in ended.err
 
 
 def test_a_cache_that_is_too_small_for_the_data_is_named(

@@ -53,6 +53,35 @@ def test_a_flag_goes_before_the_environment(where_of: WhereOf, tmp_path: Path) -
     assert where.cache == NodeCache(folder=str(cache), max_gib=2.5)
 
 
+def test_how_to_compute_is_said_by_flags(where_of: WhereOf) -> None:
+    where = where_of("--device", "mps", "--precision", "bfloat16", "--channels-last", "--compile")
+    assert (where.device, where.precision) == ("mps", "bfloat16")
+    assert (where.channels_last, where.is_compiled) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("run", "--precision", "float16"),
+            "--precision is 'float16', but must be one of: float32, bfloat16.",
+        ),
+        (
+            ("plan", "--precision", "float16"),
+            "--precision is 'float16', but must be one of: float32, bfloat16.",
+        ),
+        (("run", "--device", "tpu"), "--device is 'tpu', but must be cpu, cuda or mps."),
+    ],
+    ids=["precision-run", "precision-plan", "device-run"],
+)
+def test_a_wrong_way_to_compute_is_refused_on_one_line(
+    run_agad: RunAgad, write_study: WriteStudy, arguments: tuple[str, ...], message: str
+) -> None:
+    command, *flags = arguments
+    ended = run_agad(command, write_study(), *flags)
+    assert (ended.code, ended.err) == (2, f"agad: {message}\n")
+
+
 @pytest.mark.parametrize("name", ["a-folder", "./a-folder", "../here/a-folder"])
 def test_a_relative_folder_is_one_of_this_machine_in_full(
     where_of: WhereOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -27,9 +27,9 @@ def test_agad_has_the_defaults_of_the_paper() -> None:
 
 
 def test_agad_refuses_an_unknown_backbone_and_lists_the_known_ones() -> None:
-    message = "Agad.backbone is 'unet', but must be one of: naive, unet++."
+    message = "Agad.backbone is 'vae', but must be one of: naive, unet, unet++."
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Agad(backbone="unet")
+        Agad(backbone="vae")
 
 
 @pytest.mark.parametrize("name", _WEIGHTS)
@@ -144,9 +144,12 @@ def test_with_parameters_sets_the_parameters_and_keeps_the_others() -> None:
 
 def test_with_parameters_lists_the_known_ones_when_one_is_unknown() -> None:
     message = (
-        "'weight_foo' is no parameter of Agad, which has: backbone, base_width, "
-        "batch_anomaly_share, batch_size, beta1, discriminator_width, lr, min_batch_anomalies, "
-        "reciprocal_eps, weight_adcon, weight_adv, weight_con, weight_lat."
+        "'weight_foo' is no parameter of Agad, which has: advprop, anomaly_pass, "
+        "anomaly_term, backbone, base_width, batch_anomaly_share, batch_size, beta1, "
+        "bottleneck_px, contextual_adversarial, detach_second_pass, discriminator_width, "
+        "generator_norm, lr, max_grad_norm, min_batch_anomalies, reciprocal_eps, reciprocal_of, "
+        "reset_threshold, score_statistics, tanh_output, weight_adcon, weight_adv, weight_con, "
+        "weight_lat."
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         with_parameters(Agad(), {"weight_foo": 1.0})

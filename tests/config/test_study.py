@@ -112,14 +112,19 @@ def test_study_refuses_a_parameter_that_is_both_searched_and_an_axis() -> None:
 
 def test_study_lists_the_known_parameters_when_the_space_names_an_unknown_one() -> None:
     search = Search(space={"learning_rate": LogUniform(1e-4, 1e-2)})
-    message = "'learning_rate' is no parameter of Agad, which has: backbone, base_width"
+    message = (
+        "'learning_rate' is no parameter of Agad, which has: advprop, anomaly_pass, anomaly_term, "
+        "backbone, base_width"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(search=search)
 
 
 def test_study_lists_the_known_parameters_when_the_settings_name_an_unknown_one() -> None:
     cells = Grid(dataset="digits", normal_class=0, settings={"width": [4, 8]})
-    message = "'width' is no parameter of Agad, which has: backbone, base_width"
+    message = (
+        "'width' is no parameter of Agad, which has: advprop, anomaly_pass, anomaly_term, backbone"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(cells=cells)
 
@@ -130,7 +135,7 @@ def test_study_lists_the_known_parameters_when_the_settings_name_an_unknown_one(
         ("lr", Uniform(0.0, 0.1), "Agad.lr is 0.0, but must be above 0."),
         ("beta1", Uniform(0.1, 1.0), "Agad.beta1 is 1.0, but must be in [0, 1)."),
         ("weight_con", Uniform(-1.0, 1.0), "Agad.weight_con is -1.0, but must be at least 0."),
-        ("backbone", Choice(["naive", "unet"]), "Agad.backbone is 'unet', but must be one of"),
+        ("backbone", Choice(["naive", "vae"]), "Agad.backbone is 'vae', but must be one of"),
         ("backbone", Uniform(0.0, 1.0), "Agad.backbone is 0.0, but must be one of"),
         ("batch_size", Choice([16, 64]), "Agad.min_batch_anomalies is 32, but must be at most"),
         ("base_width", Uniform(4.0, 8.0), "Agad.base_width is 4.0, but must be a whole number"),
@@ -159,7 +164,7 @@ def test_study_refuses_a_space_that_can_draw_a_combination_the_detector_refuses(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backbone": ["naive", "unet"]}, "Agad.backbone is 'unet', but must be one of"),
+        ({"backbone": ["naive", "vae"]}, "Agad.backbone is 'vae', but must be one of"),
         ({"base_width": [8, 0]}, "Agad.base_width is 0, but must be a whole number, at least 1"),
         ({"lr": ["high"]}, "Agad.lr is 'high', but must be above 0"),
     ],
@@ -357,7 +362,7 @@ def test_as_json_holds_plain_values_and_every_field() -> None:
         },
         "trials_per_cell": 32,
     }
-    assert values["detector"] == dataclasses.asdict(study.detector) | {"name": "agad", "version": 1}
+    assert values["detector"] == dataclasses.asdict(study.detector) | {"name": "agad", "version": 2}
     assert values["scheduler"] == {"max_epochs": 27, "grace_period": 3, "reduction_factor": 3}
     assert values["confirm"] == {"seeds": 3}
     assert values["selection"] == {"num_anomalies": None, "val_share": 0.1}

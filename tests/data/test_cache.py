@@ -463,12 +463,12 @@ def test_8_processes_share_one_copy_of_the_images(
     pixels = np.random.default_rng(0).integers(256, size=(1250, 3, 128, 128), dtype=np.uint8)
     labels = np.zeros(1250, np.int64)
     large = SourceImages(images=Images(pixels, labels), names=["an image"] * 1250)
-    stored = write_part(files["train"], large, 1)
+    stored = write_part(files["train"], large, len(manifest.class_names))
     document = json.loads(manifest.to_json())
     document["train"] |= {
         "sha256": stored.sha256,
         "num_bytes": stored.num_bytes,
-        "class_counts": [1250],
+        "class_counts": list(stored.class_counts),
     }
     kept = tmp_path / "store" / "_datasets" / "shapes" / f"{stored.sha256}.arrow"
     kept.parent.mkdir(parents=True)

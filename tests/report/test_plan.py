@@ -10,7 +10,6 @@ from rich.console import Console
 from agad.config import Grid
 from agad.report import plan_table
 from agad.study import CellPlan, StudyPlan
-from agad.trial import EpochCost
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
 GRID = Grid(
@@ -22,11 +21,17 @@ GRID = Grid(
 
 
 def printed(width: int) -> str:
-    cost = EpochCost(epoch_s=0.5, num_steps=20, num_measured=7)
     plan = StudyPlan(
         study="a-study",
         cells=tuple(
-            CellPlan(label=cell.label, cost=cost, num_val_anomalies=100, num_fit_anomalies=1250)
+            CellPlan(
+                label=cell.label,
+                epoch_s=0.5,
+                num_steps=20,
+                num_measured=7,
+                num_val_anomalies=100,
+                num_fit_anomalies=1250,
+            )
             for cell in GRID.all_cells
         ),
         trials_per_cell=8,

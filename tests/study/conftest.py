@@ -151,6 +151,7 @@ class Simulation:
     curve: Curve = by_weight
     slots: int = 1
     crashes: Callable[[Launch], bool] = lambda _: False
+    crash_text: str = "Traceback:\n  a worker\nRuntimeError: no such luck\n"
     diverges: Callable[[TrialSpec], bool] = lambda _: False
     launches: list[Launch] = field(default_factory=list)
     num_ended: int = 0
@@ -186,7 +187,7 @@ class Simulation:
         """Train one trial to its next rung."""
         spec = launch.spec
         if self.crashes(launch):
-            self.board.fail(spec.key, "Traceback:\n  a worker\nRuntimeError: no such luck\n")
+            self.board.fail(spec.key, self.crash_text)
             return
         goal = min(one for one in (*self.milestones, self.max_epochs) if one > behind)
         epochs = tuple(self._epoch(spec, epoch) for epoch in range(behind, goal))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agad.config import Grid, Search, Study, Uniform
-from agad.errors import StoreError, StudyChangedError, TrialsFailingError
+from agad.errors import GpuMemoryError, StoreError, StudyChangedError, TrialsFailingError
 from agad.study.board import MAX_ATTEMPTS
 from agad.study.running import Launch, Progress
 
@@ -46,6 +47,19 @@ def test_a_trial_that_always_crashes_counts_as_failed_with_its_traceback(
     row = memory.rows_of("search", EASY)[0]
     assert (row.state, row.attempt, row.stop_reason) == ("failed", MAX_ATTEMPTS - 1, "error")
     assert row.error == "Traceback:\n  a worker\nRuntimeError: no such luck\n"
+
+
+def test_a_trial_that_exceeds_the_gpus_memory_counts_as_failed_with_that_error(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    error = GpuMemoryError(f"{EASY} does not fit the memory of cuda at a share of 0.5")
+    text = "".join(traceback.format_exception(error))
+    make_simulation(study, crashes=_crashes_first_search, crash_text=text).run_and_close()
+    row = memory.rows_of("search", EASY)[0]
+    assert (row.state, row.stop_reason) == ("failed", "error")
+    assert row.error.strip() == f"agad.errors.GpuMemoryError: {error}"
+    others = [one for one in memory.trials() if one.trial_key != row.trial_key]
+    assert {one.state for one in others} <= {"finished", "pruned"}
 
 
 def _crashes_first_search(launch: Launch) -> bool:

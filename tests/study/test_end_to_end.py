@@ -332,7 +332,7 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
     """Crash in the first epoch."""
     for result in train_trial(spec, runtime):
         if result.epoch == 0:
-            raise RuntimeError(f"no GPU driver for {runtime.device} in trial {spec.number}")
+            raise RuntimeError(f"no GPU driver for {runtime.compute.device} in trial {spec.number}")
         yield result
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray.tune.trainable.trainable
+import torch
 
 import agad.study.objective
 from agad.config import Grid
-from agad.errors import TrialDivergedError
+from agad.detectors import AgadDetector
+from agad.errors import GpuMemoryError, TrialDivergedError
 from agad.study.materials import find_materials
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.running import Launch, Progress
@@ -107,6 +109,19 @@ def test_a_trial_that_crashes_is_not_taken_for_diverged(make_order: MakeOrder) -
     objective = Objective(config={"order": make_order(crash)})
     objective.step()
     with pytest.raises(RuntimeError, match="out of memory"):
+        objective.step()
+
+
+def test_a_trial_that_exceeds_the_gpus_memory_fails_with_the_named_error(
+    make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exceed(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    monkeypatch.setattr(AgadDetector, "update", exceed)
+    objective = Objective(config={"order": make_order(train_trial, gpus=0.25)})
+    message = r"does not fit the memory of cpu at a share of 0\.25 \(CUDA out of memory"
+    with pytest.raises(GpuMemoryError, match=message):
         objective.step()
 
 

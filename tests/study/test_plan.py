@@ -15,8 +15,10 @@ from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.study import CellPlan, StudyPlan, plan_study
+from agad.study.materials import find_materials
 from agad.study.plan import expected_epochs
-from agad.trial import EpochCost, Runtime
+from agad.trial import EpochCost, Runtime, TrialSpec
+from agad.trial.train import prepare
 
 if TYPE_CHECKING:
     from tests.study.conftest import MakeStudy
@@ -35,7 +37,9 @@ def _plan(*epoch_s: float) -> StudyPlan:
     cells = [
         CellPlan(
             label=f"digits class={number} ratio=0",
-            cost=EpochCost(epoch_s=one, num_steps=5, num_measured=5),
+            epoch_s=one,
+            num_steps=5,
+            num_measured=5,
             num_val_anomalies=30,
             num_fit_anomalies=0,
         )
@@ -98,7 +102,7 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.0, 0.1]))
     plan = plan_of(study)
     assert [cell.label for cell in plan.cells] == [one.label for one in study.cells.all_cells]
-    assert all(cell.cost.epoch_s > 0 for cell in plan.cells)
+    assert all(cell.epoch_s > 0 for cell in plan.cells)
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
@@ -106,20 +110,54 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     assert not ray.is_initialized()
 
 
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the labels of the cells that are measured: 3 steps of 2 s, 0.5 s an image."""
+    labels: list[str] = []
+
+    def note(spec: TrialSpec, _runtime: Runtime) -> EpochCost:
+        labels.append(spec.cell.label)
+        return EpochCost(step_s=2.0, val_image_s=0.5, num_measured=3)
+
+    monkeypatch.setattr("agad.study.plan.measure_epoch", note)
+    return labels
+
+
 def test_plan_study_measures_cells_that_differ_in_their_class_once(
-    make_study: MakeStudy, plan_of: Plan
+    make_study: MakeStudy, plan_of: Plan, measured: list[str]
 ) -> None:
     first, second = plan_of(make_study()).cells
     assert first.label != second.label
-    assert first.cost is second.cost
+    assert measured == [first.label]
 
 
-def test_plan_study_measures_every_variant_apart(make_study: MakeStudy, plan_of: Plan) -> None:
+def test_plan_study_measures_every_variant_apart(
+    make_study: MakeStudy, plan_of: Plan, measured: list[str]
+) -> None:
     cells = Grid(dataset="digits", anomalous_class=[0, 1], pollution_ratio=[0.0, 0.05])
-    clean, polluted, other_clean, other_polluted = plan_of(make_study(cells=cells)).cells
-    assert clean.cost is other_clean.cost
-    assert polluted.cost is other_polluted.cost
-    assert clean.cost.num_steps < polluted.cost.num_steps
+    clean, polluted, _, _ = plan_of(make_study(cells=cells)).cells
+    assert measured == [clean.label, polluted.label]
+    assert clean.num_steps < polluted.num_steps
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("anomaly_ratio", [0.0, 1e-4, 0.1])
+def test_plan_study_gives_each_cell_the_steps_that_its_trials_take(
+    anomaly_ratio: float,
+    make_study: MakeStudy,
+    plan_of: Plan,
+    digits_library: Library,
+    session_cache: NodeCache,
+) -> None:
+    cells = Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=anomaly_ratio)
+    study = make_study(cells=cells)
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    materials = find_materials(study, digits_library)
+    for cell in plan_of(study).cells:
+        training = prepare(materials[cell.label].search_spec(study, 0, {}), runtime)
+        assert cell.num_steps == training.batches.num_batches
+        assert cell.num_measured == min(3, cell.num_steps)
+        assert cell.epoch_s == 2.0 * cell.num_steps + 0.5 * len(training.val_images)
 
 
 def test_plan_study_counts_the_labels_of_a_variant(make_study: MakeStudy, plan_of: Plan) -> None:

@@ -111,6 +111,18 @@ def test_run_study_refuses_other_images_under_the_name_of_a_data_set(
             run_study(study, memory, where)
 
 
+def test_run_study_refuses_another_precision_than_the_one_it_began_with(
+    study: Study, digits_library: Library, where: Where, tmp_path: Path
+) -> None:
+    memory = StudyStore(open_objects(str(tmp_path / "store")), study.name)
+    begun = replace(where, store=digits_library.uri, precision="bfloat16")
+    with pytest.raises(pytest.fail.Exception, match="Ray was started"):
+        run_study(study, memory, begun)
+    assert memory.config()["precision"] == "bfloat16"
+    with pytest.raises(StudyChangedError, match='precision was "bfloat16" and is now "float32"'):
+        run_study(study, memory, where)
+
+
 def test_run_study_takes_one_data_set_more_for_an_extension(
     study: Study, digits_library: Library, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ def test_a_row_names_what_made_it(row_of: RowOf, digits: Manifest) -> None:
     assert (row.commit, row.is_dirty, row.versions) == ("0123abcd", True, '{"torch": "2"}')
     assert json.loads(row.settings) == {"backbone": "unet++"}
     assert row.params == '{"weight_con": 12.0, "weight_lat": 2.0}'
-    assert (row.detector, row.detector_version, row.hardware) == ("agad", 1, "a processor")
+    assert (row.detector, row.detector_version, row.hardware) == ("agad", 2, "a processor")
     assert (row.seeds, row.phase, row.number, row.attempt) == ((2,), "confirm", 1, 2)
 
 

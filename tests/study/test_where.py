@@ -8,6 +8,7 @@ import pytest
 import ray
 
 from agad.data import NodeCache
+from agad.detectors import Compute
 from agad.errors import ConfigError
 from agad.study import Where
 from agad.study.where import Slots, connected
@@ -35,8 +36,33 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) ->
         ({"gpus_per_trial": -0.5}, "--gpus-per-trial is -0.5, but must be at least 0"),
         ({"gpus_per_trial": float("nan")}, "--gpus-per-trial is nan"),
         ({"max_concurrent_trials": 0}, "--max-concurrent-trials is 0, but must be at least 1"),
+        ({"device": "tpu"}, "--device is 'tpu', but must be cpu, cuda or mps"),
+        ({"device": ""}, "--device is '', but must be cpu, cuda or mps"),
+        ({"device": "cuda:1"}, "--device is 'cuda:1', but must be cpu, cuda or mps"),
+        (
+            {"device": "cpu", "gpus_per_trial": 0.5},
+            "--gpus-per-trial is 0.5, but --device is cpu, which would leave them idle",
+        ),
+        ({"device": "mps", "gpus_per_trial": 1}, "--gpus-per-trial is 1, but --device is mps"),
+        (
+            {"precision": "float16"},
+            "--precision is 'float16', but must be one of: float32, bfloat16",
+        ),
+        ({"precision": "tf32", "gpus_per_trial": 0}, "--precision is 'tf32'"),
     ],
-    ids=["cpus", "gpus", "nan", "concurrent"],
+    ids=[
+        "cpus",
+        "gpus",
+        "nan",
+        "concurrent",
+        "device",
+        "no device",
+        "numbered device",
+        "gpus of a cpu",
+        "gpus of mps",
+        "precision",
+        "precision of cpus",
+    ],
 )
 def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -53,8 +79,26 @@ def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message
         ({"gpus_per_trial": 0}, {"CPU": 8, "GPU": 2}, 8, "cpu"),
         ({"max_concurrent_trials": 3}, {"CPU": 8}, 3, "cpu"),
         ({"max_concurrent_trials": 100}, {"CPU": 8}, 100, "cpu"),
+        ({"device": "cpu"}, {"CPU": 8, "GPU": 2}, 8, "cpu"),
+        ({"device": "cpu", "gpus_per_trial": 0}, {"CPU": 8, "GPU": 2}, 8, "cpu"),
+        ({"device": "mps"}, {"CPU": 8}, 8, "mps"),
+        ({"device": "cuda"}, {"CPU": 8, "GPU": 2}, 2, "cuda"),
+        ({"device": "cuda", "gpus_per_trial": 0.5}, {"CPU": 8, "GPU": 2}, 4, "cuda"),
     ],
-    ids=["cpus", "wide", "a gpu each", "a share", "no gpu", "fewer", "to grow to"],
+    ids=[
+        "cpus",
+        "wide",
+        "a gpu each",
+        "a share",
+        "no gpu",
+        "fewer",
+        "to grow to",
+        "cpu beside gpus",
+        "cpu and no gpu",
+        "mps",
+        "cuda",
+        "cuda at a share",
+    ],
 )
 def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +108,51 @@ def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
     device: str,
 ) -> None:
     slots = _slots(monkeypatch, _where(**changes), **resources)
-    assert (slots.num, slots.runtime.device) == (num, device)
+    assert (slots.num, slots.runtime.compute.device) == (num, device)
+
+
+@pytest.mark.parametrize(
+    ("changes", "compute"),
+    [
+        ({}, Compute()),
+        ({"device": "mps"}, Compute(device="mps")),
+        ({"precision": "bfloat16"}, Compute(precision="bfloat16")),
+        ({"channels_last": True}, Compute(channels_last=True)),
+        ({"is_compiled": True}, Compute(is_compiled=True)),
+        (
+            {"precision": "bfloat16", "channels_last": True, "is_compiled": True},
+            Compute(precision="bfloat16", channels_last=True, is_compiled=True),
+        ),
+    ],
+    ids=["default", "device", "precision", "channels-last", "compile", "all"],
+)
+def test_a_trial_is_told_how_to_compute(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], compute: Compute
+) -> None:
+    assert _slots(monkeypatch, _where(**changes), CPU=2).runtime.compute == compute
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources", "num_gpus"),
+    [
+        ({"device": "cuda"}, {"CPU": 8}, 0),
+        ({"device": "cuda", "gpus_per_trial": 0}, {"CPU": 8, "GPU": 2}, 2),
+        ({"device": "cuda", "max_concurrent_trials": 4}, {"CPU": 8}, 0),
+    ],
+    ids=["cuda", "none a trial", "a cluster to grow"],
+)
+def test_cuda_is_refused_where_a_trial_gets_no_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    resources: dict[str, float],
+    num_gpus: int,
+) -> None:
+    message = (
+        f"--device is {changes['device']}, but a trial gets no GPU: the cluster has {num_gpus}; "
+        "name a share of one with --gpus-per-trial"
+    )
+    with pytest.raises(ConfigError, match=message):
+        _slots(monkeypatch, _where(**changes), **resources)
 
 
 def test_ray_reserves_what_a_trial_uses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agad.config import Agad, Cell
+from agad.config import Cell
 from agad.data import (
     Images,
-    Library,
     Manifest,
     NodeCache,
     Part,
@@ -32,10 +31,11 @@ from agad.data import (
 from agad.detectors import Detector
 from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial
-from agad.trial.train import prepare, score
+from agad.trial.score import score
+from agad.trial.train import Training, prepare, train_epoch
 
 if TYPE_CHECKING:
-    from tests.trial.conftest import TaskOf
+    from tests.trial.conftest import MakeStub, TaskOf, UseStub
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 Load: TypeAlias = Callable[[Part], Images]
@@ -45,25 +45,6 @@ LEAVE_ONE_OUT = Cell(dataset="digits", anomalous_class=0, anomaly_ratio=0.02)
 POLLUTED = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1, pollution_ratio=0.2)
 SEVERAL = [ONE_CLASS, LEAVE_ONE_OUT, POLLUTED]
 NAMES = ["one-class", "leave-one-out", "polluted"]
-
-
-class _StubDetector:
-    """Losses and scores as they are given."""
-
-    def __init__(self, *, loss: float = 1.0, factor: float = 1.0) -> None:
-        self.loss = loss
-        self.factor = factor
-
-    def update(self, normals: Tensor, anomalies: Tensor | None) -> dict[str, Tensor]:
-        del anomalies
-        return {"con": torch.tensor(0.25), "loss_g": torch.full((), self.loss + 0 * len(normals))}
-
-    def score(self, images: Tensor) -> Tensor:
-        return self.factor * images.mean(dim=(1, 2, 3))
-
-
-def _use(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agad.trial.train.build_detector", lambda *_: detector)
 
 
 def _without_time(results: list[EpochResult]) -> list[EpochResult]:
@@ -79,14 +60,6 @@ def _used(split: Split) -> NDArray[np.intp]:
 def load(digits: Manifest, runtime: Runtime) -> Load:
     """Open a part of the imported digits."""
     return lambda part: open_images(digits, part, store=runtime.store, cache=runtime.cache)
-
-
-@pytest.fixture
-def alone(digits_library: Library, tmp_path: Path) -> Runtime:
-    """A store with digits and a cache for one test alone."""
-    shutil.copytree(digits_library.uri, tmp_path / "store")
-    cache = NodeCache(folder=str(tmp_path / "cache"))
-    return Runtime(store=str(tmp_path / "store"), cache=cache)
 
 
 def _places(subset: Subset) -> NDArray[np.int64]:
@@ -116,9 +89,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         events.append(part)
         return open_images(manifest, part, store=store, cache=cache)
 
-    def train(*_: object) -> dict[str, float]:
+    def train(training: Training) -> tuple[dict[str, float], NDArray[np.float64]]:
         events.append("epoch")
-        return {"loss_g": 1.0}
+        return train_epoch(training)
 
     monkeypatch.setattr("agad.trial.train.open_images", note)
     monkeypatch.setattr("agad.trial.train.train_epoch", train)
@@ -242,9 +215,9 @@ def test_a_confirm_trial_that_is_not_read_to_its_end_never_opens_the_test_part(
 
 @pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
 def test_a_confirm_trial_scores_the_whole_test_part(
-    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load, monkeypatch: pytest.MonkeyPatch
+    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load, use_stub: UseStub
 ) -> None:
-    _use(_StubDetector(), monkeypatch)
+    use_stub()
     (result,) = train_trial(make_spec(phase="confirm", max_epochs=1, cell=cell), runtime)
     images = load("test")
     greys = images.pixels.mean(axis=(1, 2, 3))  # By which the stub scores.
@@ -261,7 +234,7 @@ def test_no_image_that_a_confirm_trial_tests_was_fitted_or_validated(
 ) -> None:
     scored: list[Subset] = []
 
-    def record(detector: Detector, images: Subset) -> NDArray[np.float64]:
+    def record(detector: Detector, images: Subset) -> Tensor:
         scored.append(images)
         return score(detector, images)
 
@@ -286,9 +259,9 @@ def test_no_image_that_is_tested_was_fitted_or_validated_as_it_is_stored(
 
 
 def test_confirm_trials_of_all_seeds_test_the_same_images(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    make_spec: MakeSpec, runtime: Runtime, use_stub: UseStub
 ) -> None:
-    _use(_StubDetector(), monkeypatch)
+    use_stub()
     tests = {
         result.test
         for seed in (1, 2, 3)
@@ -340,9 +313,13 @@ def test_hidden_anomalies_are_trained_on_as_normals_and_validated_as_normals(
 
 
 def test_the_validation_auroc_of_a_polluted_cell_counts_hidden_anomalies_as_normal(
-    make_spec: MakeSpec, runtime: Runtime, load: Load, monkeypatch: pytest.MonkeyPatch
+    make_spec: MakeSpec,
+    runtime: Runtime,
+    load: Load,
+    use_stub: UseStub,
+    make_stub: MakeStub,
 ) -> None:
-    _use(_StubDetector(), monkeypatch)
+    use_stub()
     spec = make_spec(cell=POLLUTED, max_epochs=1)
     (result,) = train_trial(spec, runtime)
     train = load("train")
@@ -350,7 +327,7 @@ def test_the_validation_auroc_of_a_polluted_cell_counts_hidden_anomalies_as_norm
     places = np.concatenate([split.val_normals, split.val_hidden, split.val_anomalies])
     images = Subset(images=torch.from_numpy(train.pixels), index=torch.from_numpy(places))
     is_anomaly = np.isin(places, split.val_anomalies)
-    assert result.val_auroc == auroc(is_anomaly, score(_StubDetector(), images))
+    assert result.val_auroc == auroc(is_anomaly, score(make_stub(), images).double().numpy())
 
 
 @pytest.mark.parametrize("labelled", [1, (3, 5)], ids=["number", "which"])
@@ -413,72 +390,25 @@ def test_a_split_that_cannot_be_drawn_raises(
         next(train_trial(spec, runtime))
 
 
-def test_losses_are_means_over_the_batches_of_an_epoch(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _use(_StubDetector(loss=3.0), monkeypatch)
-    (result,) = train_trial(make_spec(max_epochs=1), runtime)
-    assert result.losses == {"con": 0.25, "loss_g": 3.0}
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_raises(
-    loss: float, make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _use(_StubDetector(loss=loss), monkeypatch)
-    with pytest.raises(TrialDivergedError, match=f"loss_g is {loss} at epoch 0"):
-        list(train_trial(make_spec(), runtime))
-
-
-def test_a_score_that_is_not_finite_raises(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _use(_StubDetector(factor=math.nan), monkeypatch)
-    with pytest.raises(TrialDivergedError, match="scores are not finite"):
-        list(train_trial(make_spec(), runtime))
-
-
 def test_a_trial_that_diverges_never_opens_the_test_part(
-    opened: list[str], make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    opened: list[str], make_spec: MakeSpec, runtime: Runtime, use_stub: UseStub
 ) -> None:
-    _use(_StubDetector(factor=math.inf), monkeypatch)
+    use_stub(scores=lambda images: math.inf * images.mean(dim=(1, 2, 3)))
     with pytest.raises(TrialDivergedError, match="not finite"):
         list(train_trial(make_spec(phase="confirm", max_epochs=1), runtime))
-    assert "test" not in opened
-
-
-def test_a_learning_rate_far_too_high_diverges(make_spec: MakeSpec, runtime: Runtime) -> None:
-    detector = Agad(
-        backbone="unet++",
-        base_width=4,
-        discriminator_width=4,
-        batch_size=32,
-        min_batch_anomalies=16,
-        lr=1e30,
-    )
-    with pytest.raises(TrialDivergedError, match=r"is nan at epoch \d|scores are not finite"):
-        list(train_trial(make_spec(detector=detector, max_epochs=3), runtime))
+    assert opened == ["train", "epoch"]
 
 
 def test_train_s_leaves_the_test_out(
-    make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    make_spec: MakeSpec, runtime: Runtime, use_stub: UseStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
 
     def score_slowly(*_: object) -> None:
         clock.now += 1000.0
 
-    _use(_StubDetector(), monkeypatch)
+    use_stub()
     monkeypatch.setattr("agad.trial.train.time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr("agad.trial.train.score_test", score_slowly)
     results = list(train_trial(make_spec(phase="confirm"), runtime))
     assert [result.train_s for result in results] == [0.0, 0.0]
-
-
-@pytest.mark.parametrize("num_images", [1, 255, 256, 257, 600])
-def test_score_returns_one_score_an_image_whatever_the_number(num_images: int) -> None:
-    images = torch.arange(num_images).remainder(256).to(torch.uint8).view(-1, 1, 1, 1)
-    scores = score(_StubDetector(), Subset(images=images, index=torch.arange(num_images)))
-    expected = np.arange(num_images) % 256 / 127.5 - 1
-    assert scores.dtype == np.float64
-    np.testing.assert_allclose(scores, expected, atol=1e-6)

@@ -58,6 +58,27 @@ def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Sour
     return Source(class_names=class_names, parts=parts, ignored=tuple(sorted(scan.ignored)))
 
 
+def find_pictures(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Find the images below a folder, whatever its layout; what is hidden is passed over.
+
+    Returns:
+        Their paths below the folder, sorted, and what is there beside them.
+
+    Raises:
+        DataError: There is no such folder or no image in it, or a name is not one line of Unicode.
+    """
+    scan = _Scan(folder)
+    _check_folder(scan, "name another")
+    names = scan.images_below("")
+    if not names:
+        raise DataError(
+            f"{folder} holds no image, but must hold one at least; an image's name ends with one "
+            f"of: {', '.join(SUFFIXES)}."
+        )
+    _check_names(scan, names)
+    return sorted(names), tuple(sorted(scan.ignored))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Image:
     name: str
@@ -101,18 +122,23 @@ class _Scan:
         return folders
 
     def images(self, class_folder: str) -> list[str]:
-        """Return all images below a place."""
-        images: list[str] = []
-        places = [class_folder]
-        while places:
-            folders, files = self.entries(places.pop())
-            places += folders
-            images += self._choose_images(files)
+        """Return all images below a place, of which there must be some."""
+        images = self.images_below(class_folder)
         if not images:
             raise DataError(
                 f"{self.root / class_folder} is the folder of a class, but holds no image; "
                 "remove it, or put images into it."
             )
+        return images
+
+    def images_below(self, place: str) -> list[str]:
+        """Return all images below a place."""
+        images: list[str] = []
+        places = [place]
+        while places:
+            folders, files = self.entries(places.pop())
+            places += folders
+            images += self._choose_images(files)
         return images
 
     def _choose_images(self, files: list[str]) -> list[str]:
@@ -124,12 +150,24 @@ class _Scan:
         self.ignored.extend(name if _is_text(name) else ascii(name) for name in names)
 
 
-def _find_images(scan: _Scan) -> dict[Part, list[_Image]]:
+def _check_folder(scan: _Scan, advice: str) -> None:
     with naming_damage(scan.root, _ADVICE):
         if not scan.root.is_dir():
+            raise DataError(f"{scan.root} is no folder, but must be one of images; {advice}.")
+
+
+def _check_names(scan: _Scan, names: Iterable[str]) -> None:
+    for name in names:
+        if not _is_text(name):
             raise DataError(
-                f"{scan.root} is no folder, but must be one of images; name another with --from."
+                f"{scan.root} holds the image {name!a}, but must hold names of one line of "
+                "Unicode; rename it."
             )
+
+
+def _find_images(scan: _Scan) -> dict[Part, list[_Image]]:
+    _check_folder(scan, "name another with --from")
+    with naming_damage(scan.root, _ADVICE):
         has_parts = all((scan.root / part).is_dir() for part in PARTS)
     if not has_parts:
         return {"train": _find_classes(scan, "")}
@@ -154,12 +192,7 @@ def _find_classes(scan: _Scan, place: str) -> list[_Image]:
         for folder in folders
         for name in scan.images(folder)
     ]
-    for image in images:
-        if not _is_text(image.name):
-            raise DataError(
-                f"{scan.root} holds the image {image.name!a}, but must hold names of one line of "
-                "Unicode; rename it."
-            )
+    _check_names(scan, (image.name for image in images))
     return sorted(images)
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +45,9 @@ _MAX_BYTES_IN_MEMORY = 256 * 2**20
 _NUM_THREADS = 4
 _CHUNK = 64
 """Images a task; one task an image would keep a future for each."""
+
+_BATCH = 256
+"""Images decoded at once where not all are wanted in memory."""
 
 _ADVICE = "replace or remove it"
 
@@ -95,6 +98,57 @@ def read_pictures(
 
         _map(decode, len(names))
     return pixels
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBatch:
+    """Some images of a folder, decoded."""
+
+    names: list[str]
+    """Paths below the folder."""
+
+    pixels: NDArray[np.uint8]
+    """Shape ``(len(names), channels, height, width)``."""
+
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Damaged images that were passed over, and what is wrong with each."""
+
+
+def read_in_batches(
+    folder: Path, names: Sequence[str], resize: Resize, mode: str, *, skips_damaged: bool = False
+) -> Iterator[PictureBatch]:
+    """Decode images as ``read_pictures`` does, so many at a time as fit any memory.
+
+    Args:
+        folder: Where the files are.
+        names: Paths below it.
+        resize: The size of the result.
+        mode: ``L`` or ``RGB``.
+        skips_damaged: Passes over an image that cannot be decoded, instead of raising.
+
+    Raises:
+        DataError: An image is damaged, too large, or of a mode that has no 8-bit form.
+    """
+    for start in range(0, len(names), _BATCH):
+        chosen = list(names[start : start + _BATCH])
+        try:
+            yield PictureBatch(chosen, read_pictures(folder, chosen, resize, mode))
+        except DataError:
+            if not skips_damaged:
+                raise
+            yield _read_one_by_one(folder, chosen, resize, mode)
+
+
+def _read_one_by_one(folder: Path, names: list[str], resize: Resize, mode: str) -> PictureBatch:
+    read: dict[str, NDArray[np.uint8]] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            read[name] = read_pictures(folder, [name], resize, mode)
+        except DataError as error:
+            skipped[name] = str(error)
+    empty = np.empty((0, 1 if mode == "L" else 3, resize.image_px, resize.image_px), np.uint8)
+    return PictureBatch([*read], np.concatenate([empty, *read.values()]), skipped)
 
 
 def _map(function: Callable[[int], T], count: int) -> list[T]:

@@ -1,0 +1,53 @@
+"""Where a picture and its reconstruction differ, as a picture.
+
+Axes: C channels, H rows, W columns (H = W).
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+FULL_SCALE = 0.5
+"""The mean difference that is white: 64 of the 255 grey levels, in pixels of [-1, 1]."""
+
+_GAP_PX = 2
+_MIN_TILE_PX = 128
+"""Smaller images are enlarged by a whole number, pixel by pixel."""
+
+
+def heat_map(pixels: NDArray[np.uint8], rebuilt: NDArray[np.float32]) -> bytes:
+    """Return a PNG: the picture, its reconstruction, and how far they are apart in each pixel.
+
+    The last is the mean of |x - G(x)| over the channels on one scale for every picture, whatever
+    the others are: black at 0, then red and yellow, white at ``FULL_SCALE`` and above.
+
+    Args:
+        pixels: The picture, shape ``(C, H, W)`` with C 1 or 3.
+        rebuilt: Its reconstruction of the same shape, in [-1, 1]; is clipped to that where shown.
+    """
+    x = pixels.astype(np.float32) / 127.5 - 1
+    shown = np.rint((np.clip(rebuilt, -1, 1) + 1) * 127.5).astype(np.uint8)
+    heat = _coloured(np.abs(x - rebuilt).mean(axis=0) / FULL_SCALE)
+    scale = max(1, -(-_MIN_TILE_PX // pixels.shape[-1]))
+    tiles = [_enlarged(tile, scale) for tile in (pixels, shown, heat)]
+    gap = np.full((3, tiles[0].shape[1], _GAP_PX), 255, np.uint8)
+    row = np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2]], axis=2)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(row.transpose(1, 2, 0))).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _coloured(share: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Map shares ``(H, W)`` of the scale to black, red, yellow and white, ``(3, H, W)``."""
+    planes = [np.clip(3 * share - channel, 0, 1) for channel in range(3)]
+    return np.rint(np.stack(planes) * 255).astype(np.uint8)
+
+
+def _enlarged(tile: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Return ``(C, H, W)`` as three channels, each pixel a square."""
+    colour = np.broadcast_to(tile, (3, *tile.shape[1:]))
+    return colour.repeat(scale, axis=1).repeat(scale, axis=2)

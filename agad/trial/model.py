@@ -1,0 +1,203 @@
+"""Models that outlive their trial: one safetensors file each, whole or refused.
+
+Axes: N pictures, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from agad.data import on_device
+from agad.detectors import Compute, Scorer, build_scorer
+from agad.errors import CheckpointError, ScoreError
+from agad.trial.card import Exported, ModelCard, no_model
+
+_SCORES = "val_normal_scores"
+_WEIGHTS = "weights."
+_ENTRY = "agad"
+
+_BATCH_SIZE = 32
+"""Pictures scored at once, so that the widest networks fit a laptop."""
+
+
+def models_prefix(study: str) -> str:
+    """Return what the keys of all models of a study start with, without the ``/``."""
+    return f"{study}/models"
+
+
+def model_key(prefix: str, trial_key: str) -> str:
+    """Return the key of a trial's model.
+
+    Args:
+        prefix: As ``models_prefix`` has it.
+        trial_key: The trial.
+    """
+    return f"{prefix}/{trial_key}.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedModel:
+    """What scoring needs, and nothing that is executed by reading it."""
+
+    card: ModelCard
+    weights: dict[str, Tensor]
+    """As ``Detector.scoring_weights`` has them, on the CPU."""
+
+    val_normal_scores: Tensor
+    """Scores of the validation images taken for normal, float32, shape ``(num,)``."""
+
+    def scorer(self) -> Scorer:
+        """Return the network on the CPU; it shares the weights.
+
+        Raises:
+            ValueError: The weights are not those of the card's settings.
+        """
+        return build_scorer(self.card.detector, self.card.image_shape, self.weights)
+
+    def threshold(self, false_positive_rate: float) -> float:
+        """Return the lowest validation score that at most this share of the normals exceeds.
+
+        Args:
+            false_positive_rate: In (0, 1); below 1 / num the threshold is the highest score.
+        """
+        ascending = np.sort(self.val_normal_scores.double().numpy())
+        # The rate as it was written: 0.29 x 100 is 29, which floats put just below.
+        num_above = math.floor(len(ascending) * Fraction(repr(float(false_positive_rate))))
+        return float(ascending[len(ascending) - 1 - num_above])
+
+    def exported(self, exported: Exported) -> SavedModel:
+        """Return the model with what an export adds."""
+        return replace(self, card=replace(self.card, exported=exported))
+
+    def to_bytes(self) -> bytes:
+        """Return the model as a safetensors file."""
+        tensors = {f"{_WEIGHTS}{name}": _plain(tensor) for name, tensor in self.weights.items()}
+        tensors[_SCORES] = _plain(self.val_normal_scores)
+        card = self.card.to_json()
+        # One entry, since safetensors writes several in an order by chance.
+        entry = f'{{"card": {card}, "sha256": "{_digest(card, tensors)}"}}'
+        return save(tensors, {_ENTRY: entry})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> SavedModel:
+        """Read a model. Nothing in it is executed, and its weights must be those it declares.
+
+        Args:
+            data: A safetensors file.
+            where: Where it is, for the error.
+
+        Raises:
+            CheckpointError: It is truncated, damaged, no model, or one of another version.
+        """
+        try:
+            tensors = load(data)
+            card_text, digest = _metadata(data)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise no_model(where, error) from error
+        card = ModelCard.from_json(card_text, where)
+        if digest != _digest(card_text, tensors):
+            raise CheckpointError(f"{where} is damaged: its SHA-256 is another; export it again.")
+        scores = tensors.pop(_SCORES, torch.empty(0))
+        weights = {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items()}
+        model = cls(card=card, weights=weights, val_normal_scores=scores)
+        try:
+            model._check()
+        except ValueError as error:
+            raise no_model(where, error) from error
+        return model
+
+    @classmethod
+    def read(cls, path: Path) -> SavedModel:
+        """Read a model's file.
+
+        Raises:
+            CheckpointError: It cannot be read, or is what ``from_bytes`` refuses.
+        """
+        try:
+            # A pipe would keep its reader waiting for ever.
+            if path.exists() and not path.is_file():
+                raise CheckpointError(f"{path} is no regular file, but must be a model.")
+            return cls.from_bytes(path.read_bytes(), str(path))
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from error
+
+    def _check(self) -> None:
+        scores = self.val_normal_scores
+        if scores.dtype != torch.float32 or scores.ndim != 1 or len(scores) == 0:
+            raise ValueError(f"{_SCORES} are {scores.dtype} of shape {tuple(scores.shape)}")
+        if not torch.isfinite(scores).all():
+            raise ValueError(f"{_SCORES} are not finite everywhere")
+        self.scorer()
+
+
+class PictureScorer:
+    """A model on a device, for pictures as they are read."""
+
+    def __init__(self, model: SavedModel, device: str = "cpu") -> None:
+        """Move the model to a device.
+
+        Raises:
+            ConfigError: There is no such device.
+        """
+        self._compute = Compute(device=device)
+        self._compute.check_available()
+        self._device = self._compute.torch_device
+        self._scorer = model.scorer().to(self._device)
+
+    @torch.no_grad()
+    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the scores ``(N,)`` of pictures ``(N, C, H, W)``; higher is more anomalous.
+
+        Raises:
+            ScoreError: A score is not finite.
+        """
+        with self._compute.exactly():
+            batches = [self._scorer(images) for images in self._batches(pixels)]
+        scores = torch.cat([torch.empty(0, device=self._device), *batches]).cpu().double().numpy()
+        if not np.isfinite(scores).all():
+            raise ScoreError("a score is not finite, so the model's weights are of no use.")
+        return scores
+
+    @torch.no_grad()
+    def rebuild(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return G(x) of pictures ``(N, C, H, W)``, of the same shape in [-1, 1]."""
+        with self._compute.exactly():
+            rebuilt = [self._scorer.rebuild(images) for images in self._batches(pixels)]
+        return torch.cat(rebuilt).cpu().numpy()
+
+    def _batches(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
+        return list(on_device(pixels, np.arange(len(pixels)), self._device).batches(_BATCH_SIZE))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor as a file has it: on the CPU, dense, in the usual layout."""
+    return tensor.detach().cpu().contiguous()
+
+
+def _metadata(data: bytes) -> tuple[str, str]:
+    """Return the card and the digest in a file that ``load`` took."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    entry = json.loads(json.loads(data[8:end])["__metadata__"][_ENTRY])
+    return json.dumps(entry["card"], sort_keys=True), entry["sha256"]
+
+
+def _digest(card: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(card.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

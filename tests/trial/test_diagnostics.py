@@ -1,0 +1,141 @@
+"""What leaking protocols would have added, against a plain count of pairs."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agad.detectors import AgadDetector
+from agad.errors import CheckpointError
+from agad.trial import EpochResult, Runtime, TrialSpec, diagnose_leaks, train_trial
+from agad.trial.train import open_test, prepare
+
+MakeSpec: TypeAlias = Callable[..., TrialSpec]
+
+_NUM = 4
+
+
+@pytest.fixture(params=["running", "image"])
+def spec(request: pytest.FixtureRequest, make_spec: MakeSpec) -> TrialSpec:
+    """Return a confirm trial whose test AUROC goes up and down."""
+    return make_spec(
+        phase="confirm", max_epochs=_NUM, backbone="unet", score_statistics=request.param, lr=1e-2
+    )
+
+
+def _train(spec: TrialSpec, runtime: Runtime, folder: Path) -> tuple[list[EpochResult], list[Path]]:
+    """Train a trial, and keep the checkpoint of every epoch."""
+    results, checkpoints = [], []
+    for result in train_trial(spec, runtime, folder / "trial.ckpt"):
+        results.append(result)
+        checkpoints.append(folder / f"epoch-{result.epoch}")
+        shutil.copy(folder / "trial.ckpt", checkpoints[-1])
+    return results, checkpoints
+
+
+def _generator(spec: TrialSpec, runtime: Runtime, checkpoint: Path) -> torch.nn.Module:
+    training = prepare(spec, runtime)
+    training.restore(checkpoint)
+    assert isinstance(training.detector, AgadDetector)
+    return copy.deepcopy(training.detector.generator)
+
+
+def _all_test_images(spec: TrialSpec, runtime: Runtime) -> tuple[Tensor, NDArray[np.bool_]]:
+    subset, is_anomaly = open_test(spec, runtime)
+    return subset.take(torch.arange(len(subset))), is_anomaly
+
+
+def _errors(generator: torch.nn.Module, batches: list[Tensor]) -> NDArray[np.float64]:
+    with torch.no_grad():
+        errors = [(batch - generator(batch)).flatten(1).norm(dim=1) for batch in batches]
+    return torch.cat(errors).double().numpy()
+
+
+def _share_of_pairs(is_anomaly: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    gaps = scores[is_anomaly][:, None] - scores[~is_anomaly][None, :]
+    return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
+
+
+def test_the_test_auroc_is_the_confirm_trials_own(
+    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    results, checkpoints = _train(spec, runtime, tmp_path)
+    found = diagnose_leaks(spec, runtime, checkpoints)
+    assert results[-1].test is not None
+    assert found.test_auroc == results[-1].test.auroc
+
+
+def test_the_oracles_epoch_is_the_best_of_all_on_the_test_labels(
+    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    _, checkpoints = _train(spec, runtime, tmp_path)
+    images, is_anomaly = _all_test_images(spec, runtime)
+    by_epoch = []
+    for checkpoint in checkpoints:
+        generator = _generator(spec, runtime, checkpoint)
+        if spec.detector.score_statistics == "image":
+            scores = _errors(generator.train(), list(torch.split(images, 1)))
+        else:
+            scores = _errors(generator.eval(), [images])
+        by_epoch.append(_share_of_pairs(is_anomaly, scores))
+    best = max(range(_NUM), key=lambda epoch: by_epoch[epoch])
+    found = diagnose_leaks(spec, runtime, checkpoints)
+    assert found.oracle_best_epoch == best
+    assert found.oracle_best_epoch_test_auroc == pytest.approx(by_epoch[best], abs=1e-4)
+    assert found.oracle_best_epoch_test_auroc >= found.test_auroc
+
+
+def test_the_oracle_takes_an_earlier_epoch_where_the_last_is_worse(
+    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    _, checkpoints = _train(spec, runtime, tmp_path)
+    alone = [diagnose_leaks(spec, runtime, [one]).test_auroc for one in checkpoints]
+    order = np.argsort(alone)[::-1]
+    found = diagnose_leaks(spec, runtime, [checkpoints[epoch] for epoch in order])
+    assert (found.oracle_best_epoch, found.oracle_best_epoch_test_auroc) == (0, max(alone))
+    assert found.test_auroc == min(alone)
+
+
+def test_leaking_aurocs_are_of_the_last_epoch_without_eval_in_batches_of_64(
+    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    _, checkpoints = _train(spec, runtime, tmp_path)
+    images, is_anomaly = _all_test_images(spec, runtime)
+    generator = _generator(spec, runtime, checkpoints[-1]).train()
+    normals_first = [*np.flatnonzero(~is_anomaly), *np.flatnonzero(is_anomaly)]
+    shuffled = np.random.default_rng(spec.seed).permutation(len(images))
+    expected = []
+    for order in (np.array(normals_first), shuffled):
+        scores = _errors(generator, list(torch.split(images[torch.from_numpy(order)], 64)))
+        expected.append(_share_of_pairs(is_anomaly[order], scores))
+    found = diagnose_leaks(spec, runtime, checkpoints)
+    leaking = [found.bn_batchstats_ordered_test_auroc, found.bn_batchstats_shuffled_test_auroc]
+    assert leaking == pytest.approx(expected, abs=1e-4)
+    assert leaking[0] != leaking[1]
+
+
+def test_an_earlier_epoch_leaves_the_leaking_aurocs_as_they_are(
+    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    _, checkpoints = _train(spec, runtime, tmp_path)
+    every, last = (diagnose_leaks(spec, runtime, some) for some in (checkpoints, checkpoints[-1:]))
+    assert every.bn_batchstats_ordered_test_auroc == last.bn_batchstats_ordered_test_auroc
+    assert every.bn_batchstats_shuffled_test_auroc == last.bn_batchstats_shuffled_test_auroc
+
+
+def test_the_checkpoints_of_another_trial_are_refused(
+    spec: TrialSpec, make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    list(itertools.islice(train_trial(make_spec(), runtime, tmp_path / "other"), 1))
+    with pytest.raises(CheckpointError, match=rf"other is of trial {make_spec().key}, but must be"):
+        diagnose_leaks(spec, runtime, [tmp_path / "other"])
