@@ -1,0 +1,252 @@
+"""The training engine beside a plain PyTorch loop and beside the idiom of AGAD's lineage.
+
+    python benchmarks/speed.py [--device cuda --width 64]
+
+All three train the same networks on the same images with the same losses and score the same
+validation images after every epoch; they take turns, so that what else the machine does meets all.
+
+- engine: `agad.trial.train_epoch`, as every trial has it.
+- plain: written by hand for these networks alone, uint8 images in memory, losses summed on the
+  device.
+- lineage: a `DataLoader` of PIL images resized and normalised one by one, `.item()` of every loss
+  after every batch, as GANomaly and Skip-GANomaly have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from agad.config import Agad, Cell
+from agad.data import FitBatches, Manifest, StoredPart, Task, on_device
+from agad.detectors import Compute, build_detector
+from agad.detectors.networks import Discriminator, GeneratorShape, NaiveGenerator, initialise
+from agad.trial import TrialSpec
+from agad.trial.train import Training, train_epoch
+
+IMAGE_PX = 32
+CHANNELS = 3
+BATCH_SIZE = 256
+NUM_VAL = 200
+
+
+def engine(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[[], None]:
+    """Return an epoch of the engine."""
+    config = Agad(backbone="naive", base_width=width, discriminator_width=width)
+    device = compute.torch_device
+    rng = torch.Generator().manual_seed(0)
+    training = Training(
+        spec=_spec(config),
+        detector=build_detector(config, (CHANNELS, IMAGE_PX, IMAGE_PX), rng, compute),
+        batches=FitBatches(
+            normals=on_device(pixels, np.arange(NUM_VAL, len(pixels)), device),
+            anomalies=on_device(pixels, np.arange(0), device),
+            num_normals=BATCH_SIZE,
+            num_anomalies=0,
+        ),
+        val_images=on_device(pixels, np.arange(NUM_VAL), device),
+        val_is_anomaly=np.arange(NUM_VAL) < NUM_VAL // 2,
+        rng=np.random.default_rng(0),
+    )
+    return lambda: _ignore(train_epoch(training))
+
+
+def _ignore(_result: object) -> None:
+    pass
+
+
+def _spec(config: Agad) -> TrialSpec:
+    part = StoredPart(sha256="", num_bytes=0, class_counts=(1, 1))
+    data = Manifest(
+        name="random",
+        class_names=("0", "1"),
+        channels=CHANNELS,
+        image_px=IMAGE_PX,
+        num_val_anomalies=1,
+        fingerprint="",
+        train=part,
+        test=part,
+        source="",
+        resize="none",
+        test_split="official",
+    )
+    task = Task(
+        normal_classes=(0,),
+        anomalous_classes=(1,),
+        labelled_classes=(1,),
+        anomaly_ratio=0.0,
+        pollution_ratio=0.0,
+        num_val_anomalies=1,
+        val_share=0.1,
+    )
+    return TrialSpec(
+        cell=Cell(dataset="random", normal_class=0, anomaly_ratio=0.0),
+        data=data,
+        task=task,
+        phase="search",
+        number=0,
+        params={},
+        seed=0,
+        max_epochs=1,
+        detector=config,
+    )
+
+
+class Plain:
+    """The networks and one step of Algorithm 1 at ratio 0, written by hand."""
+
+    def __init__(self, width: int, device: torch.device) -> None:
+        rng = torch.Generator().manual_seed(0)
+        shape = GeneratorShape(channels=CHANNELS, image_px=IMAGE_PX, width=width)
+        self.generator = NaiveGenerator(shape)
+        self.discriminator = Discriminator(CHANNELS, IMAGE_PX, width)
+        for network in (self.generator, self.discriminator):
+            initialise(network, rng, he=False)
+            network.to(device)
+        self.weights_g = list(self.generator.parameters())
+        self.weights_d = list(self.discriminator.parameters())
+        self.adam_g = torch.optim.Adam(self.weights_g, lr=2e-4, betas=(0.5, 0.999))
+        self.adam_d = torch.optim.Adam(self.weights_d, lr=2e-4, betas=(0.5, 0.999))
+
+    def step(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Train on one batch; return its losses."""
+        x_hat = self.generator(x)
+        logit, z = self.discriminator(x)
+        logit_hat, z_hat = self.discriminator(x_hat)
+        real = torch.ones_like(logit)
+        adv = functional.binary_cross_entropy_with_logits(logit_hat, real)
+        con = functional.l1_loss(x_hat, x)
+        lat = functional.mse_loss(z_hat, z.detach())
+        adcon = functional.l1_loss(self.generator(x_hat), x_hat)
+        loss_g = adv + 50 * con + 5 * lat - 15 * adcon
+        fake = torch.zeros_like(logit)
+        loss_d = functional.binary_cross_entropy_with_logits(logit, real)
+        loss_d = loss_d + functional.binary_cross_entropy_with_logits(logit_hat, fake)
+        self.adam_g.zero_grad()
+        self.adam_d.zero_grad()
+        torch.autograd.backward(loss_g, inputs=self.weights_g, retain_graph=True)
+        torch.autograd.backward(loss_d, inputs=self.weights_d)
+        self.adam_g.step()
+        self.adam_d.step()
+        return adv, con, lat, adcon, loss_d
+
+    @torch.no_grad()
+    def score(self, x: Tensor) -> Tensor:
+        """Return a score an image."""
+        self.generator.eval()
+        rebuilt = self.generator(x)
+        self.generator.train()
+        distances: Tensor = torch.linalg.vector_norm(x - rebuilt, dim=(1, 2, 3))
+        return distances
+
+
+def plain(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[[], None]:
+    """Return an epoch of the plain loop."""
+    device = compute.torch_device
+    model = Plain(width, device)
+    images = torch.from_numpy(pixels).to(device)
+    val, fit = images[:NUM_VAL], images[NUM_VAL:]
+
+    def epoch() -> None:
+        sums = torch.zeros(5, device=device)
+        batches = torch.split(torch.randperm(len(fit), device=device), BATCH_SIZE)
+        for chosen in batches:
+            losses = model.step(fit[chosen].float() / 127.5 - 1)
+            sums += torch.stack([loss.detach() for loss in losses])
+        model.score(val.float() / 127.5 - 1).cpu()
+        (sums / len(batches)).tolist()
+
+    return epoch
+
+
+class Pictures(Dataset[Tensor]):
+    """PIL images that are resized and normalised one by one."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pictures = [Image.fromarray(one.transpose(1, 2, 0)) for one in pixels]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, place: int) -> Tensor:
+        picture = self.pictures[place].convert("RGB").resize((IMAGE_PX, IMAGE_PX))
+        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div(255)
+        return image.sub(0.5).div(0.5)
+
+
+def lineage(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[[], None]:
+    """Return an epoch in the idiom of the lineage."""
+    device = compute.torch_device
+    model = Plain(width, device)
+    fit = DataLoader(Pictures(pixels[NUM_VAL:]), batch_size=BATCH_SIZE, shuffle=True)
+    val = DataLoader(Pictures(pixels[:NUM_VAL]), batch_size=BATCH_SIZE)
+
+    def epoch() -> None:
+        for batch in fit:
+            [loss.item() for loss in model.step(batch.to(device))]
+        for batch in val:
+            for one in model.score(batch.to(device)):
+                one.item()
+
+    return epoch
+
+
+def seconds_of(epoch: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of an epoch."""
+    start = time.perf_counter()
+    epoch()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Let the three take turns at several widths, print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--width", type=int, nargs="+", default=[4, 16, 64], help="of networks")
+    parser.add_argument("--images", type=int, default=2248)
+    parser.add_argument("--epochs", type=int, default=5, help="of each, after one that warms up")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    compute = Compute(device=arguments.device)
+    shape = (arguments.images, CHANNELS, IMAGE_PX, IMAGE_PX)
+    pixels = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    table = Table("width", "engine s", "plain s", "lineage s", "plain/engine", "lineage/engine")
+    figures: dict[str, Any] = {"device": arguments.device, "threads": arguments.threads}
+    for width in arguments.width:
+        makers = {"engine": engine, "plain": plain, "lineage": lineage}
+        epochs = {name: make(pixels, width, compute) for name, make in makers.items()}
+        times: dict[str, list[float]] = {name: [] for name in makers}
+        for turn in range(arguments.epochs + 1):
+            for name, epoch in epochs.items():
+                taken = seconds_of(epoch, compute.torch_device)
+                if turn:
+                    times[name].append(taken)
+        medians = {name: statistics.median(taken) for name, taken in times.items()}
+        ratios = [medians[name] / medians["engine"] for name in ("plain", "lineage")]
+        row = [*(f"{one:.3f}" for one in medians.values()), *(f"{one:.2f}" for one in ratios)]
+        table.add_row(str(width), *row)
+        figures[f"width_{width}"] = {name: round(one, 4) for name, one in medians.items()}
+    Console().print(table)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
