@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -33,6 +33,7 @@ from agad.status import StudyStatus
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
     from agad.store import StudyReader
+    from agad.study import Where
 
 NOT_CONFIRMED = 1
 """Exit code: a cell has no confirmed result."""
@@ -45,22 +46,16 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     # Ray and torch take seconds to import, which a report and a wrong flag do not wait for.
     from agad.objects import open_objects
     from agad.store import StudyStore
-    from agad.study import Where, run_study
+    from agad.study import run_study
 
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
-    where = Where(
-        store=objects.uri,
-        cache=node_cache(arguments),
+    where = _where(
+        objects.uri,
+        arguments,
         is_shared=arguments.shared_store,
         address=arguments.address or os.environ.get("RAY_ADDRESS"),
-        cpus_per_trial=arguments.cpus_per_trial,
         gpus_per_trial=arguments.gpus_per_trial,
-        max_concurrent_trials=arguments.max_concurrent_trials,
-        device=arguments.device,
-        precision=arguments.precision,
-        channels_last=arguments.channels_last,
-        is_compiled=arguments.compile,
     )
     store = StudyStore(objects, study.name)
     print(f"Study {study.name}, store {objects.uri}", flush=True)
@@ -82,12 +77,24 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     """Print what a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
-    from agad.study import Where, plan_study
+    from agad.study import plan_study
 
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
-    where = Where(
-        store=objects.uri,
+    where = _where(objects.uri, arguments)
+    planned = plan_study(study, Library(objects), where.runtime())
+    cores = os.cpu_count() or 1
+    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
+    Console().print(plan_table(planned, slots))
+    return 0
+
+
+def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # noqa: ANN401
+    """Return what the flags say of a trial, and more of a run."""
+    from agad.study import Where
+
+    return Where(
+        store=store,
         cache=node_cache(arguments),
         cpus_per_trial=arguments.cpus_per_trial,
         max_concurrent_trials=arguments.max_concurrent_trials,
@@ -95,12 +102,8 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         channels_last=arguments.channels_last,
         is_compiled=arguments.compile,
+        **more,
     )
-    planned = plan_study(study, Library(objects), where.runtime())
-    cores = os.cpu_count() or 1
-    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
-    Console().print(plan_table(planned, slots))
-    return 0
 
 
 def report(arguments: argparse.Namespace) -> int:
