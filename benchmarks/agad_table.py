@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -70,6 +70,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "naive": {"backbone": "naive"},
 }
 """Table 1.6 of the paper's ablations and the ambiguities of its text, all on the UNet."""
+
+
+Points: TypeAlias = dict[tuple[str, Any, float], list[dict[str, Any]]]
+"""Rows by block, class and ratio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +231,7 @@ def mean_sd(values: Sequence[float]) -> str:
 
 def report(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]], data: Manifest) -> str:
     """Return the tables in Markdown."""
-    points = defaultdict(list)
+    points: Points = defaultdict(list)
     for row in rows:
         points[row["block"], row["class"], row["ratio"]].append(row)
     lines = [
@@ -245,17 +249,7 @@ def report(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]], data: 
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(_point(key, of_point) for key, of_point in points.items() if key[0] == "table"),
         "",
-        f"## Ablations, class {arguments.ablation_class}, ratio {arguments.ablation_ratio:g}, UNet "
-        f"of width {arguments.ablation_width}, {arguments.ablation_epochs} epochs",
-        "",
-        "| change | ratio | test AUROC | average precision | val AUROC | adcon/con | s a trial |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(
-            _point((key[0], key[0], key[2]), of_point)
-            for key, of_point in points.items()
-            if key[0] != "table"
-        ),
-        "",
+        *_ablations(arguments, points),
         "## Leak diagnostics: not results",
         "",
         "What the test AUROC of the first seed would be called where batch normalisation takes the "
@@ -268,6 +262,25 @@ def report(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]], data: 
         *(_leak(row) for row in rows if row["leaks"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _ablations(arguments: argparse.Namespace, points: Points) -> list[str]:
+    lines = [
+        _point((name, name, ratio), rows)
+        for (name, _, ratio), rows in points.items()
+        if name != "table"
+    ]
+    if not lines:
+        return []
+    return [
+        f"## Ablations, class {arguments.ablation_class}, ratio {arguments.ablation_ratio:g}, UNet "
+        f"of width {arguments.ablation_width}, {arguments.ablation_epochs} epochs",
+        "",
+        "| change | ratio | test AUROC | average precision | val AUROC | adcon/con | s a trial |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *lines,
+        "",
+    ]
 
 
 def _point(key: tuple[str, Any, float], rows: Iterable[dict[str, Any]]) -> str:
