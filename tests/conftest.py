@@ -84,7 +84,7 @@ def make_row() -> RowBuilder:
 
 @pytest.fixture(scope="session")
 def digits_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """Import digits once, into a folder of this session; nothing else may be put there."""
+    """Import digits once, into a folder of the test session; nothing else may be put there."""
     # Imported here because torch takes a second, which tests of the outer layers do not need.
     from agad.data import Library, find_manifest
 
