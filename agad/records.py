@@ -161,6 +161,12 @@ class TrialRow:
     ended_at: datetime
     """UTC."""
 
+    peak_memory_bytes: int | None = None
+    """The most memory that the worker held while it trained; None where it is not known."""
+
+    peak_gpu_memory_bytes: int | None = None
+    """The most GPU memory that the trial's tensors took; None without a GPU."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:
@@ -182,6 +188,27 @@ class EpochRow:
 
     losses: dict[str, float] = field(default_factory=dict)
     """The detector's mean losses over the epoch, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """One test image as one confirmed model scores it."""
+
+    study: str
+    cell: str
+    trial_key: str
+    attempt: int
+    image: int
+    """Place in the data set's test part, counted from 0."""
+
+    label: int
+    """The image's class."""
+
+    is_anomaly: bool
+    """Whether that class is anomalous in the cell."""
+
+    score: float
+    """Higher is more anomalous."""
 
 
 class StudyMemory(Protocol):
@@ -206,5 +233,7 @@ class StudyMemory(Protocol):
     def epochs(self) -> list[EpochRow]:
         """Return the epochs of the rows that ``trials`` returns, in order of epoch."""
 
-    def put(self, trial: TrialRow, epochs: Sequence[EpochRow]) -> None:
+    def put(
+        self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
+    ) -> None:
         """Keep a trial's rows. The same attempt put again changes nothing."""

@@ -8,9 +8,14 @@ from typing import Literal, TypeAlias
 from agad.errors import ConfigError, StoreError
 from agad.objects import is_key
 
-Kind: TypeAlias = Literal["claims", "trials", "epochs"]
+Kind: TypeAlias = Literal["claims", "trials", "epochs", "scores"]
 
-_EXTENSIONS: dict[Kind, str] = {"claims": "json", "trials": "parquet", "epochs": "parquet"}
+_EXTENSIONS: dict[Kind, str] = {
+    "claims": "json",
+    "trials": "parquet",
+    "epochs": "parquet",
+    "scores": "parquet",
+}
 _CONFIG = re.compile(r"study(?:-([1-9]\d{0,8}))?\.json")
 _ATTEMPT = re.compile(r"([^/]+)/(0|[1-9]\d{0,8})\.(?:json|parquet)")
 

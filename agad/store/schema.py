@@ -14,15 +14,15 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
-from agad.records import EpochRow, TrialRow
+from agad.records import EpochRow, ScoreRow, TrialRow
 
-_Row = TypeVar("_Row", TrialRow, EpochRow)
+_Row = TypeVar("_Row", TrialRow, EpochRow, ScoreRow)
 
 SCHEMA_VERSION = 1
 """Grows when a column changes its meaning; a new column alone does not need it."""
 
 _HINTS: dict[Any, dict[str, Any]] = {
-    row_type: typing.get_type_hints(row_type) for row_type in (TrialRow, EpochRow)
+    row_type: typing.get_type_hints(row_type) for row_type in (TrialRow, EpochRow, ScoreRow)
 }
 _VERSION_KEY = b"agad_schema_version"
 _ARROW_TYPES: dict[Any, pa.DataType] = {
@@ -36,7 +36,7 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
 }
 
 
-def arrow_schema(row_type: type[TrialRow] | type[EpochRow]) -> pa.Schema:
+def arrow_schema(row_type: type[TrialRow] | type[EpochRow] | type[ScoreRow]) -> pa.Schema:
     """Return the schema of a table of these rows: one column a field, in the same order."""
     columns = [_column(name, hint) for name, hint in _HINTS[row_type].items()]
     return pa.schema(columns, metadata={_VERSION_KEY: str(SCHEMA_VERSION)})
@@ -121,7 +121,9 @@ def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _restorers(row_type: type[TrialRow] | type[EpochRow]) -> dict[str, Callable[[Any], Any]]:
+def _restorers(
+    row_type: type[TrialRow] | type[EpochRow] | type[ScoreRow],
+) -> dict[str, Callable[[Any], Any]]:
     """Return, by column, what turns Arrow's Python value into the field's own type."""
     by_type: dict[Any, Callable[[Any], Any]] = {
         datetime: _in_utc,

@@ -11,7 +11,7 @@ from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import check_conditional_put
-from agad.records import Claim, EpochRow, TrialRow
+from agad.records import Claim, EpochRow, ScoreRow, TrialRow
 from agad.store.changes import extends
 from agad.store.keys import Kind, attempt_key, config_key
 from agad.store.read import StudyReader
@@ -27,8 +27,8 @@ class StudyStore(StudyReader):
     """A ``StudyMemory``: what is put is kept once, for good, whoever else puts at the same time.
 
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
-    ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; and in ``trials`` and ``epochs``,
-    ``<trial key>/<attempt>.parquet``.
+    ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; and in ``trials``, ``epochs`` and
+    ``scores``, ``<trial key>/<attempt>.parquet``.
     """
 
     def open(self, config: dict[str, Any]) -> None:
@@ -60,11 +60,16 @@ class StudyStore(StudyReader):
         key = attempt_key(self._study, "claims", claim.trial_key, claim.attempt)
         return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
 
-    def put(self, trial: TrialRow, epochs: Sequence[EpochRow]) -> None:
-        """See ``StudyMemory``. The trial's row is put last: epochs without it are never read."""
+    def put(
+        self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
+    ) -> None:
+        """See ``StudyMemory``. The trial's row is put last: others without it are never read."""
         attempt = (trial.trial_key, trial.attempt)
         assert all((row.trial_key, row.attempt) == attempt for row in epochs), attempt
+        assert all((row.trial_key, row.attempt) == attempt for row in scores), attempt
         self._put_table("epochs", attempt, rows_to_parquet(epochs, EpochRow))
+        if scores:
+            self._put_table("scores", attempt, rows_to_parquet(scores, ScoreRow))
         self._put_table("trials", attempt, rows_to_parquet([trial], TrialRow))
 
     def _put_table(self, kind: Kind, attempt: tuple[str, int], data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, Uniform
-from agad.records import STATES, Claim, EpochRow, TrialRow
+from agad.records import STATES, Claim, EpochRow, ScoreRow, TrialRow
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.provenance import Provenance
@@ -83,6 +83,7 @@ class ListMemory:
         self.put_s = 0.0
         """Seconds that a row takes."""
 
+        self.all_scores: list[ScoreRow] = []
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._lock = threading.Lock()
 
@@ -111,13 +112,16 @@ class ListMemory:
     def epochs(self) -> list[EpochRow]:
         return [row for one in self.trials() for row in self._epochs[one.trial_key, one.attempt]]
 
-    def put(self, trial: TrialRow, epochs: Sequence[EpochRow]) -> None:
+    def put(
+        self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
+    ) -> None:
         time.sleep(self.put_s)
         if self.put_error is not None:
             raise self.put_error
         with self._lock:
             self.all_rows.append(trial)
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
+            self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
 
     @property
