@@ -24,6 +24,7 @@ from agad.report import (
     comparison_page,
     csv,
     markdown,
+    means_csv,
     priced,
     published_page,
     terminal,
@@ -66,6 +67,9 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell or a pair of cells"
     )
+    parser.add_argument(
+        "--means-csv", type=Path, metavar="FILE", help="write CSV of the means over cells too"
+    )
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -97,6 +101,8 @@ def report(arguments: argparse.Namespace) -> int:
         write_file(arguments.md, "\n".join(markdown(one) for one in shown).encode())
     if arguments.csv:
         write_file(arguments.csv, (text or csv(*boards)).encode())
+    if arguments.means_csv:
+        write_file(arguments.means_csv, means_csv(*boards).encode())
     return FALLEN if arguments.check and fallen else 0
 
 
@@ -114,6 +120,11 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             "leave one out."
         )
     is_compared = arguments.against or arguments.against_store or arguments.baseline
+    if arguments.means_csv and is_compared:
+        raise ConfigError(
+            "--means-csv is given with a comparison, but holds a leaderboard's means; leave one of "
+            "them out."
+        )
     if arguments.check and not is_compared:
         raise ConfigError(
             "--check is given, but there is nothing to check against; add --baseline or --against."

@@ -16,7 +16,7 @@ from agad.report.models import (
 from agad.report.page import Page
 from agad.report.plan import plan_table
 from agad.report.published import published_page
-from agad.report.render import csv, markdown, terminal
+from agad.report.render import csv, markdown, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 from agad.report.rounding import count_text, plain
 
@@ -44,6 +44,7 @@ __all__ = [
     "leaderboard",
     "live_table",
     "markdown",
+    "means_csv",
     "plain",
     "plain_line",
     "plan_table",

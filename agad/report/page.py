@@ -123,5 +123,5 @@ def text_table(columns: Sequence[Column[_Row]], rows: Iterable[_Row], title: str
     return TextTable(
         headers=tuple(header for header, _ in columns),
         rows=tuple(tuple(plain(text(row)) for _, text in columns) for row in rows),
-        title=title,
+        title=plain(title),
     )

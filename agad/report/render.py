@@ -19,7 +19,7 @@ from rich.text import Text
 from agad.report.columns import leaderboard_tables
 from agad.report.notes import no_rows_line, notes
 from agad.report.page import CONFIGURATION, Layouts, Page, TextTable
-from agad.report.results import CellResult, Leaderboard
+from agad.report.results import CellResult, Leaderboard, RatioResult, Summary
 from agad.report.rounding import NO_RESULTS, plain
 from agad.report.statistics import Interval
 
@@ -167,16 +167,55 @@ def csv(*boards: Leaderboard) -> str:
     names = [field.name for field in fields(CellResult)]
     return csv_table(
         [{name: getattr(cell, name) for name in names} for board in boards for cell in board.cells],
-        csv_header(),
+        _header(names),
     )
 
 
-def csv_header() -> list[str]:
-    """Return the columns of ``csv``."""
+_MEAN_NAMES = (
+    *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
+    *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
+    *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
+)
+
+
+def means_csv(*boards: Leaderboard) -> str:
+    """Return one line a mean over cells: each ratio, then what stands above the ratios.
+
+    The data set or the ratio is empty where a mean is over several.
+    """
+    rows = [
+        *(_mean_row(board.study, one) for board in boards for one in board.ratios),
+        *(_mean_row(board.study, one) for board in boards for one in board.summaries),
+    ]
+    return csv_table(rows, _header(_MEAN_NAMES))
+
+
+def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
+    return {
+        "study": study,
+        "dataset": one.dataset,
+        "detector": one.detector,
+        "variant": one.variant,
+        "anomaly_ratio": one.anomaly_ratio,
+        "test_auroc": one.test_auroc,
+        "test_auroc_interval": one.interval,
+        "interval_by": one.interval.method if one.interval else None,
+        "sd_over_classes": one.sd_over_classes if isinstance(one, RatioResult) else None,
+        "sd_over_datasets": one.sd_over_datasets if isinstance(one, Summary) else None,
+        "sd_over_seeds": one.sd_over_seeds,
+        "iqm": one.iqm,
+        "iqm_interval": one.iqm_interval,
+        "num_cells": one.num_classes if isinstance(one, RatioResult) else one.num_cells,
+        "num_missing": one.num_missing,
+        "num_confirmed": one.num_confirmed,
+    }
+
+
+def _header(names: Iterable[str]) -> list[str]:
     return [
         column
-        for field in fields(CellResult)
-        for column in (_ends(field.name) if field.name == "test_auroc_interval" else [field.name])
+        for name in names
+        for column in (_ends(name) if name.endswith("_interval") else [name])
     ]
 
 

@@ -170,6 +170,18 @@ def test_a_report_prints_and_writes_intervals(
     assert float(row["test_auroc_high"]) == pytest.approx(0.82 + 0.127062, abs=1e-6)
 
 
+def test_a_report_writes_the_means_with_their_intervals(
+    run_agad: RunAgad, filled: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "means.csv"
+    assert run_agad("report", filled, "--means-csv", path).code == 0
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dataset"], row["anomaly_ratio"], row["interval_by"]) == ("digits", "0.0", "t")
+    assert float(row["test_auroc_low"]) == pytest.approx(0.82 - 0.127062, abs=1e-6)
+    assert (row["num_cells"], row["num_missing"], row["iqm_low"]) == ("1", "1", "")
+
+
 def test_a_report_counts_the_planned_trials_that_never_ran(run_agad: RunAgad, filled: str) -> None:
     out = " ".join(run_agad("report", filled).out.split())
     assert "Search: 2 trials run, 2 planned and missing, 0 stopped by ASHA" in out
@@ -250,8 +262,9 @@ def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval(
         (["--against", "none"], "--against is 'none', but"),
         (["--baseline", "absent.csv"], "absent.csv cannot be read"),
         (["--baseline", "absent.csv", "--against-store", "x"], "leave one out"),
+        (["--baseline", "absent.csv", "--means-csv", "x"], "leave one of them out"),
     ],
-    ids=["check alone", "itself", "unknown", "no file", "both"],
+    ids=["check alone", "itself", "unknown", "no file", "both", "means"],
 )
 def test_a_comparison_that_cannot_be_is_refused(
     run_agad: RunAgad, filled: str, flags: list[str], message: str

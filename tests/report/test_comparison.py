@@ -159,6 +159,36 @@ def test_every_line_of_a_comparison_fits(board: Callable[..., Leaderboard], widt
     assert "Check: 0 cells fell." in text
 
 
+def test_a_name_in_a_comparison_is_never_read_as_markup_or_as_a_command(
+    make_confirm_row: RowBuilder,
+) -> None:
+    hostile = "[bold]x[/]|<script>&*_@me\x1b[31m"
+    boards = [
+        leaderboard(
+            [
+                make_confirm_row(
+                    seed,
+                    score + seed / 100,
+                    cell=f"{hostile} {label}",
+                    dataset=hostile,
+                    normal_class=label,
+                    selection=f"{hostile} {score}",
+                )
+                for label in range(6)
+                for seed in (1, 2)
+            ]
+        )
+        for score in (0.7, 0.8)
+    ]
+    page = comparison_page(compare((hostile, boards[0].cells), (hostile + "2", boards[1].cells)))
+    out = io.StringIO()
+    Console(width=200, file=out, color_system=None).print(terminal(page))
+
+    assert "Ranks over 6 classes of [bold]x[/]" in out.getvalue()
+    assert "\x1b" not in out.getvalue() + markdown(page)
+    assert "<script>" not in markdown(page)
+
+
 def test_other_images_are_noted(
     board: Callable[..., Leaderboard], make_confirm_row: RowBuilder
 ) -> None:
