@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, models, studies
+from agad.cli import datasets, models, reports, studies
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError
@@ -67,12 +67,9 @@ def _command(arguments: Sequence[str]) -> int:
     add_trial_flags(plan)
     plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
 
-    report = commands.add_parser("report", help="print the leaderboards of a store")
-    add_store_flag(report, is_positional=True)
-    report.add_argument("--study", metavar="NAME", help="only this study")
-    report.add_argument("--md", type=Path, metavar="FILE", help="write Markdown too")
-    report.add_argument("--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell")
-    report.set_defaults(do=studies.report)
+    report = commands.add_parser("report", help="print leaderboards, compare studies")
+    reports.add_report_flags(report)
+    report.set_defaults(do=reports.report)
 
     models.add_commands(commands)
 

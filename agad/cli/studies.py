@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 
-from agad.cli.files import write_file
 from agad.cli.flags import node_cache, store_uri
 from agad.config import Grid, Study
 from agad.errors import ConfigError, StoreError
 from agad.report import (
     Leaderboard,
-    csv,
     leaderboard,
     live_table,
-    markdown,
     plain,
     plain_line,
     plan_table,
@@ -32,7 +30,6 @@ from agad.status import StudyStatus
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
-    from agad.store import StudyReader
     from agad.study import Where
 
 NOT_CONFIRMED = 1
@@ -61,7 +58,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     print(f"Study {study.name}, store {objects.uri}", flush=True)
     with _watching() as watch:
         run_study(study, store, where, watch=watch)
-    board = _leaderboard(store)
+    board = stored_leaderboard(objects, study.name)
     Console().print(terminal(board))
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
     if missing:
@@ -106,24 +103,7 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
     )
 
 
-def report(arguments: argparse.Namespace) -> int:
-    """Print and write the leaderboards of a store; return the exit code."""
-    from agad.objects import open_objects
-    from agad.store import StudyReader
-
-    objects = open_objects(store_uri(arguments.store))
-    chosen = chosen_studies(objects, arguments.study)
-    boards = [_leaderboard(StudyReader(objects, study)) for study in chosen]
-    for board in boards:
-        Console().print(terminal(board))
-    if arguments.md:
-        write_file(arguments.md, "\n".join(markdown(board) for board in boards).encode())
-    if arguments.csv:
-        write_file(arguments.csv, csv(*boards).encode())
-    return 0
-
-
-def chosen_studies(objects: ObjectStore, given: str | None) -> list[str]:
+def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study") -> list[str]:
     """Return the study that was given, or else all of a store.
 
     Raises:
@@ -137,22 +117,39 @@ def chosen_studies(objects: ObjectStore, given: str | None) -> list[str]:
             f"store {objects.uri} holds no study; run one with --store, or name another."
         )
     if given is not None and given not in studies:
-        raise ConfigError(f"--study is {given!r}, but {objects.uri} holds: {', '.join(studies)}.")
+        raise ConfigError(f"{flag} is {given!r}, but {objects.uri} holds: {', '.join(studies)}.")
     return studies if given is None else [given]
 
 
-def _leaderboard(store: StudyReader) -> Leaderboard:
+def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
     """Aggregate a stored study, its planned cells among them."""
+    from agad.store import StudyReader
+
+    store = StudyReader(objects, study)
     config = store.config()
     try:
         cells = Grid.from_json(config["cells"]).all_cells
-        study, seeds = config["name"], config["confirm"]["seeds"]
+        name, seeds = config["name"], config["confirm"]["seeds"]
+        trials = _cell_trials(config["search"])
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
             f"lacks {error}); restore it or name another --study."
         ) from error
-    return leaderboard(store.trials(), study=study, planned_cells=cells, confirm_seeds=seeds)
+    return leaderboard(
+        store.trials(),
+        study=name,
+        planned_cells=cells,
+        confirm_seeds=seeds,
+        cell_trials=trials,
+    )
+
+
+def _cell_trials(search: Mapping[str, Any]) -> int:
+    """Return the search trials of a cell: as many as asked for, or as there are configurations."""
+    sizes = [len(one["values"]) for one in search["space"].values() if "values" in one]
+    asked: int = search["trials_per_cell"]
+    return min(asked, math.prod(sizes)) if len(sizes) == len(search["space"]) else asked
 
 
 @contextmanager

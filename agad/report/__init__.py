@@ -1,6 +1,9 @@
 """From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
 
-from agad.report.aggregate import confirmed_rows, leaderboard
+from agad.report.aggregate import confirmed_rows, leaderboard, priced
+from agad.report.baseline import baseline_cells
+from agad.report.comparison import Comparison, compare
+from agad.report.comparison_page import comparison_csv, comparison_page
 from agad.report.datasets import dataset_details, dataset_line, dataset_table
 from agad.report.live import live_table, plain_line
 from agad.report.models import (
@@ -10,18 +13,26 @@ from agad.report.models import (
     score_table,
     scores_csv,
 )
+from agad.report.page import Page
 from agad.report.plan import plan_table
-from agad.report.render import csv, markdown, terminal
+from agad.report.published import published_page
+from agad.report.render import csv, markdown, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 from agad.report.rounding import count_text, plain
 
 __all__ = [
     "CellResult",
+    "Comparison",
     "Leaderboard",
+    "Page",
     "Provenance",
     "RatioResult",
     "ScoredPicture",
     "Totals",
+    "baseline_cells",
+    "compare",
+    "comparison_csv",
+    "comparison_page",
     "confirmed_rows",
     "count_text",
     "csv",
@@ -33,9 +44,12 @@ __all__ = [
     "leaderboard",
     "live_table",
     "markdown",
+    "means_csv",
     "plain",
     "plain_line",
     "plan_table",
+    "priced",
+    "published_page",
     "score_table",
     "scores_csv",
     "terminal",

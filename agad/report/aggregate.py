@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
-from agad.config import Cell, variant_label
+from agad.config import Cell, Setting, labelled_text, variant_label
 from agad.errors import ConfigError
 from agad.records import TrialRow
-from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
+from agad.report.methods import contrasts, rankings
+from agad.report.results import CellResult, Leaderboard, Provenance, Totals
+from agad.report.statistics import t_interval
+from agad.report.summaries import ratio_results, summaries
 
 
 def leaderboard(
@@ -20,6 +24,7 @@ def leaderboard(
     study: str = "",
     planned_cells: Sequence[Cell] = (),
     confirm_seeds: int | None = None,
+    cell_trials: int | None = None,
 ) -> Leaderboard:
     """Aggregate the rows of one study.
 
@@ -28,6 +33,7 @@ def leaderboard(
         study: The study's name; needed only where there are no rows yet.
         planned_cells: All cells, so that one without rows is shown as missing.
         confirm_seeds: Seeds a cell is confirmed with; None where that is not known.
+        cell_trials: Search trials planned for a cell; None where that is not known.
 
     Raises:
         ConfigError: The rows are of several studies, or hold a trial key twice.
@@ -41,16 +47,22 @@ def leaderboard(
     detectors = sorted({row.detector for row in rows})
     missing_detector = detectors[0] if len(detectors) == 1 else ""
     cells = [
-        _cell_result(of_cell, planned.get(label), confirm_seeds)
+        _cell_result(of_cell, planned.get(label))
         if of_cell
-        else _missing_cell(study, planned[label], missing_detector, confirm_seeds)
+        else _missing_cell(study, planned[label], missing_detector)
         for label, of_cell in by_cell.items()
     ]
-    cells.sort(key=_cell_order)
+    cells = [
+        _budgeted(cell, confirm_seeds or 0, cell_trials or 0)
+        for cell in sorted(cells, key=_cell_order)
+    ]
     return Leaderboard(
         study=study,
         cells=tuple(cells),
-        ratios=tuple(_ratio_results(cells)),
+        ratios=tuple(ratio_results(cells)),
+        summaries=tuple(summaries(cells)),
+        contrasts=tuple(contrasts(cells)),
+        rankings=tuple(rankings(cells)),
         totals=_totals(rows, cells),
         provenance=_provenance(rows),
     )
@@ -77,9 +89,31 @@ def _cell_order(cell: CellResult) -> tuple[object, ...]:
     return (cell.dataset, cell.detector, cell.variant, *place, cell.anomaly_ratio)
 
 
-def _cell_result(
-    rows: Sequence[TrialRow], planned: Cell | None, confirm_seeds: int | None
-) -> CellResult:
+def priced(board: Leaderboard, price_per_gpu_hour: float) -> Leaderboard:
+    """Return a leaderboard with what its GPU time costs.
+
+    Args:
+        board: Any.
+        price_per_gpu_hour: 0 or more, in any currency.
+    """
+    price_per_s = price_per_gpu_hour / 3600
+    return replace(
+        board,
+        cells=tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in board.cells),
+        totals=replace(board.totals, cost=board.totals.gpu_s * price_per_s),
+    )
+
+
+def _budgeted(cell: CellResult, confirm_seeds: int, cell_trials: int) -> CellResult:
+    """Return a cell with what was planned for it."""
+    return replace(
+        cell,
+        num_confirm_planned=max(confirm_seeds, cell.num_confirm_planned),
+        num_trials_planned=max(cell_trials, cell.num_trials),
+    )
+
+
+def _cell_result(rows: Sequence[TrialRow], planned: Cell | None) -> CellResult:
     search = [row for row in rows if row.phase == "search"]
     confirm = [row for row in rows if row.phase == "confirm"]
     chosen = confirmed_rows(rows)
@@ -88,6 +122,7 @@ def _cell_result(
     ends = Counter(row.state for row in search)
     confirm_ends = Counter(row.state for row in chosen)
     first = rows[0]
+    settings = json.loads(first.settings)
     return CellResult(
         study=first.study,
         cell=first.cell,
@@ -99,8 +134,10 @@ def _cell_result(
             protocol=first.protocol,
             pollution_ratio=first.pollution_ratio,
             labelled_classes=first.labelled_classes,
-            settings=json.loads(first.settings),
+            settings=settings,
         ),
+        task=_task(first.protocol, first.pollution_ratio, first.labelled_classes),
+        method=_method(first.detector, settings),
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
         num_finished=ends["finished"],
@@ -108,12 +145,13 @@ def _cell_result(
         num_diverged=ends["diverged"],
         num_failed=ends["failed"],
         num_confirmed=len(scored),
-        num_confirm_planned=max(confirm_seeds or 0, len(chosen)),
+        num_confirm_planned=len(chosen),
         num_confirm_diverged=confirm_ends["diverged"],
         num_confirm_failed=confirm_ends["failed"],
         num_other_confirm_trials=len(confirm) - len(chosen),
         test_auroc=_mean(test_aurocs),
-        test_auroc_sd=_sd(test_aurocs),
+        test_auroc_sd=stdev(test_aurocs) if len(test_aurocs) > 1 else None,
+        test_auroc_interval=t_interval(test_aurocs),
         test_aurocs=test_aurocs,
         seeds=tuple(seed for row in scored for seed in row.seeds),
         test_average_precision=_mean(_known(row.test_average_precision for row in scored)),
@@ -121,6 +159,7 @@ def _cell_result(
         best_params=json.loads(scored[0].params) if scored else None,
         num_val_anomalies=max(row.num_val_anomalies for row in rows),
         num_fit_anomalies=max(row.num_fit_anomalies for row in rows),
+        data_fingerprint=", ".join(sorted({row.data_fingerprint for row in rows})),
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
         num_epochs=sum(row.epochs for row in rows),
@@ -165,7 +204,23 @@ def _class_of(row: TrialRow) -> int:
     return label
 
 
-def _missing_cell(study: str, cell: Cell, detector: str, confirm_seeds: int | None) -> CellResult:
+def _task(protocol: str, pollution_ratio: float, labelled_classes: str) -> str:
+    return variant_label(
+        protocol=protocol,
+        pollution_ratio=pollution_ratio,
+        labelled_classes=labelled_classes,
+        settings={},
+    )
+
+
+def _method(detector: str, settings: Mapping[str, Setting]) -> str:
+    fixed = variant_label(
+        protocol="one-class", pollution_ratio=0.0, labelled_classes="all", settings=settings
+    )
+    return f"{detector} {fixed}".rstrip()
+
+
+def _missing_cell(study: str, cell: Cell, detector: str) -> CellResult:
     """Return a planned cell that has no row."""
     return CellResult(
         study=study,
@@ -175,57 +230,16 @@ def _missing_cell(study: str, cell: Cell, detector: str, confirm_seeds: int | No
         given_class=cell.given_class,
         anomaly_ratio=cell.anomaly_ratio,
         variant=cell.variant,
-        num_confirm_planned=confirm_seeds or 0,
+        task=_task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+        method=_method(detector, dict(cell.settings)),
     )
-
-
-def _ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
-    groups: dict[Hashable, list[CellResult]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
-    results = [_ratio_result(group) for group in groups.values()]
-    return sorted(
-        results, key=lambda one: (one.dataset, one.detector, one.variant, one.anomaly_ratio)
-    )
-
-
-def _ratio_result(cells: Sequence[CellResult]) -> RatioResult:
-    means = _known(cell.test_auroc for cell in cells)
-    return RatioResult(
-        dataset=cells[0].dataset,
-        detector=cells[0].detector,
-        variant=cells[0].variant,
-        anomaly_ratio=cells[0].anomaly_ratio,
-        test_auroc=_mean(means),
-        sd_over_classes=_sd(means),
-        sd_over_seeds=_pooled_sd(cells),
-        test_average_precision=_mean(_known(cell.test_average_precision for cell in cells)),
-        num_classes=len(means),
-        num_missing=len(cells) - len(means),
-        num_confirmed=sum(cell.num_confirmed for cell in cells),
-    )
-
-
-def _pooled_sd(cells: Iterable[CellResult]) -> float | None:
-    """Return the SD over seeds inside a cell, pooled over cells: sqrt of the mean variance.
-
-    The variance of a cell with n seeds weighs n - 1, its degrees of freedom.
-    """
-    pairs = [
-        (cell.num_confirmed - 1, cell.test_auroc_sd)
-        for cell in cells
-        if cell.test_auroc_sd is not None
-    ]
-    if not pairs:
-        return None
-    squares = math.fsum(freedom * sd**2 for freedom, sd in pairs)
-    return math.sqrt(squares / sum(freedom for freedom, _ in pairs))
 
 
 def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
     ends = Counter((row.phase, row.state) for row in rows)
     return Totals(
         num_trials=sum(cell.num_trials for cell in cells),
+        num_trials_planned=sum(cell.num_trials_planned for cell in cells),
         num_pruned=ends["search", "pruned"],
         num_diverged=ends["search", "diverged"],
         num_failed=ends["search", "failed"],
@@ -270,8 +284,3 @@ def _known(values: Iterable[float | None]) -> tuple[float, ...]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
-
-
-def _sd(values: Sequence[float]) -> float | None:
-    """Return the sample SD (ddof 1), None for fewer than two values."""
-    return stdev(values) if len(values) > 1 else None

@@ -1,111 +1,73 @@
-"""What stands in the tables by cell and by ratio: headers and, row by row, text."""
+"""What stands in a leaderboard's tables: headers and, row by row, text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import TypeAlias, TypeVar
+from dataclasses import replace
+from itertools import chain
 
-from agad.report.results import CellResult, Leaderboard, RatioResult
+from agad.report.page import CONFIGURATION, Column, Layouts, TextTable, text_table
+from agad.report.results import CellResult, Contrast, Leaderboard, Ranking, RatioResult, Summary
 from agad.report.rounding import (
     NONE,
+    cells_text,
     classes_text,
     confirmed_text,
+    cost_text,
+    count_text,
+    difference_text,
+    interval_text,
     labels_text,
+    p_text,
     params_text,
-    plain,
     ratio_text,
     score_text,
     seconds_text,
+    signed_interval_text,
 )
 
-_Row = TypeVar("_Row", CellResult, RatioResult)
-_Column: TypeAlias = tuple[str, Callable[[_Row], str]]
 
-_NAMES = ("data set", "variant")
-"""Headers of the columns that a row shares with its neighbours."""
-
-CONFIGURATION = "configuration"
-"""Header of the confirmed parameters."""
-
-_SHORT = {
-    "val AUROC": "val",
-    "trials": "run",
-    "stopped": "stop",
-    "diverged": "div",
-    "failed": "fail",
-    "labels val+fit": "labels",
-}
+def leaderboard_tables(board: Leaderboard) -> list[Layouts]:
+    """Return the ways to show each table of a leaderboard that has rows."""
+    tables = [_cell_layouts(board), _ratio_layouts(board)]
+    if board.summaries:
+        tables.append(_summary_layouts(board))
+    if board.contrasts:
+        tables.append(contrast_layouts(board.contrasts))
+    return [*tables, *chain(*(ranking_layouts(ranking) for ranking in board.rankings))]
 
 
-@dataclass(frozen=True, slots=True)
-class TextTable:
-    """A table whose every number is rounded already."""
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    title: str = ""
-    """What all rows share; empty where the columns tell."""
-
-    def is_number(self, header: str) -> bool:
-        """Whether a column holds numbers and stands to the right."""
-        return header not in (*_NAMES, CONFIGURATION)
-
-    def group(self, row: Sequence[str]) -> tuple[str, ...]:
-        """Return the names that a row shares with its neighbours."""
-        pairs = zip(self.headers, row, strict=True)
-        return tuple(text for header, text in pairs if header in _NAMES)
-
-    def grouped(self) -> list[TextTable]:
-        """Return one table for each group of rows, its names as the title."""
-        return [
-            replace(
-                self, rows=tuple(rows), title=" · ".join(text for text in names if text)
-            ).without(*_NAMES)
-            for names, rows in groupby(self.rows, self.group)
-        ]
-
-    def without(self, *headers: str) -> TextTable:
-        """Return the table without some of its columns."""
-        kept = [number for number, header in enumerate(self.headers) if header not in headers]
-        return replace(
-            self,
-            headers=tuple(self.headers[number] for number in kept),
-            rows=tuple(tuple(row[number] for number in kept) for row in self.rows),
-        )
-
-    def shortened(self) -> TextTable:
-        """Return the table without what 80 characters have no room for, its headers short."""
-        kept = self.without("avg. prec.", "GPU time", CONFIGURATION)
-        return replace(kept, headers=tuple(_SHORT.get(header, header) for header in kept.headers))
-
-
-def cell_layouts(board: Leaderboard) -> list[list[TextTable]]:
-    """Return the ways to show the table by cell, the widest first."""
-    whole = cell_table(board)
+def _cell_layouts(board: Leaderboard) -> Layouts:
+    whole = _cell_table(board)
     return [
         [whole],
         whole.grouped(),
         whole.without(CONFIGURATION).grouped(),
-        [table.shortened() for table in whole.grouped()],
+        [
+            table.shortened("avg. prec.", "val AUROC", "GPU time", "cost", CONFIGURATION)
+            for table in whole.grouped()
+        ],
     ]
 
 
-def ratio_layouts(board: Leaderboard) -> list[list[TextTable]]:
-    """Return the ways to show the table by ratio, the widest first."""
-    whole = ratio_table(board)
-    return [[whole], whole.grouped()]
+def _ratio_layouts(board: Leaderboard) -> Layouts:
+    whole = _ratio_table(board)
+    return [[whole], whole.grouped(), [one.shortened("avg. prec.") for one in whole.grouped()]]
 
 
-def cell_table(board: Leaderboard) -> TextTable:
+def _summary_layouts(board: Leaderboard) -> Layouts:
+    whole = _summary_table(board)
+    return [[whole], whole.grouped(), [one.shortened() for one in whole.grouped()]]
+
+
+def _cell_table(board: Leaderboard) -> TextTable:
     """Return the table by cell with every column that holds something."""
-    columns: list[_Column[CellResult]] = [
+    columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("variant", lambda cell: cell.variant),
         ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("test AUROC", confirmed_text),
+        ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
         ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
         ("val AUROC", lambda cell: score_text(cell.val_auroc)),
         ("trials", lambda cell: _trials(cell, cell.num_trials)),
@@ -114,41 +76,123 @@ def cell_table(board: Leaderboard) -> TextTable:
         ("failed", lambda cell: _trials(cell, cell.num_failed)),
         ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
         ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+        ("cost", lambda cell: cost_text(cell.cost)),
         ("labels val+fit", labels_text),
         (CONFIGURATION, params_text),
     ]
     left_out = _empty_headers(board)
-    return _table([column for column in columns if column[0] not in left_out], board.cells)
+    return text_table([column for column in columns if column[0] not in left_out], board.cells)
 
 
-def ratio_table(board: Leaderboard) -> TextTable:
-    """Return the table by ratio."""
-    columns: list[_Column[RatioResult]] = [
+def _ratio_table(board: Leaderboard) -> TextTable:
+    columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
         ("variant", lambda one: one.variant),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("95 % interval", lambda one: interval_text(one.interval)),
         ("± classes", lambda one: score_text(one.sd_over_classes)),
         ("± seeds", lambda one: score_text(one.sd_over_seeds)),
+        ("IQM", lambda one: score_text(one.iqm)),
+        ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
         ("avg. prec.", lambda one: score_text(one.test_average_precision)),
         ("classes", classes_text),
         ("n", lambda one: str(one.num_confirmed)),
     ]
     left_out = _empty_headers(board)
-    return _table([column for column in columns if column[0] not in left_out], board.ratios)
+    return text_table([column for column in columns if column[0] not in left_out], board.ratios)
 
 
-def _table(columns: Sequence[_Column[_Row]], rows: Iterable[_Row]) -> TextTable:
-    return TextTable(
-        headers=tuple(header for header, _ in columns),
-        rows=tuple(tuple(plain(text(row)) for _, text in columns) for row in rows),
-    )
+def _summary_table(board: Leaderboard) -> TextTable:
+    columns: list[Column[Summary]] = [
+        ("data set", lambda one: one.dataset or count_text(one.num_datasets, "data set")),
+        ("variant", lambda one: one.variant),
+        (
+            "ratio",
+            lambda one: (
+                count_text(one.num_ratios, "ratio")
+                if one.anomaly_ratio is None
+                else ratio_text(one.anomaly_ratio)
+            ),
+        ),
+        ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("95 % interval", lambda one: interval_text(one.interval)),
+        ("± data sets", lambda one: score_text(one.sd_over_datasets)),
+        ("± seeds", lambda one: score_text(one.sd_over_seeds)),
+        ("IQM", lambda one: score_text(one.iqm)),
+        ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
+        ("cells", cells_text),
+        ("n", lambda one: str(one.num_confirmed)),
+    ]
+    left_out = _empty_headers(board)
+    if all(one.dataset for one in board.summaries):
+        left_out.add("± data sets")
+    return text_table([column for column in columns if column[0] not in left_out], board.summaries)
+
+
+def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
+    """Return the ways to show what differs between two sides, a row each."""
+    columns: list[Column[Contrast]] = [
+        ("first", lambda one: one.first),
+        ("second", lambda one: one.second),
+        ("first - second", lambda one: difference_text(one.difference)),
+        ("95 % interval", lambda one: signed_interval_text(one.interval)),
+        ("P(first better)", lambda one: score_text(one.probability)),
+        ("P 95 % interval", lambda one: interval_text(one.probability_interval)),
+        ("cells", cells_text),
+    ]
+    whole = replace(text_table(columns, contrasts), names=("first", "second"))
+    return [[whole], whole.grouped()]
+
+
+def ranking_layouts(ranking: Ranking) -> list[Layouts]:
+    """Return the tables of a ranking that has a verdict, none of one that has not."""
+    if not ranking.has_verdict:
+        return []
+    ranks = list(zip(ranking.methods, ranking.average_ranks, ranking.groups, strict=True))
+    place = f"Ranks over {_blocks_text(ranking)}"
+    tables = [
+        text_table(
+            [
+                ("method", lambda one: one[0]),
+                ("average rank", lambda one: f"{one[1]:.2f}"),
+                ("group", lambda one: one[2]),
+            ],
+            ranks,
+            place,
+        )
+    ]
+    if ranking.pair_ps:
+        tables.append(
+            replace(
+                text_table(
+                    [
+                        ("first", lambda one: one[0]),
+                        ("second", lambda one: one[1]),
+                        ("Wilcoxon p (Holm)", lambda one: p_text(one[2])),
+                    ],
+                    ranking.pair_ps,
+                    f"Pairs over {_blocks_text(ranking)}",
+                ),
+                names=("first", "second"),
+            )
+        )
+    return [[[table], table.grouped()] for table in tables]
+
+
+def _blocks_text(ranking: Ranking) -> str:
+    if ranking.dataset:
+        return f"{count_text(ranking.num_blocks, 'class', 'classes')} of {ranking.dataset}"
+    return count_text(ranking.num_blocks, "data set")
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:
-    has_variants = any(cell.variant for cell in board.cells)
-    empty = {"variant"} if not has_variants else set()
-    return empty if board.totals.gpu_s else empty | {"GPU time"}
+    empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    if not board.totals.gpu_s:
+        empty.add("GPU time")
+    if board.totals.cost is None:
+        empty.add("cost")
+    return empty
 
 
 def _trials(cell: CellResult, count: int) -> str:

@@ -1,4 +1,4 @@
-"""A leaderboard as a terminal's tables, as Markdown and as CSV."""
+"""A leaderboard or another page as a terminal's tables, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from rich import box
@@ -16,51 +16,54 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.columns import (
-    CONFIGURATION,
-    TextTable,
-    cell_layouts,
-    cell_table,
-    ratio_layouts,
-    ratio_table,
-)
+from agad.report.columns import leaderboard_tables
 from agad.report.notes import no_rows_line, notes
-from agad.report.results import CellResult, Leaderboard
+from agad.report.page import CONFIGURATION, Layouts, Page, TextTable
+from agad.report.results import CellResult, Leaderboard, RatioResult, Summary
 from agad.report.rounding import NO_RESULTS, plain
+from agad.report.statistics import Interval
 
 
-def terminal(board: Leaderboard) -> RenderableType:
-    """Return both tables and the notes, laid out for the width they are printed at."""
-    return _Terminal(board)
+def terminal(shown: Leaderboard | Page) -> RenderableType:
+    """Return every table and the notes, laid out for the width they are printed at."""
+    return _Terminal(_page(shown))
+
+
+def _page(shown: Leaderboard | Page) -> Page:
+    if isinstance(shown, Page):
+        return shown
+    title = f"Study {plain(shown.study)}" if shown.study else "Study"
+    if not shown.has_rows:
+        return Page(title=title, tables=(), notes=(no_rows_line(shown),))
+    return Page(title=title, tables=tuple(leaderboard_tables(shown)), notes=tuple(notes(shown)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Terminal:
-    board: Leaderboard
+    page: Page
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(_title(self.board), style="bold")
+        yield Text(self.page.title, style="bold")
         yield ""
-        if not self.board.has_rows:
-            yield Text(no_rows_line(self.board))
+        if not self.page.tables:
+            yield from map(Text, self.page.notes)
             return
-        width = options.max_width
-        cell_tables = _fitting(cell_layouts(self.board), width)
-        yield from _rich_tables(cell_tables, width)
-        yield from _rich_tables(_fitting(ratio_layouts(self.board), width), width)
-        for line in notes(self.board):
+        hides_configuration = False
+        for layouts in self.page.tables:
+            tables = _fitting(layouts, options.max_width)
+            hides_configuration |= (
+                CONFIGURATION in layouts[0][0].headers and CONFIGURATION not in tables[0].headers
+            )
+            yield from _rich_tables(tables, options.max_width)
+        for line in self.page.notes:
             yield _rich_note(line)
-        if CONFIGURATION not in cell_tables[0].headers:
+        if hides_configuration:
             yield _rich_note(
                 "The confirmed configurations stand in a wider terminal, in Markdown and in CSV."
             )
 
 
-def _title(board: Leaderboard) -> str:
-    return f"Study {plain(board.study)}" if board.study else "Study"
-
-
-def _fitting(layouts: list[list[TextTable]], width: int) -> list[TextTable]:
+def _fitting(layouts: Layouts, width: int) -> list[TextTable]:
     """Return the widest layout that fits, the narrowest where none does."""
     return next((one for one in layouts if _width(one, gap=2) <= width), layouts[-1])
 
@@ -71,22 +74,21 @@ def _rich_tables(layout: list[TextTable], width: int) -> Iterator[RenderableType
     for table in layout:
         if table.title:
             yield Text(table.title, style="bold cyan", overflow="fold")
-        yield _rich_table(table, _column_widths(layout), gap)
+        yield _rich_table(table, _column_widths(layout, table), gap)
         yield ""
 
 
-def _column_widths(layout: list[TextTable]) -> list[int]:
+def _column_widths(layout: list[TextTable], table: TextTable) -> list[int]:
+    """Return the widths of a table's columns, shared by the tables that have the same."""
+    rows = [row for other in layout if other.headers == table.headers for row in other.rows]
     return [
-        max(cell_len(text) for text in texts)
-        for texts in zip(
-            layout[0].headers, *(row for table in layout for row in table.rows), strict=True
-        )
+        max(cell_len(text) for text in texts) for texts in zip(table.headers, *rows, strict=True)
     ]
 
 
 def _width(layout: list[TextTable], gap: int) -> int:
-    widths = _column_widths(layout)
-    return sum(widths) + gap * (len(widths) - 1)
+    widths = [_column_widths(layout, table) for table in layout]
+    return max(sum(columns) + gap * (len(columns) - 1) for columns in widths)
 
 
 def _rich_table(table: TextTable, widths: list[int], gap: int) -> Table:
@@ -99,7 +101,7 @@ def _rich_table(table: TextTable, widths: list[int], gap: int) -> Table:
             Text(header),
             justify="right" if is_number else "left",
             overflow="fold",
-            min_width=width,
+            min_width=width if is_number else None,
         )
     for row, following in zip(table.rows, (*table.rows[1:], None), strict=True):
         rich_table.add_row(
@@ -127,14 +129,18 @@ def _rich_note(line: str) -> RenderableType:
     return grid
 
 
-def markdown(board: Leaderboard) -> str:
-    """Return both tables and the notes as GitHub's Markdown."""
-    lines = [f"## {_markdown_text(_title(board))}", ""]
-    if not board.has_rows:
-        return "\n".join([*lines, no_rows_line(board), ""])
-    for table in (cell_table(board), ratio_table(board)):
-        lines += [*_markdown_table(table), ""]
-    lines += [f"- {_markdown_text(line)}" for line in notes(board)]
+def markdown(shown: Leaderboard | Page) -> str:
+    """Return every table and the notes as GitHub's Markdown."""
+    page = _page(shown)
+    lines = [f"## {_markdown_text(page.title)}", ""]
+    if not page.tables:
+        return "\n".join([*lines, *map(_markdown_text, page.notes), ""])
+    for layouts in page.tables:
+        for table in layouts[0]:
+            if table.title:
+                lines += [f"### {_markdown_text(table.title)}", ""]
+            lines += [*_markdown_table(table), ""]
+    lines += [f"- {_markdown_text(line)}" for line in page.notes]
     return "\n".join([*lines, ""])
 
 
@@ -158,13 +164,87 @@ def _markdown_text(text: str) -> str:
 
 def csv(*boards: Leaderboard) -> str:
     """Return one line a cell of every study at full precision; tuples and parameters are JSON."""
-    out = io.StringIO()
     names = [field.name for field in fields(CellResult)]
-    writer = csv_format.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    for cell in (cell for board in boards for cell in board.cells):
-        writer.writerow(csv_value(getattr(cell, name)) for name in names)
+    return csv_table(
+        [{name: getattr(cell, name) for name in names} for board in boards for cell in board.cells],
+        _header(names),
+    )
+
+
+_MEAN_NAMES = (
+    *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
+    *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
+    *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
+)
+
+
+def means_csv(*boards: Leaderboard) -> str:
+    """Return one line a mean over cells: each ratio, then what stands above the ratios.
+
+    The data set or the ratio is empty where a mean is over several.
+    """
+    rows = [
+        *(_mean_row(board.study, one) for board in boards for one in board.ratios),
+        *(_mean_row(board.study, one) for board in boards for one in board.summaries),
+    ]
+    return csv_table(rows, _header(_MEAN_NAMES))
+
+
+def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
+    return {
+        "study": study,
+        "dataset": one.dataset,
+        "detector": one.detector,
+        "variant": one.variant,
+        "anomaly_ratio": one.anomaly_ratio,
+        "test_auroc": one.test_auroc,
+        "test_auroc_interval": one.interval,
+        "interval_by": one.interval.method if one.interval else None,
+        "sd_over_classes": one.sd_over_classes if isinstance(one, RatioResult) else None,
+        "sd_over_datasets": one.sd_over_datasets if isinstance(one, Summary) else None,
+        "sd_over_seeds": one.sd_over_seeds,
+        "iqm": one.iqm,
+        "iqm_interval": one.iqm_interval,
+        "num_cells": one.num_classes if isinstance(one, RatioResult) else one.num_cells,
+        "num_missing": one.num_missing,
+        "num_confirmed": one.num_confirmed,
+    }
+
+
+def _header(names: Iterable[str]) -> list[str]:
+    return [
+        column
+        for name in names
+        for column in (_ends(name) if name.endswith("_interval") else [name])
+    ]
+
+
+def csv_table(rows: Iterable[Mapping[str, object]], header: Sequence[str]) -> str:
+    """Return a CSV file; an interval under ``x_interval`` stands in ``x_low`` and ``x_high``."""
+    out = io.StringIO()
+    writer = csv_format.DictWriter(out, header, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {
+                column: csv_value(value)
+                for name, given in row.items()
+                for column, value in _columns(name, given)
+            }
+        )
     return out.getvalue()
+
+
+def _columns(name: str, value: object) -> Iterable[tuple[str, object]]:
+    if not name.endswith("_interval"):
+        return [(name, value)]
+    ends = (value.low, value.high) if isinstance(value, Interval) else (None, None)
+    return zip(_ends(name), ends, strict=True)
+
+
+def _ends(name: str) -> list[str]:
+    start = name.removesuffix("_interval")
+    return [f"{start}_low", f"{start}_high"]
 
 
 def csv_value(value: object) -> object:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from agad.report.statistics import Difference, Interval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
@@ -27,11 +29,20 @@ class CellResult:
     variant: str
     """What else the cell fixes, such as ``labelled=1 backbone=naive``; empty where nothing."""
 
+    task: str = ""
+    """The part of ``variant`` that changes the question, such as ``labelled=1``."""
+
+    method: str = ""
+    """Who answers it: the detector and the settings that the cell fixes; empty as ``detector``."""
+
     selection: str = ""
     """What chose the configuration, such as ``labelled(30)``."""
 
     num_trials: int = 0
     """Search trials that ended, however they did."""
+
+    num_trials_planned: int = 0
+    """Search trials planned for the cell, or those that ended where they are more."""
 
     num_finished: int = 0
     num_pruned: int = 0
@@ -60,6 +71,9 @@ class CellResult:
     test_auroc_sd: float | None = None
     """Sample SD over the n seeds (ddof 1); None for fewer than two."""
 
+    test_auroc_interval: Interval | None = None
+    """Student's 95 % interval of the mean over seeds; None for fewer than two."""
+
     test_aurocs: tuple[float, ...] = ()
     """The n values, in order of seed."""
 
@@ -81,11 +95,17 @@ class CellResult:
     num_fit_anomalies: int | None = None
     """Labelled anomalies trained on; None where no row tells."""
 
+    data_fingerprint: str = ""
+    """Of the data set; empty where no row tells."""
+
     total_s: float = 0.0
     """Seconds of training and validating, search and confirm."""
 
     gpu_s: float = 0.0
     """GPU seconds, search and confirm."""
+
+    cost: float | None = None
+    """Price of the GPU seconds; None where no price was given."""
 
     num_epochs: int = 0
     """Epochs trained, search and confirm."""
@@ -112,6 +132,15 @@ class RatioResult:
     test_auroc: float | None
     """Mean over the confirmed classes of each one's mean over seeds."""
 
+    interval: Interval | None
+    """95 % interval of ``test_auroc`` over seeds; None where a class has fewer than two."""
+
+    iqm: float | None
+    """Interquartile mean of the scores of all seeds of all classes."""
+
+    iqm_interval: Interval | None
+    """95 % interval of ``iqm`` over seeds; None too for a single class."""
+
     sd_over_classes: float | None
     """Sample SD (ddof 1) of the classes' means; None for fewer than two classes."""
 
@@ -132,11 +161,142 @@ class RatioResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A method over several ratios of a data set, over several data sets, or over both.
+
+    Classes weigh the same inside a ratio, ratios inside a data set, data sets in the whole.
+    """
+
+    dataset: str
+    """The data set; empty over several."""
+
+    detector: str
+    variant: str
+    """As ``CellResult.variant``."""
+
+    anomaly_ratio: float | None
+    """In [0, 1); None over several."""
+
+    num_datasets: int
+    """Data sets with a confirmed cell."""
+
+    num_ratios: int
+    """Ratios with a confirmed cell."""
+
+    test_auroc: float | None
+    interval: Interval | None
+    """95 % interval of ``test_auroc`` over seeds; None where a cell has fewer than two."""
+
+    iqm: float | None
+    """Interquartile mean of the scores of all seeds of all cells."""
+
+    iqm_interval: Interval | None
+    sd_over_datasets: float | None
+    """Sample SD (ddof 1) of the data sets' means; None for fewer than two."""
+
+    sd_over_seeds: float | None
+    """As in ``RatioResult``."""
+
+    num_cells: int
+    """Cells confirmed."""
+
+    num_missing: int
+    """Cells without a confirmed seed."""
+
+    num_confirmed: int
+    """n: confirmed trials in all cells together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellPair:
+    """One cell of one side and its partner on the other."""
+
+    first: CellResult | None
+    """None where the other side alone has the cell."""
+
+    second: CellResult | None
+    difference: Difference | None
+    """First minus second; None where one of them has no confirmed seed."""
+
+    @property
+    def either(self) -> CellResult:
+        """The first cell, or else the second: both name the same question."""
+        cell = self.first or self.second
+        assert cell is not None
+        return cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Two methods, or two studies, over the cells that both have confirmed."""
+
+    first: str
+    second: str
+    num_cells: int
+    """Cells confirmed on both sides: all that the numbers are about."""
+
+    num_missing: int
+    """Cells that one side lacks."""
+
+    difference: float | None
+    """Mean over the cells of the first's mean minus the second's, in [-1, 1]."""
+
+    interval: Interval | None
+    """95 % interval of ``difference`` over seeds; None where a cell has fewer than two."""
+
+    probability: float | None
+    """Chance that a seed of the first beats one of the second in a cell, ties one half."""
+
+    probability_interval: Interval | None
+    """95 % interval of ``probability`` over seeds; None too for a single cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Methods over the classes of a data set, or over data sets; or why they are not ranked."""
+
+    dataset: str
+    """Whose classes were ranked over; empty where data sets were."""
+
+    methods: tuple[str, ...]
+    """By average rank, the best first; by name where there is no verdict."""
+
+    num_blocks: int
+    """N: classes, or data sets, that every method has all cells of."""
+
+    num_left_out: int
+    """Classes, or data sets, in which a method lacks a cell."""
+
+    num_needed: int
+    """The N below which the tests could tell no two of so many methods apart."""
+
+    average_ranks: tuple[float, ...] = ()
+    """In order of ``methods``, 1 the best; empty where there are too few blocks."""
+
+    groups: tuple[str, ...] = ()
+    """Letters of each method; two that share none differ."""
+
+    friedman_p: float | None = None
+    """None without a verdict, and for two methods."""
+
+    pair_ps: tuple[tuple[str, str, float], ...] = ()
+    """Two methods and their Wilcoxon p, Holm-corrected."""
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether there were enough blocks to test."""
+        return bool(self.average_ranks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """What the whole study ran."""
 
     num_trials: int
     """Search trials that ended, however they did."""
+
+    num_trials_planned: int
+    """As ``CellResult.num_trials_planned``, over all cells."""
 
     num_pruned: int
     num_diverged: int
@@ -155,6 +315,9 @@ class Totals:
     num_planned_search_epochs: int
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and in which ASHA stopped no trial."""
+
+    cost: float | None = None
+    """Price of the GPU seconds; None where no price was given."""
 
     @property
     def num_saved_epochs(self) -> int:
@@ -177,7 +340,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaderboard:
-    """A study's results. Cells do not compare, so they are ordered by name, never ranked."""
+    """A study's results. Cells do not compare, so they are ordered by name; methods are ranked."""
 
     study: str
     cells: tuple[CellResult, ...]
@@ -185,6 +348,15 @@ class Leaderboard:
 
     ratios: tuple[RatioResult, ...]
     """By data set, detector, variant and ratio."""
+
+    summaries: tuple[Summary, ...]
+    """Over ratios, over data sets and over both, where there are several."""
+
+    contrasts: tuple[Contrast, ...]
+    """Every two methods of the study."""
+
+    rankings: tuple[Ranking, ...]
+    """One over the classes of each data set, one over data sets; empty for a single method."""
 
     totals: Totals
     provenance: Provenance

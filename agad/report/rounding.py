@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from agad.report.results import CellResult, RatioResult
+from agad.report.results import CellResult, Contrast, RatioResult, Summary
+from agad.report.statistics import Interval
 
 NONE = "-"
 """Stands where there is no number."""
@@ -25,6 +26,31 @@ def plain(text: str) -> str:
 def score_text(score: float | None) -> str:
     """Return an AUROC or average precision as a fraction with three decimals."""
     return NONE if score is None else f"{score:.3f}"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return the ends of an interval of scores."""
+    return NONE if interval is None else f"{interval.low:.3f}-{interval.high:.3f}"
+
+
+def difference_text(difference: float | None) -> str:
+    """Return a difference of scores with its sign."""
+    return NONE if difference is None else f"{difference:+.3f}"
+
+
+def signed_interval_text(interval: Interval | None) -> str:
+    """Return the ends of an interval of differences."""
+    return NONE if interval is None else f"{interval.low:+.3f} to {interval.high:+.3f}"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three decimals."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def cost_text(cost: float | None) -> str:
+    """Return a cost with two decimals, in the currency of the price."""
+    return NONE if cost is None else f"{cost:,.2f}"
 
 
 def ratio_text(anomaly_ratio: float) -> str:
@@ -64,6 +90,11 @@ def labels_text(cell: CellResult) -> str:
 def classes_text(ratio: RatioResult) -> str:
     """Return the classes confirmed of all."""
     return f"{ratio.num_classes}/{ratio.num_classes + ratio.num_missing}"
+
+
+def cells_text(over: Summary | Contrast) -> str:
+    """Return the cells confirmed of all."""
+    return f"{over.num_cells}/{over.num_cells + over.num_missing}"
 
 
 def params_text(cell: CellResult) -> str:

@@ -157,6 +157,140 @@ def test_a_report_reads_s3(run_agad: RunAgad, fill_store: FillStore, s3_uri: str
     assert "0.820" in run_agad("report", fill_store(s3_uri)).out
 
 
+def test_a_report_prints_and_writes_intervals(
+    run_agad: RunAgad, filled: str, tmp_path: Path
+) -> None:
+    ended = run_agad("report", filled, "--csv", tmp_path / "a.csv", "--md", tmp_path / "a.md")
+    # Two seeds, .81 and .83: the error is .01 and Student's quantile 12.7062.
+    assert "0.693-0.947" in ended.out
+    assert "0.693-0.947" in (tmp_path / "a.md").read_text()
+    with (tmp_path / "a.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert float(row["test_auroc_low"]) == pytest.approx(0.82 - 0.127062, abs=1e-6)
+    assert float(row["test_auroc_high"]) == pytest.approx(0.82 + 0.127062, abs=1e-6)
+
+
+def test_a_report_writes_the_means_with_their_intervals(
+    run_agad: RunAgad, filled: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "means.csv"
+    assert run_agad("report", filled, "--means-csv", path).code == 0
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dataset"], row["anomaly_ratio"], row["interval_by"]) == ("digits", "0.0", "t")
+    assert float(row["test_auroc_low"]) == pytest.approx(0.82 - 0.127062, abs=1e-6)
+    assert (row["num_cells"], row["num_missing"], row["iqm_low"]) == ("1", "1", "")
+
+
+def test_a_report_counts_the_planned_trials_that_never_ran(run_agad: RunAgad, filled: str) -> None:
+    out = " ".join(run_agad("report", filled).out.split())
+    assert "Search: 2 trials run, 2 planned and missing, 0 stopped by ASHA" in out
+
+
+def test_a_price_gives_the_cost_of_the_gpu_time(
+    run_agad: RunAgad, make_row: Callable[..., TrialRow], filled: str, tmp_path: Path
+) -> None:
+    StudyStore(open_objects(filled), "tiny").put(make_row(study="tiny", gpu_s=5400.0), [])
+    ended = run_agad("report", filled, "--price-per-gpu-hour", 3, "--csv", tmp_path / "a.csv")
+    assert "Cost: 4.50 for the GPU time" in ended.out
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert [float(row["cost"]) for row in csv.DictReader(file)] == [4.5, 0.0]
+
+
+@pytest.mark.parametrize("price", ["-1", "nan", "inf"])
+def test_a_price_that_is_none_is_refused(run_agad: RunAgad, filled: str, price: str) -> None:
+    ended = run_agad("report", filled, f"--price-per-gpu-hour={price}")
+    assert (ended.code, "must be a number from 0 up" in ended.err) == (2, True)
+
+
+def test_published_values_stand_under_a_heading_of_their_own(
+    run_agad: RunAgad, filled: str
+) -> None:
+    assert "not run here" not in run_agad("report", filled).out
+    out = run_agad("report", filled, "--published").out
+    assert "Published values, not run here" in out
+    assert "Nothing published is known here of: digits." in out
+
+
+def test_two_studies_of_a_store_are_compared(
+    run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
+) -> None:
+    fill_store(filled, study="another", test_aurocs=(0.5, 0.6))
+    command = ("report", filled, "--study", "tiny", "--against", "another")
+    ended = run_agad(*command, "--csv", tmp_path / "pairs.csv", "--md", tmp_path / "pairs.md")
+    assert (ended.code, ended.err) == (0, "")
+    assert "tiny (first) against another (second)" in ended.out
+    assert "+0.270" in ended.out
+    assert "+0.270" in (tmp_path / "pairs.md").read_text()
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert float(first["difference"]) == pytest.approx(0.27)
+    assert (first["interval_by"], second["outcome"]) == ("paired t", "not confirmed")
+
+
+def test_a_study_is_compared_with_itself_in_another_store(
+    run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
+) -> None:
+    other = fill_store(tmp_path / "other", test_aurocs=(0.5, 0.6))
+    ended = run_agad("report", filled, "--against-store", other)
+    assert ended.code == 0
+    assert "+0.270" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("now", "code"),
+    [((0.81, 0.83), 0), ((0.80, 0.84), 0), ((0.61, 0.63), 1), ((0.91, 0.93), 0), ((), 1)],
+    ids=["equal", "within", "fell", "rose", "gone"],
+)
+def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval(
+    run_agad: RunAgad, fill_store: FillStore, tmp_path: Path, now: tuple[float, ...], code: int
+) -> None:
+    baseline = tmp_path / "baseline.csv"
+    run_agad("report", fill_store(tmp_path / "before"), "--csv", baseline)
+    current = fill_store(tmp_path / "now", test_aurocs=now)
+    ended = run_agad("report", current, "--baseline", baseline, "--check")
+    assert (ended.code, ended.err) == (code, "")
+    assert ("fell: digits class=0 ratio=0." in " ".join(ended.out.split())) == bool(code)
+    assert run_agad("report", current, "--baseline", baseline).code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--check"], "nothing to check against"),
+        (["--against", "tiny"], "compared with itself"),
+        (["--against", "none"], "--against is 'none', but"),
+        (["--baseline", "absent.csv"], "absent.csv cannot be read"),
+        (["--baseline", "absent.csv", "--against-store", "x"], "leave one out"),
+        (["--baseline", "absent.csv", "--means-csv", "x"], "leave one of them out"),
+    ],
+    ids=["check alone", "itself", "unknown", "no file", "both", "means"],
+)
+def test_a_comparison_that_cannot_be_is_refused(
+    run_agad: RunAgad, filled: str, flags: list[str], message: str
+) -> None:
+    ended = run_agad("report", filled, *flags)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_one_study_is_compared_at_a_time(
+    run_agad: RunAgad, fill_store: FillStore, filled: str
+) -> None:
+    fill_store(filled, study="another")
+    ended = run_agad("report", filled, "--against", "another")
+    assert (ended.code, "name it with --study: another, tiny" in ended.err) == (2, True)
+
+
+def test_a_check_of_single_seeds_is_refused(
+    run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
+) -> None:
+    single = fill_store(tmp_path / "single", test_aurocs=(0.2,))
+    ended = run_agad("report", single, "--against-store", filled, "--check")
+    assert (ended.code, "confirm with more seeds" in ended.err) == (2, True)
+
+
 def test_a_report_imports_neither_torch_nor_ray(filled: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"

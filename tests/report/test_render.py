@@ -291,7 +291,7 @@ def test_markdown_has_a_cell_for_every_header(
 
     rows = [line.count("|") for line in text.splitlines() if line.startswith("| digits")]
     headers = [line.count("|") for line in text.splitlines() if line.startswith("| data set")]
-    assert rows == [headers[0]] * 6 + [headers[1]] * 3
+    assert rows == [headers[0]] * 6 + [headers[1]] * 3 + [headers[2]]
 
 
 def test_csv_has_one_row_a_cell_at_full_precision(

@@ -1,0 +1,195 @@
+"""The command that prints leaderboards, compares studies and checks one against a baseline."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from agad.cli.files import write_file
+from agad.cli.flags import add_store_flag, store_uri
+from agad.cli.studies import chosen_studies, stored_leaderboard
+from agad.errors import ConfigError
+from agad.report import (
+    CellResult,
+    Comparison,
+    Leaderboard,
+    Page,
+    baseline_cells,
+    compare,
+    comparison_csv,
+    comparison_page,
+    csv,
+    markdown,
+    means_csv,
+    priced,
+    published_page,
+    terminal,
+)
+
+FALLEN = 1
+"""Exit code: ``--check`` found a cell that fell."""
+
+
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what a report shows and where it goes."""
+    add_store_flag(parser, is_positional=True)
+    parser.add_argument("--study", metavar="NAME", help="only this study")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--against", metavar="NAME", help="compare the study with this one, cell by cell"
+    )
+    other.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="compare it with what --csv wrote before"
+    )
+    parser.add_argument(
+        "--against-store",
+        metavar="STORE",
+        help="where the other study is (default: the same store); alone, the study of this name",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"exit code {FALLEN} where a cell of the comparison falls by more than its interval",
+    )
+    parser.add_argument(
+        "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
+    )
+    parser.add_argument(
+        "--published", action="store_true", help="show published values too, which were not run"
+    )
+    parser.add_argument(
+        "--md", type=Path, metavar="FILE", help="write Markdown too, of all that is printed"
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell or a pair of cells"
+    )
+    parser.add_argument(
+        "--means-csv", type=Path, metavar="FILE", help="write CSV of the means over cells too"
+    )
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Print and write the leaderboards of a store, or a comparison; return the exit code."""
+    from agad.objects import open_objects
+
+    _check_flags(arguments)
+    price = arguments.price_per_gpu_hour
+    objects = open_objects(store_uri(arguments.store))
+    chosen = chosen_studies(objects, arguments.study)
+    is_compared = arguments.against or arguments.against_store or arguments.baseline
+    if is_compared and len(chosen) > 1:
+        raise ConfigError(
+            f"{objects.uri} holds {len(chosen)} studies, but one is compared at a time; name it "
+            f"with --study: {', '.join(chosen)}."
+        )
+    boards = [_priced(stored_leaderboard(objects, study), price) for study in chosen]
+    shown: list[Leaderboard | Page] = [*boards]
+    fallen, text = False, ""
+    if is_compared:
+        comparison = _comparison(arguments, objects.uri, boards[0])
+        shown = [comparison_page(comparison, is_checked=arguments.check)]
+        fallen = bool(comparison.fallen)
+        text = comparison_csv(comparison)
+    if arguments.published:
+        shown.append(published_page(cell.dataset for board in boards for cell in board.cells))
+    _show(shown)
+    if arguments.md:
+        write_file(arguments.md, "\n".join(markdown(one) for one in shown).encode())
+    if arguments.csv:
+        write_file(arguments.csv, (text or csv(*boards)).encode())
+    if arguments.means_csv:
+        write_file(arguments.means_csv, means_csv(*boards).encode())
+    return FALLEN if arguments.check and fallen else 0
+
+
+def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
+    return board if price_per_gpu_hour is None else priced(board, price_per_gpu_hour)
+
+
+def _check_flags(arguments: argparse.Namespace) -> None:
+    price = arguments.price_per_gpu_hour
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+    if arguments.baseline and arguments.against_store:
+        raise ConfigError(
+            "--against-store is given with --baseline, but a study is compared with one of them; "
+            "leave one out."
+        )
+    is_compared = arguments.against or arguments.against_store or arguments.baseline
+    if arguments.means_csv and is_compared:
+        raise ConfigError(
+            "--means-csv is given with a comparison, but holds a leaderboard's means; leave one of "
+            "them out."
+        )
+    if arguments.check and not is_compared:
+        raise ConfigError(
+            "--check is given, but there is nothing to check against; add --baseline or --against."
+        )
+
+
+def _show(shown: Sequence[Leaderboard | Page]) -> None:
+    console = Console()
+    for one in shown:
+        console.print(terminal(one))
+
+
+def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
+    if arguments.baseline:
+        cells = _read_baseline(arguments.baseline, board.study)
+        comparison = compare((board.study, board.cells), (str(arguments.baseline), cells))
+    else:
+        comparison = _against(arguments, store, board)
+    if not any(one.first and one.second for one in comparison.pairs):
+        raise ConfigError(
+            f"{comparison.first} and {comparison.second} share no cell (data set, class, ratio and "
+            "variant), so nothing can be compared; name two studies of the same question."
+        )
+    if arguments.check and not _can_be_checked(comparison):
+        raise ConfigError(
+            f"--check finds no cell of {comparison.first} and {comparison.second} with two seeds "
+            "on both sides, so no difference has an interval; confirm with more seeds."
+        )
+    return comparison
+
+
+def _can_be_checked(comparison: Comparison) -> bool:
+    """Whether any cell has an interval, or is known to have lost its score."""
+    return bool(comparison.fallen) or any(
+        one.difference and one.difference.interval for one in comparison.pairs
+    )
+
+
+def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
+    from agad.objects import open_objects
+
+    others = open_objects(store_uri(arguments.against_store)) if arguments.against_store else None
+    objects = others or open_objects(store)
+    study = arguments.against or board.study
+    if (objects.uri, study) == (store, board.study):
+        raise ConfigError(
+            f"study {study!r} is compared with itself; name another with --against, or another "
+            "store with --against-store."
+        )
+    flag = "--against" if arguments.against else "--study"
+    chosen_studies(objects, study, flag)
+    other = _priced(stored_leaderboard(objects, study), arguments.price_per_gpu_hour)
+    names = (
+        (f"{board.study} of {store}", f"{study} of {objects.uri}")
+        if objects.uri != store
+        else (board.study, study)
+    )
+    return compare((names[0], board.cells), (names[1], other.cells))
+
+
+def _read_baseline(path: Path, study: str) -> list[CellResult]:
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--baseline {path} cannot be read ({error}); name a file that agad report --csv wrote."
+        ) from error
+    return baseline_cells(text, str(path), study)

@@ -1,0 +1,173 @@
+"""Methods that share cells, in pairs and in ranks; two questions are never compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from statistics import fmean
+from typing import TypeAlias
+
+from agad.report.ranking import fewest_blocks, verdict
+from agad.report.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.statistics import (
+    DIFFERENCE_BOUNDS,
+    difference,
+    difference_interval,
+    mean_interval,
+    paired_differences,
+    probability_better,
+    probability_interval,
+)
+
+Question: TypeAlias = tuple[str, str, float, str]
+"""Data set, class as it was given, ratio and task: what two cells must share to be compared."""
+
+_Means: TypeAlias = Mapping[str, float]
+"""The mean of each method over one block."""
+
+
+def question(cell: CellResult) -> Question:
+    """Return what a cell asks, whoever answers."""
+    return (cell.dataset, str(cell.given_class), cell.anomaly_ratio, cell.task)
+
+
+def pair(first: CellResult | None, second: CellResult | None) -> CellPair:
+    """Return two cells of one question and their difference."""
+    if not (first and second and first.test_aurocs and second.test_aurocs):
+        return CellPair(first=first, second=second, difference=None)
+    return CellPair(
+        first=first, second=second, difference=difference(_by_seed(first), _by_seed(second))
+    )
+
+
+def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
+    """Return how two sides differ over the cells that both have confirmed."""
+    both = [(one.first, one.second) for one in pairs if one.difference and one.first and one.second]
+    firsts = [ours.test_aurocs for ours, _ in both]
+    seconds = [theirs.test_aurocs for _, theirs in both]
+    by_seed = [paired_differences(_by_seed(ours), _by_seed(theirs)) for ours, theirs in both]
+    is_paired = all(len(values) >= 2 for values in by_seed)
+    differences = [
+        fmean(values) if is_paired else fmean(ours) - fmean(theirs)
+        for values, ours, theirs in zip(by_seed, firsts, seconds, strict=True)
+    ]
+    return Contrast(
+        first=first,
+        second=second,
+        num_cells=len(both),
+        num_missing=len(pairs) - len(both),
+        difference=fmean(differences) if both else None,
+        interval=mean_interval(by_seed, bounds=DIFFERENCE_BOUNDS)
+        if is_paired
+        else difference_interval(firsts, seconds),
+        probability=probability_better(firsts, seconds) if both else None,
+        probability_interval=probability_interval(firsts, seconds),
+    )
+
+
+def contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
+    """Return every two methods of a study, over the questions that either was asked."""
+    by_method = _by_method(cells)
+    return [
+        contrast(
+            first,
+            second,
+            [
+                pair(by_method[first].get(asked), by_method[second].get(asked))
+                for asked in by_method[first] | by_method[second]
+            ],
+        )
+        for first, second in combinations(sorted(by_method), 2)
+    ]
+
+
+def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
+    """Rank the methods of a study over the classes of each data set, and over data sets.
+
+    Classes of one data set share their images, so a ranking over them is about that data set
+    alone; over several data sets, each is one block, however many classes it has.
+    """
+    by_method = _by_method(cells)
+    if len(by_method) < 2:
+        return []
+    blocks: dict[str, dict[str, set[Question]]] = defaultdict(lambda: defaultdict(set))
+    for asked in sorted({asked for answers in by_method.values() for asked in answers}):
+        blocks[asked[0]][asked[1]].add(asked)
+    by_dataset = {
+        dataset: [_block_means(by_method, block) for block in classes.values()]
+        for dataset, classes in blocks.items()
+    }
+    methods = sorted(by_method)
+    whole = [_mean_over(methods, classes) for classes in by_dataset.values()]
+    return [
+        *(_ranking(dataset, methods, classes) for dataset, classes in by_dataset.items()),
+        _ranking("", methods, whole),
+    ]
+
+
+def _by_method(cells: Iterable[CellResult]) -> dict[str, dict[Question, CellResult]]:
+    by_method: dict[str, dict[Question, CellResult]] = defaultdict(dict)
+    for cell in cells:
+        # Who would answer a cell without a row is not known where the study has several detectors.
+        if cell.detector:
+            by_method[cell.method][question(cell)] = cell
+    return by_method
+
+
+def _block_means(
+    by_method: Mapping[str, Mapping[Question, CellResult]], block: Iterable[Question]
+) -> _Means | None:
+    """Return each method's mean over a class's ratios and tasks; None where one lacks a cell."""
+    means = {}
+    for method, answers in by_method.items():
+        cells = [answers.get(asked) for asked in block]
+        scores = [cell.test_auroc for cell in cells if cell and cell.test_auroc is not None]
+        if len(scores) < len(cells):
+            return None
+        means[method] = fmean(scores)
+    return means
+
+
+def _mean_over(methods: Sequence[str], classes: Sequence[_Means | None]) -> _Means | None:
+    """Return each method's mean over the classes that none lacks; None where there is none."""
+    complete = [means for means in classes if means is not None]
+    if not complete:
+        return None
+    return {method: fmean(means[method] for means in complete) for method in methods}
+
+
+def _ranking(dataset: str, methods: Sequence[str], blocks: Sequence[_Means | None]) -> Ranking:
+    complete = [block for block in blocks if block is not None]
+    needed = fewest_blocks(len(methods))
+    ranking = Ranking(
+        dataset=dataset,
+        methods=tuple(methods),
+        num_blocks=len(complete),
+        num_left_out=len(blocks) - len(complete),
+        num_needed=needed,
+    )
+    if len(complete) < needed:
+        return ranking
+    found = verdict([[block[method] for method in methods] for block in complete])
+    order = sorted(range(len(methods)), key=lambda number: found.average_ranks[number])
+    return Ranking(
+        dataset=dataset,
+        methods=tuple(methods[number] for number in order),
+        num_blocks=ranking.num_blocks,
+        num_left_out=ranking.num_left_out,
+        num_needed=needed,
+        average_ranks=tuple(found.average_ranks[number] for number in order),
+        groups=tuple(found.groups[number] for number in order),
+        friedman_p=found.friedman_p,
+        pair_ps=tuple((methods[i], methods[j], p) for i, j, p in found.pair_ps),
+    )
+
+
+def _by_seed(cell: CellResult) -> tuple[Sequence[int], Sequence[float]]:
+    """Return seeds and scores, without seeds where a score is not of exactly one.
+
+    A confirm trial of several instances is the mean of all of them, and pairs with no other.
+    """
+    is_one_each = len(cell.seeds) == len(cell.test_aurocs) == len(set(cell.seeds))
+    return (cell.seeds if is_one_each else (), cell.test_aurocs)

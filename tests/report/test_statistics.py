@@ -1,0 +1,261 @@
+"""Intervals, the interquartile mean and P(A > B) against scipy, brute force and known answers."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from agad.report.statistics import (
+    Interval,
+    difference,
+    difference_interval,
+    interquartile_mean,
+    interquartile_mean_interval,
+    mean_interval,
+    probability_better,
+    probability_interval,
+    t_interval,
+    welch_interval,
+)
+
+NUM_BRUTE = 8_000
+CLOSE = 0.004
+"""What the ends of two bootstraps of these cells may differ by: about four Monte Carlo errors."""
+
+
+def cells(num: int, seeds: int, spread: float = 0.02) -> list[list[float]]:
+    rng = np.random.default_rng(3)
+    return [list(rng.normal(0.8, spread, seeds)) for _ in range(num)]
+
+
+def brute_force(
+    strata: list[list[float]], statistic: Callable[[list[np.ndarray]], float]
+) -> tuple[float, float]:
+    rng = np.random.default_rng(11)
+    draws = [
+        statistic([rng.choice(values, len(values)) for values in strata]) for _ in range(NUM_BRUTE)
+    ]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return low, high
+
+
+@pytest.mark.parametrize("values", [[0.7, 0.9], [0.81, 0.84, 0.79], [0.6, 0.61, 0.62, 0.7, 0.5]])
+def test_the_interval_of_a_cell_is_scipys(values: list[float]) -> None:
+    expected = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+
+    found = t_interval(values, (-9.0, 9.0))
+
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_interval_of_two_seeds_is_worked_out_by_hand() -> None:
+    found = t_interval([0.80, 0.82])
+
+    assert found is not None
+    # The mean .81, its error .01, and Student's 12.7062 at one degree of freedom.
+    assert (found.low, found.high) == pytest.approx((0.81 - 0.127062, 0.81 + 0.127062), abs=1e-6)
+
+
+def test_an_interval_ends_where_an_auroc_does() -> None:
+    found = t_interval([0.90, 0.99])
+
+    assert found is not None
+    assert found.high == 1.0
+
+
+@pytest.mark.parametrize("values", [[], [0.9]], ids=["none", "one"])
+def test_fewer_than_two_seeds_have_no_interval(values: list[float]) -> None:
+    assert t_interval(values) is None
+
+
+def test_students_interval_covers_three_seeds_where_the_percentile_bootstrap_does_not() -> None:
+    draws = np.random.default_rng(0).normal(size=(2000, 3))
+    resampled = draws[:, list(itertools.product(range(3), repeat=3))].mean(axis=2)
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
+
+    ours = [t_interval(list(values), (-999.0, 999.0)) for values in draws]
+
+    coverage = np.mean([found is not None and found.low <= 0 <= found.high for found in ours])
+    assert coverage == pytest.approx(0.95, abs=0.015)
+    assert np.mean((low <= 0) & (high >= 0)) < 0.8
+
+
+def test_welchs_interval_is_scipys() -> None:
+    first, second = [0.81, 0.84, 0.79, 0.80], [0.7, 0.75, 0.9]
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+
+    found = welch_interval(first, second)
+
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_shared_seeds_are_compared_in_pairs() -> None:
+    first = ([1, 2, 3, 4], [0.81, 0.84, 0.79, 0.5])
+    second = ([3, 1, 2], [0.70, 0.75, 0.80])
+    expected = stats.ttest_rel([0.81, 0.84, 0.79], [0.75, 0.80, 0.70]).confidence_interval(0.95)
+
+    found = difference(first, second)
+
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx(expected, abs=1e-12)
+    assert (found.interval.method, found.num) == ("paired t", 3)
+    assert found.value == pytest.approx((0.06 + 0.04 + 0.09) / 3)
+
+
+def test_seeds_that_are_not_shared_are_two_samples() -> None:
+    found = difference(([1, 2], [0.8, 0.9]), ([3, 4, 5], [0.5, 0.6, 0.7]))
+
+    assert found.value == pytest.approx(0.25)
+    assert found.interval == welch_interval([0.8, 0.9], [0.5, 0.6, 0.7])
+
+
+def test_equal_cells_differ_by_nothing() -> None:
+    one = ([1, 2, 3], [0.8, 0.85, 0.9])
+
+    found = difference(one, one)
+
+    assert found.value == 0
+    assert found.interval == Interval(low=0.0, high=0.0, method="paired t")
+
+
+@pytest.mark.parametrize("num", [1, 3, 4, 7, 50])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(num: int) -> None:
+    values = list(np.random.default_rng(num).uniform(size=num))
+
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25), abs=1e-12)
+
+
+def test_the_interval_over_cells_is_that_of_a_brute_force_bootstrap() -> None:
+    strata = cells(6, 5)
+
+    found = mean_interval(strata)
+
+    assert found is not None
+    expected = brute_force(strata, lambda drawn: float(np.mean([one.mean() for one in drawn])))
+    assert (found.low, found.high) == pytest.approx(expected, abs=CLOSE / 4)
+
+
+def test_cells_are_weighed() -> None:
+    strata, weights = [[0.2, 0.3, 0.25], [0.8, 0.9, 0.7]], [3.0, 1.0]
+
+    found = mean_interval(strata, weights)
+
+    assert found is not None
+    expected = brute_force(
+        strata, lambda drawn: float(0.75 * drawn[0].mean() + 0.25 * drawn[1].mean())
+    )
+    assert (found.low, found.high) == pytest.approx(expected, abs=CLOSE)
+
+
+def test_the_interval_of_the_interquartile_mean_is_that_of_a_brute_force_bootstrap() -> None:
+    strata = cells(6, 5)
+
+    found = interquartile_mean_interval(strata)
+
+    assert found is not None
+    expected = brute_force(strata, lambda drawn: stats.trim_mean(np.concatenate(drawn), 0.25))
+    assert (found.low, found.high) == pytest.approx(expected, abs=CLOSE / 2)
+
+
+def test_the_stratified_bootstrap_is_scipys_where_there_is_one_pair_of_samples() -> None:
+    first, second = cells(4, 6), cells(4, 6, spread=0.05)
+
+    found = difference_interval(first, second)
+
+    expected = stats.bootstrap(
+        (*first, *second),
+        lambda *samples, axis: (
+            sum(s.mean(axis=axis) for s in samples[:4]) / 4
+            - sum(s.mean(axis=axis) for s in samples[4:]) / 4
+        ),
+        method="percentile",
+        n_resamples=NUM_BRUTE,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=CLOSE / 2)
+
+
+def test_equal_scores_have_equal_intervals_and_global_draws_change_nothing() -> None:
+    strata = cells(5, 3)
+
+    before = (mean_interval(strata), interquartile_mean_interval(strata))
+    np.random.seed(1)  # noqa: NPY002 (what a user's own code may do)
+    after = (mean_interval(strata), interquartile_mean_interval(strata))
+
+    assert before == after
+
+
+def test_a_single_cell_has_students_interval() -> None:
+    assert mean_interval([[0.8, 0.9, 0.7]]) == t_interval([0.8, 0.9, 0.7])
+
+
+@pytest.mark.parametrize("strata", [[], [[0.9]], [[0.8, 0.9], [0.7]]], ids=["none", "one", "mixed"])
+def test_a_cell_of_one_seed_leaves_the_mean_without_an_interval(strata: list[list[float]]) -> None:
+    assert mean_interval(strata) is None
+    assert interquartile_mean_interval(strata) is None
+
+
+def test_the_chance_to_be_better_is_the_mann_whitney_u_of_each_cell() -> None:
+    first = [[0.8, 0.9, 0.85], [0.5, 0.6]]
+    second = [[0.8, 0.7, 0.95], [0.6, 0.4, 0.5]]
+    expected = np.mean(
+        [
+            stats.mannwhitneyu(one, other).statistic / (len(one) * len(other))
+            for one, other in zip(first, second, strict=True)
+        ]
+    )
+
+    assert probability_better(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_interval_of_the_chance_is_that_of_a_brute_force_bootstrap() -> None:
+    first, second = cells(3, 4, spread=0.05), [[v - 0.02 for v in one] for one in cells(3, 5, 0.05)]
+
+    found = probability_interval(first, second)
+
+    def chance(drawn: list[np.ndarray]) -> float:
+        return float(
+            np.mean(
+                [
+                    np.mean([(a > b) + 0.5 * (a == b) for a in one for b in other])
+                    for one, other in zip(drawn[:3], drawn[3:], strict=True)
+                ]
+            )
+        )
+
+    rng = np.random.default_rng(5)
+    draws = [
+        chance([rng.choice(values, len(values)) for values in (*first, *second)])
+        for _ in range(3000)
+    ]
+    assert found is not None
+    expected = np.percentile(draws, [2.5, 97.5])
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.03)
+
+
+def test_equal_sides_have_even_chances() -> None:
+    strata = cells(3, 4)
+
+    found = probability_interval(strata, strata)
+
+    assert probability_better(strata, strata) == 0.5
+    assert found is not None
+    assert found.low < 0.5 < found.high
+
+
+def test_one_cell_has_no_interval_of_the_chance() -> None:
+    assert probability_interval([[0.9, 0.8]], [[0.1, 0.2]]) is None
+
+
+def test_scores_below_a_half_are_not_turned_over() -> None:
+    found = mean_interval([[0.1, 0.2], [0.2, 0.3]])
+
+    assert found is not None
+    assert found.high < 0.5
+    assert math.isclose(interquartile_mean([0.1, 0.2, 0.2, 0.3]) or 0, 0.2)
