@@ -83,9 +83,12 @@ class CheckpointShelf:
         key = f"{self._folder}/{CheckpointName(training.num_epochs, self._plan.attempt)}"
         try:
             self._objects.put_if_absent(key, to_bytes(training.state()))
-            for older in sorted(self._keys - {key}):
+            olders = self._keys - {key}
+            self._keys.add(key)
+            for older in sorted(olders):
                 self._objects.delete(older)
+                self._keys.remove(older)
         except StoreError as error:
-            logger.warning("Trial %s goes on without a checkpoint (%s).", self._trial_key, error)
-            return
-        self._keys = {key}
+            logger.warning(
+                "Trial %s goes on without a new checkpoint (%s).", self._trial_key, error
+            )
