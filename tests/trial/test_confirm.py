@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from agad.data import heat_map, open_images
 from agad.objects import open_objects
 from agad.trial import Runtime, TestResult, TrialSpec, auroc, picture_key, train_trial
-from agad.trial.confirm import keep_pictures, open_test
-from agad.trial.pictures import NUM_OF_EACH, draw_shown
+from agad.trial.confirm import open_test
+from agad.trial.pictures import NUM_OF_EACH, draw_shown, keep_pictures
 from agad.trial.train import Training, prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
@@ -46,7 +46,8 @@ def test_every_test_image_has_its_score_and_class(spec: TrialSpec, runtime: Runt
     test = _tested(spec, runtime)
     images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
     np.testing.assert_array_equal(test.labels, images.labels)
-    assert (test.scores.dtype, test.scores.shape) == (np.float32, images.labels.shape)
+    assert test.scores.shape == images.labels.shape
+    assert test.scores.dtype == np.float32
     assert len(np.unique(test.scores)) > 0.9 * len(test.scores)
 
 
