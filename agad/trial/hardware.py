@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from pathlib import Path
 
@@ -44,6 +45,10 @@ class PeakMemory:
 
 def _reset_peak() -> bool:
     """Let the kernel measure the peak anew; False where it cannot."""
+    # What the trial before freed, the C library keeps: the next trial's peak would hold it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # No Linux, or a sandbox without this file.
