@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 Phase: TypeAlias = Literal["search", "confirm"]
 State: TypeAlias = Literal["finished", "pruned", "diverged", "failed"]
@@ -123,7 +124,8 @@ class TrialRow:
     """Epochs trained."""
 
     seconds: float
-    """Time that a worker spent on the attempt, from its data to its scores."""
+    """Time that a worker spent on the attempt, from its data to its scores, and earlier attempts on
+    the epochs that it took over."""
 
     gpu_s: float
     """GPU seconds: ``seconds`` x the share of a GPU reserved."""
@@ -211,6 +213,34 @@ class ScoreRow:
     """Higher is more anomalous."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class CheckpointName:
+    """A checkpoint among those of its trial: the greatest is the newest."""
+
+    num_epochs: int
+    """Epochs trained."""
+
+    attempt: int
+    """Launches of the trial before the one that wrote it."""
+
+    def __str__(self) -> str:
+        return f"{self.num_epochs}-{self.attempt}.ckpt"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the name that a text is, None where it is none."""
+        match = re.fullmatch(r"(0|[1-9]\d{0,8})-(0|[1-9]\d{0,8})\.ckpt", text)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+
+def checkpoints_prefix(study: str) -> str:
+    """Return what the keys of all checkpoints of a study start with, without the ``/``.
+
+    A trial's follow as ``<trial key>/<CheckpointName>``.
+    """
+    return f"{study}/checkpoints"
+
+
 class StudyMemory(Protocol):
     """What a study needs of the place that remembers it. One memory holds one study."""
 
@@ -237,3 +267,6 @@ class StudyMemory(Protocol):
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
     ) -> None:
         """Keep a trial's rows. The same attempt put again changes nothing."""
+
+    def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
+        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""

@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     BATCHES = 4
     LABELLED_CLASSES = 5
     HIDDEN_ANOMALIES = 6
+    PICTURES = 7
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

@@ -2,7 +2,7 @@
 
 from agad.detectors.agad import AgadDetector
 from agad.detectors.compute import Compute, Precision
-from agad.detectors.protocol import Detector, build_detector
+from agad.detectors.protocol import Detector, Rebuilder, build_detector
 from agad.detectors.scorer import Scorer, build_scorer
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Compute",
     "Detector",
     "Precision",
+    "Rebuilder",
     "Scorer",
     "build_detector",
     "build_scorer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class Detector(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state`` returned."""
+
+
+@runtime_checkable
+class Rebuilder(Protocol):
+    """A detector that scores by how it rebuilds an image, so that this can be shown."""
+
+    def rebuild(self, images: Tensor) -> Tensor:
+        """Return ``(B, C, H, W)`` images in [-1, 1] as they are rebuilt, of the same shape."""
 
 
 def build_detector(

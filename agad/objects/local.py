@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from agad.objects.files import errors_named, holds, read_chunks, replaced, write_synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
@@ -27,6 +28,12 @@ class LocalObjects:
         path = self._root / key
         with _errors_named(path, "read"):
             return path.read_bytes()
+
+    def open(self, key: str) -> BinaryIO:
+        check_key(key)
+        path = self._root / key
+        with _errors_named(path, "read"):
+            return path.open("rb")
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         return self._put(key, lambda: iter((data,)))
@@ -70,12 +77,26 @@ class LocalObjects:
                 temporary.unlink(missing_ok=True)
         return True
 
+    def delete(self, key: str) -> None:
+        check_key(key)
+        path = self._root / key
+        with _errors_named(path, "removed"):
+            path.unlink(missing_ok=True)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        paths = {key: self._root / key for key in self.list(prefix)}
+        with _errors_named(self._root, "listed"):
+            return {key: size for key, path in paths.items() if (size := _size(path)) is not None}
+
     def list_folders(self) -> list[str]:
         with _errors_named(self._root, "listed"):
             if not self._root.exists():
                 return []
+            # The last object of a folder may have been deleted; the folder then stays.
             return sorted(
-                path.name for path in self._root.iterdir() if path.is_dir() and is_key(path.name)
+                path.name
+                for path in self._root.iterdir()
+                if path.is_dir() and is_key(path.name) and any(map(is_key, _names_below(path)))
             )
 
     def list(self, prefix: str) -> list[str]:
@@ -85,6 +106,18 @@ class LocalObjects:
             paths = list(_files_in(self._root / folder, name))
         keys = (path.relative_to(self._root).as_posix() for path in paths)
         return sorted(key for key in keys if is_key(key))
+
+
+def _size(path: Path) -> int | None:
+    """Return a file's bytes, or None where it was removed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    return (path.relative_to(folder).as_posix() for path in _files_in(folder, ""))
 
 
 def _files_in(folder: Path, start: str) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from agad.errors import StoreError
 
@@ -31,6 +31,16 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes.
+
+        Raises:
+            MissingObjectError: No object has this key.
+        """
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object as a seekable, read-only file that fetches what is read, not all of it.
+
+        A remote object is fetched by 1 MiB or more at a time, each request repeated as any other.
+        A read raises as ``get`` does; so it may find an object gone that was there at first.
 
         Raises:
             MissingObjectError: No object has this key.
@@ -74,6 +84,16 @@ class ObjectStore(Protocol):
         Raises:
             StoreError: The file cannot be read, or is larger than the store's limit.
         """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine.
+
+        For sources of a compaction, checkpoints and old leases: a study never deletes a result.
+        A key must not be put anew, since a writer that is still repeating its put would take it.
+        """
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return what ``list`` returns, in its order, each key with its object's bytes."""
 
     def list_folders(self) -> list[str]:
         """Return the first segments of the keys that have several, sorted, each once."""

@@ -16,6 +16,7 @@ from botocore.response import StreamingBody
 from agad.errors import StoreError
 from agad.objects.files import CHUNK_BYTES, errors_named, holds, replaced, write_synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
+from agad.objects.ranged import ranged_file
 from agad.objects.retry import Backoff, TransientError, retry
 from agad.objects.s3_errors import KeyTakenError, store_error, without_secrets
 
@@ -66,6 +67,16 @@ class S3Objects:
     def get(self, key: str) -> bytes:
         check_key(key)
         return self._call(lambda: self._read(key), key)
+
+    def open(self, key: str) -> BinaryIO:
+        check_key(key)
+        head = self._call(
+            lambda: self._client.head_object(Bucket=self._bucket, Key=self._prefix + key), key
+        )
+        return ranged_file(
+            head["ContentLength"],
+            lambda start, end: self._call(lambda: self._read_range(key, start, end), key),
+        )
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See ``ObjectStore``. One conditional request, in a single part."""
@@ -163,6 +174,13 @@ class S3Objects:
         with self._body(key) as body:
             return body.read()
 
+    def _read_range(self, key: str, start: int, end: int) -> bytes:
+        answer = self._client.get_object(
+            Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{end - 1}"
+        )
+        with closing(answer["Body"]) as body:
+            return body.read()
+
     def _chunks(self, key: str) -> Generator[bytes]:
         with self._errors_named(key), self._body(key) as body:
             yield from body.iter_chunks(CHUNK_BYTES)
@@ -191,6 +209,12 @@ class S3Objects:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
 
+    def delete(self, key: str) -> None:
+        check_key(key)
+        self._call(
+            lambda: self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key), key
+        )
+
     def list_folders(self) -> list[str]:
         return sorted(
             folder
@@ -199,11 +223,15 @@ class S3Objects:
             if is_key(folder := entry["Prefix"].removeprefix(self._prefix).rstrip("/"))
         )
 
-    def list(self, prefix: str) -> list[str]:
+    def sizes(self, prefix: str) -> dict[str, int]:
         check_prefix(prefix)
-        return sorted(
-            key
+        sizes = {
+            key: entry["Size"]
             for page in self._pages(prefix)
             for entry in page.get("Contents", [])
             if is_key(key := entry["Key"].removeprefix(self._prefix))
-        )
+        }
+        return dict(sorted(sizes.items()))
+
+    def list(self, prefix: str) -> list[str]:
+        return list(self.sizes(prefix))

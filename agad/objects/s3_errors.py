@@ -89,7 +89,7 @@ def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> 
 def _answered(error: ClientError, uri: str) -> StoreError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
-    if code == "NoSuchKey":
+    if code in ("NoSuchKey", "404"):  # A HEAD is answered without a body, so without a code.
         return MissingObjectError(f"{uri} does not exist.")
     if status == 412:
         return KeyTakenError(f"{uri} exists already.")

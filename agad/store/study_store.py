@@ -6,12 +6,20 @@ import dataclasses
 import json
 import logging
 import uuid
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import check_conditional_put
-from agad.records import Claim, EpochRow, ScoreRow, TrialRow
+from agad.records import (
+    CheckpointName,
+    Claim,
+    EpochRow,
+    ScoreRow,
+    TrialRow,
+    checkpoints_prefix,
+)
 from agad.store.changes import extends
 from agad.store.keys import Kind, attempt_key, config_key
 from agad.store.read import StudyReader
@@ -71,6 +79,21 @@ class StudyStore(StudyReader):
         if scores:
             self._put_table("scores", attempt, rows_to_parquet(scores, ScoreRow))
         self._put_table("trials", attempt, rows_to_parquet([trial], TrialRow))
+
+    def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
+        """See ``StudyMemory``."""
+        prefix = f"{checkpoints_prefix(self._study)}/"
+        found: dict[str, list[tuple[CheckpointName, str]]] = defaultdict(list)
+        for key in self._objects.list(prefix):
+            trial_key, _, text = key.removeprefix(prefix).partition("/")
+            name = CheckpointName.parse(text)
+            if name is not None and trial_key in trial_keys:
+                found[trial_key].append((name, key))
+        for trial_key, checkpoints in found.items():
+            newest = max(checkpoints)
+            for checkpoint in checkpoints:
+                if checkpoint != newest or trial_key not in kept:
+                    self._objects.delete(checkpoint[1])
 
     def _put_table(self, kind: Kind, attempt: tuple[str, int], data: bytes) -> None:
         key = attempt_key(self._study, kind, *attempt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Self, cast
@@ -68,6 +68,8 @@ class StudyBoard:
         self._writes: list[Future[None]] = []
         self._start = time.monotonic()
         self._remember()
+        # Of a cell whose driver died before it dropped them.
+        self._drop_checkpoints([cell for cell in self._cells.values() if cell.is_done])
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +108,10 @@ class StudyBoard:
         goes_on = True
         for result in progress.epochs:
             goes_on = goes_on and running.cell.survives(
-                trial_key, result.epoch + 1, result.val_auroc
+                trial_key,
+                result.epoch + 1,
+                result.val_auroc,
+                is_restored=result.is_restored,
             )
         running.is_pruned = not goes_on
         return goes_on
@@ -208,7 +213,23 @@ class StudyBoard:
         del self._running[key]
         trial = self._rows.trial_row(running, state, error)
         epochs = self._rows.epoch_rows(running)
-        self._writes.append(self._writers.submit(self._memory.put, trial, epochs))
+        scores = self._rows.score_rows(running) if state == "finished" else []
+        self._writes.append(self._writers.submit(self._memory.put, trial, epochs, scores))
+        if running.cell.is_done:
+            self._drop_checkpoints([running.cell])
+
+    def _drop_checkpoints(self, done: Sequence[CellRun]) -> None:
+        """Let the checkpoints of done cells be removed, but the last of each confirmed trial."""
+        trial_keys = {key for cell in done for key in cell.trial_keys}
+        kept = {key for cell in done for key in cell.confirmed_keys}
+        if trial_keys:
+            self._writes.append(self._writers.submit(self._drop, trial_keys, kept))
+
+    def _drop(self, trial_keys: set[str], kept: set[str]) -> None:
+        try:
+            self._memory.drop_checkpoints(trial_keys, kept)
+        except StoreError as error:
+            logger.warning("Checkpoints that nobody needs stay until the next run (%s).", error)
 
     def _check_writes(self, most: int) -> None:
         """Raise the first error of a write; wait where more than ``most`` are not done."""

@@ -27,6 +27,7 @@ class CellRun:
         self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
         self._ladder = Ladder(study.scheduler)
         self._specs: dict[str, TrialSpec] = {}
+        self._remembered: set[str] = set()
         self._states: dict[str, State] = {}
         self._again: deque[TrialSpec] = deque()
         self._num_proposals = 0
@@ -49,6 +50,7 @@ class CellRun:
             objectives: Validation AUROC after each epoch.
         """
         key = spec.key
+        self._remembered.add(key)
         if state is None or state == "failed":
             if spec.phase == "search":
                 self._specs[key] = spec
@@ -74,15 +76,28 @@ class CellRun:
                 return spec
         return None
 
-    def survives(self, trial_key: str, num_epochs: int, objective: float) -> bool:
-        """Tell whether a trial goes on after ``num_epochs``; a confirm trial always does."""
+    def survives(
+        self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
+    ) -> bool:
+        """Tell whether a trial goes on after ``num_epochs``; a confirm trial always does.
+
+        Args:
+            trial_key: The trial.
+            num_epochs: Epochs that it has trained.
+            objective: Validation AUROC after them.
+            is_restored: Whether a checkpoint holds them: at its rungs it was let go on before,
+                maybe by an earlier driver, and others that come there may not undo that.
+        """
         if self._specs[trial_key].phase == "confirm":
             return True
         self._best_objective = max(objective, self._best_objective or 0.0)
+        if is_restored:
+            self._ladder.record(trial_key, num_epochs, objective)
+            return True
         return self._ladder.survives(trial_key, num_epochs, objective)
 
     def retry(self, trial_key: str) -> None:
-        """Start a trial again, from its beginning, before anything new."""
+        """Start a trial again, from its newest checkpoint if it has one, before anything new."""
         self._again.append(self._specs[trial_key])
 
     def end(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
@@ -154,6 +169,20 @@ class CellRun:
         """Whether nothing is left to start or to wait for."""
         confirms = self._confirm_specs()
         return self.is_searched and all(spec.key in self._states for spec in confirms)
+
+    @property
+    def trial_keys(self) -> set[str]:
+        """All trials that were ever launched, by earlier drivers too."""
+        return self._remembered | self._specs.keys()
+
+    @property
+    def confirmed_keys(self) -> set[str]:
+        """The confirm trials that finished, those of an earlier winner too."""
+        return {
+            key
+            for key, state in self._states.items()
+            if state == "finished" and self._specs[key].phase == "confirm"
+        }
 
     @property
     def share_started(self) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ray import tune
 
 from agad.errors import TrialDivergedError
 from agad.study.running import Launch, Progress
-from agad.trial import EpochResult, Runtime, TrialSpec, describe_hardware
+from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
 
 TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
 """Trains a trial, yielding after every epoch: ``agad.trial.train_trial``, or another."""
@@ -44,8 +44,9 @@ class Objective(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next order, dropping the trial before; tell Ray that this was possible."""
         self._order: Order = new_config["order"]
-        self._epochs = self._order.train(self._order.launch.spec, self._order.runtime)
+        self._epochs = self._order.train(self._order.launch.spec, _runtime_of(self._order))
         self._seconds = 0.0
+        self._peak = PeakMemory(self._order.runtime.compute.device)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -62,6 +63,7 @@ class Objective(tune.Trainable):
         except TrialDivergedError as error:
             diverged = str(error)
         self._seconds += time.perf_counter() - start
+        self._seconds += sum(result.train_s for result in epochs if result.is_restored)
         num_epochs = epochs[-1].epoch + 1 if epochs else 0
         progress = Progress(
             epochs=tuple(epochs),
@@ -69,6 +71,16 @@ class Objective(tune.Trainable):
             seconds=self._seconds,
             gpu_s=self._seconds * self._order.runtime.gpus,
             hardware=describe_hardware(self._order.runtime.compute.device),
+            peak_memory_bytes=self._peak.resident_bytes,
+            peak_gpu_memory_bytes=self._peak.gpu_bytes,
         )
         is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
         return {"progress": progress, "done": is_done}
+
+
+def _runtime_of(order: Order) -> Runtime:
+    """Return where the order's trial runs, its checkpoints those of its attempt."""
+    plan = order.runtime.checkpoints
+    if plan is None:
+        return order.runtime
+    return replace(order.runtime, checkpoints=replace(plan, attempt=order.launch.attempt))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from agad.config import Study
 from agad.data import Library
 from agad.objects import open_objects
-from agad.records import StudyMemory
+from agad.records import StudyMemory, checkpoints_prefix
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
@@ -19,7 +19,7 @@ from agad.study.provenance import find_provenance
 from agad.study.running import RowMaker
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import models_prefix, train_trial
+from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -62,15 +62,24 @@ def run_study(
         if board.is_done:
             return
         with connected(where) as connection:
-            slots = _keeping_models(connection, study)
+            slots = _keeping(connection, study)
             show = _throttled(watch, board, slots)
             fit(board, slots, train, study.scheduler.milestones, show)
             if watch is not None:
                 watch(board.status(slots.num))
 
 
-def _keeping_models(slots: Slots, study: Study) -> Slots:
-    return replace(slots, runtime=replace(slots.runtime, models=models_prefix(study.name)))
+def _keeping(slots: Slots, study: Study) -> Slots:
+    """Let trials keep in the store what is no row."""
+    runtime = replace(
+        slots.runtime,
+        models=models_prefix(study.name),
+        pictures=pictures_prefix(study.name),
+        checkpoints=CheckpointPlan(
+            prefix=checkpoints_prefix(study.name), milestones=study.scheduler.milestones
+        ),
+    )
+    return replace(slots, runtime=runtime)
 
 
 def _throttled(watch: Watch | None, board: StudyBoard, slots: Slots) -> Callable[[], None]:

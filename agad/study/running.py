@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from agad.config import labelled_text
-from agad.records import EpochRow, State, TrialRow
+from agad.records import EpochRow, ScoreRow, State, TrialRow
 from agad.study.cell import CellRun
 from agad.study.provenance import Provenance
 from agad.trial import EpochResult, TrialSpec
@@ -32,13 +32,19 @@ class Progress:
     """What was not finite, where the trial ended by it."""
 
     seconds: float = 0.0
-    """Time worked on the trial so far."""
+    """Time worked on the trial so far, and by earlier attempts on the epochs taken over."""
 
     gpu_s: float = 0.0
     """``seconds`` x the GPUs reserved."""
 
     hardware: str = ""
     """What it is trained on."""
+
+    peak_memory_bytes: int | None = None
+    """The most memory that the worker held during this attempt; None where it is not known."""
+
+    peak_gpu_memory_bytes: int | None = None
+    """The most GPU memory that its tensors took; None without a GPU."""
 
 
 @dataclass(slots=True)
@@ -123,6 +129,8 @@ class RowMaker:
             precision=self.precision,
             started_at=running.started_at,
             ended_at=datetime.now(UTC),
+            peak_memory_bytes=running.last.peak_memory_bytes,
+            peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:
@@ -141,6 +149,29 @@ class RowMaker:
                 losses=result.losses,
             )
             for result in running.results
+        ]
+
+    def score_rows(self, running: Running) -> list[ScoreRow]:
+        """Return a row a test image, in order; none where the trial scored none."""
+        spec = running.launch.spec
+        results = running.results
+        test = results[-1].test if results else None
+        if test is None:
+            return []
+        labels = test.labels.tolist()
+        anomalous = {*spec.task.anomalous_classes}
+        return [
+            ScoreRow(
+                study=self.study,
+                cell=spec.cell.label,
+                trial_key=spec.key,
+                attempt=running.launch.attempt,
+                image=image,
+                label=label,
+                is_anomaly=label in anomalous,
+                score=score,
+            )
+            for image, (label, score) in enumerate(zip(labels, test.scores.tolist(), strict=True))
         ]
 
 

@@ -1,21 +1,25 @@
 """One trial: its specification, its training as a generator of epochs, its metrics."""
 
 from agad.trial.card import Exported, ModelCard
+from agad.trial.confirm import TestResult
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_leaks
-from agad.trial.hardware import describe_hardware
+from agad.trial.hardware import PeakMemory, describe_hardware
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
+from agad.trial.pictures import picture_key, pictures_prefix
 from agad.trial.program import to_program
-from agad.trial.spec import Runtime, TrialSpec
-from agad.trial.train import EpochResult, TestResult, train_trial
+from agad.trial.spec import CheckpointPlan, Runtime, TrialSpec
+from agad.trial.train import EpochResult, train_trial
 
 __all__ = [
+    "CheckpointPlan",
     "EpochCost",
     "EpochResult",
     "Exported",
     "LeakDiagnostics",
     "ModelCard",
+    "PeakMemory",
     "PictureScorer",
     "Runtime",
     "SavedModel",
@@ -28,6 +32,8 @@ __all__ = [
     "measure_epoch",
     "model_key",
     "models_prefix",
+    "picture_key",
+    "pictures_prefix",
     "to_program",
     "train_trial",
 ]

@@ -20,20 +20,55 @@ _MAGIC = b"agad checkpoint 1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
+def to_bytes(state: Mapping[str, Any]) -> bytes:
+    """Return a checkpoint.
+
+    Args:
+        state: Tensors, numbers, texts, and dictionaries and lists of them.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    body = buffer.getbuffer()
+    return b"".join((_MAGIC, hashlib.sha256(body).digest(), body))
+
+
+def from_bytes(data: bytes, where: str) -> dict[str, Any]:
+    """Return the state in a checkpoint, its tensors on the CPU. Nothing in it is executed.
+
+    Args:
+        data: The checkpoint.
+        where: Where it is, for the error.
+
+    Raises:
+        CheckpointError: It is truncated, damaged, or no checkpoint.
+    """
+    if not data.startswith(_MAGIC):
+        raise CheckpointError(f"{where} is no checkpoint of this version; remove it to start anew.")
+    digest = data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
+    body = data[len(_MAGIC) + _DIGEST_BYTES :]
+    if hashlib.sha256(body).digest() != digest:
+        raise CheckpointError(f"{where} is truncated or damaged; remove it to start anew.")
+    try:
+        state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{where} holds what no checkpoint holds ({error}).") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{where} holds what no checkpoint holds (a {type(state).__name__}).")
+    return state
+
+
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a state in one piece: after a crash the file is the one before, or this one.
 
     Args:
         path: The file; its folder exists.
-        state: Tensors, numbers, texts, and dictionaries and lists of them.
+        state: As ``to_bytes`` takes it.
     """
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    body = buffer.getvalue()
+    data = to_bytes(state)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
-            file.write(_MAGIC + hashlib.sha256(body).digest() + body)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -42,7 +77,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the state in a file, its tensors on the CPU. Nothing in it is executed.
+    """Return the state in a file, as ``from_bytes`` does.
 
     Raises:
         CheckpointError: The file is missing, truncated, damaged, or no checkpoint.
@@ -51,16 +86,4 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from error
-    if not data.startswith(_MAGIC):
-        raise CheckpointError(f"{path} is no checkpoint of this version; remove it to start anew.")
-    digest = data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
-    body = data[len(_MAGIC) + _DIGEST_BYTES :]
-    if hashlib.sha256(body).digest() != digest:
-        raise CheckpointError(f"{path} is truncated or damaged; remove it to start anew.")
-    try:
-        state = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path} holds what no checkpoint holds ({error}).") from error
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds what no checkpoint holds (a {type(state).__name__}).")
-    return state
+    return from_bytes(data, str(path))

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from agad.data import Subset
+from agad.trial.confirm import open_test
 from agad.trial.metrics import auroc
 from agad.trial.score import score, score_with_batch_statistics
 from agad.trial.spec import Runtime, TrialSpec
-from agad.trial.train import open_test, prepare
+from agad.trial.train import prepare
 
 _LINEAGE_BATCH_SIZE = 64
 """Test batches of GANomaly's and Skip-GANomaly's public code."""
@@ -55,7 +56,8 @@ def diagnose_leaks(
     """
     training = prepare(spec, runtime)
     detector = training.detector
-    images, is_anomaly = open_test(spec, runtime)
+    part = open_test(spec, runtime)
+    images, is_anomaly = part.images, part.is_anomaly
 
     def scored(scores: Tensor, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
         return auroc(is_anomaly[order], scores.cpu().double().numpy())

@@ -1,7 +1,8 @@
-"""What a trial is trained on."""
+"""What a trial is trained on, and how much of its memory it takes."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from pathlib import Path
 
@@ -14,6 +15,53 @@ def describe_hardware(device: str) -> str:
         return torch.cuda.get_device_name(device)
     name = _processor()
     return f"{name} (mps)" if device == "mps" else name
+
+
+class PeakMemory:
+    """The most memory that this process holds from the making of this object on."""
+
+    def __init__(self, device: str) -> None:
+        """Start anew; an earlier object's figures end here.
+
+        Args:
+            device: What is trained on, as torch names it.
+        """
+        self._device = device
+        self._has_gpu = device.startswith("cuda") and torch.cuda.is_available()
+        if self._has_gpu:
+            torch.cuda.reset_peak_memory_stats(device)
+        self._is_known = _reset_peak()
+
+    @property
+    def resident_bytes(self) -> int | None:
+        """Of the host, mapped images included; None where Linux does not tell."""
+        return _peak_bytes() if self._is_known else None
+
+    @property
+    def gpu_bytes(self) -> int | None:
+        """Of the GPU, by tensors; None without a GPU."""
+        return torch.cuda.max_memory_allocated(self._device) if self._has_gpu else None
+
+
+def _reset_peak() -> bool:
+    """Let the kernel measure the peak anew; False where it cannot."""
+    # What the trial before freed, the C library keeps: the next trial's peak would hold it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # No Linux, or a sandbox without this file.
+        return False
+    return True
+
+
+def _peak_bytes() -> int | None:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return 1024 * int(value.split()[0])
+    return None
 
 
 def _processor() -> str:

@@ -69,6 +69,20 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPlan:
+    """Which checkpoints of a trial are kept in the store."""
+
+    prefix: str
+    """What their keys start with, without the ``/``."""
+
+    milestones: tuple[int, ...] = ()
+    """Numbers of epochs after which one is kept, beside those kept now and then."""
+
+    attempt: int = 0
+    """Launches of the trial before this one, which may have left checkpoints."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """Where a trial runs: none of it decides the result beyond floating-point rounding."""
 
@@ -90,3 +104,10 @@ class Runtime:
     models: str | None = None
     """Prefix of the store's keys under which the model of each cell's first confirmed seed is
     kept; None keeps none."""
+
+    pictures: str | None = None
+    """Prefix of the store's keys under which pictures are kept beside each such model; None keeps
+    none."""
+
+    checkpoints: CheckpointPlan | None = None
+    """Checkpoints in the store; None keeps none, and looks for none."""

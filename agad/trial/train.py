@@ -6,48 +6,30 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agad.data import (
-    FitBatches,
-    Purpose,
-    Subset,
-    draw_split,
-    on_device,
-    open_images,
-    stream,
-)
+from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, TrialDivergedError
-from agad.objects import open_objects
-from agad.trial.card import ModelCard
-from agad.trial.checkpoint import read_checkpoint, write_checkpoint
-from agad.trial.metrics import auroc, average_precision
-from agad.trial.model import SavedModel, model_key
+from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
+from agad.trial.confirm import TestResult, finish
+from agad.trial.metrics import auroc
 from agad.trial.score import check_scores, score
+from agad.trial.shelf import CheckpointShelf
 from agad.trial.spec import Runtime, TrialSpec
 
 logger = logging.getLogger(__name__)
 
 _EXPLODED = 1e8
 """A mean loss above this has left training: the largest weight of use over the least epsilon."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """How a confirmed model did on the test split, at its last epoch."""
-
-    __test__ = False  # Not a test class, whatever pytest reads into its name.
-
-    auroc: float
-    average_precision: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +50,9 @@ class EpochResult:
 
     test: TestResult | None = None
     """At the last epoch of a confirm trial alone."""
+
+    is_restored: bool = field(default=False, compare=False)
+    """Whether an earlier attempt trained it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,27 +77,42 @@ class Training:
         """Epochs trained."""
         return len(self.history)
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
             "trial_key": self.spec.key,
             "history": [asdict(result) for result in self.history],
             "detector": self.detector.state(),
             # Its numbers are longer than 64 bits.
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        write_checkpoint(path, state)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        write_checkpoint(path, self.state())
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Go on from a checkpoint's file.
 
         Raises:
             CheckpointError: The file is damaged, or of another trial.
         """
-        state = read_checkpoint(path)
+        self.go_on_from(read_checkpoint(path), str(path))
+
+    def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
+        """Go on from a checkpoint's state.
+
+        Args:
+            state: As ``state`` returned it.
+            where: Where it is, for the error.
+
+        Raises:
+            CheckpointError: It is of another trial, or lacks something. What it changed of the
+                training until then stays changed.
+        """
         if state.get("trial_key") != self.spec.key:
             raise CheckpointError(
-                f"{path} is of trial {state.get('trial_key')}, but must be of {self.spec.key}."
+                f"{where} is of trial {state.get('trial_key')}, but must be of {self.spec.key}."
             )
         try:
             self.history = [EpochResult(**result) for result in state["history"]]
@@ -120,7 +120,7 @@ class Training:
             self.rng.bit_generator.state = json.loads(state["rng"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
-                f"{path} does not hold what its trial needs ({error!r}); remove it to start anew."
+                f"{where} does not hold what its trial needs ({error!r}); remove it to start anew."
             ) from error
 
 
@@ -130,6 +130,10 @@ def train_trial(
     """Train a trial, yielding after every epoch. Equal arguments give equal results.
 
     The test split is opened after the last epoch of a confirm trial, and nowhere else.
+
+    With ``runtime.checkpoints``, the store gets a checkpoint when the trial goes on after a
+    milestone, when the last one is 5 minutes old, and after the last epoch of a confirm trial. A
+    later attempt goes on from the newest that is whole: it yields the epochs before it again.
 
     Args:
         spec: What decides the results.
@@ -149,10 +153,13 @@ def train_trial(
         TrialDivergedError: A loss or a score is not finite, or a loss exploded.
     """
     try:
-        training = prepare(spec, runtime)
+        shelf = CheckpointShelf(spec.key, runtime)
         if checkpoint is not None and checkpoint.exists():
+            training = prepare(spec, runtime)
             training.restore(checkpoint)
-        yield from _epochs(training, runtime, checkpoint)
+        else:
+            training = _resumed(spec, runtime, shelf)
+        yield from _epochs(training, runtime, shelf, checkpoint)
     except torch.OutOfMemoryError as error:
         raise GpuMemoryError(
             f"{spec.cell.label} does not fit the memory of {runtime.compute.device} at a share of "
@@ -161,47 +168,41 @@ def train_trial(
         ) from error
 
 
-def _epochs(training: Training, runtime: Runtime, checkpoint: Path | None) -> Iterator[EpochResult]:
+def _resumed(spec: TrialSpec, runtime: Runtime, shelf: CheckpointShelf) -> Training:
+    """Return a trial after the newest checkpoint that is of use, or before its first epoch."""
+    training = prepare(spec, runtime)
+    for where, data in shelf.found():
+        try:
+            training.go_on_from(from_bytes(data, where), where)
+        except CheckpointError as error:
+            logger.warning("An older checkpoint, or none, is gone on from: %s", error)
+            training = prepare(spec, runtime)  # The last may be half restored.
+        else:
+            return training
+    return training
+
+
+def _epochs(
+    training: Training, runtime: Runtime, shelf: CheckpointShelf, checkpoint: Path | None
+) -> Iterator[EpochResult]:
     spec = training.spec
     num_restored = training.num_epochs
     for epoch in range(spec.max_epochs):
-        if epoch >= num_restored:
+        is_restored = epoch < num_restored
+        is_last = epoch + 1 == spec.max_epochs
+        if not is_restored:
             training.history.append(_epoch(training))
             if epoch == num_restored:
                 check_scores(training.detector, training.val_images)
             if checkpoint is not None:
                 training.save(checkpoint)
-        is_last = epoch == spec.max_epochs - 1
-        test = score_test(spec, runtime, training.detector) if is_last else None
-        # The first seed's, whatever the others score: a choice would be a best seed.
-        if test is not None and spec.number == 0 and runtime.models is not None:
-            keep_model(training, test, runtime.store, runtime.models)
-        yield replace(training.history[epoch], test=test)
-
-
-def keep_model(training: Training, test: TestResult, store: str, prefix: str) -> None:
-    """Keep a trained model in the store; one that is there stays.
-
-    Args:
-        training: A trial after its last epoch.
-        test: How it did on the test split.
-        store: The store's URI.
-        prefix: What the model's key starts with.
-
-    Raises:
-        StoreError: The store cannot be reached.
-    """
-    scores = score(training.detector, training.val_images).float().cpu()
-    model = SavedModel(
-        card=ModelCard.of_trial(
-            training.spec, val_auroc=training.history[-1].val_auroc, test_auroc=test.auroc
-        ),
-        weights=training.detector.scoring_weights(),
-        val_normal_scores=scores[torch.from_numpy(~training.val_is_anomaly)],
-    )
-    key = model_key(prefix, training.spec.key)
-    if not open_objects(store).put_if_absent(key, model.to_bytes()):
-        logger.info("%s/%s was kept before and stays as it is.", store, key)
+            if is_last and spec.phase == "confirm":
+                shelf.put(training)
+        test = finish(training, runtime) if is_last else None
+        yield replace(training.history[epoch], test=test, is_restored=is_restored)
+        # Only now, since a trial that is stopped here needs none.
+        if not is_restored and not is_last and shelf.is_due(epoch + 1):
+            shelf.put(training)
 
 
 def _epoch(training: Training) -> EpochResult:
@@ -270,22 +271,3 @@ def train_epoch(training: Training) -> tuple[dict[str, float], NDArray[np.float6
             raise TrialDivergedError(f"{name} is {loss:g} at epoch {training.num_epochs}")
     losses |= training.detector.end_epoch(losses)
     return losses, host[len(sums) :]
-
-
-def score_test(spec: TrialSpec, runtime: Runtime, detector: Detector) -> TestResult | None:
-    """Score the whole test split of a confirm trial; None for a search trial."""
-    if spec.phase != "confirm":
-        return None
-    images, is_anomaly = open_test(spec, runtime)
-    scores = score(detector, images).cpu().double().numpy()
-    return TestResult(
-        auroc=auroc(is_anomaly, scores), average_precision=average_precision(is_anomaly, scores)
-    )
-
-
-def open_test(spec: TrialSpec, runtime: Runtime) -> tuple[Subset, NDArray[np.bool_]]:
-    """Open the test split: all of its images on the device, and whether each is anomalous."""
-    images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
-    everything = np.arange(len(images.labels))
-    on_it = on_device(images.pixels, everything, runtime.compute.torch_device)
-    return on_it, np.isin(images.labels, spec.task.anomalous_classes)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from agad.errors import StoreError
@@ -211,6 +215,114 @@ def test_get_file_names_the_file_when_its_folder_is_missing(
     assert not isinstance(caught.value, MissingObjectError)
 
 
+@pytest.mark.parametrize("data", _FILE_BYTES)
+def test_open_reads_the_whole_object(objects: ObjectStore, data: bytes) -> None:
+    objects.put_if_absent("a/key", data)
+    with objects.open("a/key") as file:
+        assert file.read() == data
+        assert file.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("offset", "whence", "num_bytes"),
+    [
+        pytest.param(0, io.SEEK_SET, 4, id="first"),
+        pytest.param(-8, io.SEEK_END, 8, id="last"),
+        pytest.param(-8, io.SEEK_END, 20, id="over-the-end"),
+        pytest.param(2**20 - 3, io.SEEK_SET, 6, id="across-the-buffer"),
+        pytest.param(5, io.SEEK_SET, 2**21 + 5, id="more-than-the-buffer"),
+        pytest.param(len(_LONG), io.SEEK_SET, 1, id="at-the-end"),
+        pytest.param(len(_LONG) + 9, io.SEEK_SET, 1, id="behind-the-end"),
+    ],
+)
+def test_open_reads_a_range(objects: ObjectStore, offset: int, whence: int, num_bytes: int) -> None:
+    objects.put_if_absent("key", _LONG)
+    with objects.open("key") as file:
+        start = file.seek(offset, whence)
+        assert file.tell() == start
+        assert file.read(num_bytes) == _LONG[start : start + num_bytes]
+
+
+def test_open_moves_on_from_where_it_is(objects: ObjectStore) -> None:
+    objects.put_if_absent("key", _LONG)
+    with objects.open("key") as file:
+        assert file.read(3) == _LONG[:3]
+        assert file.seek(2**21, io.SEEK_CUR) == 2**21 + 3
+        assert file.read(3) == _LONG[2**21 + 3 : 2**21 + 6]
+        assert file.seek(0) == 0
+        assert file.read(3) == _LONG[:3]
+
+
+def test_open_gives_a_file_that_cannot_be_written(objects: ObjectStore) -> None:
+    objects.put_if_absent("key", b"data")
+    with objects.open("key") as file:
+        assert file.readable()
+        assert file.seekable()
+        assert not file.writable()
+        with pytest.raises(io.UnsupportedOperation, match="write"):
+            file.write(b"other")
+    assert objects.get("key") == b"data"
+
+
+def test_open_serves_a_parquet_column(objects: ObjectStore) -> None:
+    rng = np.random.default_rng(0)
+    table = pa.table({name: rng.normal(size=100_000) for name in ("a", "b", "c")})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, row_group_size=30_000)
+    objects.put_if_absent("scores.parquet", buffer.getvalue())
+    with objects.open("scores.parquet") as file:
+        assert pq.ParquetFile(file).read(columns=["b"]).equals(table.select(["b"]))
+
+
+def test_open_raises_when_the_key_is_missing(objects: ObjectStore) -> None:
+    objects.put_if_absent("there", b"")
+    with pytest.raises(MissingObjectError, match=r"prefix/missing does not exist|store/missing"):
+        objects.open("missing")
+
+
+def test_delete_removes_one_object(objects: ObjectStore) -> None:
+    for key in ("a/key", "a/key-2", "b/key"):
+        objects.put_if_absent(key, b"data")
+    objects.delete("a/key")
+    assert objects.list("") == ["a/key-2", "b/key"]
+    with pytest.raises(MissingObjectError, match="a/key does not exist"):
+        objects.get("a/key")
+
+
+def test_delete_of_the_last_object_of_a_folder_leaves_no_folder(objects: ObjectStore) -> None:
+    for key in ("a/x/key", "b/key"):
+        objects.put_if_absent(key, b"data")
+    objects.delete("a/x/key")
+    assert objects.list_folders() == ["b"]
+    assert objects.sizes("") == {"b/key": 4}
+
+
+def test_delete_allows_that_nothing_is_there(objects: ObjectStore) -> None:
+    objects.delete("a/missing")
+    objects.put_if_absent("a/key", b"data")
+    objects.delete("a/key")
+    objects.delete("a/key")
+    assert objects.list("") == []
+
+
+def test_delete_leaves_the_file_that_an_object_was_read_to(
+    objects: ObjectStore, tmp_path: Path
+) -> None:
+    objects.put_if_absent("key", b"data")
+    objects.get_file("key", tmp_path / "file")
+    objects.delete("key")
+    assert (tmp_path / "file").read_bytes() == b"data"
+
+
+def test_sizes_returns_the_listed_keys_with_their_bytes(objects: ObjectStore) -> None:
+    sizes = {"s/b/2": 7, "s/b/10": 0, "s/a": 3_000_000, "t/a": 1}
+    for key, size in sizes.items():
+        objects.put_if_absent(key, bytes(size))
+    assert objects.sizes("") == sizes
+    assert list(objects.sizes("s/")) == objects.list("s/") == ["s/a", "s/b/10", "s/b/2"]
+    assert objects.sizes("none/") == {}
+
+
 def test_list_returns_sorted_keys_that_start_with_the_prefix(objects: ObjectStore) -> None:
     keys = ["s/b/2", "s/b/10", "s/a", "s-2/a", "t/a"]
     for key in keys:
@@ -249,10 +361,16 @@ def test_a_key_that_leaves_the_store_is_refused_everywhere(
     with pytest.raises(StoreError, match=r"object key is '../x', but must be segments"):
         objects.get_file("../x", tmp_path / "file")
     with pytest.raises(StoreError, match=r"object key is '../x', but must be segments"):
+        objects.open("../x")
+    with pytest.raises(StoreError, match=r"object key is '../x', but must be segments"):
+        objects.delete("../x")
+    with pytest.raises(StoreError, match=r"object key is '../x', but must be segments"):
         objects.put_file_if_absent("../x", tmp_path / "file")
     for prefix in ("../", "/", "a/../", ".."):
         with pytest.raises(StoreError, match=r"object key is .*, but must be segments"):
             objects.list(prefix)
+        with pytest.raises(StoreError, match=r"object key is .*, but must be segments"):
+            objects.sizes(prefix)
 
 
 def test_the_uri_opens_the_same_objects(objects: ObjectStore) -> None:

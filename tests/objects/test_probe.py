@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -21,6 +23,9 @@ class _Overwriting:
     def get(self, key: str) -> bytes:
         return self._data[key]
 
+    def open(self, key: str) -> BinaryIO:
+        return io.BytesIO(self._data[key])
+
     def put_if_absent(self, key: str, data: bytes) -> bool:
         self._data[key] = data
         return True
@@ -30,6 +35,12 @@ class _Overwriting:
 
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         return self.put_if_absent(key, path.read_bytes())
+
+    def delete(self, key: str) -> None:
+        self._data.pop(key, None)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        return {key: len(self._data[key]) for key in self.list(prefix)}
 
     def list_folders(self) -> list[str]:
         return []

@@ -261,7 +261,10 @@ class _Dying:
         self.uri = objects.uri
         self.get = objects.get
         self.get_file = objects.get_file
+        self.open = objects.open
         self.put_file_if_absent = objects.put_file_if_absent
+        self.delete = objects.delete
+        self.sizes = objects.sizes
         self.list = objects.list
         self.list_folders = objects.list_folders
 

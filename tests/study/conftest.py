@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -84,6 +84,9 @@ class ListMemory:
         """Seconds that a row takes."""
 
         self.all_scores: list[ScoreRow] = []
+        self.dropped: list[tuple[set[str], set[str]]] = []
+        """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
+
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._lock = threading.Lock()
 
@@ -123,6 +126,10 @@ class ListMemory:
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
             self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
+
+    def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
+        with self._lock:
+            self.dropped.append((set(trial_keys), set(kept)))
 
     @property
     def row_keys(self) -> list[str]:

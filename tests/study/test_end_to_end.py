@@ -299,6 +299,51 @@ def test_a_killed_worker_costs_an_attempt_and_no_trial(where: Where) -> None:
     assert {row.attempt for row in rows.values() if row is not killed} == {0}
 
 
+def killed_late(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    """Kill the worker in the third epoch of the first trial, and note what is restored then."""
+    marker = Path(runtime.cache.folder) / "killed"
+    for result in train_trial(spec, runtime):
+        if spec.phase == "search" and (spec.number, result.epoch) == (0, 2) and not marker.exists():
+            marker.write_text(spec.key)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if result.is_restored:
+            note = Path(runtime.cache.folder) / f"restored-{spec.key}-{result.epoch}"
+            note.touch()
+        yield result
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_winners_alone(
+    where: Where,
+) -> None:
+    study = replace(small_study("goes-on"), cells=Grid(dataset="digits", normal_class=0))
+    store = open_store(where, study)
+
+    # One at a time: the first trial is alone at its rungs, and passes them.
+    run_study(study, store, replace(where, max_concurrent_trials=1), train=killed_late)
+
+    rows = {row.trial_key: row for row in store.trials()}
+    killed = (Path(where.cache.folder) / "killed").read_text()
+    assert (rows[killed].attempt, rows[killed].epochs) == (1, 4)
+    epochs = [row.epoch for row in store.epochs() if row.trial_key == killed]
+    assert epochs == [0, 1, 2, 3]
+    restored = {path.name for path in Path(where.cache.folder).glob("restored-*")}
+    assert restored == {f"restored-{killed}-{epoch}" for epoch in (0, 1)}
+    objects = open_objects(where.store)
+    confirmed = [row.trial_key for row in rows.values() if row.phase == "confirm"]
+    first = next(row for row in rows.values() if (row.phase, row.number) == ("confirm", 0))
+    assert len(confirmed) == 2
+    assert objects.list("goes-on/checkpoints/") == sorted(
+        f"goes-on/checkpoints/{key}/4-0.ckpt" for key in confirmed
+    )
+    assert objects.list("goes-on/scores/") == sorted(
+        f"goes-on/scores/{key}/0.parquet" for key in confirmed
+    )
+    pictures = objects.list("goes-on/pictures/")
+    assert len(pictures) == 16
+    assert {key.split("/")[2] for key in pictures} == {first.trial_key}
+    assert all((row.peak_memory_bytes or 0) > 2**20 for row in rows.values())
+
+
 def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
     """Diverge in one search trial of each cell and crash in another."""
     for result in train_trial(spec, runtime):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import ray.tune.trainable.trainable
 import torch
@@ -18,7 +19,14 @@ from agad.errors import GpuMemoryError, TrialDivergedError
 from agad.study.materials import find_materials
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.running import Launch, Progress
-from agad.trial import EpochResult, Runtime, TrialSpec, describe_hardware, train_trial
+from agad.trial import (
+    CheckpointPlan,
+    EpochResult,
+    Runtime,
+    TrialSpec,
+    describe_hardware,
+    train_trial,
+)
 
 if TYPE_CHECKING:
     from agad.data import Library, NodeCache
@@ -139,6 +147,70 @@ def test_a_new_order_counts_seconds_from_zero(make_order: MakeOrder) -> None:
     assert 0 < steps[0].seconds < steps[1].seconds < steps[2].seconds
     objective.reset_config({"order": make_order()})
     assert 0 < objective.step()["progress"].seconds < steps[2].seconds + 1
+
+
+def restored(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    """Take over three epochs of an earlier attempt, of 1,000 seconds each."""
+    for result in count_up(spec, runtime):
+        is_restored = result.epoch < 3
+        yield replace(result, train_s=1000.0 * is_restored, is_restored=is_restored)
+
+
+def test_seconds_count_the_epochs_taken_over_once(make_order: MakeOrder) -> None:
+    steps = _steps(Objective(config={"order": make_order(restored, gpus=0.5)}))
+    assert [step.seconds // 1000 for step in steps] == [1, 3, 3]
+    assert steps[-1].gpu_s == steps[-1].seconds / 2
+
+
+def test_a_trial_is_told_of_which_attempt_its_checkpoints_are(make_order: MakeOrder) -> None:
+    plans: list[CheckpointPlan | None] = []
+
+    def note(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+        plans.append(runtime.checkpoints)
+        yield from count_up(spec, runtime)
+
+    order = make_order(note)
+    plan = CheckpointPlan(prefix="a-study/checkpoints", milestones=(1, 3))
+    launch = replace(order.launch, attempt=2)
+    for checkpoints in (plan, None):
+        runtime = replace(order.runtime, checkpoints=checkpoints)
+        Objective(config={"order": replace(order, launch=launch, runtime=runtime)}).step()
+    assert plans == [replace(plan, attempt=2), None]
+
+
+def hungry(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    """Hold as many MiB as the trial has a seed, in every epoch."""
+    for result in count_up(spec, runtime):
+        np.ones(spec.seed * 2**20, np.uint8)
+        yield result
+
+
+def test_progress_tells_the_peak_memory_of_its_trial_alone(make_order: MakeOrder) -> None:
+    objective = Objective(config={"order": make_order(hungry, seed=1)})
+    peaks = [_steps(objective)[-1].peak_memory_bytes or 0]
+    for seed in (500, 1):
+        objective.reset_config({"order": make_order(hungry, seed=seed)})
+        peaks.append(_steps(objective)[-1].peak_memory_bytes or 0)
+    assert peaks[1] - peaks[0] == pytest.approx(499 * 2**20, rel=0.05)
+    assert peaks[2] - peaks[0] < 50 * 2**20
+
+
+def test_a_trained_detector_does_not_count_for_the_trial_after_it(make_order: MakeOrder) -> None:
+    def trial(width: int) -> Order:
+        order = make_order(train_trial, max_epochs=1)
+        spec = order.launch.spec
+        detector = replace(spec.detector, base_width=width)
+        launch = replace(order.launch, spec=replace(spec, detector=detector))
+        return replace(order, launch=launch)
+
+    objective = Objective(config={"order": trial(4)})
+    objective.step()
+    peaks = []
+    for width in (4, 128, 4):
+        objective.reset_config({"order": trial(width)})
+        peaks.append(objective.step()["progress"].peak_memory_bytes or 0)
+    assert peaks[1] - peaks[0] > 50 * 2**20
+    assert peaks[2] - peaks[0] < 0.5 * (peaks[1] - peaks[0])
 
 
 def test_gpu_seconds_are_seconds_times_the_gpus_reserved(make_order: MakeOrder) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pytest
 
 from agad.config import Grid, Labelled
@@ -25,7 +27,15 @@ RowOf: TypeAlias = Callable[..., TrialRow]
 PROVENANCE = Provenance(commit="0123abcd", is_dirty=True, versions='{"torch": "2"}')
 FIRST = EpochResult(epoch=0, val_auroc=0.5, train_s=1.0, losses={"con": 0.25})
 LAST = EpochResult(
-    epoch=1, val_auroc=0.75, train_s=1.0, test=TestResult(auroc=0.625, average_precision=0.875)
+    epoch=1,
+    val_auroc=0.75,
+    train_s=1.0,
+    test=TestResult(
+        auroc=0.625,
+        average_precision=0.875,
+        scores=np.array([0.1, 7.5, 3.0], np.float32),
+        labels=np.array([0, 3, 0], np.int32),
+    ),
 )
 
 
@@ -42,7 +52,16 @@ def running_of(make_study: MakeStudy, materials_of: Callable[..., Any]) -> Calla
         spec = make(study, 1, {"weight_lat": 2.0, "weight_con": 12.0})
         cell = CellRun(study, materials)
         running = Running(Launch(spec=spec, attempt=2), cell, datetime.now(UTC))
-        running.take(Progress(epochs=(FIRST, LAST), seconds=8.0, gpu_s=4.0, hardware="a processor"))
+        running.take(
+            Progress(
+                epochs=(FIRST, LAST),
+                seconds=8.0,
+                gpu_s=4.0,
+                hardware="a processor",
+                peak_memory_bytes=900,
+                peak_gpu_memory_bytes=70,
+            )
+        )
         return running
 
     return build
@@ -127,3 +146,38 @@ def test_epoch_rows_are_of_the_trial_in_order(running_of: Callable[..., Running]
     assert {(row.trial_key, row.attempt) for row in rows} == {(running.launch.spec.key, 2)}
     assert {row.cell for row in rows} == {"digits class=0 ratio=0 leave-one-out"}
     assert rows[0].losses == {"con": 0.25}
+
+
+def test_a_row_has_the_peak_memory_of_its_trial(row_of: RowOf) -> None:
+    row = row_of(normal_class=0)
+    assert (row.peak_memory_bytes, row.peak_gpu_memory_bytes) == (900, 70)
+
+
+@pytest.mark.parametrize(
+    ("axes", "anomalies"),
+    [({"normal_class": 0}, [False, True, False]), ({"anomalous_class": 0}, [True, False, True])],
+    ids=["one-class", "leave-one-out"],
+)
+def test_score_rows_are_of_every_test_image_in_order(
+    running_of: Callable[..., Running], axes: dict[str, int], anomalies: list[bool]
+) -> None:
+    running = running_of(**axes)
+    rows = RowMaker(study="a-study", provenance=PROVENANCE).score_rows(running)
+    assert [(row.image, row.label, row.is_anomaly) for row in rows] == [
+        *zip(range(3), [0, 3, 0], anomalies, strict=True)
+    ]
+    # The very numbers that the AUROC was taken of, which are of 32 bits.
+    assert [row.score for row in rows] == [float(np.float32(0.1)), 7.5, 3.0]
+    assert {(row.trial_key, row.attempt) for row in rows} == {(running.launch.spec.key, 2)}
+    assert {(row.study, row.cell) for row in rows} == {("a-study", running.launch.spec.cell.label)}
+
+
+def test_a_trial_that_scored_no_test_image_has_no_score_rows(
+    running_of: Callable[..., Running],
+) -> None:
+    running = running_of(normal_class=0)
+    running.epochs[1] = replace(LAST, test=None)
+    maker = RowMaker(study="a-study", provenance=PROVENANCE)
+    assert maker.score_rows(running) == []
+    running.epochs.clear()
+    assert maker.score_rows(running) == []

@@ -18,7 +18,8 @@ from torch import Tensor
 from agad.detectors import AgadDetector
 from agad.errors import CheckpointError
 from agad.trial import EpochResult, Runtime, TrialSpec, diagnose_leaks, train_trial
-from agad.trial.train import open_test, prepare
+from agad.trial.confirm import open_test
+from agad.trial.train import prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 
@@ -51,7 +52,8 @@ def _generator(spec: TrialSpec, runtime: Runtime, checkpoint: Path) -> torch.nn.
 
 
 def _all_test_images(spec: TrialSpec, runtime: Runtime) -> tuple[Tensor, NDArray[np.bool_]]:
-    subset, is_anomaly = open_test(spec, runtime)
+    part = open_test(spec, runtime)
+    subset, is_anomaly = part.images, part.is_anomaly
     return subset.take(torch.arange(len(subset))), is_anomaly
 
 

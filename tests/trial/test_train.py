@@ -31,6 +31,7 @@ from agad.data import (
 from agad.detectors import Detector
 from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial
+from agad.trial.confirm import TestPart, TestResult, score_test
 from agad.trial.score import score
 from agad.trial.train import Training, prepare, train_epoch
 
@@ -94,6 +95,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return train_epoch(training)
 
     monkeypatch.setattr("agad.trial.train.open_images", note)
+    monkeypatch.setattr("agad.trial.confirm.open_images", note)
     monkeypatch.setattr("agad.trial.train.train_epoch", train)
     return events
 
@@ -238,7 +240,7 @@ def test_no_image_that_a_confirm_trial_tests_was_fitted_or_validated(
         scored.append(images)
         return score(detector, images)
 
-    monkeypatch.setattr("agad.trial.train.score", record)
+    monkeypatch.setattr("agad.trial.confirm.score", record)
     spec = make_spec(phase="confirm", cell=cell)
     list(train_trial(spec, runtime))
     prepared = prepare(spec, runtime)
@@ -404,11 +406,13 @@ def test_train_s_leaves_the_test_out(
 ) -> None:
     clock = SimpleNamespace(now=0.0)
 
-    def score_slowly(*_: object) -> None:
+    def score_slowly(detector: Detector, part: TestPart) -> TestResult:
         clock.now += 1000.0
+        return score_test(detector, part)
 
     use_stub()
     monkeypatch.setattr("agad.trial.train.time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr("agad.trial.train.score_test", score_slowly)
+    monkeypatch.setattr("agad.trial.confirm.score_test", score_slowly)
     results = list(train_trial(make_spec(phase="confirm"), runtime))
     assert [result.train_s for result in results] == [0.0, 0.0]
+    assert clock.now == 1000.0

@@ -1,0 +1,138 @@
+"""What a confirm trial leaves when it is trained: test scores, its model, some pictures.
+
+Axes: N images of the test part, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agad.data import Subset, on_device, open_images
+from agad.detectors import Detector
+from agad.objects import open_objects
+from agad.trial.card import ModelCard
+from agad.trial.metrics import auroc, average_precision
+from agad.trial.model import SavedModel, model_key
+from agad.trial.pictures import keep_pictures
+from agad.trial.score import score
+from agad.trial.spec import Runtime, TrialSpec
+
+if TYPE_CHECKING:
+    from agad.trial.train import Training
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestPart:
+    """The whole test split of a trial."""
+
+    __test__ = False  # Not a test class, whatever pytest reads into its name.
+
+    images: Subset
+    """All of its images, in their order, on the device."""
+
+    labels: NDArray[np.int64]
+    """Class of each image, shape ``(N,)``."""
+
+    is_anomaly: NDArray[np.bool_]
+    """Whether that class is anomalous, shape ``(N,)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """How a confirmed model did on the test split, at its last epoch."""
+
+    __test__ = False  # Not a test class, whatever pytest reads into its name.
+
+    auroc: float
+    average_precision: float
+
+    scores: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False
+    )
+    """What both were taken of: each image's score, shape ``(N,)``; empty where none are kept."""
+
+    labels: NDArray[np.int32] = field(
+        default_factory=lambda: np.empty(0, np.int32), compare=False, repr=False
+    )
+    """Class of each image, of the same shape."""
+
+
+def finish(training: Training, runtime: Runtime) -> TestResult | None:
+    """Score the test split and keep what is to be kept; None for a search trial.
+
+    Args:
+        training: A trial after its last epoch.
+        runtime: Where it ran.
+
+    Raises:
+        DataError: The node's cache cannot hold the images, or they were changed in the store.
+        StoreError: The store cannot be reached.
+    """
+    spec = training.spec
+    if spec.phase != "confirm":
+        return None
+    part = open_test(spec, runtime)
+    test = score_test(training.detector, part)
+    # The first seed's, whatever the others score: a choice would be a best seed.
+    if spec.number == 0 and runtime.models is not None:
+        keep_model(training, test, runtime.store, runtime.models)
+    if spec.number == 0 and runtime.pictures is not None:
+        keep_pictures(training, part, runtime.store, runtime.pictures)
+    return test
+
+
+def score_test(detector: Detector, part: TestPart) -> TestResult:
+    """Score all images of the test split."""
+    scores = score(detector, part.images).float().cpu().numpy()
+    # Of the very numbers that are kept: who recomputes them from those finds them equal.
+    exact = scores.astype(np.float64)
+    return TestResult(
+        auroc=auroc(part.is_anomaly, exact),
+        average_precision=average_precision(part.is_anomaly, exact),
+        scores=scores,
+        labels=part.labels.astype(np.int32),
+    )
+
+
+def open_test(spec: TrialSpec, runtime: Runtime) -> TestPart:
+    """Open the test split."""
+    images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
+    everything = np.arange(len(images.labels))
+    return TestPart(
+        images=on_device(images.pixels, everything, runtime.compute.torch_device),
+        labels=images.labels,
+        is_anomaly=np.isin(images.labels, spec.task.anomalous_classes),
+    )
+
+
+def keep_model(training: Training, test: TestResult, store: str, prefix: str) -> None:
+    """Keep a trained model in the store; one that is there stays.
+
+    Args:
+        training: A trial after its last epoch.
+        test: How it did on the test split.
+        store: The store's URI.
+        prefix: What the model's key starts with.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    scores = score(training.detector, training.val_images).float().cpu()
+    model = SavedModel(
+        card=ModelCard.of_trial(
+            training.spec, val_auroc=training.history[-1].val_auroc, test_auroc=test.auroc
+        ),
+        weights=training.detector.scoring_weights(),
+        val_normal_scores=scores[torch.from_numpy(~training.val_is_anomaly)],
+    )
+    key = model_key(prefix, training.spec.key)
+    if not open_objects(store).put_if_absent(key, model.to_bytes()):
+        logger.info("%s/%s was kept before and stays as it is.", store, key)

@@ -1,0 +1,62 @@
+"""Which checkpoints a study drops, on each store."""
+
+from __future__ import annotations
+
+import pytest
+
+from agad.objects import ObjectStore
+from agad.records import CheckpointName
+from agad.store import StudyStore
+
+ONE, OTHER, THIRD = "0a" * 16, "1b" * 16, "2c" * 16
+
+
+def _put(objects: ObjectStore, trial_key: str, *names: str, study: str = "a-study") -> None:
+    for name in names:
+        assert objects.put_if_absent(f"{study}/checkpoints/{trial_key}/{name}", name.encode())
+
+
+def _left(objects: ObjectStore) -> list[str]:
+    return [key.removeprefix("a-study/checkpoints/") for key in objects.list("a-study/")]
+
+
+def test_all_checkpoints_of_a_trial_are_dropped(objects: ObjectStore) -> None:
+    _put(objects, ONE, "1-0.ckpt", "9-1.ckpt")
+    _put(objects, OTHER, "1-0.ckpt")
+    StudyStore(objects, "a-study").drop_checkpoints([ONE, THIRD], kept=[])
+    assert _left(objects) == [f"{OTHER}/1-0.ckpt"]
+
+
+def test_of_a_kept_trial_the_newest_checkpoint_stays(objects: ObjectStore) -> None:
+    _put(objects, ONE, "9-0.ckpt", "27-0.ckpt", "27-1.ckpt", "3-12.ckpt")
+    _put(objects, OTHER, "27-0.ckpt")
+    store = StudyStore(objects, "a-study")
+    for _ in range(2):
+        store.drop_checkpoints({ONE, OTHER}, kept={ONE})
+        assert _left(objects) == [f"{ONE}/27-1.ckpt"]
+
+
+def test_what_is_no_checkpoint_of_the_study_stays(objects: ObjectStore) -> None:
+    _put(objects, ONE, "notes.txt", "01-0.ckpt")
+    _put(objects, ONE, "1-0.ckpt", study="another")
+    StudyStore(objects, "a-study").drop_checkpoints([ONE], kept=[])
+    assert _left(objects) == [f"{ONE}/01-0.ckpt", f"{ONE}/notes.txt"]
+    assert objects.list("another/") == [f"another/checkpoints/{ONE}/1-0.ckpt"]
+
+
+def test_nothing_to_drop_is_fine(objects: ObjectStore) -> None:
+    StudyStore(objects, "a-study").drop_checkpoints([ONE], kept=[ONE])
+    assert objects.list("") == []
+
+
+@pytest.mark.parametrize("name", [CheckpointName(0, 0), CheckpointName(81, 12)], ids=str)
+def test_a_checkpoints_name_is_read_as_it_is_written(name: CheckpointName) -> None:
+    assert CheckpointName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.ckpt", "1-0", "1-0.ckpt.tmp", "-1-0.ckpt", "1-00.ckpt", "1-0.ckpt\n", "a-0.ckpt"],
+)
+def test_another_name_is_no_checkpoints(text: str) -> None:
+    assert CheckpointName.parse(text) is None
