@@ -89,7 +89,10 @@ def test_a_pruned_row_says_after_which_epoch(
     make_simulation(study, curve=worst_last).run_and_close()
     row = memory.rows_of("search", EASY)[1]
     assert (row.state, row.epochs) == ("pruned", 1)
-    assert row.stop_reason == "ASHA: validation AUROC at epoch 1 in the lower share"
+    assert row.stop_reason == (
+        "ASHA, rung 0 after 1 epoch: validation AUROC 0.890100 does not beat 0.900100, "
+        "the 1 - 1/3 quantile of 1 before it"
+    )
 
 
 def test_a_diverged_row_says_what_was_not_finite(

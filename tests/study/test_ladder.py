@@ -20,6 +20,10 @@ def _ladder(grace: int = 1, eta: int = 3, max_epochs: int = 27) -> Ladder:
     return Ladder(Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs))
 
 
+def _survives(ladder: Ladder, key: str, num_epochs: int, objective: float) -> bool:
+    return ladder.decide(key, num_epochs, objective).action == "go on"
+
+
 def _trial(number: int) -> Any:  # noqa: ANN401  Ray reads no more of a trial than this.
     return SimpleNamespace(trial_id=str(number))
 
@@ -54,7 +58,7 @@ def test_ladder_decides_as_asha_scheduler_does_for_distinct_objectives(
         num_epochs[number] += 1
         result = {"training_iteration": num_epochs[number], "objective": objective}
         theirs = ray_scheduler.on_trial_result(cast(Any, None), _trial(number), result)
-        ours = ladder.survives(str(number), num_epochs[number], objective)
+        ours = _survives(ladder, str(number), num_epochs[number], objective)
         decisions.append((ours, theirs == TrialScheduler.CONTINUE))
         if not ours:
             del num_epochs[number]
@@ -67,32 +71,32 @@ def test_ladder_stops_a_tie_that_ray_lets_go_on() -> None:
     ladder = _ladder()
     for number in range(2):
         bracket.on_result(_trial(number), 1, 0.5)
-        ladder.survives(str(number), 1, 0.5)
+        _survives(ladder, str(number), 1, 0.5)
     assert bracket.on_result(_trial(2), 1, 0.5) == TrialScheduler.CONTINUE
-    assert not ladder.survives("2", 1, 0.5)
+    assert not _survives(ladder, "2", 1, 0.5)
 
 
 def test_ladder_lets_the_first_at_a_rung_go_on() -> None:
-    assert _ladder().survives("a", 3, 0.0)
+    assert _survives(_ladder(), "a", 3, 0.0)
 
 
 def test_ladder_lets_a_trial_go_on_between_rungs() -> None:
     ladder = _ladder()
-    ladder.survives("a", 3, 0.9)
-    assert ladder.survives("b", 4, 0.1)
+    _survives(ladder, "a", 3, 0.9)
+    assert _survives(ladder, "b", 4, 0.1)
 
 
 def test_ladder_lets_a_trial_at_the_full_budget_finish() -> None:
     ladder = _ladder()
-    ladder.survives("a", 27, 0.9)
-    assert ladder.survives("b", 27, 0.1)
+    _survives(ladder, "a", 27, 0.9)
+    assert _survives(ladder, "b", 27, 0.1)
 
 
 def test_ladder_does_not_decide_twice_on_a_trial_that_comes_to_a_rung_again() -> None:
     ladder = _ladder()
     for number in range(6):
-        ladder.survives(str(number), 1, number / 10)
-    assert ladder.survives("0", 1, 0.0)
+        _survives(ladder, str(number), 1, number / 10)
+    assert _survives(ladder, "0", 1, 0.0)
 
 
 def test_ladder_keeps_the_first_objective_of_a_trial_at_a_rung() -> None:
@@ -108,18 +112,18 @@ def test_ladder_does_not_count_a_trial_at_its_own_cutoff() -> None:
     ladder = _ladder()
     for name, objective in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
         ladder.record(name, 1, objective)
-    assert ladder.survives("d", 1, 0.24)
+    assert _survives(ladder, "d", 1, 0.24)
 
 
 def test_ladder_rebuilt_from_records_decides_as_the_one_that_lived_through_them() -> None:
     rng = np.random.default_rng(3)
     lived, rebuilt = _ladder(), _ladder()
     for number, objective in enumerate(rng.random(20)):
-        lived.survives(str(number), 1, float(objective))
+        _survives(lived, str(number), 1, float(objective))
         rebuilt.record(str(number), 1, float(objective))
     newcomers = [(f"new {number}", float(one)) for number, one in enumerate(rng.random(20))]
-    decided = [lived.survives(name, 1, one) for name, one in newcomers]
-    assert decided == [rebuilt.survives(name, 1, one) for name, one in newcomers]
+    decided = [_survives(lived, name, 1, one) for name, one in newcomers]
+    assert decided == [_survives(rebuilt, name, 1, one) for name, one in newcomers]
 
 
 def test_best_is_none_where_no_trial_reached_a_rung() -> None:
