@@ -169,8 +169,8 @@ class GaussianProcess:
     """Bayesian optimisation: a Gaussian process over the whole space, and expected improvement.
 
     Running trials are taken into account. A stopped trial counts with its last AUROC, a diverged
-    one with the lowest of all. It costs the driver some 0.1 to 1 s a proposal, and suits few, dear
-    trials.
+    one with the lowest of all. A proposal costs the driver seconds, during which it hands out no
+    other trial: it suits few, dear ones.
 
     Source: Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian
     Optimization", NeurIPS 2023.
