@@ -127,7 +127,7 @@ def _cost(board: Leaderboard) -> list[str]:
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(
         f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
-        f"{totals.num_pruned:,} stopped by ASHA, {totals.num_diverged:,} diverged, "
+        f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
         f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
         f"{totals.num_planned_search_epochs:,} planned epochs trained, "
         f"{totals.num_saved_epochs:,} saved."
@@ -181,7 +181,7 @@ def _unstopped(board: Leaderboard) -> list[str]:
     cells = board.totals.unstopped_cells
     if not cells:
         return []
-    return [f"ASHA stopped no trial in {count_text(len(cells), 'cell')}: {names_text(cells)}."]
+    return [f"No trial was stopped early in {count_text(len(cells), 'cell')}: {names_text(cells)}."]
 
 
 def _provenance(board: Leaderboard) -> list[str]:
