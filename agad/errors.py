@@ -17,6 +17,10 @@ class StoreError(AgadError, OSError):
     """The store cannot be reached, or does not keep what it promises."""
 
 
+class OtherDriverError(AgadError, RuntimeError):
+    """Another driver works on this study, or has taken it over."""
+
+
 class StudyChangedError(ConfigError):
     """A study of this name is stored already and was another one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeAlias
@@ -244,6 +245,38 @@ def checkpoints_prefix(study: str) -> str:
 class StudyMemory(Protocol):
     """What a study needs of the place that remembers it. One memory holds one study."""
 
+    def flush(self) -> None:
+        """Store what an earlier driver could only keep on this host's disk.
+
+        Raises:
+            StoreError: It still cannot be stored.
+        """
+
+    def is_kept(self, config: dict[str, Any]) -> bool:
+        """Whether this configuration is kept, and not one that it extends. Keeps nothing.
+
+        Raises:
+            StudyChangedError: Another study of this name is kept, and this one does not extend it.
+        """
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep other drivers from the study while the context is open.
+
+        Raises:
+            OtherDriverError: Another driver holds it, and goes on.
+        """
+
+    def check_held(self) -> None:
+        """Return where no other driver can have taken the study since ``hold``.
+
+        Raises:
+            OtherDriverError: Another driver has taken it, for good.
+            StoreError: Another one may take it; it is this one's again once this returns.
+        """
+
+    def disconnect(self) -> None:
+        """Have ``put`` and ``release`` keep all on this host's disk from now on, at once."""
+
     def open(self, config: dict[str, Any]) -> None:
         """Keep the study's configuration, or check it against the one kept.
 
@@ -257,6 +290,12 @@ class StudyMemory(Protocol):
     def put_claim(self, claim: Claim) -> bool:
         """Keep a claim; False where this attempt of the trial was claimed before."""
 
+    def release(self, trial_key: str, attempt: int) -> None:
+        """Keep that a claimed attempt was given up in good order: it does not count as one."""
+
+    def released(self) -> set[tuple[str, int]]:
+        """Return the trial key and attempt of all that were released."""
+
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt."""
 
@@ -266,7 +305,13 @@ class StudyMemory(Protocol):
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
     ) -> None:
-        """Keep a trial's rows. The same attempt put again changes nothing."""
+        """Keep a trial's rows. The same attempt put again changes nothing.
+
+        Rows that cannot be stored now may be kept on this host's disk, to be stored later.
+
+        Raises:
+            StoreError: They cannot be kept anywhere.
+        """
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""

@@ -13,12 +13,15 @@ from typing import NoReturn
 from agad.cli import datasets, models, reports, studies
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
-from agad.errors import AgadError
+from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
 from agad.studyfile import BAD_INPUT, load_study
 
 INTERRUPTED = 130
 """Exit code of Ctrl-C."""
+
+OTHER_DRIVER = 3
+"""Exit code where another driver works on the study."""
 
 
 def entry() -> NoReturn:
@@ -35,14 +38,14 @@ def main(study: Study) -> NoReturn:
 
 
 def _guarded(command: Callable[[], int]) -> int:
-    """Turn a deliberate error into one line and exit code 2."""
+    """Turn a deliberate error into one line and exit code 2, or 3 for another driver."""
     # A stopped Ray job gets SIGTERM: it ends as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command()
     except AgadError as error:
         print(f"agad: {plain(str(error))}", file=sys.stderr)
-        return BAD_INPUT
+        return OTHER_DRIVER if isinstance(error, OtherDriverError) else BAD_INPUT
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED

@@ -85,6 +85,21 @@ def store_uri(given: str | None) -> str:
     return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
 
 
+def spool_folder() -> Path:
+    """Return the folder on this host's disk for rows that a store does not take now.
+
+    Raises:
+        ConfigError: It is not in a home that is known.
+    """
+    folder = os.environ.get("AGAD_SPOOL") or "~/.agad/spool"
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"AGAD_SPOOL is {folder!r}, but must be in a home that is known; name it in full."
+        ) from error
+
+
 def node_cache(arguments: argparse.Namespace) -> NodeCache:
     """Return the cache that the flags name.
 

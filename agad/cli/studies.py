@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from agad.cli.flags import node_cache, store_uri
+from agad.cli.flags import node_cache, spool_folder, store_uri
 from agad.config import Grid, Study
 from agad.errors import ConfigError, StoreError
 from agad.report import (
@@ -54,7 +54,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
         address=arguments.address or os.environ.get("RAY_ADDRESS"),
         gpus_per_trial=arguments.gpus_per_trial,
     )
-    store = StudyStore(objects, study.name)
+    store = StudyStore(objects, study.name, spool_folder())
     print(f"Study {study.name}, store {objects.uri}", flush=True)
     with _watching() as watch:
         run_study(study, store, where, watch=watch)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from agad.config import DETECTORS, Asha, Confirm, Grid, Labelled, Search, Study
 from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
@@ -25,6 +26,16 @@ _AXES = tuple(
 _FURTHER_AXES = "cells.settings."
 _DATA = "data."
 """Fingerprints by data set: a data set more is no change of another."""
+
+
+_SECTIONS: dict[str, type] = {
+    "cells": Grid,
+    "search": Search,
+    "scheduler": Asha,
+    "confirm": Confirm,
+    "selection": Labelled,
+}
+"""Parts of a configuration and their types; its detector's type depends on the detector's name."""
 
 
 class _Missing(Enum):
@@ -59,7 +70,9 @@ class _Difference:
 def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a configuration asks for more than the one kept; False where both ask the same.
 
-    More are: trials a cell, confirm seeds, or values on an axis of the cells.
+    More are: trials a cell, confirm seeds, or values on an axis of the cells. A field that one of
+    the two lacks, since it was written by a version without that field, is taken to be at its
+    default, as in a trial's key.
 
     Args:
         kept: What was read from ``study.json`` or its latest extension.
@@ -68,7 +81,7 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
     Raises:
         StudyChangedError: They differ in any other way, such as by less of something.
     """
-    differences = list(_differences(kept, wanted, ""))
+    differences = list(_differences(_with_defaults(kept), _with_defaults(wanted), ""))
     refused = [one for one in differences if not one.is_extension]
     if refused:
         raise StudyChangedError(
@@ -77,6 +90,32 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
             "more trials_per_cell, more confirm seeds and more values on an axis extend a study."
         )
     return bool(differences)
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the fields that it lacks, but for those without a default."""
+    filled = _defaults(Study) | config
+    detectors = {one.name: one for one in DETECTORS}
+    for name, kind in _SECTIONS.items():
+        if isinstance(config.get(name), dict):
+            filled[name] = _defaults(kind) | config[name]
+    detector = config.get("detector")
+    if isinstance(detector, dict) and detector.get("name") in detectors:
+        filled["detector"] = _defaults(detectors[detector["name"]]) | detector
+    return filled
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Return the JSON values of the fields that have a default."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.default is not MISSING:
+            values[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            value: Any = field.default_factory()
+            is_value = is_dataclass(value) and not isinstance(value, type)
+            values[field.name] = asdict(value) if is_value else value
+    return values
 
 
 def _differences(kept: object, wanted: object, path: str) -> Iterator[_Difference]:
@@ -92,8 +131,9 @@ def _differences(kept: object, wanted: object, path: str) -> Iterator[_Differenc
 
 
 def _is_same(kept: object, wanted: object, path: str) -> bool:
-    if _is_axis(path) and isinstance(kept, list) and isinstance(wanted, list):
-        return _values(kept) == _values(wanted)  # The order of an axis changes no cell.
+    if _is_axis(path) and (isinstance(kept, list) or isinstance(wanted, list)):
+        # The order of an axis changes no cell; a default is one value, not in a list.
+        return _values(kept) == _values(wanted)
     # Python takes True for 1.
     return kept == wanted and isinstance(kept, bool) == isinstance(wanted, bool)
 

@@ -7,11 +7,13 @@ import json
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from agad.errors import StoreError
-from agad.objects import check_conditional_put
+from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
     CheckpointName,
     Claim,
@@ -21,9 +23,12 @@ from agad.records import (
     checkpoints_prefix,
 )
 from agad.store.changes import extends
-from agad.store.keys import Kind, attempt_key, config_key
+from agad.store.keys import attempt_key, config_key
+from agad.store.lease import Lease, LeaseTimes
 from agad.store.read import StudyReader
+from agad.store.release import released_attempts, released_key
 from agad.store.schema import rows_to_parquet
+from agad.store.spool import Group, Spool, put_group
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +40,77 @@ class StudyStore(StudyReader):
     """A ``StudyMemory``: what is put is kept once, for good, whoever else puts at the same time.
 
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
-    ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; and in ``trials``, ``epochs`` and
-    ``scores``, ``<trial key>/<attempt>.parquet``.
+    ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
+    ``scores``, ``<trial key>/<attempt>.parquet``; and ``lease/<number>.json``.
     """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        study: str,
+        spool: Path | None = None,
+        *,
+        lease_times: LeaseTimes = LeaseTimes(),  # noqa: B008  A frozen value.
+    ) -> None:
+        """Read and write nothing yet.
+
+        Args:
+            objects: Where all is kept.
+            study: Name of the study.
+            spool: Folder on this host's disk for rows that the store does not take now; without
+                one, what the store says is raised.
+            lease_times: How fast the lease is renewed, and how soon void.
+        """
+        super().__init__(objects, study)
+        self._spool = Spool(spool, objects, study) if spool is not None else None
+        self._lease_times = lease_times
+        self._lease: Lease | None = None
+        self._is_connected = True
+        self._claim_tokens: dict[tuple[str, int], str] = {}
+        """Of claims that may have been put, although the store said nothing."""
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """See ``StudyMemory``."""
+        check_conditional_put(self._objects)
+        self._is_connected = True
+        lease = Lease(self._objects, self._study, times=self._lease_times)
+        with lease.held():
+            self._lease = lease
+            try:
+                if self._spool is None:
+                    yield
+                else:
+                    with self._spool.flushing():
+                        yield
+            finally:
+                self._lease = None
+
+    def check_held(self) -> None:
+        """See ``StudyMemory``."""
+        assert self._lease is not None, "not held"
+        self._lease.check()
+
+    def flush(self) -> None:
+        """See ``StudyMemory``."""
+        if self._spool is None:
+            return
+        try:
+            self._spool.flush()
+        except StoreError as error:
+            raise StoreError(
+                f"{self._spool.num_waiting} groups of rows of study {self._study} wait in "
+                f"{self._spool.path} and cannot be stored: {error}"
+            ) from error
+
+    def disconnect(self) -> None:
+        """See ``StudyMemory``."""
+        self._is_connected = False
+
+    def is_kept(self, config: dict[str, Any]) -> bool:
+        """See ``StudyMemory``."""
+        newest = self._newest_config()
+        return newest is not None and not extends(newest[1], _as_kept(config))
 
     def open(self, config: dict[str, Any]) -> None:
         """See ``StudyMemory``. A configuration that extends the one kept is kept beside it.
@@ -46,7 +119,7 @@ class StudyStore(StudyReader):
             StudyChangedError: Another study of this name is kept, and this one does not extend it.
         """
         check_conditional_put(self._objects)
-        wanted = json.loads(json.dumps(config))  # Tuples become lists, as in what is kept.
+        wanted = _as_kept(config)
         data = json.dumps(wanted, indent=2, sort_keys=True, allow_nan=False).encode()
         for _ in range(_MAX_OPEN_RACES):
             newest = self._newest_config()
@@ -63,10 +136,24 @@ class StudyStore(StudyReader):
 
     def put_claim(self, claim: Claim) -> bool:
         """See ``StudyMemory``. Of several drivers that put equal claims, one is told True."""
+        attempt = (claim.trial_key, claim.attempt)
+        key = attempt_key(self._study, "claims", *attempt)
         # The token tells equal claims apart, but not the repetitions of one put.
-        values = dataclasses.asdict(claim) | {"token": uuid.uuid4().hex}
-        key = attempt_key(self._study, "claims", claim.trial_key, claim.attempt)
-        return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
+        token = self._claim_tokens.pop(attempt, None) or uuid.uuid4().hex
+        values = dataclasses.asdict(claim) | {"token": token}
+        try:
+            return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
+        except StoreError:
+            self._claim_tokens[attempt] = token
+            raise
+
+    def release(self, trial_key: str, attempt: int) -> None:
+        """See ``StudyMemory``."""
+        self._put([(released_key(self._study, trial_key, attempt), b"{}")])
+
+    def released(self) -> set[tuple[str, int]]:
+        """See ``StudyMemory``."""
+        return released_attempts(self._study, self._objects)
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
@@ -75,13 +162,19 @@ class StudyStore(StudyReader):
         attempt = (trial.trial_key, trial.attempt)
         assert all((row.trial_key, row.attempt) == attempt for row in epochs), attempt
         assert all((row.trial_key, row.attempt) == attempt for row in scores), attempt
-        self._put_table("epochs", attempt, rows_to_parquet(epochs, EpochRow))
+        group = [
+            (attempt_key(self._study, "epochs", *attempt), rows_to_parquet(epochs, EpochRow)),
+            (attempt_key(self._study, "trials", *attempt), rows_to_parquet([trial], TrialRow)),
+        ]
         if scores:
-            self._put_table("scores", attempt, rows_to_parquet(scores, ScoreRow))
-        self._put_table("trials", attempt, rows_to_parquet([trial], TrialRow))
+            key = attempt_key(self._study, "scores", *attempt)
+            group.insert(1, (key, rows_to_parquet(scores, ScoreRow)))
+        self._put(group)
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """See ``StudyMemory``."""
+        if not self._is_connected:
+            return  # The next driver drops them.
         prefix = f"{checkpoints_prefix(self._study)}/"
         found: dict[str, list[tuple[CheckpointName, str]]] = defaultdict(list)
         for key in self._objects.list(prefix):
@@ -95,7 +188,40 @@ class StudyStore(StudyReader):
                 if checkpoint != newest or trial_key not in kept:
                     self._objects.delete(checkpoint[1])
 
-    def _put_table(self, kind: Kind, attempt: tuple[str, int], data: bytes) -> None:
-        key = attempt_key(self._study, kind, *attempt)
-        if not self._objects.put_if_absent(key, data):
-            logger.warning("%s/%s was kept before and stays as it is.", self._objects.uri, key)
+    def _put(self, group: Group) -> None:
+        """Put a group into the store, or where that fails, into the spool."""
+        if self._spool is None:
+            if not self._is_connected:
+                raise StoreError(f"study {self._study} has no folder for rows that must wait.")
+            put_group(self._objects, group)
+            return
+        error: StoreError | None = None
+        # While others wait, the store is known to fail: one of them shows when it works again.
+        if self._is_connected and not self._spool.num_waiting:
+            try:
+                put_group(self._objects, group)
+            except StoreError as one:
+                error = one
+            else:
+                return
+        self._keep(self._spool, group, error)
+
+    def _keep(self, spool: Spool, group: Group, error: StoreError | None) -> None:
+        try:
+            spool.keep(group)
+        except StoreError as disk:
+            reason = f"; they are there because: {error}" if error else ""
+            raise StoreError(
+                f"rows of study {self._study} are lost, since the folder for rows that must wait "
+                f"fails too (AGAD_SPOOL names another): {disk}{reason}"
+            ) from disk
+        if error is not None:
+            logger.warning(
+                "The study goes on; rows wait in %s until they can be stored: %s", spool.path, error
+            )
+
+
+def _as_kept(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration as it is read again: tuples have become lists."""
+    values: dict[str, Any] = json.loads(json.dumps(config))
+    return values

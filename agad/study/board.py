@@ -5,31 +5,38 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self, cast
 
 from agad.config import Study
-from agad.errors import StoreError, StudyChangedError, TrialsFailingError
-from agad.records import Claim, State, StudyMemory
+from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
+from agad.records import Claim, State, StudyMemory, TrialRow
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
+from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""Launches of one trial by one driver before it counts as failed."""
+"""Launches of one trial, over all drivers, that leave no row, before it counts as failed.
+
+A launch whose driver ended in good order does not count. A trial that counts as failed starts
+again under a later driver, until as many more are lost.
+"""
 
 _MAX_FAILURES_IN_A_ROW = 12
 """Crashes, each of a trial launched after the one before it crashed, with no other end between
 them, before the study stops, to be run again later. A node that dies counts once."""
 
 _LAST_WRITES_S = 5.0
-"""Time for rows that still wait for the store when the study is interrupted."""
+"""Time for what still waits for the store when the study is interrupted."""
 
 _WRITERS = 4
 _MAX_WRITES_WAITING = 64
@@ -49,8 +56,17 @@ class StudyBoard:
         materials: Mapping[str, CellMaterials],
         memory: StudyMemory,
         rows: RowMaker,
+        *,
+        patience: Patience | None = None,
     ) -> None:
-        """Take up what an earlier driver left in the memory.
+        """Take up what an earlier driver left in the memory, and write nothing yet.
+
+        Args:
+            study: What to run.
+            materials: Of each cell, by its label.
+            memory: What ran before, and where each row goes. It is held where trials are launched.
+            rows: Makes the rows.
+            patience: How long claims may fail; None is 10 minutes.
 
         Raises:
             StudyChangedError: A stored row was made of other data or by another detector.
@@ -61,40 +77,59 @@ class StudyBoard:
         self._cells = {label: CellRun(study, one) for label, one in materials.items()}
         self._running: dict[str, Running] = {}
         self._attempts: dict[str, int] = defaultdict(int)
-        self._num_failures: dict[str, int] = defaultdict(int)
+        self._num_lost: dict[str, int] = defaultdict(int)
+        """Attempts after a trial's row that left none, by trial key."""
+
+        self._given_up: list[Running] = []
+        """Trials that earlier drivers started too often, and whose rows are to be written."""
+
         self._num_failures_in_a_row = 0
         self._last_failure_at = datetime.min.replace(tzinfo=UTC)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
-        self._writes: list[Future[None]] = []
+        self._writes: list[tuple[Future[None], Callable[[], None]]] = []
+        self._patience = patience or Patience()
+        self._unclaimed: tuple[CellRun, TrialSpec] | None = None
+        """The next trial, whose claim could not be put."""
+
         self._start = time.monotonic()
         self._remember()
-        # Of a cell whose driver died before it dropped them.
-        self._drop_checkpoints([cell for cell in self._cells.values() if cell.is_done])
 
     def __enter__(self) -> Self:
+        for running in self._given_up:
+            self._write_rows(running, "failed", _given_up_text(running.launch.attempt))
+        self._given_up.clear()
+        # Of a cell whose driver died before it dropped them.
+        self._drop_checkpoints([cell for cell in self._cells.values() if cell.is_done])
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        for running in self._running.values():
+            launch = running.launch
+            self._write(partial(self._memory.release, launch.spec.key, launch.attempt))
         if kind is None:
             self._writers.shutdown(wait=True)
             self._check_writes(most=0)
             return
-        waiting = wait(self._writes, timeout=_LAST_WRITES_S).not_done
+        wait([write for write, _ in self._writes], timeout=_LAST_WRITES_S)
         self._writers.shutdown(wait=False, cancel_futures=True)
-        if waiting:
-            logger.warning("%d rows could not be stored; their trials run again.", len(waiting))
+        self._keep_on_disk()
 
     @property
     def is_done(self) -> bool:
         """Whether every cell has ended and every row was accepted for writing."""
-        return not self._running and all(cell.is_done for cell in self._cells.values())
+        return not (self._running or self._given_up) and all(
+            cell.is_done for cell in self._cells.values()
+        )
 
     def launch(self) -> Launch | None:
         """Claim the next trial of the cell that is furthest behind; None where all wait.
 
         Raises:
-            StoreError: The store fails, or another driver works on this study.
+            OtherDriverError: Another driver works on this study.
+            StoreError: Claims, or rows, could not be put for too long.
         """
+        if self._unclaimed is not None:
+            return self._claim(*self._unclaimed) if self._patience.is_over else None
         for cell in sorted(self._cells.values(), key=lambda cell: cell.share_started):
             spec = cell.next_trial()
             if spec is not None:
@@ -102,7 +137,13 @@ class StudyBoard:
         return None
 
     def report(self, trial_key: str, progress: Progress) -> bool:
-        """Take a running trial's new epochs; False where it is to be stopped."""
+        """Take a running trial's new epochs; False where it is to be stopped.
+
+        Raises:
+            OtherDriverError: Another driver has taken this study over.
+        """
+        with suppress(StoreError):  # A store that does not answer is no reason to stop trials.
+            self._memory.check_held()
         running = self._running[trial_key]
         running.take(progress)
         goes_on = True
@@ -129,12 +170,12 @@ class StudyBoard:
         self._end(running, state, error="")
 
     def fail(self, trial_key: str, error: str) -> None:
-        """Take a crash: the trial starts again, or counts as failed after ``MAX_ATTEMPTS``.
+        """Take a crash: the trial starts again, or counts as failed as ``MAX_ATTEMPTS`` says.
 
         Raises:
             TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
         """
-        self._num_failures[trial_key] += 1
+        self._num_lost[trial_key] += 1
         if self._running[trial_key].started_at >= self._last_failure_at:
             self._num_failures_in_a_row += 1
             self._last_failure_at = datetime.now(UTC)
@@ -144,7 +185,7 @@ class StudyBoard:
                 f"{self._num_failures_in_a_row} trials in a row crashed on their workers, the last "
                 f"with {last_line!r}; mend that, then run the same command again to go on."
             )
-        if self._num_failures[trial_key] < MAX_ATTEMPTS:
+        if self._num_lost[trial_key] < MAX_ATTEMPTS:
             self._running.pop(trial_key).cell.retry(trial_key)
         else:
             self._end(self._running[trial_key], "failed", error)
@@ -162,12 +203,8 @@ class StudyBoard:
         )
 
     def _remember(self) -> None:
-        claims: dict[str, Claim] = {}
-        for claim in self._memory.claims():
-            claims[claim.trial_key] = claim
-            attempt = self._attempts[claim.trial_key]
-            self._attempts[claim.trial_key] = max(attempt, claim.attempt + 1)
         rows = {row.trial_key: row for row in self._memory.trials()}
+        claims = self._count_claims(rows)
         objectives: dict[str, list[float]] = defaultdict(list)
         for epoch in self._memory.epochs():
             if epoch.val_auroc is not None:
@@ -183,9 +220,30 @@ class StudyBoard:
                     f"than {self._study.name}."
                 )
             state = cast(State, row.state) if row else None
-            cell.remember(spec, state, objectives[claim.trial_key])
+            is_given_up = self._num_lost[spec.key] >= MAX_ATTEMPTS
+            if is_given_up and row is None:
+                state = "failed"
+                launch = Launch(spec=spec, attempt=claim.attempt)
+                self._given_up.append(Running(launch, cell, datetime.now(UTC)))
+            cell.remember(spec, state, objectives[spec.key], is_given_up=is_given_up)
 
-    def _claim(self, cell: CellRun, spec: TrialSpec) -> Launch:
+    def _count_claims(self, rows: Mapping[str, TrialRow]) -> dict[str, Claim]:
+        """Count attempts and those that were lost, and return the last claim of each trial."""
+        claims: dict[str, Claim] = {}
+        released = self._memory.released()
+        for claim in sorted(self._memory.claims(), key=lambda one: one.attempt):
+            key = claim.trial_key
+            claims[key] = claim
+            self._attempts[key] = claim.attempt + 1
+            row = rows.get(key)
+            if (key, claim.attempt) not in released and (
+                row is None or claim.attempt > row.attempt
+            ):
+                self._num_lost[key] += 1
+        return claims
+
+    def _claim(self, cell: CellRun, spec: TrialSpec) -> Launch | None:
+        """Put the claim of a trial; None where the store fails, and the trial stays the next."""
         self._check_writes(_MAX_WRITES_WAITING)
         key = spec.key
         launch = Launch(spec=spec, attempt=self._attempts[key])
@@ -198,11 +256,21 @@ class StudyBoard:
             params=spec.params,
             seeds=(spec.seed,),
         )
-        if not self._memory.put_claim(claim):
-            raise StoreError(
-                f"attempt {launch.attempt} of trial {key} was claimed by another driver; let it "
-                f"finish study {self._study.name}, or stop it, then run this command again."
+        try:
+            self._memory.check_held()
+            is_ours = self._memory.put_claim(claim)
+        except StoreError as error:
+            self._unclaimed = cell, spec
+            self._patience.lose(error)
+            return None
+        if not is_ours:
+            raise OtherDriverError(
+                f"attempt {launch.attempt} of trial {key} was claimed by another driver, which has "
+                f"taken study {self._study.name} over; let it finish, or stop it, then run this "
+                "command again."
             )
+        self._unclaimed = None
+        self._patience.regain()
         self._attempts[key] += 1
         self._running[key] = Running(launch, cell, datetime.now(UTC))
         return launch
@@ -211,10 +279,13 @@ class StudyBoard:
         key = running.launch.spec.key
         running.cell.end(key, state, running.objectives)
         del self._running[key]
+        self._write_rows(running, state, error)
+
+    def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
-        self._writes.append(self._writers.submit(self._memory.put, trial, epochs, scores))
+        self._write(partial(self._memory.put, trial, epochs, scores))
         if running.cell.is_done:
             self._drop_checkpoints([running.cell])
 
@@ -223,7 +294,7 @@ class StudyBoard:
         trial_keys = {key for cell in done for key in cell.trial_keys}
         kept = {key for cell in done for key in cell.confirmed_keys}
         if trial_keys:
-            self._writes.append(self._writers.submit(self._drop, trial_keys, kept))
+            self._write(partial(self._drop, trial_keys, kept))
 
     def _drop(self, trial_keys: set[str], kept: set[str]) -> None:
         try:
@@ -231,7 +302,35 @@ class StudyBoard:
         except StoreError as error:
             logger.warning("Checkpoints that nobody needs stay until the next run (%s).", error)
 
+    def _write(self, action: Callable[[], None]) -> None:
+        """Start something that is safe to repeat."""
+        self._writes.append((self._writers.submit(action), action))
+
     def _check_writes(self, most: int) -> None:
         """Raise the first error of a write; wait where more than ``most`` are not done."""
-        while self._writes and (len(self._writes) > most or self._writes[0].done()):
-            self._writes.pop(0).result()
+        while self._writes and (len(self._writes) > most or self._writes[0][0].done()):
+            self._writes.pop(0)[0].result()
+
+    def _keep_on_disk(self) -> None:
+        """Keep what could not be stored in time where the next driver on this host finds it."""
+        self._memory.disconnect()
+        num_lost = 0
+        for write, action in self._writes:
+            if write.done() and not write.cancelled() and write.exception() is None:
+                continue
+            try:
+                action()
+            except StoreError as error:
+                num_lost += 1
+                last_error = error
+        if num_lost:
+            logger.warning(
+                "What %d trials left could not be kept, so they run again: %s", num_lost, last_error
+            )
+
+
+def _given_up_text(attempt: int) -> str:
+    return (
+        f"{MAX_ATTEMPTS} attempts, the last of them number {attempt}, ended without a word: each "
+        "time the driver was killed, such as for want of memory, or lost its host."
+    )

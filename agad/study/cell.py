@@ -40,7 +40,14 @@ class CellRun:
         make = self.materials.search_spec if phase == "search" else self.materials.confirm_spec
         return make(self._study, number, dict(params))
 
-    def remember(self, spec: TrialSpec, state: State | None, objectives: Sequence[float]) -> None:
+    def remember(
+        self,
+        spec: TrialSpec,
+        state: State | None,
+        objectives: Sequence[float],
+        *,
+        is_given_up: bool = False,
+    ) -> None:
         """Take up a trial of an earlier driver; one that failed or has no state starts again.
 
         A confirm trial does so once all are searched, if its configuration is still the winner.
@@ -49,10 +56,11 @@ class CellRun:
             spec: In order of its number, the search before the confirm phase.
             state: How it ended.
             objectives: Validation AUROC after each epoch.
+            is_given_up: Whether one that failed stays so.
         """
         key = spec.key
         self._remembered.add(key)
-        if state is None or state == "failed":
+        if state is None or (state == "failed" and not is_given_up):
             if spec.phase == "search":
                 self._specs[key] = spec
                 self._again.append(spec)

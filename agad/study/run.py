@@ -38,7 +38,8 @@ def run_study(
 ) -> None:
     """Run what is left of a study: nothing, where it is finished.
 
-    What can be wrong with the study, its data or its memory is found before Ray starts.
+    What can be wrong with the study, its data or its memory is found before Ray starts. A study
+    that is finished is not held: it can be looked at while another driver works on it.
 
     Args:
         study: What to run.
@@ -48,6 +49,7 @@ def run_study(
         train: Trains one trial on a worker; importable there.
 
     Raises:
+        OtherDriverError: Another driver works on this study, or has taken it over.
         AgadError: The study does not fit its data or the cluster, or the memory fails.
         KeyboardInterrupt: Ctrl-C; rows of ended trials are kept, and the same call goes on.
     """
@@ -56,17 +58,28 @@ def run_study(
     materials = find_materials(study, Library(objects))
     fingerprints = {one.data.name: one.data.fingerprint for one in materials.values()}
     # One precision a study: in one ladder, or one mean, two would not compare.
-    memory.open(study.as_json() | {"data": fingerprints, "precision": where.precision})
+    config = study.as_json() | {"data": fingerprints, "precision": where.precision}
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=where.precision)
-    with StudyBoard(study, materials, memory, rows) as board:
-        if board.is_done:
-            return
-        with connected(where) as connection:
-            slots = _keeping(connection, study)
-            show = _throttled(watch, board, slots)
-            fit(board, slots, train, study.scheduler.milestones, show)
-            if watch is not None:
-                watch(board.status(slots.num))
+    memory.flush()
+    if memory.is_kept(config) and StudyBoard(study, materials, memory, rows).is_done:
+        return
+    with memory.hold():
+        memory.open(config)
+        # Read anew: until it was held, another driver may have gone on.
+        with StudyBoard(study, materials, memory, rows) as board:
+            if not board.is_done:
+                _run(board, study, where, watch, train)
+
+
+def _run(
+    board: StudyBoard, study: Study, where: Where, watch: Watch | None, train: TrainTrial
+) -> None:
+    with connected(where) as connection:
+        slots = _keeping(connection, study)
+        show = _throttled(watch, board, slots)
+        fit(board, slots, train, study.scheduler.milestones, show)
+        if watch is not None:
+            watch(board.status(slots.num))
 
 
 def _keeping(slots: Slots, study: Study) -> Slots:

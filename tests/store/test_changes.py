@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.errors import StudyChangedError
 from agad.store.changes import extends
 
@@ -153,6 +153,85 @@ def test_extends_refuses_less_of_anything(wanted: Study) -> None:
 def test_extends_refuses_any_other_change_and_shows_it(wanted: Study, text: str) -> None:
     with pytest.raises(StudyChangedError, match=re.escape(text)):
         extends(_as_kept(STUDY), _as_kept(wanted))
+
+
+# Fields that one of the two versions does not have yet.
+
+
+def _without(config: dict[str, Any], path: str) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(json.dumps(config))
+    *sections, name = path.split(".")
+    inner = values
+    for section in sections:
+        inner = inner[section]
+    del inner[name]
+    return values
+
+
+_AT_DEFAULT = [
+    "seed",
+    "selection",
+    "selection.val_share",
+    "scheduler.reduction_factor",
+    "confirm.seeds",
+    "search.trials_per_cell",
+    "detector.advprop",
+    "detector.base_width",
+    "cells.pollution_ratio",
+    "cells.anomalous_class",
+]
+_AWAY_FROM_DEFAULT = replace(
+    STUDY,
+    detector=Agad(advprop=not Agad().advprop, base_width=8),
+    selection=Labelled(val_share=0.2),
+    seed=3,
+)
+
+
+@pytest.mark.parametrize("path", _AT_DEFAULT)
+def test_extends_takes_a_field_that_either_lacks_to_be_at_its_default(path: str) -> None:
+    search = Search(space=STUDY.search.space)
+    kept = _as_kept(replace(STUDY, search=search))
+    assert not extends(_without(kept, path), kept)
+    assert not extends(kept, _without(kept, path))
+
+
+@pytest.mark.parametrize(
+    "path", ["seed", "selection", "selection.val_share", "detector.advprop", "detector.base_width"]
+)
+def test_extends_refuses_another_value_than_the_default_of_a_field_that_either_lacks(
+    path: str,
+) -> None:
+    kept = _as_kept(_AWAY_FROM_DEFAULT)
+    for one, other in ((_without(kept, path), kept), (kept, _without(kept, path))):
+        with pytest.raises(StudyChangedError, match=rf"one: {re.escape(path)}[.a-z_]* was"):
+            extends(one, other)
+
+
+@pytest.mark.parametrize(
+    "path", ["cells.dataset", "search.space", "search.space.lr.low", "name", "detector.version"]
+)
+def test_extends_refuses_a_field_without_a_default_that_one_lacks(path: str) -> None:
+    kept = _as_kept(STUDY)
+    with pytest.raises(StudyChangedError, match=rf"{re.escape(path)}[.a-z_]* was \(not set\)"):
+        extends(_without(kept, path), kept)
+
+
+def test_extends_refuses_a_field_that_this_version_does_not_know() -> None:
+    kept = _as_kept(STUDY)
+    kept["detector"]["of_a_later_version"] = 1
+    text = r"detector\.of_a_later_version was 1 and is now \(not set\)"
+    with pytest.raises(StudyChangedError, match=text):
+        extends(kept, _as_kept(STUDY))
+
+
+def test_extends_takes_more_values_on_an_axis_that_was_not_kept_for_an_extension() -> None:
+    wanted = replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=[0.0, 0.1]))
+    kept = _without(_as_kept(STUDY), "cells.pollution_ratio")
+    assert extends(kept, _as_kept(wanted))
+    other = replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=0.1))
+    with pytest.raises(StudyChangedError, match=r"pollution_ratio was 0\.0 and is now \[0\.1\]"):
+        extends(kept, _as_kept(other))
 
 
 def test_extends_tells_true_from_one() -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, Uniform
-from agad.records import STATES, Claim, EpochRow, ScoreRow, TrialRow
+from agad.errors import AgadError, StoreError
+from agad.records import STATES, Claim, EpochRow, ScoreRow, StudyMemory, TrialRow
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
+from agad.study.patience import Patience
 from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker
 from agad.trial import EpochResult, TestResult, TrialSpec
@@ -79,6 +82,17 @@ class ListMemory:
         """``claim`` or ``row``, trial key, attempt."""
 
         self.refuses_claims = False
+        self.claim_error: StoreError | None = None
+        self.hold_error: AgadError | None = None
+        """Raised by ``hold`` and by ``check_held``."""
+
+        self.all_released: set[tuple[str, int]] = set()
+        self.num_flushes = 0
+        self.num_holds = 0
+        self.is_held = False
+        self.is_connected = True
+        """Where it is not, rows are kept all the same, and at once, whatever ``put_s`` says."""
+
         self.put_error: Exception | None = None
         self.put_s = 0.0
         """Seconds that a row takes."""
@@ -90,6 +104,30 @@ class ListMemory:
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._lock = threading.Lock()
 
+    def flush(self) -> None:
+        self.num_flushes += 1
+
+    def is_kept(self, config: dict[str, Any]) -> bool:
+        return self.config == config
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        if self.hold_error is not None:
+            raise self.hold_error
+        self.num_holds += 1
+        self.is_held = True
+        try:
+            yield
+        finally:
+            self.is_held = False
+
+    def check_held(self) -> None:
+        if self.hold_error is not None:
+            raise self.hold_error
+
+    def disconnect(self) -> None:
+        self.is_connected = False
+
     def open(self, config: dict[str, Any]) -> None:
         self.config = config
 
@@ -98,12 +136,21 @@ class ListMemory:
         return sorted(self.all_claims, key=lambda one: (one.trial_key, one.attempt))
 
     def put_claim(self, claim: Claim) -> bool:
+        if self.claim_error is not None:
+            raise self.claim_error
         if self.refuses_claims:
             return False
         with self._lock:
             self.all_claims.append(claim)
             self.events.append(("claim", claim.trial_key, claim.attempt))
         return True
+
+    def release(self, trial_key: str, attempt: int) -> None:
+        with self._lock:
+            self.all_released.add((trial_key, attempt))
+
+    def released(self) -> set[tuple[str, int]]:
+        return set(self.all_released)
 
     def trials(self) -> list[TrialRow]:
         best: dict[str, TrialRow] = {}
@@ -118,10 +165,16 @@ class ListMemory:
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
     ) -> None:
-        time.sleep(self.put_s)
+        if self.is_connected:
+            time.sleep(self.put_s)
         if self.put_error is not None:
             raise self.put_error
         with self._lock:
+            if any(
+                (one.trial_key, one.attempt) == (trial.trial_key, trial.attempt)
+                for one in self.all_rows
+            ):
+                return
             self.all_rows.append(trial)
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
             self.all_scores += scores
@@ -228,11 +281,18 @@ def materials_of(digits_library: Library) -> Callable[[Study], dict[str, CellMat
 def make_simulation(memory: ListMemory, digits_library: Library) -> MakeSimulation:
     """Build a new driver's board on the test's memory, and its workers."""
 
-    def build(study: Study, **changes: Any) -> Simulation:  # noqa: ANN401
+    def build(
+        study: Study,
+        *,
+        kept_in: StudyMemory = memory,
+        patience: Patience | None = None,
+        **changes: Any,  # noqa: ANN401
+    ) -> Simulation:
         provenance = Provenance(commit="", is_dirty=False, versions="{}")
         rows = RowMaker(study=study.name, provenance=provenance)
+        materials = find_materials(study, digits_library)
         return Simulation(
-            board=StudyBoard(study, find_materials(study, digits_library), memory, rows),
+            board=StudyBoard(study, materials, kept_in, rows, patience=patience),
             max_epochs=study.scheduler.max_epochs,
             milestones=study.scheduler.milestones,
             **changes,

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agad.config import Grid, Search, Study, Uniform
-from agad.errors import GpuMemoryError, StoreError, StudyChangedError, TrialsFailingError
+from agad.errors import (
+    GpuMemoryError,
+    OtherDriverError,
+    StoreError,
+    StudyChangedError,
+    TrialsFailingError,
+)
 from agad.study.board import MAX_ATTEMPTS
 from agad.study.running import Launch, Progress
 
@@ -137,7 +143,7 @@ def test_a_refused_claim_stops_the_study(
     memory.refuses_claims = True
     with (
         make_simulation(study).board as board,
-        pytest.raises(StoreError, match=r"attempt 0 of trial .* was claimed by another driver"),
+        pytest.raises(OtherDriverError, match=r"attempt 0 of trial .* claimed by another driver"),
     ):
         board.launch()
 

@@ -11,8 +11,8 @@ import pytest
 import agad.study.run
 from agad.config import Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
-from agad.errors import ConfigError, StoreError, StudyChangedError
-from agad.objects import open_objects
+from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
+from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
 from agad.study import Where, run_study
 
@@ -85,6 +85,68 @@ def test_run_study_of_a_finished_study_starts_no_cluster(
     events = list(memory.events)
     run_study(study, memory, where)
     assert memory.events == events
+
+
+def test_run_study_of_a_finished_study_holds_nothing(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
+) -> None:
+    make_simulation(study).run_and_close()
+    run_study(study, memory, where)
+    memory.hold_error = OtherDriverError("another driver works on it")
+    run_study(study, memory, where)
+    assert (memory.num_flushes, memory.num_holds) == (2, 1)
+
+
+def test_run_study_holds_the_study_before_it_keeps_anything_and_starts_ray(
+    study: Study, memory: ListMemory, where: Where
+) -> None:
+    memory.hold_error = OtherDriverError("another driver works on it")
+    with pytest.raises(OtherDriverError, match="another driver works on it"):
+        run_study(study, memory, where)
+    assert (memory.config, memory.events) == (None, [])
+
+
+def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+) -> None:
+    held = []
+
+    def connect(_where: Where) -> None:
+        held.append(memory.is_held)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agad.study.run, "connected", connect)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, memory, where)
+    assert (held, memory.is_held) == ([True], False)
+
+
+class _NoRows(LocalObjects):
+    """A folder that takes claims, and no rows."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        if "/trials/" in key:
+            raise StoreError("no rows today")
+        return super().put_if_absent(key, data)
+
+
+def test_run_study_counts_rows_that_waited_on_this_hosts_disk(
+    study: Study, make_simulation: MakeSimulation, where: Where, tmp_path: Path
+) -> None:
+    objects = LocalObjects(tmp_path / "store")
+    earlier = StudyStore(_NoRows(tmp_path / "store"), study.name, tmp_path / "spool")
+
+    def run_and_be_interrupted() -> None:
+        with earlier.hold():
+            make_simulation(study, kept_in=earlier).run_and_close()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_and_be_interrupted()
+    later = StudyStore(objects, study.name, tmp_path / "spool")
+    assert later.trials() == []
+    run_study(study, later, where)
+    assert len(later.trials()) == 20
 
 
 def test_run_study_passes_on_that_the_study_was_changed(
