@@ -68,10 +68,15 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
         "--precision", default="float32", metavar="P", help="float32 (default) or bfloat16"
     )
     parser.add_argument(
-        "--channels-last", action="store_true", help="lay images out with the channels last"
+        "--channels-last",
+        action=argparse.BooleanOptionalAction,
+        help="lay images out with the channels last (default: on the CPU alone)",
     )
     parser.add_argument(
-        "--compile", action="store_true", help="compile the networks, for trials of many minutes"
+        "--compile",
+        default="off",
+        metavar="HOW",
+        help="off (default), or for trials of many minutes default, or cuda-graphs on CUDA",
     )
     parser.add_argument(
         "--reduced",

@@ -98,7 +98,7 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
         device=arguments.device,
         precision=arguments.precision,
         channels_last=arguments.channels_last,
-        is_compiled=arguments.compile,
+        compilation=arguments.compile,
         **more,
     )
 

@@ -1,12 +1,13 @@
 """Detectors: networks, losses, and one module a detector."""
 
 from agad.detectors.agad import AgadDetector
-from agad.detectors.compute import Compute, Precision
+from agad.detectors.compute import Compilation, Compute, Precision
 from agad.detectors.protocol import Detector, Rebuilder, build_detector
 from agad.detectors.scorer import Scorer, build_scorer
 
 __all__ = [
     "AgadDetector",
+    "Compilation",
     "Compute",
     "Detector",
     "Precision",

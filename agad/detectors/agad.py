@@ -127,17 +127,19 @@ class AgadDetector:
             anomalies: The same of labelled anomalies, or None at ratio 0.
 
         Returns:
-            The losses by name, on the device.
+            The losses by name, on the device; they stay what they are in later steps.
         """
         self.generator.train()
         self.discriminator.train()
+        # Before the forward passes: gradients of CUDA graphs lie in memory that these write to.
+        self._adam_g.zero_grad(set_to_none=True)
+        self._adam_d.zero_grad(set_to_none=True)
+        self.compute.begin_step()
         with self.compute.autocast():
             loss_g, loss_d, losses = self._losses(normals, anomalies)
 
         # Both gradients come from the same forward passes, before either network moves; the
         # rebuilt image is a constant to the discriminator, since only its own weights are asked.
-        self._adam_g.zero_grad(set_to_none=True)
-        self._adam_d.zero_grad(set_to_none=True)
         torch.autograd.backward(loss_g, inputs=self._weights_g, retain_graph=True)
         torch.autograd.backward(loss_d, inputs=self._weights_d)
         if self.config.max_grad_norm is not None:

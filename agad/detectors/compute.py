@@ -9,12 +9,21 @@ from typing import Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
 from agad.errors import ConfigError
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+
+Compilation: TypeAlias = Literal["off", "default", "cuda-graphs"]
+
+COMPILATIONS: tuple[Compilation, ...] = ("off", "default", "cuda-graphs")
+
+_RECOMPILE_LIMIT = 64
+"""Forms of one network that a process compiles before it goes on without. Torch's own limit of 8 is
+reached by the third or fourth width, as trials of several widths follow each other in a process."""
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -29,11 +38,15 @@ class Compute:
     precision: Precision = "float32"
     """``bfloat16`` trains under autocast; weights, losses and scores stay in float32."""
 
-    channels_last: bool = False
-    """Whether images and weights are laid out with the channels last."""
+    channels_last: bool | None = None
+    """Whether images and weights are laid out with the channels last; None is what was measured to
+    be fastest: yes on the CPU, no elsewhere, where nothing was measured."""
 
-    is_compiled: bool = False
-    """Whether the networks are compiled by torch, which takes a minute before the first step."""
+    compilation: Compilation = "off"
+    """``default``: torch compiles the networks, which takes a minute before the first step.
+    ``cuda-graphs``: their kernels are recorded too and started as one, where starting them one by
+    one takes longer than they do; ``cuda`` alone. Written by torch's documentation: no test runs
+    it on a GPU."""
 
     def __post_init__(self) -> None:
         kind, _, number = self.device.partition(":")
@@ -44,11 +57,27 @@ class Compute:
             raise ConfigError(
                 f"--precision is {self.precision!r}, but must be one of: {', '.join(PRECISIONS)}."
             )
+        if self.compilation not in COMPILATIONS:
+            raise ConfigError(
+                f"--compile is {self.compilation!r}, but must be one of: {', '.join(COMPILATIONS)}."
+            )
+        if self.compilation == "cuda-graphs" and kind != "cuda":
+            raise ConfigError(
+                f"--compile is cuda-graphs, but the device is {self.device}, and only cuda has "
+                "them; use --compile default there."
+            )
 
     @property
     def torch_device(self) -> torch.device:
         """The device as torch has it."""
         return torch.device(self.device)
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether the channels are laid out last, asked for or by the device."""
+        if self.channels_last is None:
+            return self.torch_device.type == "cpu"
+        return self.channels_last
 
     def check_available(self) -> None:
         """Refuse a device that this machine does not have.
@@ -84,23 +113,38 @@ class Compute:
             yield
 
     def placed(self, network: _Network) -> _Network:
-        """Move a network to the device, in the layout that is asked for."""
+        """Move a network to the device, in its layout there."""
         network.to(self.torch_device)
-        if self.channels_last:
+        if self.is_channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
     def laid_out(self, images: Tensor) -> Tensor:
-        """Return images ``(B, C, H, W)`` in the layout that is asked for."""
-        if self.channels_last:
+        """Return images ``(B, C, H, W)`` in the layout of the networks."""
+        if self.is_channels_last:
             return images.contiguous(memory_format=torch.channels_last)
         return images
 
     def compiled(self, network: nn.Module) -> nn.Module:
         """Return a network that computes the same, compiled where that is asked for."""
-        if not self.is_compiled:
+        if self.compilation == "off":
             return network
         # One forward pass serves the gradients of two losses, so its buffers live on.
-        torch._functorch.config.donated_buffer = False
-        compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
+        functorch_config.donated_buffer = False
+        mode = None
+        if self.compilation == "cuda-graphs":
+            mode = "reduce-overhead"
+            torch.compiler.reset()  # Frees the graphs of the trial before, and their memory.
+        compiled: nn.Module = torch.compile(  # type: ignore[assignment]
+            network, mode=mode, recompile_limit=_RECOMPILE_LIMIT
+        )
         return compiled
+
+    def begin_step(self) -> None:
+        """Let go of what the compiled networks returned in the step before.
+
+        CUDA graphs write each step's outputs and gradients into the same memory. Without this call,
+        torch takes every pass of a network for a step of its own.
+        """
+        if self.compilation == "cuda-graphs":
+            torch.compiler.cudagraph_mark_step_begin()

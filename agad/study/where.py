@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from agad.data import NodeCache
-from agad.detectors import Compute, Precision
+from agad.detectors import Compilation, Compute, Precision
 from agad.errors import ConfigError
 from agad.trial import Runtime
 
@@ -48,8 +48,8 @@ class Where:
     """A torch device; None is ``cuda`` where a trial has GPUs, else ``cpu``."""
 
     precision: Precision = "float32"
-    channels_last: bool = False
-    is_compiled: bool = False
+    channels_last: bool | None = None
+    compilation: Compilation = "off"
     """The three as ``Compute`` has them."""
 
     def __post_init__(self) -> None:
@@ -77,14 +77,15 @@ class Where:
                 f"--gpus-per-trial is {self.gpus_per_trial:g}, but --device is {self.device}, "
                 "which would leave them idle; give one of the two."
             )
-        self._compute(0.0)  # Checks the precision.
+        # Checks the other settings; whether there are GPUs is known once connected.
+        self._compute(1.0 if self.gpus_per_trial is None else self.gpus_per_trial)
 
     def _compute(self, gpus: float) -> Compute:
         return Compute(
             device=self.device or ("cuda" if gpus > 0 else "cpu"),
             precision=self.precision,
             channels_last=self.channels_last,
-            is_compiled=self.is_compiled,
+            compilation=self.compilation,
         )
 
     def runtime(self, gpus: float = 0.0) -> Runtime:

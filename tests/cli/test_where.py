@@ -54,9 +54,16 @@ def test_a_flag_goes_before_the_environment(where_of: WhereOf, tmp_path: Path) -
 
 
 def test_how_to_compute_is_said_by_flags(where_of: WhereOf) -> None:
-    where = where_of("--device", "mps", "--precision", "bfloat16", "--channels-last", "--compile")
+    where = where_of(
+        *("--device", "mps", "--precision", "bfloat16"), "--channels-last", "--compile", "default"
+    )
     assert (where.device, where.precision) == ("mps", "bfloat16")
-    assert (where.channels_last, where.is_compiled) == (True, True)
+    assert (where.channels_last, where.compilation) == (True, "default")
+
+
+def test_the_layout_of_the_device_can_be_refused_by_a_flag(where_of: WhereOf) -> None:
+    assert where_of("--no-channels-last").channels_last is False
+    assert where_of().channels_last is None
 
 
 @pytest.mark.parametrize(
@@ -71,8 +78,17 @@ def test_how_to_compute_is_said_by_flags(where_of: WhereOf) -> None:
             "--precision is 'float16', but must be one of: float32, bfloat16.",
         ),
         (("run", "--device", "tpu"), "--device is 'tpu', but must be cpu, cuda or mps."),
+        (
+            ("run", "--compile", "max"),
+            "--compile is 'max', but must be one of: off, default, cuda-graphs.",
+        ),
+        (
+            ("run", "--device", "cpu", "--compile", "cuda-graphs"),
+            "--compile is cuda-graphs, but the device is cpu, and only cuda has them; "
+            "use --compile default there.",
+        ),
     ],
-    ids=["precision-run", "precision-plan", "device-run"],
+    ids=["precision-run", "precision-plan", "device-run", "compile-run", "cuda-graphs-run"],
 )
 def test_a_wrong_way_to_compute_is_refused_on_one_line(
     run_agad: RunAgad, write_study: WriteStudy, arguments: tuple[str, ...], message: str

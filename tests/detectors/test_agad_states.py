@@ -112,7 +112,9 @@ def test_training_goes_on_after_a_reset_and_moves_the_new_weights(
 
 
 @pytest.mark.parametrize(
-    "compute", [Compute(), Compute(channels_last=True)], ids=["usual", "channels-last"]
+    "compute",
+    [Compute(channels_last=False), Compute(channels_last=True)],
+    ids=["usual", "channels-last"],
 )
 def test_an_equal_seed_gives_an_equal_reset_however_it_is_computed(
     compute: Compute, make_detector: MakeDetector

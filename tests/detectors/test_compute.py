@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agad.detectors import AgadDetector, Compute
 from agad.errors import ConfigError
@@ -38,6 +41,42 @@ def test_compute_refuses_a_precision_that_it_does_not_know(precision: AnyValue) 
     message = f"--precision is '{precision}', but must be one of: float32, bfloat16"
     with pytest.raises(ConfigError, match=message):
         Compute(precision=precision)
+
+
+@pytest.mark.parametrize("compilation", ["on", "reduce-overhead", ""])
+def test_compute_refuses_a_compilation_that_it_does_not_know(compilation: AnyValue) -> None:
+    message = f"--compile is '{compilation}', but must be one of: off, default, cuda-graphs"
+    with pytest.raises(ConfigError, match=message):
+        Compute(compilation=compilation)
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_compute_refuses_cuda_graphs_beside_cuda(device: str) -> None:
+    message = f"--compile is cuda-graphs, but the device is {device}, and only cuda has them"
+    with pytest.raises(ConfigError, match=message):
+        Compute(device=device, compilation="cuda-graphs")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_compute_takes_cuda_graphs_on_cuda(device: str) -> None:
+    assert Compute(device=device, compilation="cuda-graphs").compilation == "cuda-graphs"
+
+
+@pytest.mark.parametrize(
+    ("device", "asked_for", "is_last"),
+    [
+        ("cpu", None, True),
+        ("cuda", None, False),
+        ("cuda:1", None, False),
+        ("mps", None, False),
+        ("cpu", False, False),
+        ("cuda", True, True),
+    ],
+)
+def test_the_layout_is_that_of_the_device_unless_one_is_asked_for(
+    device: str, asked_for: bool | None, is_last: bool
+) -> None:
+    assert Compute(device=device, channels_last=asked_for).is_channels_last is is_last
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps"])
@@ -85,7 +124,7 @@ def test_channels_last_gives_the_scores_of_the_usual_layout(
 ) -> None:
     usual, last = (
         make_detector(backbone=backbone, compute=compute, num_updates=1).score(make_images(8))
-        for compute in (Compute(), Compute(channels_last=True))
+        for compute in (Compute(channels_last=False), Compute(channels_last=True))
     )
     torch.testing.assert_close(usual, last, rtol=1e-3, atol=0)
 
@@ -127,9 +166,68 @@ def test_bfloat16_trains_on_and_close_to_float32(
 def test_an_equal_seed_gives_equal_weights_however_they_are_computed(
     make_detector: MakeDetector,
 ) -> None:
-    computes = (Compute(), Compute(channels_last=True, precision="bfloat16"))
+    computes = (Compute(channels_last=False), Compute(channels_last=True, precision="bfloat16"))
     one, other = (make_detector(compute=compute).generator.state_dict() for compute in computes)
     torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+class _Recorded(nn.Module):
+    """A network whose outputs are lost at the next step, as those of CUDA graphs are."""
+
+    def __init__(self, network: nn.Module, lost: list[Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.lost = lost
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        made: Tensor | tuple[Tensor, ...] = self.network(x)
+        self.lost += [made] if isinstance(made, Tensor) else made
+        return made
+
+
+def test_cuda_graphs_may_write_over_all_that_the_networks_gave_a_step(
+    make_detector: MakeDetector, make_images: MakeImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule of CUDA graphs on the CPU; that torch keeps to it on a GPU is not tested."""
+    lost: list[Tensor] = []
+    modes: list[str | None] = []
+    weights: list[nn.Parameter] = []
+    grads_held: list[int] = []
+
+    def record(network: nn.Module, *, mode: str | None, **_: int) -> nn.Module:
+        modes.append(mode)
+        weights.extend(network.parameters())
+        for weight in network.parameters():
+            weight.register_post_accumulate_grad_hook(lambda one: lost.append(_grad(one)))
+        return _Recorded(network, lost)
+
+    def overwrite() -> None:
+        while lost:
+            lost.pop().detach().fill_(torch.nan)
+
+    def begin_step() -> None:
+        grads_held.append(sum(weight.grad is not None for weight in weights))
+        overwrite()
+
+    def train(compute: Compute) -> list[dict[str, Tensor]]:
+        detector = make_detector(compute=compute, anomaly_term="both")
+        steps = [detector.update(make_images(8, seed=one), make_images(4)) for one in range(3)]
+        overwrite()
+        return [*steps, {"scores": detector.score(make_images(4))}]
+
+    usual = train(Compute())
+    monkeypatch.setattr(torch, "compile", record)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", begin_step)
+    monkeypatch.setattr(Compute, "torch_device", torch.device("cpu"))
+    graphed = train(Compute(device="cuda", compilation="cuda-graphs"))
+    assert modes == ["reduce-overhead", "reduce-overhead"]
+    assert grads_held == [0, 0, 0]
+    torch.testing.assert_close(usual, graphed, rtol=0, atol=0)
+
+
+def _grad(weight: Tensor) -> Tensor:
+    assert weight.grad is not None
+    return weight.grad
 
 
 @pytest.mark.slow
@@ -143,8 +241,38 @@ def test_compiled_networks_give_the_losses_and_scores_of_the_others(
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     found = []
-    for compute in (Compute(), Compute(is_compiled=True)):
+    for compute in (Compute(), Compute(compilation="default")):
         detector = make_detector(base_width=2, discriminator_width=2, compute=compute)
         losses = detector.update(make_images(4), make_images(4, seed=1))
         found.append(losses | {"scores": detector.score(make_images(4))})
     torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # As above.
+def test_the_networks_of_every_width_in_one_process_are_compiled(
+    make_detector: MakeDetector, make_images: MakeImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs: list[int] = []
+
+    def count(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
+        graphs[-1] += 1
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=count))
+    for width in range(1, 7):
+        graphs.append(0)
+        detector = make_detector(base_width=width, compute=Compute(compilation="default"))
+        detector.update(make_images(4), None)
+    assert min(graphs) > 0
+
+
+@pytest.mark.slow
+def test_networks_are_compiled_in_a_process_that_has_compiled_nothing() -> None:
+    """Torch has the switch that is set only once its compiler is loaded."""
+    program = (
+        "import torch; from torch import nn; from agad.detectors import Compute; "
+        "Compute(compilation='default').compiled(nn.Identity())"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

@@ -49,6 +49,18 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) ->
             "--precision is 'float16', but must be one of: float32, bfloat16",
         ),
         ({"precision": "tf32", "gpus_per_trial": 0}, "--precision is 'tf32'"),
+        (
+            {"compilation": "fast"},
+            "--compile is 'fast', but must be one of: off, default, cuda-graphs",
+        ),
+        (
+            {"compilation": "cuda-graphs", "gpus_per_trial": 0},
+            "--compile is cuda-graphs, but the device is cpu, and only cuda has them",
+        ),
+        (
+            {"compilation": "cuda-graphs", "device": "mps"},
+            "--compile is cuda-graphs, but the device is mps, and only cuda has them",
+        ),
     ],
     ids=[
         "cpus",
@@ -62,6 +74,9 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) ->
         "gpus of mps",
         "precision",
         "precision of cpus",
+        "compile",
+        "cuda graphs of cpus",
+        "cuda graphs of mps",
     ],
 )
 def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message: str) -> None:
@@ -118,18 +133,31 @@ def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
         ({"device": "mps"}, Compute(device="mps")),
         ({"precision": "bfloat16"}, Compute(precision="bfloat16")),
         ({"channels_last": True}, Compute(channels_last=True)),
-        ({"is_compiled": True}, Compute(is_compiled=True)),
+        ({"channels_last": False}, Compute(channels_last=False)),
+        ({"compilation": "default"}, Compute(compilation="default")),
         (
-            {"precision": "bfloat16", "channels_last": True, "is_compiled": True},
-            Compute(precision="bfloat16", channels_last=True, is_compiled=True),
+            {"precision": "bfloat16", "channels_last": True, "compilation": "default"},
+            Compute(precision="bfloat16", channels_last=True, compilation="default"),
         ),
     ],
-    ids=["default", "device", "precision", "channels-last", "compile", "all"],
+    ids=["default", "device", "precision", "channels-last", "usual layout", "compile", "all"],
 )
 def test_a_trial_is_told_how_to_compute(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], compute: Compute
 ) -> None:
     assert _slots(monkeypatch, _where(**changes), CPU=2).runtime.compute == compute
+
+
+def test_cuda_graphs_are_taken_where_a_trial_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = _slots(monkeypatch, _where(compilation="cuda-graphs"), CPU=2, GPU=1)
+    assert slots.runtime.compute == Compute(device="cuda", compilation="cuda-graphs")
+
+
+def test_cuda_graphs_are_refused_where_the_cluster_has_no_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match="--compile is cuda-graphs, but the device is cpu"):
+        _slots(monkeypatch, _where(compilation="cuda-graphs"), CPU=2)
 
 
 @pytest.mark.parametrize(
