@@ -65,7 +65,8 @@ def run_agad(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[RunAgad]:
     """Run ``agad`` with a home, a store and a cache that are empty; starting Ray fails the test."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("RAY_ADDRESS", "AGAD_SPOOL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AGAD_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("AGAD_CACHE", str(tmp_path / "cache"))
