@@ -17,6 +17,7 @@ from agad.config import (
     Uniform,
 )
 from agad.errors import AgadError
+from agad.reading import read
 from agad.studyfile import show_errors_on_one_line
 from agad.version import __version__
 
@@ -36,4 +37,5 @@ __all__ = [
     "Uniform",
     "__version__",
     "main",
+    "read",
 ]

@@ -27,6 +27,7 @@ LAYERS = (
     "store",
     "report",
     "studyfile",
+    "reading",
     "cli",
     "__init__",
 )

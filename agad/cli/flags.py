@@ -80,11 +80,6 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def store_uri(given: str | None) -> str:
-    """Return the store that was given, or else the default."""
-    return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
-
-
 def node_cache(arguments: argparse.Namespace) -> NodeCache:
     """Return the cache that the flags name.
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.files import write_file
-from agad.cli.flags import node_cache, store_uri
+from agad.cli.flags import node_cache
 from agad.config import Grid, Study
 from agad.errors import ConfigError, StoreError
+from agad.reading import store_uri
 from agad.report import (
     Leaderboard,
     csv,

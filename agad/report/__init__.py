@@ -14,6 +14,7 @@ from agad.report.plan import plan_table
 from agad.report.render import csv, markdown, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 from agad.report.rounding import count_text, plain
+from agad.report.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
     "CellResult",
@@ -22,6 +23,7 @@ __all__ = [
     "RatioResult",
     "ScoredPicture",
     "Totals",
+    "compacted_line",
     "confirmed_rows",
     "count_text",
     "csv",
@@ -30,12 +32,14 @@ __all__ = [
     "dataset_table",
     "export_summary",
     "few_normals",
+    "info_table",
     "leaderboard",
     "live_table",
     "markdown",
     "plain",
     "plain_line",
     "plan_table",
+    "schema_tables",
     "score_table",
     "scores_csv",
     "terminal",

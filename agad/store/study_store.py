@@ -15,7 +15,7 @@ from agad.records import Claim, EpochRow, ScoreRow, TrialRow
 from agad.store.changes import extends
 from agad.store.keys import Kind, attempt_key, config_key
 from agad.store.read import StudyReader
-from agad.store.schema import rows_to_parquet
+from agad.store.rows import rows_to_parquet
 
 logger = logging.getLogger(__name__)
 
