@@ -17,7 +17,7 @@ def store_uri(given: str | None) -> str:
     return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
 
 
-def read(
+def read(  # noqa: PLR0913  A keyword each, for notebooks.
     store: str | None = None,
     table: str = "trials",
     *,

@@ -15,8 +15,8 @@ from agad.cli.files import check_writable, is_new_folder, write_file, write_fold
 from agad.cli.flags import add_store_flag
 from agad.cli.studies import chosen_studies
 from agad.errors import CheckpointError, ConfigError
-from agad.records import TrialRow
 from agad.reading import store_uri
+from agad.records import TrialRow
 from agad.report import (
     ScoredPicture,
     confirmed_rows,

@@ -22,7 +22,8 @@ def compacted_line(done: Compacted) -> str:
         what = f"{count_text(done.num_attempts, 'attempt')} merged"
     else:
         what = "nothing to merge"
-    has = f"manifest {done.number} has {count_text(done.num_files, 'file')} of {done.num_bytes:,} bytes"
+    files = count_text(done.num_files, "file")
+    has = f"manifest {done.number} has {files} of {done.num_bytes:,} bytes"
     removed = f"{count_text(done.num_deleted, 'object')} removed"
     return plain(f"{done.study}: {what}; {has if done.number else 'no manifest'}; {removed}.")
 
@@ -31,9 +32,7 @@ def info_table(info: StudyInfo) -> Group:
     """Return a study's objects, bytes and rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("table")
-    for name in ("rows", "bytes a row", "compacted rows", "files", "bytes", "loose rows"):
-        table.add_column(name, justify="right")
-    for name in ("objects", "bytes"):
+    for name in ("rows", "B a row", "compacted", "files", "bytes", "loose", "objects", "bytes"):
         table.add_column(name, justify="right")
     for one in info.tables:
         table.add_row(*_cells(one))

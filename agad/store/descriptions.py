@@ -25,7 +25,7 @@ def _parsed(source: str) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(source)).body[0]
     assert isinstance(tree, ast.ClassDef)
     return {
-        node.target.id: " ".join(_string(following).split())
+        node.target.id: " ".join(_string(following).replace("``", "`").split())
         for node, following in zip(tree.body, [*tree.body[1:], None], strict=True)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }

@@ -29,6 +29,10 @@ def list_studies(objects: ObjectStore) -> list[str]:
     return [folder for folder, is_one in zip(folders, is_study, strict=True) if is_one]
 
 
+_ADDED_AXES = {"anomalous_class": None, "pollution_ratio": [0.0], "labelled_classes": ["all"]}
+"""Axes of the cells that the first configurations did not have, and what was true of them."""
+
+
 class StudyReader:
     """One study, as it is kept at the moment of each call."""
 
@@ -76,7 +80,10 @@ class StudyReader:
         if not keys:
             return None
         number = max(keys)
-        return number, self._json(keys[number])
+        config = self._json(keys[number])
+        if isinstance(config.get("cells"), dict):
+            config["cells"] = _ADDED_AXES | config["cells"]
+        return number, config
 
     def claim(self, attempt: Attempt) -> Claim:
         """Return the claim of an attempt: of a trial key, and which launch of it.

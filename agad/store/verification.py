@@ -88,7 +88,8 @@ class _Check:
         """
         tables = {table: self._table(table) for table in TABLES}
         self._check_stray()
-        trials = _attempts(tables["trials"])
+        # A trial's row that cannot be read is a fault already, and not one of its epochs too.
+        trials = _attempts(tables["trials"]) | {*self._snapshot.loose, *self._snapshot.covered}
         for table, rows in tables.items():
             self._check_rows(table, rows, trials)
         self._check_claims()
@@ -137,27 +138,31 @@ class _Check:
             digest.update(chunk)
             num_bytes += len(chunk)
         found: dict[str, object] = {"bytes": num_bytes, "sha256": digest.hexdigest()}
-        self._compare(file, found)
+        if wrong := self._differing(file, found):
+            raise StoreError(wrong)
         columns = ["cell", "trial_key", "attempt", *WITHIN[file.table]]
         rows = read_compacted(self._objects, file, columns=columns)
         cells = rows["cell"].unique().to_pylist()
         ends = {"min_cell": min(cells, default=""), "max_cell": max(cells, default="")}
-        self._compare(file, {"rows": rows.num_rows, **ends})
+        if wrong := self._differing(file, {"rows": rows.num_rows, **ends}):
+            self._faults.append(wrong)
         # Every other column's pages are checked too, and dropped at once.
         read_compacted(self._objects, file)
         return rows
 
-    def _compare(self, file: CompactFile, found: dict[str, object]) -> None:
+    def _differing(self, file: CompactFile, found: dict[str, object]) -> str:
+        """Return a fault where a file is not what the manifest says, else nothing."""
         wrong = [
             f"{name} {value!r} instead of {getattr(file, name)!r}"
             for name, value in found.items()
             if value != getattr(file, name)
         ]
-        if wrong:
-            raise StoreError(
-                f"{self._objects.uri}/{file.key} has {', '.join(wrong)}, which manifest "
-                f"{self._number} says; restore it from a copy."
-            )
+        if not wrong:
+            return ""
+        return (
+            f"{self._objects.uri}/{file.key} has {', '.join(wrong)}, which manifest "
+            f"{self._number} says; restore it from a copy."
+        )
 
     def _loose(self, table: Table, attempt: Attempt) -> pa.Table:
         rows = loose_table(self._objects, self._study, table, [attempt])

@@ -90,19 +90,32 @@ def claim() -> Build:
     return partial(replace, _CLAIM)
 
 
-@pytest.fixture
-def place() -> Callable[[TrialRow | EpochRow | ScoreRow], tuple[str, bool, str]]:
-    """Return the key that sorts rows as a reader has them, those of a trial in their order."""
-    return lambda row: (row.cell, getattr(row, "phase", "confirm") != "search", row.trial_key)
+def _place(row: TrialRow | EpochRow | ScoreRow) -> tuple[str, bool, str]:
+    """Sort rows as a reader has them, those of a trial in their order."""
+    return row.cell, getattr(row, "phase", "confirm") != "search", row.trial_key
 
 
 @pytest.fixture
-def fill(trial_row: Build, epoch_row: Build, score_row: Build, place: Build) -> Fill:
+def joined() -> Callable[..., Rows]:
+    """Join what several calls of ``fill`` returned, in the order that a reader has."""
+
+    def join(*parts: Rows) -> Rows:
+        return (
+            sorted((row for trials, _, _ in parts for row in trials), key=_place),
+            sorted((row for _, epochs, _ in parts for row in epochs), key=_place),
+            sorted((row for _, _, scores in parts for row in scores), key=_place),
+        )
+
+    return join
+
+
+@pytest.fixture
+def fill(trial_row: Build, epoch_row: Build, score_row: Build, joined: Build) -> Fill:
     """Put trials of two cells, each with its epochs and the confirmed with scores; return them."""
 
     def put(objects: ObjectStore, numbers: range = range(4)) -> Rows:
         store = StudyStore(objects, "study")
-        rows: Rows = ([], [], [])
+        parts: list[Rows] = []
         for number in numbers:
             names = {"cell": f"cell {number % 2}", "trial_key": f"{number:032x}"}
             is_confirmed = number % 4 == 3
@@ -117,10 +130,8 @@ def fill(trial_row: Build, epoch_row: Build, score_row: Build, place: Build) -> 
             ]
             scores = [score_row(**names, image=image) for image in range(3 * is_confirmed)]
             store.put(trial, epochs, scores)
-            for kept, put in zip(rows, ([trial], epochs, scores), strict=True):
-                kept.extend(put)  # type: ignore[arg-type]
-        for kept in rows:
-            kept.sort(key=place)
+            parts.append(([trial], epochs, scores))
+        rows: Rows = joined(*parts)
         return rows
 
     return put

@@ -47,15 +47,15 @@ def test_compacted_rows_are_read_field_by_field(objects: ObjectStore, fill: Fill
 
 
 def test_what_is_put_after_a_compaction_is_read_beside_it(
-    objects: ObjectStore, fill: Fill, place: Build
+    objects: ObjectStore, fill: Fill, joined: Build
 ) -> None:
     before = fill(objects, range(4))
     compact(objects, STUDY, NOW)
     after = fill(objects, range(4, 6))
-    wanted = [sorted([*one, *two], key=place) for one, two in zip(before, after, strict=True)]
-    assert [*_read(objects)] == wanted
+    wanted = joined(before, after)
+    assert _read(objects) == wanted
     assert compact(objects, STUDY, NOW).number == 2
-    assert [*_read(objects)] == wanted
+    assert _read(objects) == wanted
 
 
 def test_objects_stay_for_the_grace_period(tmp_path: Path, fill: Fill) -> None:

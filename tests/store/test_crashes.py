@@ -112,7 +112,7 @@ def test_a_compaction_that_dies_at_any_step_loses_and_doubles_no_row(
 
 
 def test_a_second_compaction_that_dies_at_any_step_loses_and_doubles_no_row(
-    tmp_path: Path, mortal: type[Mortal], fill: Fill, place: Build
+    tmp_path: Path, mortal: type[Mortal], fill: Fill, joined: Build
 ) -> None:
     wanted: list[Rows] = []
 
@@ -120,8 +120,7 @@ def test_a_second_compaction_that_dies_at_any_step_loses_and_doubles_no_row(
         before = fill(objects, range(2, 4))
         compact(objects, STUDY)
         after = fill(objects, range(4, 5))
-        merged = [sorted([*one, *two], key=place) for one, two in zip(before, after, strict=True)]
-        wanted.append((merged[0], merged[1], merged[2]))
+        wanted.append(joined(before, after))
 
     deaths = 0
     for objects in _deaths(tmp_path, mortal, prepare, lambda one: compact(one, STUDY, NOW)):

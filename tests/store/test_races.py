@@ -44,15 +44,15 @@ def test_a_reader_that_a_compaction_overtakes_reads_every_row_once(
 
 @pytest.mark.parametrize("part", ["manifests/", "compact/trials", "compact/epochs"])
 def test_a_reader_of_files_that_a_compaction_replaces_reads_every_row_once(
-    tmp_path: Path, fill: Fill, interfering: type[Interfering], part: str, place: Build
+    tmp_path: Path, fill: Fill, interfering: type[Interfering], part: str, joined: Build
 ) -> None:
     objects = LocalObjects(tmp_path)
     before = fill(objects)
     compact(objects, STUDY, NOW)
     after = fill(objects, range(4, 6))
     overtaken = interfering(objects, f"{STUDY}/{part}", lambda: compact(objects, STUDY, NOW))
-    wanted = [sorted([*one, *two], key=place) for one, two in zip(before, after, strict=True)]
-    assert [*_read(overtaken)] == wanted
+    wanted = joined(before, after)
+    assert _read(overtaken) == wanted
 
 
 def test_of_two_compactions_at_once_one_counts_and_the_other_clears_up(
