@@ -28,6 +28,7 @@ from agad.config import (
     When,
 )
 from agad.errors import AgadError
+from agad.reading import read
 from agad.studyfile import show_errors_on_one_line
 from agad.version import __version__
 
@@ -58,4 +59,5 @@ __all__ = [
     "When",
     "__version__",
     "main",
+    "read",
 ]

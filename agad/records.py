@@ -45,6 +45,8 @@ class TrialRow:
     """One attempt of one trial. Written once, never changed."""
 
     study: str
+    """Name of the study."""
+
     cell: str
     """Label of the cell, such as ``digits class=0 ratio=0.05``."""
 
@@ -61,8 +63,14 @@ class TrialRow:
     """Place in its cell and phase: 0, 1, 2, ..."""
 
     detector: str
+    """Name of the method, such as ``agad``."""
+
     detector_version: int
+    """Grows when the same configuration would train another model."""
+
     dataset: str
+    """Name of the data set."""
+
     protocol: str
     """``one-class`` or ``leave-one-out``."""
 
@@ -103,6 +111,8 @@ class TrialRow:
     """Labelled anomalies trained on."""
 
     num_val_normals: int
+    """Normal images validated on."""
+
     num_val_hidden: int
     """Anomalies that the validation AUROC counts as normal."""
 

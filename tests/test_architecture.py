@@ -28,6 +28,7 @@ LAYERS = (
     "store",
     "report",
     "studyfile",
+    "reading",
     "cli",
     "__init__",
 )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from agad.cli.files import write_file
-from agad.cli.flags import add_cache_flags, add_store_flag, node_cache, store_uri
+from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
 from agad.errors import ConfigError
+from agad.reading import store_uri
 from agad.report import dataset_details, dataset_line, dataset_table
 
 if TYPE_CHECKING:

@@ -85,11 +85,6 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def store_uri(given: str | None) -> str:
-    """Return the store that was given, or else the default."""
-    return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
-
-
 def spool_folder() -> Path:
     """Return the folder on this host's disk for rows that a store does not take now.
 

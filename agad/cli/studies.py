@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from agad.cli.flags import node_cache, spool_folder, store_uri
+from agad.cli.flags import node_cache, spool_folder
 from agad.config import Grid, Study
 from agad.errors import ConfigError, StoreError
+from agad.reading import store_uri
 from agad.report import (
     Leaderboard,
     leaderboard,

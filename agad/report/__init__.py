@@ -19,6 +19,7 @@ from agad.report.published import published_page
 from agad.report.render import csv, markdown, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 from agad.report.rounding import count_text, plain
+from agad.report.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
     "CellResult",
@@ -30,6 +31,7 @@ __all__ = [
     "ScoredPicture",
     "Totals",
     "baseline_cells",
+    "compacted_line",
     "compare",
     "comparison_csv",
     "comparison_page",
@@ -41,6 +43,7 @@ __all__ = [
     "dataset_table",
     "export_summary",
     "few_normals",
+    "info_table",
     "leaderboard",
     "live_table",
     "markdown",
@@ -50,6 +53,7 @@ __all__ = [
     "plan_table",
     "priced",
     "published_page",
+    "schema_tables",
     "score_table",
     "scores_csv",
     "terminal",

@@ -1,14 +1,35 @@
 """A study's memory: its configuration, claims and rows, as objects."""
 
+from agad.store.compaction import DEFAULT_GRACE, Compacted, compact
+from agad.store.info import StudyInfo, TableInfo, study_info, table_files
+from agad.store.keys import TABLES, Table, check_study_name
 from agad.store.read import StudyReader, list_studies
-from agad.store.schema import arrow_schema, rows_from_parquet, rows_to_parquet
+from agad.store.rows import rows_from_parquet, rows_to_parquet
+from agad.store.schema import Column, arrow_schema, columns_of_tables
 from agad.store.study_store import StudyStore
+from agad.store.tables import read_table
+from agad.store.verification import Verified, verify
 
 __all__ = [
+    "DEFAULT_GRACE",
+    "TABLES",
+    "Column",
+    "Compacted",
+    "StudyInfo",
     "StudyReader",
     "StudyStore",
+    "Table",
+    "TableInfo",
+    "Verified",
     "arrow_schema",
+    "check_study_name",
+    "columns_of_tables",
+    "compact",
     "list_studies",
+    "read_table",
     "rows_from_parquet",
     "rows_to_parquet",
+    "study_info",
+    "table_files",
+    "verify",
 ]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Literal, TypeAlias
 
 from agad.errors import ConfigError, StoreError
 from agad.objects import is_key
 
-Kind: TypeAlias = Literal["claims", "trials", "epochs", "scores"]
+Table: TypeAlias = Literal["trials", "epochs", "scores"]
+Kind: TypeAlias = Literal["claims"] | Table
+Attempt: TypeAlias = tuple[str, int]
+"""A trial's key, and which launch of it."""
+
+TABLES: tuple[Table, ...] = ("trials", "epochs", "scores")
 
 _EXTENSIONS: dict[Kind, str] = {
     "claims": "json",
@@ -17,6 +23,8 @@ _EXTENSIONS: dict[Kind, str] = {
     "scores": "parquet",
 }
 _CONFIG = re.compile(r"study(?:-([1-9]\d{0,8}))?\.json")
+_COMPACT = re.compile(r"(trials|epochs|scores)-([1-9]\d{0,8})-[0-9a-f]{32}\.parquet")
+_MANIFEST = re.compile(r"([1-9]\d{0,8})\.json")
 _ATTEMPT = re.compile(r"([^/]+)/(0|[1-9]\d{0,8})\.(?:json|parquet)")
 
 
@@ -65,7 +73,40 @@ def attempt_key(study: str, kind: Kind, trial_key: str, attempt: int) -> str:
     return f"{study}/{kind}/{trial_key}/{attempt}.{_EXTENSIONS[kind]}"
 
 
-def attempt_of(study: str, kind: Kind, key: str) -> tuple[str, int] | None:
+def attempt_of(study: str, kind: Kind, key: str) -> Attempt | None:
     """Return the trial key and attempt that a key names, None where it names none."""
     match = _ATTEMPT.fullmatch(key.removeprefix(attempts_prefix(study, kind)))
     return (match[1], int(match[2])) if match else None
+
+
+def compact_prefix(study: str) -> str:
+    """Return what the keys of all compacted files start with."""
+    return f"{study}/compact/"
+
+
+def compact_key(study: str, table: Table, number: int) -> str:
+    """Return a new key of a file that the manifest of this number may list."""
+    return f"{compact_prefix(study)}{table}-{number}-{uuid.uuid4().hex}.parquet"
+
+
+def compact_number(study: str, key: str) -> int | None:
+    """Return the number of the manifest that a compacted file was written for, None for others."""
+    prefix = compact_prefix(study)
+    match = _COMPACT.fullmatch(key.removeprefix(prefix)) if key.startswith(prefix) else None
+    return int(match[2]) if match else None
+
+
+def manifests_prefix(study: str) -> str:
+    """Return what the keys of all manifests start with."""
+    return f"{study}/manifests/"
+
+
+def manifest_key(study: str, number: int) -> str:
+    """Return the key of the n-th manifest, from 1 on."""
+    return f"{manifests_prefix(study)}{number}.json"
+
+
+def manifest_number(study: str, key: str) -> int | None:
+    """Return the number of the manifest that a key names, None where it names none."""
+    match = _MANIFEST.fullmatch(key.removeprefix(manifests_prefix(study)))
+    return int(match[1]) if match else None

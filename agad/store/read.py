@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import STATES, Claim, EpochRow, TrialRow
+from agad.records import Claim, EpochRow, ScoreRow, TrialRow
 from agad.store.keys import (
-    Kind,
+    Attempt,
     attempt_key,
-    attempt_of,
-    attempts_prefix,
     check_study_name,
     config_number,
     config_prefix,
 )
-from agad.store.schema import rows_from_parquet
-
-_T = TypeVar("_T")
-_Item = TypeVar("_Item")
-_Row = TypeVar("_Row", TrialRow, EpochRow)
-
-_NUM_THREADS = 16
-"""A read from S3 is nearly all waiting."""
+from agad.store.parallel import in_parallel
+from agad.store.rows import rows_from_table
+from agad.store.snapshot import list_attempts
+from agad.store.tables import read_table
 
 
 def list_studies(objects: ObjectStore) -> list[str]:
     """Return the names of the studies kept in a store, sorted."""
     folders = objects.list_folders()
-    is_study = _in_parallel(lambda folder: bool(_config_keys(objects, folder)), folders)
+    is_study = in_parallel(lambda folder: bool(_config_keys(objects, folder)), folders)
     return [folder for folder, is_one in zip(folders, is_study, strict=True) if is_one]
+
+
+_ADDED_AXES = {"anomalous_class": None, "pollution_ratio": [0.0], "labelled_classes": ["all"]}
+"""Axes of the cells that the first configurations did not have, and what was true of them."""
 
 
 class StudyReader:
@@ -61,24 +57,22 @@ class StudyReader:
 
     def claims(self) -> list[Claim]:
         """Return every claim ever put, in order of trial key and attempt."""
-        return _in_parallel(self._claim, self._attempts("claims"))
+        return in_parallel(self.claim, list_attempts(self._objects, self._study, "claims"))
 
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt.
 
         They are in order of cell, phase (search first) and number.
         """
-        best: dict[str, TrialRow] = {}
-        rows = _in_parallel(self._trial, self._attempts("trials"))
-        for row in sorted(rows, key=_preference):
-            best.setdefault(row.trial_key, row)
-        return sorted(best.values(), key=_place)
+        return rows_from_table(read_table(self._objects, [self._study], "trials"), TrialRow)
 
     def epochs(self) -> list[EpochRow]:
         """Return the epochs of the rows that ``trials`` returns, in their order, then by epoch."""
-        attempts = [(row.trial_key, row.attempt) for row in self.trials()]
-        tables = _in_parallel(lambda attempt: self._rows("epochs", attempt, EpochRow), attempts)
-        return [row for rows in tables for row in sorted(rows, key=lambda row: row.epoch)]
+        return rows_from_table(read_table(self._objects, [self._study], "epochs"), EpochRow)
+
+    def scores(self) -> list[ScoreRow]:
+        """Return the scores of the rows that ``trials`` returns, in their order, then by image."""
+        return rows_from_table(read_table(self._objects, [self._study], "scores"), ScoreRow)
 
     def _newest_config(self) -> tuple[int, dict[str, Any]] | None:
         """Return the latest configuration and its number, None where no study is kept."""
@@ -86,15 +80,17 @@ class StudyReader:
         if not keys:
             return None
         number = max(keys)
-        return number, self._json(keys[number])
+        config = self._json(keys[number])
+        if isinstance(config.get("cells"), dict):
+            config["cells"] = _ADDED_AXES | config["cells"]
+        return number, config
 
-    def _attempts(self, kind: Kind) -> list[tuple[str, int]]:
-        # Other names are none of ours: a note that someone left there, say.
-        keys = self._objects.list(attempts_prefix(self._study, kind))
-        attempts = (attempt_of(self._study, kind, key) for key in keys)
-        return sorted(attempt for attempt in attempts if attempt is not None)
+    def claim(self, attempt: Attempt) -> Claim:
+        """Return the claim of an attempt: of a trial key, and which launch of it.
 
-    def _claim(self, attempt: tuple[str, int]) -> Claim:
+        Raises:
+            StoreError: It is not there, or damaged.
+        """
         key = attempt_key(self._study, "claims", *attempt)
         values = self._json(key)
         try:
@@ -105,27 +101,6 @@ class StudyReader:
                 f"{self._objects.uri}/{key} is no claim ({error!r}), but must be one; restore it "
                 "from a copy, or remove it."
             ) from error
-
-    def _trial(self, attempt: tuple[str, int]) -> TrialRow:
-        rows = self._rows("trials", attempt, TrialRow)
-        if len(rows) != 1:
-            key = attempt_key(self._study, "trials", *attempt)
-            raise StoreError(
-                f"{self._objects.uri}/{key} holds {len(rows)} rows, but must hold one; restore it "
-                "from a copy, or remove it to run the trial again."
-            )
-        return rows[0]
-
-    def _rows(self, kind: Kind, attempt: tuple[str, int], row_type: type[_Row]) -> list[_Row]:
-        key = attempt_key(self._study, kind, *attempt)
-        source = f"{self._objects.uri}/{key}"
-        rows = rows_from_parquet(self._objects.get(key), row_type, source)
-        if any((row.trial_key, row.attempt) != attempt for row in rows):
-            raise StoreError(
-                f"{source} holds the rows of another trial, but must hold those that its name "
-                "says; restore it from a copy, or remove it to run the trial again."
-            )
-        return rows
 
     def _json(self, key: str) -> dict[str, Any]:
         try:
@@ -147,17 +122,3 @@ def _config_keys(objects: ObjectStore, study: str) -> dict[int, str]:
     keys = objects.list(config_prefix(study))
     numbers = {key: config_number(study, key) for key in keys}
     return {number: key for key, number in numbers.items() if number is not None}
-
-
-def _preference(row: TrialRow) -> tuple[int, int]:
-    state = STATES.index(row.state) if row.state in STATES else len(STATES)
-    return state, row.attempt
-
-
-def _place(row: TrialRow) -> tuple[str, bool, int, str]:
-    return row.cell, row.phase != "search", row.number, row.trial_key
-
-
-def _in_parallel(function: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return list(pool.map(function, items))

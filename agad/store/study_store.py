@@ -27,7 +27,7 @@ from agad.store.keys import attempt_key, config_key
 from agad.store.lease import Lease, LeaseTimes
 from agad.store.read import StudyReader
 from agad.store.release import released_attempts, released_key
-from agad.store.schema import rows_to_parquet
+from agad.store.rows import rows_to_parquet
 from agad.store.spool import Group, Spool, put_group
 
 logger = logging.getLogger(__name__)

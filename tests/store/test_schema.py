@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,19 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
+from agad.config import Grid
 from agad.errors import StoreError
 from agad.objects import LocalObjects
 from agad.records import EpochRow, TrialRow
-from agad.store import StudyStore, arrow_schema, rows_from_parquet, rows_to_parquet
+from agad.store import (
+    StudyStore,
+    arrow_schema,
+    columns_of_tables,
+    compact,
+    read_table,
+    rows_from_parquet,
+    rows_to_parquet,
+)
 
 Build = Callable[..., Any]
 
@@ -152,3 +163,92 @@ def test_names_that_are_none_of_ours_are_left_alone(tmp_path: Path) -> None:
         objects.put_if_absent(f"study/{key}", b"not ours")
     store = StudyStore(objects, "study")
     assert (store.trials(), store.claims()) == ([], [])
+
+
+FIRST_VERSION = Path(__file__).parent / "data" / "first-version"
+"""A store that the first version of this project wrote: one search trial, one confirmed."""
+
+
+def test_every_column_says_what_it_means() -> None:
+    columns = columns_of_tables()
+    assert [one.column for one in columns if not one.description] == []
+    by_name = {(one.table, one.column): one for one in columns}
+    assert by_name["trials", "gpu_s"].description.startswith("GPU seconds: `seconds` x the share")
+    assert by_name["epochs", "cell"].description == by_name["trials", "cell"].description
+    assert by_name["scores", "image"].description.startswith("Place in the data set's test part")
+
+
+def test_a_trial_has_a_typed_column_of_each_searched_parameter(trial_row: Build) -> None:
+    params = {"lr": 2e-4, "depth": 3, "flag": True, "kind": "unet++", "none": None}
+    data = rows_to_parquet([trial_row(params=json.dumps(params))], TrialRow)
+    table = pq.read_table(io.BytesIO(data))
+    types = {name: table.schema.field(f"param_{name}").type for name in params}
+    assert types == {
+        "lr": pa.float64(),
+        "depth": pa.int64(),
+        "flag": pa.bool_(),
+        "kind": pa.string(),
+        "none": pa.null(),
+    }
+    assert {name: table[f"param_{name}"][0].as_py() for name in params} == params
+    assert rows_from_parquet(data, TrialRow, "file")[0].params == json.dumps(params)
+
+
+def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
+    shutil.copytree(FIRST_VERSION, tmp_path / "store")
+    objects = LocalObjects(tmp_path / "store")
+    store = StudyStore(objects, "first")
+    before = store.trials(), store.epochs()
+    search, confirm = before[0]
+    assert (search.protocol, search.anomalous_class, search.pollution_ratio) == (
+        "one-class",
+        None,
+        0.0,
+    )
+    assert (search.labelled_classes, search.num_fit_hidden, search.num_val_hidden) == ("all", 0, 0)
+    assert (search.precision, search.peak_memory_bytes) == ("float32", None)
+    assert (confirm.normal_class, confirm.test_auroc, len(before[1])) == (0, 0.8, 4)
+    assert len(Grid.from_json(store.config()["cells"]).all_cells) == 1
+    compact(objects, "first", timedelta(0))
+    assert (store.trials(), store.epochs()) == before
+    table = read_table(objects, ["first"], "trials", columns=["param_weight_lat", "param_lr"])
+    assert table.to_pydict() == {"param_weight_lat": [2, 2], "param_lr": [0.0005, 0.0005]}
+
+
+def test_a_compacted_file_of_an_earlier_version_gets_the_defaults(
+    tmp_path: Path, trial_row: Build
+) -> None:
+    objects = LocalObjects(tmp_path)
+    store = StudyStore(objects, "study")
+    store.put(trial_row(precision="bfloat16"), [])
+    compact(objects, "study", timedelta(0))
+    path = tmp_path / objects.list("study/compact/")[-1]
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns(["precision", "labelled_classes"]), path)
+    assert store.trials() == [trial_row(precision="float32", labelled_classes="all")]
+    found = read_table(objects, ["study"], "trials", columns=["precision"], cells=[_CELL])
+    assert found["precision"].to_pylist() == ["float32"]
+    pq.write_table(table.drop_columns(["gpu_s"]), path)
+    with pytest.raises(StoreError, match=r"compact/trials-1-\S+ has no column gpu_s, but must"):
+        store.trials()
+
+
+_CELL = "digits class=0 ratio=0.05"
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_a_file_of_a_newer_version_asks_for_an_upgrade(
+    tmp_path: Path, trial_row: Build, is_compacted: bool
+) -> None:
+    objects = LocalObjects(tmp_path)
+    store = StudyStore(objects, "study")
+    store.put(trial_row(), [])
+    if is_compacted:
+        compact(objects, "study", timedelta(0))
+    path = tmp_path / objects.list("study/compact/" if is_compacted else "study/trials/")[-1]
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"agad_schema_version": "2"}), path)
+    with pytest.raises(
+        StoreError, match=r"has schema version 2, but this agad reads up to 1; upgrade agad\.$"
+    ):
+        store.trials()

@@ -1,0 +1,80 @@
+"""Reading the tables of a store from a script or a notebook."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from agad.errors import ConfigError
+
+_FORMS = ("arrow", "pandas", "polars")
+
+
+def store_uri(given: str | None) -> str:
+    """Return the store that was given, or else the default."""
+    return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
+
+
+def read(  # noqa: PLR0913  A keyword each, for notebooks.
+    store: str | None = None,
+    table: str = "trials",
+    *,
+    study: str | None = None,
+    cells: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
+    as_: str = "arrow",
+) -> Any:  # noqa: ANN401  Its type is a choice, of libraries that are imported late.
+    """Return a table of a store, one attempt a trial.
+
+    Of several attempts, finished counts before pruned before diverged before failed, then the
+    lowest; epochs and scores are those of the attempt that counts. ``agad store schema`` prints
+    the columns.
+
+    Args:
+        store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
+            ``~/.agad/store``.
+        table: ``trials``, ``epochs`` or ``scores``.
+        study: Only this study, instead of all in the store.
+        cells: Only the cells with these labels, such as ``["digits class=0 ratio=0.05"]``.
+        columns: Only these, in this order; a searched parameter's is ``param_`` and its name.
+        as_: ``arrow``, ``pandas`` or ``polars``, which must be installed.
+
+    Returns:
+        A ``pyarrow.Table``, ``pandas.DataFrame`` or ``polars.DataFrame``, in order of study, cell,
+        phase (search first) and number, then of epoch or image.
+
+    Raises:
+        ConfigError: A value is not allowed, or the store holds no such study.
+        StoreError: The store cannot be reached, or an object is damaged.
+    """
+    if as_ not in _FORMS:
+        raise ConfigError(f"as_ is {as_!r}, but must be one of: {', '.join(_FORMS)}.")
+    library = _imported(as_) if as_ != "arrow" else None
+    if isinstance(cells, str):
+        raise ConfigError(f"cells is {cells!r}, but must be a list of labels.")
+    # pyarrow takes a third of a second, which `import agad` does not wait for.
+    from agad.objects import open_objects
+    from agad.store import list_studies, read_table
+
+    objects = open_objects(store_uri(store))
+    studies = list_studies(objects)
+    if study is not None and study not in studies:
+        known = ", ".join(studies) or "none"
+        raise ConfigError(f"study is {study!r}, but {objects.uri} holds: {known}.")
+    chosen = studies if study is None else [study]
+    found = read_table(objects, chosen, table, columns=columns, cells=cells)
+    if library is None:
+        return found
+    return found.to_pandas() if as_ == "pandas" else library.from_arrow(found)
+
+
+def _imported(name: str) -> Any:  # noqa: ANN401
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"as_ is {name!r}, but {name} is not installed; run pip install {name}, or read as "
+            "'arrow'."
+        ) from error
