@@ -73,7 +73,7 @@ def _run(study: Study, uri: str, cache: NodeCache) -> None:
     store.open(study.as_json())
     rows = RowMaker(study=study.name, provenance=find_provenance())
     runtime = Runtime(store=uri, cache=cache, models=models_prefix(study.name))
-    with StudyBoard(study, materials, store, rows) as board:
+    with store.hold(), StudyBoard(study, materials, store, rows) as board:
         while (launch := board.launch()) is not None:
             epochs = tuple(train_trial(launch.spec, runtime))
             board.end(launch.spec.key, Progress(epochs=epochs, seconds=1.0, hardware="here"))
