@@ -135,7 +135,7 @@ class Compute:
         if self.compilation == "cuda-graphs":
             mode = "reduce-overhead"
             torch.compiler.reset()  # Frees the graphs of the trial before, and their memory.
-        compiled: nn.Module = torch.compile(  # type: ignore[assignment]
+        compiled: nn.Module = torch.compile(  # type: ignore[call-overload]
             network, mode=mode, recompile_limit=_RECOMPILE_LIMIT
         )
         return compiled
@@ -147,4 +147,4 @@ class Compute:
         torch takes every pass of a network for a step of its own.
         """
         if self.compilation == "cuda-graphs":
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

@@ -198,7 +198,9 @@ def test_cuda_graphs_may_write_over_all_that_the_networks_gave_a_step(
         modes.append(mode)
         weights.extend(network.parameters())
         for weight in network.parameters():
-            weight.register_post_accumulate_grad_hook(lambda one: lost.append(_grad(one)))
+            weight.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                lambda one: lost.append(_grad(one))
+            )
         return _Recorded(network, lost)
 
     def overwrite() -> None:
