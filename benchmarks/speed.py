@@ -2,14 +2,24 @@
 
     python benchmarks/speed.py [--device cuda --width 64]
 
-All three train the same networks on the same images with the same losses and score the same
+All three train the same networks on the same images with the losses of AGAD and score the same
 validation images after every epoch; they take turns, so that what else the machine does meets all.
 
-- engine: `agad.trial.train_epoch`, as every trial has it.
+- engine: `agad.trial.train_epoch`, as every trial has it, in the layout of its device.
 - plain: written by hand for these networks alone, uint8 images in memory, losses summed on the
   device.
-- lineage: a `DataLoader` of PIL images resized and normalised one by one, `.item()` of every loss
-  after every batch, as GANomaly and Skip-GANomaly have it.
+- lineage: what Skip-GANomaly's code does in a step, with AGAD's losses:
+  - workers of a `DataLoader`, started anew for every epoch and loader (8 by its default), make a
+    PIL image of each, resize it and normalise it; a batch that is not full is dropped, and each
+    batch is copied into a tensor that stays;
+  - the generator's gradient is taken with that of the discriminator, which nobody uses; the
+    discriminator then passes the detached rebuilt images a second time; both graphs are retained;
+  - the host waits for the discriminator's loss in every step, to see whether it is below 1e-5, and
+    reads five losses with `.item()` whenever the images seen are a multiple of 100;
+  - scoring, without `eval()`, passes the discriminator twice as well, and the generator.
+
+  Left out: its plots and saved pictures, the noise, and the latent loss in the discriminator's,
+  whose gradient torch now refuses, because the generator has moved by then.
 """
 
 from __future__ import annotations
@@ -20,6 +30,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,33 +186,85 @@ def plain(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[[
 
 
 class Pictures(Dataset[Tensor]):
-    """PIL images that are resized and normalised one by one."""
+    """PIL images that are made, resized and normalised one by one."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self.pictures = [Image.fromarray(one.transpose(1, 2, 0)) for one in pixels]
+        self.pixels = pixels.transpose(0, 2, 3, 1)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.pixels)
 
     def __getitem__(self, place: int) -> Tensor:
-        picture = self.pictures[place].convert("RGB").resize((IMAGE_PX, IMAGE_PX))
-        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div(255)
+        picture = Image.fromarray(self.pixels[place]).resize((IMAGE_PX, IMAGE_PX))
+        image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div(255)
         return image.sub(0.5).div(0.5)
 
 
-def lineage(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[[], None]:
-    """Return an epoch in the idiom of the lineage."""
-    device = compute.torch_device
-    model = Plain(width, device)
-    fit = DataLoader(Pictures(pixels[NUM_VAL:]), batch_size=BATCH_SIZE, shuffle=True)
-    val = DataLoader(Pictures(pixels[:NUM_VAL]), batch_size=BATCH_SIZE)
+class Lineage(Plain):
+    """The same networks and losses, in the steps of Skip-GANomaly."""
+
+    def __init__(self, width: int, device: torch.device) -> None:
+        super().__init__(width, device)
+        self.x = torch.empty(0, CHANNELS, IMAGE_PX, IMAGE_PX, device=device)
+        self.num_seen = 0
+
+    def take(self, batch: Tensor) -> None:
+        """Copy a batch into the tensor that stays."""
+        self.x.resize_(batch.shape).copy_(batch)
+
+    def train_on(self, batch: Tensor) -> None:
+        """Train on one batch."""
+        self.take(batch)
+        self.num_seen += len(batch)
+        x_hat = self.generator(self.x)
+        logit, z = self.discriminator(self.x)
+        logit_hat, z_hat = self.discriminator(x_hat)
+        real, fake = torch.ones_like(logit), torch.zeros_like(logit)
+
+        self.adam_g.zero_grad()
+        adv = functional.binary_cross_entropy_with_logits(logit_hat, real)
+        con = functional.l1_loss(x_hat, self.x)
+        lat = functional.mse_loss(z_hat, z.detach())
+        adcon = functional.l1_loss(self.generator(x_hat), x_hat)
+        loss_g = adv + 50 * con + 5 * lat - 15 * adcon
+        loss_g.backward(retain_graph=True)
+        self.adam_g.step()
+
+        self.adam_d.zero_grad()
+        logit_again, _ = self.discriminator(x_hat.detach())
+        loss_d = functional.binary_cross_entropy_with_logits(logit, real)
+        loss_d = loss_d + functional.binary_cross_entropy_with_logits(logit_again, fake)
+        loss_d.backward(retain_graph=True)
+        self.adam_d.step()
+        if loss_d < 1e-5:
+            raise RuntimeError("the discriminator would start anew, which is not measured here.")
+        if self.num_seen % 100 == 0:
+            [loss.item() for loss in (loss_d, loss_g, adv, con, lat)]
+
+    @torch.no_grad()
+    def score_batch(self, batch: Tensor) -> Tensor:
+        """Return a score an image, by the statistics of its batch."""
+        self.take(batch)
+        x_hat = self.generator(self.x)
+        _, z = self.discriminator(self.x)
+        _, z_hat = self.discriminator(x_hat)
+        rebuilt = (self.x - x_hat).square().flatten(1).mean(1)
+        return 0.9 * rebuilt + 0.1 * (z - z_hat).square().mean(1)
+
+
+def lineage(
+    pixels: NDArray[np.uint8], width: int, compute: Compute, *, num_workers: int
+) -> Callable[[], None]:
+    """Return an epoch as Skip-GANomaly has it."""
+    model = Lineage(width, compute.torch_device)
+    loaded = partial(DataLoader[Tensor], batch_size=BATCH_SIZE, num_workers=num_workers)
+    fit = loaded(Pictures(pixels[NUM_VAL:]), shuffle=True, drop_last=True)
+    val = loaded(Pictures(pixels[:NUM_VAL]))
 
     def epoch() -> None:
         for batch in fit:
-            [loss.item() for loss in model.step(batch.to(device))]
-        for batch in val:
-            for one in model.score(batch.to(device)):
-                one.item()
+            model.train_on(batch)
+        torch.cat([model.score_batch(batch) for batch in val]).cpu()
 
     return epoch
 
@@ -222,6 +285,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, nargs="+", default=[4, 16, 64], help="of networks")
     parser.add_argument("--images", type=int, default=2248)
     parser.add_argument("--epochs", type=int, default=5, help="of each, after one that warms up")
+    parser.add_argument("--workers", type=int, default=8, help="of the lineage's loaders")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -229,9 +293,10 @@ def main() -> None:
     shape = (arguments.images, CHANNELS, IMAGE_PX, IMAGE_PX)
     pixels = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
     table = Table("width", "engine s", "plain s", "lineage s", "plain/engine", "lineage/engine")
-    figures: dict[str, Any] = {"device": arguments.device, "threads": arguments.threads}
+    figures: dict[str, Any] = dict(vars(arguments))
+    in_lineage = partial(lineage, num_workers=arguments.workers)
     for width in arguments.width:
-        makers = {"engine": engine, "plain": plain, "lineage": lineage}
+        makers = {"engine": engine, "plain": plain, "lineage": in_lineage}
         epochs = {name: make(pixels, width, compute) for name, make in makers.items()}
         times: dict[str, list[float]] = {name: [] for name in makers}
         for turn in range(arguments.epochs + 1):
