@@ -38,6 +38,7 @@ HOMES = {
     "optuna": {"study"},
     "boto3": {"objects"},
     "botocore": {"objects"},
+    "google": {"objects"},
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
