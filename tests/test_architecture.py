@@ -41,6 +41,7 @@ HOMES = {
     "cmaes": {"study"},
     "boto3": {"objects"},
     "botocore": {"objects"},
+    "google": {"objects"},
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},

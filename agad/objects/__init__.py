@@ -1,4 +1,4 @@
-"""Immutable objects by key, in a folder or in an S3 bucket, each written at most once."""
+"""Immutable objects by key, in a folder or in a bucket, each written at most once."""
 
 from agad.objects.local import LocalObjects
 from agad.objects.probe import check_conditional_put

@@ -60,12 +60,19 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def write_synced(path: Path, chunks: Iterable[bytes]) -> None:
-    """Create a file, and return when its bytes are on the disk."""
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """Create a file for the block to write, and leave when its bytes are on the disk."""
     with path.open("xb") as file:
-        file.writelines(chunks)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_synced(path: Path, chunks: Iterable[bytes]) -> None:
+    """Create a file, and return when its bytes are on the disk."""
+    with synced(path) as file:
+        file.writelines(chunks)
 
 
 def holds(file: BinaryIO, chunks: Iterable[bytes]) -> bool:

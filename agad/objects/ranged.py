@@ -54,3 +54,8 @@ class _RangedFile(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+    def readall(self) -> bytes:
+        # Python's own asks for 8 KiB at a time.
+        start, self._position = self._position, max(self._position, self._num_bytes)
+        return self._read(start, self._num_bytes) if start < self._num_bytes else b""

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from agad.errors import StoreError
+from agad.objects.bucket import KeyTakenError
 from agad.objects.protocol import MissingObjectError
 from agad.objects.retry import TransientError
 
@@ -42,6 +43,7 @@ _HELP = {
 # Servers that answer without a body leave the status as the only code.
 _CODE_OF_STATUS = {301: "PermanentRedirect", 403: "AccessDenied", 501: "NotImplemented"}
 _TRANSIENT_CODES = {
+    "BadDigest",
     "ConditionalRequestConflict",
     "OperationAborted",
     "RequestTimeout",
@@ -49,6 +51,8 @@ _TRANSIENT_CODES = {
     "Throttling",
     "ThrottlingException",
     "TooManyRequests",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
 }
 _CONNECTION_ERRORS = (ConnectionError, HTTPClientError, IncompleteReadError)
 _CREDENTIAL_ERRORS = (
@@ -58,10 +62,6 @@ _CREDENTIAL_ERRORS = (
     SSOError,
     TokenRetrievalError,
 )
-
-
-class KeyTakenError(StoreError):
-    """A conditional put found an object under its key."""
 
 
 def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> StoreError:
@@ -89,7 +89,7 @@ def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> 
 def _answered(error: ClientError, uri: str) -> StoreError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
-    if code in ("NoSuchKey", "404"):  # A HEAD is answered without a body, so without a code.
+    if code in ("NoSuchKey", "NoSuchUpload", "404"):  # The last is a HEAD's, which has no body.
         return MissingObjectError(f"{uri} does not exist.")
     if status == 412:
         return KeyTakenError(f"{uri} exists already.")

@@ -7,21 +7,25 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from agad.errors import ConfigError
+from agad.objects.bucket import Bucket
 from agad.objects.local import LocalObjects
 from agad.objects.protocol import ObjectStore, is_key
+from agad.objects.remote import RemoteObjects
 
-_ALLOWED = "a folder, file:///folder or s3://bucket/prefix"
-# S3's own rule for the names of buckets, and the capitals and "_" that other servers take.
+_ALLOWED = "a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix"
+# S3's own rule for the names of buckets, and the capitals and "_" that other servers take; Google's
+# are among them, but for those of a domain, which are longer.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 def open_objects(uri: str) -> ObjectStore:
-    """Open a folder (``~`` is the home, a relative path starts here) or an S3 bucket.
+    """Open a folder (``~`` is the home, a relative path starts here), an S3 or a Google bucket.
 
     A folder need not exist. A bucket must, and is asked for before this returns.
 
     Raises:
-        ConfigError: ``uri`` is neither a folder, ``file:///folder`` nor ``s3://bucket/prefix``.
+        ConfigError: ``uri`` is neither a folder, ``file:///folder``, ``s3://bucket/prefix`` nor
+            ``gs://bucket/prefix``; or it is the last, and the extra ``agad[gs]`` is missing.
         StoreError: The bucket cannot be reached or listed.
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", uri)
@@ -32,8 +36,8 @@ def open_objects(uri: str) -> ObjectStore:
         if host not in ("", "localhost") or not path:
             raise _not_allowed(uri)
         return _local(unquote(path), uri)
-    if uri.startswith("s3://"):
-        return _s3(uri)
+    if uri.startswith(("s3://", "gs://")):
+        return _remote(uri)
     raise _not_allowed(uri)
 
 
@@ -48,21 +52,40 @@ def _local(path: str, uri: str) -> ObjectStore:
         ) from error
 
 
-def _s3(uri: str) -> ObjectStore:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+def _remote(uri: str) -> ObjectStore:
+    scheme, _, rest = uri.partition("://")
+    bucket, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")
     if not _BUCKET.fullmatch(bucket) or (prefix and not is_key(prefix)):
         raise _not_allowed(uri)
-    # Imported here because boto3 takes a quarter of a second and a folder does not need it.
-    from agad.objects.s3 import S3Objects
-
-    objects = S3Objects(bucket, prefix)
+    objects = RemoteObjects(_s3(bucket, prefix) if scheme == "s3" else _gs(bucket, prefix))
     objects.check_reachable()
     return objects
+
+
+def _s3(bucket: str, prefix: str) -> Bucket:
+    # Imported here because boto3 takes a quarter of a second and a folder does not need it.
+    from agad.objects.s3 import S3Bucket
+
+    return S3Bucket(bucket, prefix)
+
+
+def _gs(bucket: str, prefix: str) -> Bucket:
+    try:  # An extra, which only this needs.
+        from agad.objects.gs import GoogleBucket
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("google"):
+            raise
+        raise ConfigError(
+            f"store is 'gs://{bucket}/{prefix}', which needs google-cloud-storage, but that is not "
+            "installed; run pip install 'agad[gs]'."
+        ) from error
+    return GoogleBucket(bucket, prefix)
 
 
 def _not_allowed(uri: str) -> ConfigError:
     # A secret key may hold "/", so all before the last "@" goes.
     shown = re.sub(r"//.*@", "//***@", uri, flags=re.DOTALL)
-    reason = "; credentials come from the AWS environment." if shown != uri else "."
+    usual = "Google" if uri.startswith("gs:") else "AWS"
+    reason = f"; credentials come from the {usual} environment." if shown != uri else "."
     return ConfigError(f"store is {shown!r}, but must be {_ALLOWED}{reason}")

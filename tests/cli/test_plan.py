@@ -28,7 +28,7 @@ def test_a_plan_prints_the_cell_and_writes_no_study(
     assert "tiny" in ended.out
     assert list_studies(open_objects(str(tmp_path / "store"))) == []
     kept = {path.name for path in (tmp_path / "store").iterdir()}
-    assert kept == {"_datasets", "_probe"}
+    assert kept == {"_datasets", "_probes"}
     assert not (tmp_path / "home").exists()
 
 

@@ -16,7 +16,6 @@ from agad.errors import StoreError
 from agad.objects import (
     MissingObjectError,
     ObjectStore,
-    check_conditional_put,
     check_key,
     open_objects,
 )
@@ -376,10 +375,3 @@ def test_a_key_that_leaves_the_store_is_refused_everywhere(
 def test_the_uri_opens_the_same_objects(objects: ObjectStore) -> None:
     objects.put_if_absent("key", b"data")
     assert open_objects(objects.uri).get("key") == b"data"
-
-
-def test_check_conditional_put_accepts_any_number_of_starts_at_once(objects: ObjectStore) -> None:
-    check_conditional_put(objects)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(check_conditional_put, [objects] * 4))
-    assert objects.list_folders() == []

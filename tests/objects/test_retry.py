@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import time
 from collections.abc import Callable
 
 import pytest
@@ -58,6 +60,42 @@ def test_retry_leaves_another_error_alone() -> None:
     with pytest.raises(StoreError, match="denied"):
         retry(_failing(1, StoreError("denied")), sleep=waits.append)
     assert waits == []
+
+
+def test_retry_makes_no_attempt_after_the_deadline() -> None:
+    num_calls = 0
+
+    def stall() -> None:
+        nonlocal num_calls
+        num_calls += 1
+        time.sleep(0.2)
+        raise TransientError(f"stalled {num_calls}")
+
+    backoff = Backoff(attempts=100, first_s=0.0, deadline_s=0.5)
+    with pytest.raises(TransientError, match=r"stalled 3"):
+        retry(stall, backoff=backoff)
+
+
+@pytest.mark.parametrize(
+    ("first_s", "levels"),
+    [
+        pytest.param(1.0, ["INFO"], id="short"),
+        pytest.param(4.0, ["WARNING"], id="more-than-3-s"),
+    ],
+)
+def test_retry_says_so_when_it_takes_long(
+    first_s: float, levels: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    backoff = Backoff(attempts=2, first_s=first_s)
+    action = _failing(1, TransientError("s3://b/key is busy."))
+    retry(action, backoff=backoff, sleep=_ignore, rng=_Longest())
+    assert [record.levelname for record in caplog.records] == levels
+    assert caplog.messages == [f"s3://b/key is busy. Attempt 2 follows in {first_s} s."]
+
+
+def _ignore(_seconds: float) -> None:
+    """Wait for no time at all."""
 
 
 class _Longest(random.Random):

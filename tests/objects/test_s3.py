@@ -125,24 +125,35 @@ def test_put_file_if_absent_compares_anew_when_the_comparison_breaks_off(
 ) -> None:
     objects = open_objects(s3_uri)
     (tmp_path / "file").write_bytes(b"data")
-    objects.put_if_absent("key", b"data")
-    next_sends += [_REAL_SEND, _break_off, _stall, _answer(404, "NoSuchKey")]
+    _put_without_digest(s3_uri, b"data")
+    next_sends += [
+        _REAL_SEND,
+        _REAL_SEND,
+        _break_off,
+        _REAL_SEND,
+        _stall,
+        _answer(404, "NoSuchKey"),
+    ]
     assert objects.put_file_if_absent("key", tmp_path / "file")
     assert next_sends == []
 
 
-def test_put_file_if_absent_refuses_a_file_above_the_limit_of_a_request(
-    s3_uri: str, next_sends: list[_Send], tmp_path: Path
+def test_an_object_without_a_digest_is_read_and_compared_by_its_bytes(
+    s3_uri: str, tmp_path: Path
 ) -> None:
     objects = open_objects(s3_uri)
-    with (tmp_path / "file").open("wb") as file:
-        file.truncate(5 * 2**30 + 1)
-    next_sends += [_lose_connection]
-    with pytest.raises(
-        StoreError, match=r"file is 5368709121 bytes, but must be at most .* at a smaller --size"
-    ):
-        objects.put_file_if_absent("key", tmp_path / "file")
-    assert len(next_sends) == 1
+    _put_without_digest(s3_uri, b"data")
+    assert objects.get("key") == b"data"
+    objects.get_file("key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"data"
+    assert objects.put_if_absent("key", b"data")
+    assert not objects.put_if_absent("key", b"other")
+
+
+def _put_without_digest(uri: str, data: bytes) -> None:
+    """Put an object under ``key`` as another program would."""
+    client = boto3.session.Session().client("s3")
+    client.put_object(Bucket=uri.split("/")[2], Key="some/prefix/key", Body=data)
 
 
 @pytest.mark.parametrize(
