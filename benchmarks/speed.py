@@ -31,7 +31,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ from agad.detectors import Compute, build_detector
 from agad.detectors.networks import Discriminator, GeneratorShape, NaiveGenerator, initialise
 from agad.trial import TrialSpec
 from agad.trial.train import Training, train_epoch
+
+MakeEpoch: TypeAlias = Callable[[NDArray[np.uint8], int, Compute], Callable[[], None]]
 
 IMAGE_PX = 32
 CHANNELS = 3
@@ -227,14 +229,14 @@ class Lineage(Plain):
         lat = functional.mse_loss(z_hat, z.detach())
         adcon = functional.l1_loss(self.generator(x_hat), x_hat)
         loss_g = adv + 50 * con + 5 * lat - 15 * adcon
-        loss_g.backward(retain_graph=True)
+        torch.autograd.backward(loss_g, retain_graph=True)
         self.adam_g.step()
 
         self.adam_d.zero_grad()
         logit_again, _ = self.discriminator(x_hat.detach())
         loss_d = functional.binary_cross_entropy_with_logits(logit, real)
         loss_d = loss_d + functional.binary_cross_entropy_with_logits(logit_again, fake)
-        loss_d.backward(retain_graph=True)
+        torch.autograd.backward(loss_d, retain_graph=True)
         self.adam_d.step()
         if loss_d < 1e-5:
             raise RuntimeError("the discriminator would start anew, which is not measured here.")
@@ -249,7 +251,8 @@ class Lineage(Plain):
         _, z = self.discriminator(self.x)
         _, z_hat = self.discriminator(x_hat)
         rebuilt = (self.x - x_hat).square().flatten(1).mean(1)
-        return 0.9 * rebuilt + 0.1 * (z - z_hat).square().mean(1)
+        scores: Tensor = 0.9 * rebuilt + 0.1 * (z - z_hat).square().mean(1)
+        return scores
 
 
 def lineage(
@@ -296,7 +299,7 @@ def main() -> None:
     figures: dict[str, Any] = dict(vars(arguments))
     in_lineage = partial(lineage, num_workers=arguments.workers)
     for width in arguments.width:
-        makers = {"engine": engine, "plain": plain, "lineage": in_lineage}
+        makers: dict[str, MakeEpoch] = {"engine": engine, "plain": plain, "lineage": in_lineage}
         epochs = {name: make(pixels, width, compute) for name, make in makers.items()}
         times: dict[str, list[float]] = {name: [] for name in makers}
         for turn in range(arguments.epochs + 1):

@@ -23,6 +23,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, get_args
 
 import torch
@@ -40,11 +41,11 @@ BACKBONES = ("naive", "unet", "unet++")
 IMAGE_SHAPE = (3, 32, 32)
 
 
-class ByteCounter(TorchDispatchMode):
+class ByteCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that operations read and write, views apart."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.num_bytes = 0
 
     def __torch_dispatch__(
@@ -122,7 +123,7 @@ def measure(backbone: str, arguments: argparse.Namespace, computes: list[Compute
     times: list[list[float]] = [[] for _ in detectors]
     for _ in range(arguments.turns):
         for detector, taken in zip(detectors, times, strict=True):
-            taken.append(seconds_of(lambda one=detector: steps(one), device) / arguments.steps)
+            taken.append(seconds_of(partial(steps, detector), device) / arguments.steps)
     return [num_flops, num_bytes, *(statistics.median(taken) for taken in times)]
 
 
