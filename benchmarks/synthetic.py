@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from agad import LogUniform
 from agad.config import Distribution, Setting
-from benchmarks.curves import unit_point
+from benchmarks.curve_table import unit_point
 
 SPACE: dict[str, Distribution] = {
     "lr": LogUniform(1e-5, 1e-2),

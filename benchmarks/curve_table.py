@@ -1,6 +1,6 @@
 """A stored table of full learning curves: made once by training, replayed ever after.
 
-    python -m benchmarks.curves --out benchmarks/curves/digits-class-8.csv
+    python -m benchmarks.curve_table --out benchmarks/curves/digits-class-8.csv
 
 Trains random configurations of the quickstart study's space in one of its cells to the full
 budget, on the study's own seed, and appends a line when each ends. Run again, it trains only those
