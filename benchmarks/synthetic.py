@@ -6,8 +6,8 @@ The function was fixed before any search was run on it. Its parts, and why each 
   and .8: of many parameters few matter much (Bergstra and Bengio, JMLR 2012), and the first, the
   learning rate, matters most. The first two interact: the best weight shifts with the rate.
 - A curve rises as 1 - exp(-epoch / tau) and reaches its quality at the last epoch. tau is 1.5
-  epochs at the highest learning rate and 12 at the lowest, so that curves cross: fast starters
-  lead at the first rungs, and the best configurations, at 35 % of the rate's range, come later.
+  epochs at the highest learning rate and 12 at the lowest, so that curves cross: of two equally
+  good configurations, or nearly, the one with the higher rate leads at the first rungs.
 - Every epoch's observation has Gaussian noise of 2 % of the range, the last one too: what a
   search picks is not quite what it gets.
 """
