@@ -1,30 +1,72 @@
 """What to run: frozen values, checked when they are built."""
 
+from agad.config.branches import Axis, active_axis, all_axes, draw
 from agad.config.cell import Cell, LabelledClasses, labelled_text, variant_label
+from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.space import Choice, Distribution, LogUniform, Setting, Uniform
-from agad.config.study import Asha, Confirm, Labelled, Search, Study, check_count
+from agad.config.sampler import (
+    CmaEs,
+    GaussianProcess,
+    GridSearch,
+    QuasiRandom,
+    Random,
+    Sampler,
+    Tpe,
+)
+from agad.config.scheduler import Asha, Median, NoStopping, Scheduler, scheduler_from_json
+from agad.config.search import Search
+from agad.config.space import (
+    Choice,
+    Distribution,
+    Draw,
+    Fixed,
+    IntUniform,
+    LogUniform,
+    Setting,
+    Uniform,
+    When,
+)
+from agad.config.study import Confirm, Labelled, Study
 
 __all__ = [
     "DETECTORS",
     "Agad",
     "Asha",
+    "Axis",
     "Cell",
     "Choice",
+    "CmaEs",
     "Confirm",
     "DetectorConfig",
     "Distribution",
+    "Draw",
+    "Fixed",
+    "GaussianProcess",
     "Grid",
+    "GridSearch",
+    "IntUniform",
     "Labelled",
     "LabelledClasses",
     "LogUniform",
+    "Median",
+    "NoStopping",
+    "QuasiRandom",
+    "Random",
+    "Sampler",
+    "Scheduler",
     "Search",
     "Setting",
     "Study",
+    "Tpe",
     "Uniform",
+    "When",
+    "active_axis",
+    "all_axes",
     "check_count",
+    "draw",
     "labelled_text",
+    "scheduler_from_json",
     "variant_label",
     "with_parameters",
 ]

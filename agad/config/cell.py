@@ -56,7 +56,7 @@ def variant_label(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One point on a study's axes, with its own sampler and its own ASHA ladder."""
+    """One point on a study's axes, with its own sampler and its own ladder."""
 
     dataset: str
     normal_class: ClassGiven | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agad.config.counts import check_count
 from agad.errors import ConfigError
 
 Setting: TypeAlias = bool | int | float | str
@@ -15,6 +16,15 @@ Setting: TypeAlias = bool | int | float | str
 
 def _is_real(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two settings are one: 1 is 1.0, but True is neither."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _check_bounds(kind: str, low: float, high: float) -> None:
@@ -55,6 +65,23 @@ class Uniform:
         """The values that bound what can be drawn."""
         return (float(self.low), float(self.high))
 
+    @property
+    def values(self) -> None:
+        """None: too many to list."""
+        return None
+
+    def at(self, share: float) -> Setting:
+        """Return the value below which a share in [0, 1] of the draws falls."""
+        return min(self.low + share * (self.high - self.low), float(self.high))
+
+    def share_of(self, value: float) -> float:
+        """Return the share in [0, 1] of the draws that falls below a value."""
+        return (value - self.low) / (self.high - self.low)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value can be drawn."""
+        return isinstance(value, int | float) and _is_real(value) and self.low <= value <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class LogUniform:
@@ -76,6 +103,86 @@ class LogUniform:
         """The values that bound what can be drawn."""
         return (float(self.low), float(self.high))
 
+    @property
+    def values(self) -> None:
+        """None: too many to list."""
+        return None
+
+    def at(self, share: float) -> Setting:
+        """Return the value below which a share in [0, 1] of the draws falls."""
+        value = self.low * (self.high / self.low) ** share
+        return float(min(max(value, self.low), self.high))
+
+    def share_of(self, value: float) -> float:
+        """Return the share in [0, 1] of the draws that falls below a value."""
+        return math.log(value / self.low) / math.log(self.high / self.low)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value can be drawn."""
+        return isinstance(value, int | float) and _is_real(value) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class IntUniform:
+    """A whole number in [low, high]: low, low + step, ..., high."""
+
+    low: int
+    high: int
+    step: int = 1
+    """Distance of two neighbours; 1 where ``log``."""
+
+    log: bool = False
+    """Whether the logarithm is uniform, as for a width or a batch size."""
+
+    def __post_init__(self) -> None:
+        name = f"IntUniform({self.low!r}, {self.high!r})"
+        if not (_is_whole(self.low) and _is_whole(self.high)):
+            raise ConfigError(f"{name} must have two whole numbers as its bounds.")
+        _check_bounds("IntUniform", self.low, self.high)
+        check_count(f"{name}.step", self.step, 1)
+        if not isinstance(self.log, bool):
+            raise ConfigError(f"{name}.log is {self.log!r}, but must be True or False.")
+        if self.log and (self.low < 1 or self.step > 1):
+            raise ConfigError(
+                f"{name} is logarithmic with step {self.step}, but must then start at 1 or more "
+                "and have step 1."
+            )
+        left_over = (self.high - self.low) % self.step
+        if left_over:
+            raise ConfigError(
+                f"{name} does not end on a step of {self.step}; use high = {self.high - left_over}."
+            )
+
+    @property
+    def extremes(self) -> tuple[Setting, ...]:
+        """The values that bound what can be drawn."""
+        return (self.low, self.high)
+
+    @property
+    def values(self) -> Sequence[Setting]:
+        """Every value, ascending."""
+        return range(self.low, self.high + 1, self.step)
+
+    def at(self, share: float) -> Setting:
+        """Return the value below which a share in [0, 1] of the draws falls."""
+        if self.log:
+            first, last = self.low - 0.5, self.high + 0.5
+            value = round(first * float((last / first) ** share))
+            return min(max(value, self.low), self.high)
+        values = self.values
+        return values[min(int(share * len(values)), len(values) - 1)]
+
+    def share_of(self, value: float) -> float:
+        """Return the share in [0, 1] of the draws that falls below a value, and half of its own."""
+        if self.log:
+            first, last = self.low - 0.5, self.high + 0.5
+            return math.log(value / first) / math.log(last / first)
+        return ((value - self.low) / self.step + 0.5) / len(self.values)
+
+    def holds(self, value: object) -> bool:
+        """Whether a value can be drawn."""
+        return isinstance(value, int) and _is_whole(value) and value in self.values
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -96,5 +203,78 @@ class Choice:
         """All the values: none bounds the others."""
         return tuple(self.values)
 
+    def at(self, share: float) -> Setting:
+        """Return the value at a share in [0, 1] of the list."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
-Distribution: TypeAlias = Uniform | LogUniform | Choice
+    def holds(self, value: object) -> bool:
+        """Whether a value can be drawn."""
+        return any(is_same(value, one) for one in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """One value, as a part of every configuration, such as of one branch of a ``When``."""
+
+    value: Setting
+
+    def __post_init__(self) -> None:
+        setting_values("Fixed", [self.value])
+
+    @property
+    def extremes(self) -> tuple[Setting, ...]:
+        """The value."""
+        return (self.value,)
+
+    @property
+    def values(self) -> Sequence[Setting]:
+        """The value."""
+        return (self.value,)
+
+    def at(self, share: float) -> Setting:  # noqa: ARG002  As every distribution has it.
+        """Return the value, whatever the share."""
+        return self.value
+
+    def holds(self, value: object) -> bool:
+        """Whether it is the value."""
+        return is_same(value, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A parameter that depends on another: each value of that one has a distribution of its own.
+
+    Where the other parameter has a value that is not listed, or is absent itself, the parameter is
+    absent, and the detector keeps its own. A case can be a ``When`` again, on a third parameter.
+    """
+
+    parameter: str
+    """The other parameter, of the same space; a Choice, a Fixed, or a When of them."""
+
+    cases: Mapping[Setting, Distribution]
+    """A distribution for each of some of its values."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parameter, str):
+            raise ConfigError(f"When({self.parameter!r}, ...) must name a parameter of the space.")
+        if not isinstance(self.cases, Mapping) or not self.cases:
+            raise ConfigError(
+                f"When({self.parameter!r}, {self.cases!r}) must have a dictionary of cases, such "
+                'as {"naive": Choice([1, 2])}.'
+            )
+        setting_values(f"When({self.parameter!r})", self.cases)
+        for value, case in self.cases.items():
+            if not isinstance(case, Distribution):
+                raise ConfigError(
+                    f"When({self.parameter!r}) has {case!r} for {value!r}, but must have a "
+                    f"{DISTRIBUTION_NAMES}."
+                )
+        object.__setattr__(self, "cases", dict(self.cases))
+
+
+Draw: TypeAlias = Uniform | LogUniform | IntUniform | Choice | Fixed
+"""What can be drawn from without looking at another parameter."""
+
+Distribution: TypeAlias = Draw | When
+
+DISTRIBUTION_NAMES = "Uniform, LogUniform, IntUniform, Choice, Fixed or When"

@@ -4,115 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agad.config.branches import configurations
+from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.space import Choice, Distribution, Setting
+from agad.config.scheduler import SCHEDULERS, Asha, Scheduler, scheduler_as_json
+from agad.config.search import Search
+from agad.config.space import Setting
 from agad.errors import ConfigError
 
 _MAX_CORNERS = 4096
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """Refuse what is no whole number of at least ``least``, by its dotted name."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigError(f"{name} is {value!r}, but must be a whole number, at least {least}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """What each cell's sampler draws, and how often."""
-
-    space: Mapping[str, Distribution]
-    """The detector's parameters to search, each with its distribution."""
-
-    trials_per_cell: int = 32
-    """Trials that every cell starts in its search."""
-
-    def __post_init__(self) -> None:
-        check_count("search.trials_per_cell", self.trials_per_cell, 1)
-        if not isinstance(self.space, Mapping):
-            raise ConfigError(f"search.space is {self.space!r}, but must be a dictionary.")
-        if not self.space:
-            raise ConfigError(
-                "search.space is empty, but must hold at least one parameter, such as "
-                '{"lr": LogUniform(1e-4, 1e-2)}.'
-            )
-        for name, distribution in self.space.items():
-            if not isinstance(distribution, Distribution):
-                raise ConfigError(
-                    f"search.space[{name!r}] is {distribution!r}, but must be a Uniform, "
-                    "LogUniform or Choice; set a fixed value on the detector instead."
-                )
-        object.__setattr__(self, "space", dict(sorted(self.space.items())))
-
-    @property
-    def configurations(self) -> Iterator[dict[str, Setting]] | None:
-        """Every configuration of a space of choices in turn; None where there is a range."""
-        choices = [one.values for one in self.space.values() if isinstance(one, Choice)]
-        if len(choices) < len(self.space):
-            return None
-        return (
-            dict(zip(self.space, values, strict=True)) for values in itertools.product(*choices)
-        )
-
-    @property
-    def num_cell_trials(self) -> int:
-        """Search trials of a cell: as many as asked for, or as there are configurations."""
-        sizes = [len(one.values) for one in self.space.values() if isinstance(one, Choice)]
-        if len(sizes) < len(self.space):
-            return self.trials_per_cell
-        return min(self.trials_per_cell, math.prod(sizes))
-
-    @property
-    def num_startup_trials(self) -> int:
-        """Random trials of a cell before its TPE sampler learns: max(4, trials / 4)."""
-        return max(4, self.trials_per_cell // 4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asha:
-    """Asynchronous successive halving, one ladder a cell.
-
-    A trial goes on past a rung when its validation AUROC beats the (1 - 1/eta) quantile of those
-    that reached the rung before it; a tie loses.
-
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
-    """
-
-    max_epochs: int = 27
-    """Epochs of a trial that is never stopped."""
-
-    grace_period: int = 3
-    """Epochs every trial trains before it can be stopped: the first rung."""
-
-    reduction_factor: int = 3
-    """eta: about 1/eta of the trials survive each rung."""
-
-    def __post_init__(self) -> None:
-        check_count("scheduler.max_epochs", self.max_epochs, 1)
-        check_count("scheduler.grace_period", self.grace_period, 1)
-        check_count("scheduler.reduction_factor", self.reduction_factor, 2)
-        if self.grace_period > self.max_epochs:
-            raise ConfigError(
-                f"scheduler.grace_period is {self.grace_period}, but must be at most "
-                f"scheduler.max_epochs = {self.max_epochs}."
-            )
-
-    @property
-    def milestones(self) -> tuple[int, ...]:
-        """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
-        rungs = []
-        epochs = self.grace_period
-        while epochs < self.max_epochs:
-            rungs.append(epochs)
-            epochs *= self.reduction_factor
-        return tuple(rungs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +64,9 @@ class Study:
     detector: DetectorConfig = field(default_factory=Agad)
     """The detector, with every parameter that neither an axis nor the search sets."""
 
-    scheduler: Asha = field(default_factory=Asha)
+    scheduler: Scheduler = field(default_factory=Asha)
+    """When a search trial is stopped early."""
+
     confirm: Confirm = field(default_factory=Confirm)
     selection: Labelled = field(default_factory=Labelled)
     seed: int = 0
@@ -184,14 +92,12 @@ class Study:
 
     def _check_corners(self) -> None:
         """Build the detector at every corner of the space, under every setting of the axes."""
-        space = self.search.space
         # A space of very many choices is checked at its first corners alone.
-        products = itertools.product(*(space[name].extremes for name in space))
-        corners = list(itertools.islice(products, _MAX_CORNERS))
+        every = configurations(self.search.space, lambda axis: axis.draw.extremes)
+        corners: list[Mapping[str, Setting]] = list(itertools.islice(every, _MAX_CORNERS))
         for settings in {cell.settings for cell in self.cells.all_cells}:
-            for corner in corners:
-                params = dict(zip(space, corner, strict=True))
-                with_parameters(self.detector, {**dict(settings), **params})
+            for corner in (*corners, *self.search.start):
+                with_parameters(self.detector, {**dict(settings), **corner})
 
     def _check_types(self) -> None:
         known = tuple(DETECTORS)
@@ -199,7 +105,7 @@ class Study:
             "cells": (Grid,),
             "search": (Search,),
             "detector": known,
-            "scheduler": (Asha,),
+            "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
             "selection": (Labelled,),
         }
@@ -229,11 +135,13 @@ class Study:
             self,
             name=f"{self.name[:92]}-reduced",
             cells=self.cells.reduced(),
-            search=replace(self.search, trials_per_cell=min(4, self.search.trials_per_cell)),
-            detector=detector,
-            scheduler=replace(
-                self.scheduler, max_epochs=min(3, self.scheduler.max_epochs), grace_period=1
+            search=replace(
+                self.search,
+                trials_per_cell=min(4, self.search.trials_per_cell),
+                start=self.search.start[:4],
             ),
+            detector=detector,
+            scheduler=self.scheduler.reduced(3),
             confirm=Confirm(seeds=min(2, self.confirm.seeds)),
         )
 
@@ -242,8 +150,6 @@ class Study:
         values = dataclasses.asdict(self)
         values["detector"]["name"] = self.detector.name
         values["detector"]["version"] = self.detector.version
-        values["search"]["space"] = {
-            name: {"distribution": type(distribution).__name__} | dataclasses.asdict(distribution)
-            for name, distribution in self.search.space.items()
-        }
+        values["search"] = self.search.as_json()
+        values["scheduler"] = scheduler_as_json(self.scheduler)
         return values

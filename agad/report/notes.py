@@ -67,8 +67,8 @@ def _cost(board: Leaderboard) -> list[str]:
             span += f" to {most_val}+{most - most_val}"
         lines.append(f"Labels: anomalies labelled to select + to train; {span} a seed.")
     lines.append(
-        f"Search: {count_text(totals.num_trials, 'trial')} run, {totals.num_pruned:,} stopped by "
-        f"ASHA, {totals.num_diverged:,} diverged, {totals.num_failed:,} failed; "
+        f"Search: {count_text(totals.num_trials, 'trial')} run, {totals.num_pruned:,} stopped "
+        f"early, {totals.num_diverged:,} diverged, {totals.num_failed:,} failed; "
         f"{totals.num_search_epochs:,} of {totals.num_planned_search_epochs:,} planned epochs "
         f"trained, {totals.num_saved_epochs:,} saved."
     )
@@ -119,7 +119,7 @@ def _unstopped(board: Leaderboard) -> list[str]:
     cells = board.totals.unstopped_cells
     if not cells:
         return []
-    return [f"ASHA stopped no trial in {count_text(len(cells), 'cell')}: {names_text(cells)}."]
+    return [f"No trial was stopped early in {count_text(len(cells), 'cell')}: {names_text(cells)}."]
 
 
 def _provenance(board: Leaderboard) -> list[str]:

@@ -49,10 +49,10 @@ def _lines(plan: StudyPlan, slots: int) -> list[str]:
     return [
         f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
         f"({plan.trials_per_cell} and {plan.confirm_per_cell} a cell).",
-        f"Epochs: about {plan.likely_epochs:,.0f} where ASHA lets 1/eta past each rung, at most "
+        f"Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
         f"{plan.most_epochs:,}.",
         f"Time on {slots} trials at once: about {seconds_text(plan.likely_s / slots)}, or "
-        f"{seconds_text(plan.most_s / slots)} where ASHA stops none, from steps measured here; "
+        f"{seconds_text(plan.most_s / slots)} where none is stopped, from steps measured here; "
         "trials beside each other can be slower, and the test is not counted.",
         f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
         f"shared; the search has one seed, the confirm phase {plan.confirm_per_cell} others.",

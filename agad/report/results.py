@@ -35,7 +35,7 @@ class CellResult:
 
     num_finished: int = 0
     num_pruned: int = 0
-    """Search trials that ASHA stopped."""
+    """Search trials that were stopped early."""
 
     num_diverged: int = 0
     num_failed: int = 0
@@ -154,7 +154,7 @@ class Totals:
     num_search_epochs: int
     num_planned_search_epochs: int
     unstopped_cells: tuple[str, ...]
-    """Labels of the cells that searched and in which ASHA stopped no trial."""
+    """Labels of the cells that searched and in which no trial was stopped early."""
 
     @property
     def num_saved_epochs(self) -> int:

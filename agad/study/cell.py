@@ -26,10 +26,11 @@ class CellRun:
         self._study = study
         self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
         self._ladder = Ladder(study.scheduler)
+        self._num_planned = study.search.num_cell_trials
+        self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
         self._states: dict[str, State] = {}
         self._again: deque[TrialSpec] = deque()
-        self._num_proposals = 0
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
 
@@ -60,7 +61,6 @@ class CellRun:
             if spec.phase == "search":
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
-        self._num_proposals = self._num_searched
 
     def next_trial(self) -> TrialSpec | None:
         """Return the trial to start now, or None where the cell waits for one that runs."""
@@ -79,7 +79,13 @@ class CellRun:
         if self._specs[trial_key].phase == "confirm":
             return True
         self._best_objective = max(objective, self._best_objective or 0.0)
-        return self._ladder.survives(trial_key, num_epochs, objective)
+        verdict = self._ladder.decide(trial_key, num_epochs, objective)
+        self._stop_reasons[trial_key] = verdict.reason
+        return verdict.action == "go on"
+
+    def stop_reason(self, trial_key: str) -> str:
+        """Return rule, rung, objective and cutoff of a trial that is stopped; empty for others."""
+        return self._stop_reasons.get(trial_key, "")
 
     def retry(self, trial_key: str) -> None:
         """Start a trial again, from its beginning, before anything new."""
@@ -104,25 +110,35 @@ class CellRun:
 
     def _propose(self) -> TrialSpec:
         """Return a configuration that was never tried; only called while there is one."""
-        for num_known in itertools.count():
-            params = self._sampler.propose(self._num_proposals)
-            self._num_proposals += 1
-            spec = self.spec_of("search", self._num_searched, params)
-            if spec.key not in self._specs:
-                self._sampler.accept(spec.key)
-                break
-            self._sampler.reject()
-            choices = self._study.search.configurations
-            if choices is not None and num_known >= _MAX_KNOWN_IN_A_ROW:
-                spec = self._first_unknown(choices)
-                self._sampler.reopen(spec.key, spec.params)
-                break
+        search = self._study.search
+        spec = self._given(search.start) or self._sampled()
+        spec = spec or self._given(search.configurations or ())
+        assert spec is not None
         self._specs[spec.key] = spec
         return spec
 
-    def _first_unknown(self, choices: Iterable[Mapping[str, Setting]]) -> TrialSpec:
+    def _sampled(self) -> TrialSpec | None:
+        """Take the sampler's first proposal that is unknown; None where it knows too few others."""
+        number = self._num_searched
+        for attempt in itertools.count():
+            params = self._sampler.propose(number, attempt)
+            spec = self.spec_of("search", number, params)
+            if spec.key not in self._specs:
+                self._sampler.accept(spec.key)
+                return spec
+            self._sampler.reject()
+            is_listed = self._study.search.num_configurations is not None
+            if is_listed and attempt >= _MAX_KNOWN_IN_A_ROW:
+                break
+        return None
+
+    def _given(self, choices: Iterable[Mapping[str, Setting]]) -> TrialSpec | None:
+        """Take the first of some configurations that is unknown; None where all are known."""
         specs = (self.spec_of("search", self._num_searched, params) for params in choices)
-        return next(spec for spec in specs if spec.key not in self._specs)
+        spec = next((spec for spec in specs if spec.key not in self._specs), None)
+        if spec is not None:
+            self._sampler.reopen(spec.key, spec.params)
+        return spec
 
     def _confirm_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed; nothing while a search trial is still to end."""
@@ -140,7 +156,7 @@ class CellRun:
 
     @property
     def _has_proposed_all(self) -> bool:
-        return self._num_searched >= self._study.search.num_cell_trials
+        return self._num_searched >= self._num_planned
 
     @property
     def is_searched(self) -> bool:
@@ -158,7 +174,7 @@ class CellRun:
     @property
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1]."""
-        planned = self._study.search.num_cell_trials + self._study.confirm.seeds
+        planned = self._num_planned + self._study.confirm.seeds
         return (len(self._specs) - len(self._again)) / planned
 
     def status(self, num_running: int) -> CellStatus:
@@ -172,7 +188,7 @@ class CellRun:
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._study.search.num_cell_trials,
+            planned=self._num_planned,
             running=num_running,
             finished=states.count("finished"),
             pruned=states.count("pruned"),

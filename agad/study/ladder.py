@@ -1,59 +1,100 @@
-"""One cell's ASHA ladder: who goes on, and who is best."""
+"""One cell's ladder: who goes on, and who is best."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from agad.config import Asha
+from agad.config import Asha, Median, Scheduler
+from agad.rungs import cutoff
+
+Action: TypeAlias = Literal["go on", "stop"]
+"""What becomes of a trial after an epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a ladder decides of a trial after an epoch."""
+
+    action: Action = "go on"
+    reason: str = ""
+    """Rule, rung, objective and cutoff of a trial that is stopped; empty for one that goes on."""
 
 
 class Ladder:
-    """The objectives of a cell's trials at each rung.
+    """The objectives of a cell's trials after each epoch, and the rule that stops some.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
     algorithm 2, in the stopping form of Ray's ``ASHAScheduler``; there a tie goes on, here it
     loses, since cells that saturate would otherwise stop nobody.
     """
 
-    def __init__(self, asha: Asha) -> None:
-        self._eta = asha.reduction_factor
-        self._max_epochs = asha.max_epochs
-        levels = (*asha.milestones, asha.max_epochs)
-        self._rungs: dict[int, dict[str, float]] = {epochs: {} for epochs in levels}
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._curves: dict[str, dict[int, float]] = defaultdict(dict)
+        """Objectives by trial and number of epochs trained."""
 
     def record(self, trial_key: str, num_epochs: int, objective: float) -> None:
-        """Keep a trial's objective where ``num_epochs`` is a rung or the full budget."""
-        if num_epochs in self._rungs:
-            self._rungs[num_epochs].setdefault(trial_key, objective)
+        """Keep a trial's objective after so many epochs; the first one stays."""
+        self._curves[trial_key].setdefault(num_epochs, objective)
 
-    def survives(self, trial_key: str, num_epochs: int, objective: float) -> bool:
-        """Record an objective and tell whether the trial goes on.
+    def decide(self, trial_key: str, num_epochs: int, objective: float) -> Verdict:
+        """Record an objective and tell what becomes of the trial.
 
-        At a rung it goes on when it beats the (1 - 1/eta) quantile of those that were there
-        before. A trial that comes to the same rung again, after a worker's death, was decided.
+        It is held against those that reached the rung before. A trial that comes to the same rung
+        again, after a worker's death, was decided.
         """
-        before = self._rungs.get(num_epochs, {})
-        if num_epochs >= self._max_epochs or trial_key in before or not before:
-            self.record(trial_key, num_epochs, objective)
-            return True
-        cutoff = float(np.quantile(list(before.values()), 1 - 1 / self._eta))
+        is_decided = num_epochs in self._curves[trial_key]
         self.record(trial_key, num_epochs, objective)
-        return objective > cutoff
+        others = [
+            curve for key, curve in self._curves.items() if key != trial_key and num_epochs in curve
+        ]
+        bar = None if is_decided else cutoff(self._scheduler, others, num_epochs)
+        if bar is None:
+            return Verdict()
+        return self._held_against(bar, trial_key, num_epochs, len(others))
+
+    def _held_against(
+        self, bar: float, trial_key: str, num_epochs: int, num_others: int
+    ) -> Verdict:
+        scheduler, curve = self._scheduler, self._curves[trial_key]
+        epochs = "1 epoch" if num_epochs == 1 else f"{num_epochs} epochs"
+        rung = f"rung {scheduler.milestones.index(num_epochs)} after {epochs}"
+        if isinstance(scheduler, Asha) and curve[num_epochs] <= bar:
+            return Verdict(
+                "stop",
+                f"ASHA, {rung}: validation AUROC {curve[num_epochs]:.6f} does not beat "
+                f"{bar:.6f}, the 1 - 1/{scheduler.reduction_factor} quantile of {num_others} "
+                "before it",
+            )
+        best = max(one for at, one in curve.items() if at <= num_epochs)
+        if isinstance(scheduler, Median) and best < bar:
+            return Verdict(
+                "stop",
+                f"median rule, {rung}: best validation AUROC {best:.6f} is below {bar:.6f}, the "
+                f"median of the means of {num_others} others",
+            )
+        return Verdict()
 
     def forget(self, trial_key: str) -> None:
         """Take a trial that diverged or failed out of the choice of the best."""
-        for objectives in self._rungs.values():
-            objectives.pop(trial_key, None)
+        self._curves.pop(trial_key, None)
 
     def best(self) -> list[str]:
         """Return the trials with the highest objective at the highest rung that two reached.
 
-        Where no rung was reached by two trials, one is enough. Several where they tie, none where
-        no trial reached any rung.
+        The full budget is a rung too. Where no rung was reached by two trials, one is enough.
+        Several where they tie, none where no trial reached any rung.
         """
+        levels = (*self._scheduler.milestones, self._scheduler.max_epochs)
         for least in (2, 1):
-            for num_epochs in sorted(self._rungs, reverse=True):
-                objectives = self._rungs[num_epochs]
+            for num_epochs in sorted(levels, reverse=True):
+                objectives = {
+                    key: curve[num_epochs]
+                    for key, curve in self._curves.items()
+                    if num_epochs in curve
+                }
                 if len(objectives) >= least:
                     highest = max(objectives.values())
                     return [key for key, value in objectives.items() if value == highest]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agad.config import Asha, Choice, Study
+from agad.config import Choice, Study, draw
 from agad.data import Library
 from agad.study.materials import CellMaterials, find_materials
 from agad.trial import EpochCost, Runtime, measure_epoch
@@ -38,7 +38,10 @@ class StudyPlan:
     confirm_per_cell: int
     max_epochs: int
     expected_epochs: float
-    """Epochs of a search trial where 1/eta survive each rung."""
+    """Epochs of a search trial where the scheduler does what is expected of it."""
+
+    expectation: str
+    """What is expected of the scheduler, such as ``ASHA lets 1/eta past each rung``."""
 
     @property
     def num_search_trials(self) -> int:
@@ -57,7 +60,7 @@ class StudyPlan:
 
     @property
     def likely_epochs(self) -> float:
-        """Epochs where 1/eta of the search trials survive each rung."""
+        """Epochs where the scheduler does what is expected of it."""
         search = self.num_search_trials * self.expected_epochs
         return search + self.num_confirm_trials * self.max_epochs
 
@@ -73,16 +76,6 @@ class StudyPlan:
         """Seconds of one slot where no trial is stopped."""
         epochs = (self.trials_per_cell + self.confirm_per_cell) * self.max_epochs
         return sum(cell.epoch_s * epochs for cell in self.cells)
-
-
-def expected_epochs(asha: Asha) -> float:
-    """Return the epochs of a search trial where 1/eta of those at a rung go on."""
-    epochs, share, reached = 0.0, 1.0, 0
-    for rung in (*asha.milestones, asha.max_epochs):
-        epochs += share * (rung - reached)
-        share /= asha.reduction_factor
-        reached = rung
-    return epochs
 
 
 def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
@@ -119,16 +112,15 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
         trials_per_cell=study.search.num_cell_trials,
         confirm_per_cell=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
-        expected_epochs=expected_epochs(study.scheduler),
+        expected_epochs=study.scheduler.expected_epochs,
+        expectation=study.scheduler.expectation,
     )
 
 
 def _measure(study: Study, materials: CellMaterials, runtime: Runtime) -> EpochCost:
     """Time a configuration of the search space: the first choice, the middle of every range."""
-    params = {
-        name: distribution.values[0]
-        if isinstance(distribution, Choice)
-        else (distribution.low + distribution.high) / 2
-        for name, distribution in study.search.space.items()
-    }
+    params = draw(
+        study.search.space,
+        lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
+    )
     return measure_epoch(materials.search_spec(study, 0, params), runtime)

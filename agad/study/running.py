@@ -146,5 +146,5 @@ class RowMaker:
 
 def _stop_reason(running: Running, state: State) -> str:
     if state == "pruned":
-        return f"ASHA: validation AUROC at epoch {len(running.epochs)} in the lower share"
+        return running.cell.stop_reason(running.launch.spec.key)
     return {"finished": "", "diverged": running.last.diverged, "failed": "error"}[state]

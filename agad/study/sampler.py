@@ -1,20 +1,17 @@
-"""One cell's search: an Optuna study that proposes and is told how each trial ended."""
+"""One cell's search: what proposes, and an Optuna study that is told how each trial ended."""
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-)
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from agad.config import Choice, Distribution, LogUniform, Search, Setting
+from agad.config import Search, Setting, Tpe, all_axes, draw
 from agad.records import State
+from agad.study.proposals import Place, Seen, labelled_params, proposer_of, suggested_by
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -25,46 +22,55 @@ _TOLD: dict[State, TrialState] = {
     "failed": TrialState.FAIL,
 }
 
-
-def _optuna_distribution(distribution: Distribution) -> BaseDistribution:
-    if isinstance(distribution, Choice):
-        return CategoricalDistribution(tuple(distribution.values))
-    is_log = isinstance(distribution, LogUniform)
-    return FloatDistribution(distribution.low, distribution.high, log=is_log)
+_STATE = "state"
+"""Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
+whose configuration was known."""
 
 
 class CellSampler:
-    """A TPE sampler with the memory of one cell.
+    """A sampler with the memory of one cell.
 
-    Proposal k draws from a stream that the study's seed, the cell and k decide, so a sampler that
-    is built again after a restart does not repeat itself.
+    Proposal k draws from a stream that the study's seed, the cell and k decide, and from what the
+    trials before it gave. So a serial study repeats exactly, and a sampler that is built again
+    after a restart proposes what the first one would have proposed.
     """
 
     def __init__(self, search: Search, stream_name: str) -> None:
         """Start empty.
 
         Args:
-            search: The space, and the number of random trials before TPE learns.
+            search: The space and the sampler.
             stream_name: Names the study's seed and the cell.
         """
         self._search = search
         self._stream_name = stream_name
-        self._distributions = {
-            name: _optuna_distribution(distribution) for name, distribution in search.space.items()
-        }
+        self._proposer = proposer_of(search, _seed(stream_name))
         self._study = optuna.create_study(direction="maximize")
+        self._params: dict[int, dict[str, Setting]] = {}
+        """Configurations by the number of their Optuna trial."""
+
         self._open: dict[str, optuna.Trial] = {}
         self._proposed: optuna.Trial | None = None
 
-    def propose(self, number: int) -> dict[str, Setting]:
-        """Draw proposal ``number``; ``accept`` or ``reject`` it before the next."""
-        digest = hashlib.sha256(f"{self._stream_name}/{number}".encode()).digest()
-        self._study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self._search.num_startup_trials,
-            seed=int.from_bytes(digest[:4], "big"),
-        )
-        self._proposed = self._study.ask(self._distributions)
-        return dict(self._proposed.params)
+    def propose(self, number: int, attempt: int = 0) -> dict[str, Setting]:
+        """Draw a proposal; ``accept`` or ``reject`` it before the next.
+
+        Args:
+            number: Search trials of the cell before it.
+            attempt: Proposals with this number that were rejected.
+        """
+        retried = f"/{attempt}" if attempt else ""
+        seed = _seed(f"{self._stream_name}/{number}{retried}")
+        if self._proposer is None:
+            self._study.sampler = self._optuna_sampler(seed)
+            self._proposed = self._study.ask()
+            params = draw(self._search.space, suggested_by(self._proposed))
+            self._params[self._proposed.number] = params
+        else:
+            place = Place(number=number, attempt=attempt, seed=seed)
+            params = self._proposer.propose(place, self._seen())
+            self._proposed = self._asked(params)
+        return dict(params)
 
     def accept(self, trial_key: str) -> None:
         """Take the last proposal as a running trial."""
@@ -79,9 +85,8 @@ class CellSampler:
         self._proposed = None
 
     def reopen(self, trial_key: str, params: Mapping[str, Setting]) -> None:
-        """Take up a trial that an earlier driver started."""
-        self._study.enqueue_trial(dict(params))
-        self._open[trial_key] = self._study.ask(self._distributions)
+        """Take up a trial that was not proposed here: an earlier driver's, or a start point."""
+        self._open[trial_key] = self._asked(params)
 
     def tell(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """End a running trial.
@@ -92,6 +97,7 @@ class CellSampler:
             objectives: After each epoch, from the first.
         """
         trial = self._open.pop(trial_key)
+        trial.set_user_attr(_STATE, state)
         told = _TOLD[state]
         if told is not TrialState.FAIL:
             for epoch, objective in enumerate(objectives):
@@ -104,17 +110,62 @@ class CellSampler:
     ) -> None:
         """Add a trial that ended under an earlier driver."""
         told = _TOLD[state]
+        labelled = labelled_params(self._search, params)
+        self._params[len(self._study.trials)] = dict(params)
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=told,
-                params=dict(params),
-                distributions=self._distributions,
+                params={label: value for label, (value, _) in labelled.items()},
+                distributions={label: one for label, (_, one) in labelled.items()},
                 value=objectives[-1] if told is TrialState.COMPLETE else None,
                 intermediate_values=dict(enumerate(objectives)),
+                user_attrs={_STATE: state},
             )
         )
 
     @property
-    def trials(self) -> list[optuna.trial.FrozenTrial]:
+    def trials(self) -> list[FrozenTrial]:
         """What Optuna was told."""
         return self._study.trials
+
+    def _asked(self, params: Mapping[str, Setting]) -> optuna.Trial:
+        labelled = labelled_params(self._search, params)
+        self._study.enqueue_trial({label: value for label, (value, _) in labelled.items()})
+        self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # Nothing is left to draw.
+        trial = self._study.ask()
+        self._params[trial.number] = draw(self._search.space, suggested_by(trial))
+        return trial
+
+    def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        sampler = self._search.sampler
+        if not isinstance(sampler, Tpe):
+            return optuna.samplers.RandomSampler(seed=seed)
+        has_branches = any(axis.label != axis.name for axis in all_axes(self._search.space))
+        with warnings.catch_warnings():
+            # Optuna calls the grouping by branch experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                n_startup_trials=self._search.num_startup_trials,
+                multivariate=sampler.multivariate,
+                group=sampler.multivariate and has_branches,
+                constant_liar=True,
+                seed=seed,
+            )
+
+    def _seen(self) -> list[Seen]:
+        """The trials that a model learns from, in order of their number."""
+        seen = []
+        for trial in self._study.get_trials(deepcopy=False):
+            state = trial.user_attrs.get(_STATE)
+            is_running = trial.state is TrialState.RUNNING
+            if is_running or state in ("finished", "pruned", "diverged"):
+                values = trial.intermediate_values
+                is_scored = state in ("finished", "pruned") and values
+                score = values[max(values)] if is_scored else None
+                params = self._params[trial.number]
+                seen.append(Seen(params=params, score=score, is_running=is_running))
+        return seen
+
+
+def _seed(stream_name: str) -> int:
+    return int.from_bytes(hashlib.sha256(stream_name.encode()).digest()[:4], "big")

@@ -83,7 +83,7 @@ def test_study_refuses_a_name_that_is_no_plain_prefix(name: AnyValue) -> None:
         ("search", {"lr": LogUniform(1e-4, 1e-2)}, "Search(...)"),
         ("detector", "agad", "Agad(...)"),
         ("detector", Agad, "Agad(...)"),
-        ("scheduler", None, "Asha(...)"),
+        ("scheduler", None, "Asha(...), NoStopping(...), Median(...)"),
         ("confirm", 3, "Confirm(...)"),
         ("selection", 30, "Labelled(...)"),
     ],
@@ -187,7 +187,7 @@ def test_search_refuses_an_empty_space() -> None:
 
 @pytest.mark.parametrize("value", [0.1, [0.1, 0.2], "lr", Uniform], ids=repr)
 def test_search_refuses_what_is_no_distribution(value: AnyValue) -> None:
-    message = f"search.space['lr'] is {value!r}, but must be a Uniform, LogUniform or Choice"
+    message = f"search.space['lr'] is {value!r}, but must be a Uniform, LogUniform, IntUniform"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Search(space={"lr": value})
 

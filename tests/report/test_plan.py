@@ -38,6 +38,7 @@ def printed(width: int) -> str:
         confirm_per_cell=2,
         max_epochs=27,
         expected_epochs=7.0,
+        expectation="ASHA lets 1/eta past each rung",
     )
     out = io.StringIO()
     Console(width=width, file=out, color_system=None).print(plan_table(plan, slots=2))

@@ -153,8 +153,8 @@ def test_the_notes_say_what_was_chosen_how_and_at_what_cost(
 
     assert "Chosen by validation AUROC, labelled(30); the test split was scored once" in text
     assert "Labels: anomalies labelled to select + to train; 30+0 a seed." in text
-    assert "2 trials run, 0 stopped by ASHA, 1 diverged, 1 failed; 7 of 54 planned epochs" in text
-    assert "ASHA stopped no trial in 1 cell: digits class=0 ratio=0." in text
+    assert "2 trials run, 0 stopped early, 1 diverged, 1 failed; 7 of 54 planned epochs" in text
+    assert "No trial was stopped early in 1 cell: digits class=0 ratio=0." in text
     assert "in all 30 s, no GPU, 34 epochs" in text
     assert "0123456789ab with changes" in text
     assert "torch 2.13.0" in text

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad.config import Asha, Grid, Search, Study, Uniform
+from agad.config import Asha, Grid, Median, NoStopping, Search, Study, Uniform
+from agad.rungs import rung_table
 from agad.study.running import Progress
 from agad.trial import EpochResult, TrialSpec
 
@@ -89,7 +90,10 @@ def test_a_pruned_row_says_after_which_epoch(
     make_simulation(study, curve=worst_last).run_and_close()
     row = memory.rows_of("search", EASY)[1]
     assert (row.state, row.epochs) == ("pruned", 1)
-    assert row.stop_reason == "ASHA: validation AUROC at epoch 1 in the lower share"
+    assert row.stop_reason == (
+        "ASHA, rung 0 after 1 epoch: validation AUROC 0.890100 does not beat 0.900100, "
+        "the 1 - 1/3 quantile of 1 before it"
+    )
 
 
 def test_a_diverged_row_says_what_was_not_finite(
@@ -226,3 +230,34 @@ def test_a_board_hands_out_nothing_while_every_cell_waits(
         assert launches[15] is not None
         assert launches[16] is None
         assert not board.is_done
+
+
+@pytest.mark.parametrize("scheduler", [Asha(max_epochs=9), Median(max_epochs=9, min_trials=2)])
+def test_the_rung_table_is_rebuilt_from_the_rows(
+    make_study: MakeStudy,
+    memory: ListMemory,
+    make_simulation: MakeSimulation,
+    worst_last: Curve,
+    scheduler: Asha | Median,
+) -> None:
+    make_simulation(make_study(scheduler=scheduler), curve=worst_last).run_and_close()
+    trials = memory.rows_of("search", EASY) + memory.rows_of("confirm", EASY)
+    table = rung_table(scheduler, trials, [row for row in memory.epochs() if row.cell == EASY])
+    searched = memory.rows_of("search", EASY)
+    assert [rung.num_epochs for rung in table] == list(scheduler.milestones)
+    for rung in table:
+        assert rung.num_entered == sum(row.epochs >= rung.num_epochs for row in searched)
+        assert rung.num_promoted == sum(row.epochs > rung.num_epochs for row in searched)
+    stopped = [row for row in searched if row.state == "pruned"]
+    assert stopped
+    assert all(f"after {row.epochs} epoch" in row.stop_reason for row in stopped)
+
+
+def test_without_stopping_every_trial_trains_to_the_end(
+    make_study: MakeStudy, memory: ListMemory, make_simulation: MakeSimulation, worst_last: Curve
+) -> None:
+    study = make_study(scheduler=NoStopping(max_epochs=9))
+    make_simulation(study, curve=worst_last).run_and_close()
+    rows = memory.rows_of("search")
+    assert {(row.state, row.epochs, row.stop_reason) for row in rows} == {("finished", 9, "")}
+    assert rung_table(study.scheduler, rows, memory.epochs()) == []

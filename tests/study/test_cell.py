@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad.config import Choice, Confirm, Grid, Search, Study, Uniform
+from agad.config import (
+    Choice,
+    CmaEs,
+    Confirm,
+    Distribution,
+    Fixed,
+    Grid,
+    GridSearch,
+    IntUniform,
+    QuasiRandom,
+    Random,
+    Sampler,
+    Search,
+    Setting,
+    Study,
+    Tpe,
+    Uniform,
+    When,
+)
 from agad.records import State
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -273,3 +291,57 @@ def test_a_confirm_trial_of_an_earlier_winner_waits_for_the_whole_search(
     assert second.phase == "search"
     cell.end(second.key, "finished", [0.9] * 9)
     assert {spec.params["weight_con"] for spec in _start_all(cell)} == {second.params["weight_con"]}
+
+
+def test_a_cell_tries_its_starts_first_and_each_once(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    start: list[dict[str, Setting]] = [{"weight_con": 50.0}, {"weight_con": 5}]
+    search = Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=5, start=start)
+    study = make_study(search=search)
+    cell = make_cell(study)
+    specs = _start_all(cell)
+    assert [spec.params for spec in specs[:2]] == start
+    assert len({spec.key for spec in specs}) == 5
+    again = make_cell(study)
+    again.remember(specs[0], "finished", [0.5] * 9)
+    assert [spec.params for spec in _start_all(again)[:1]] == [start[1]]
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [Tpe(), Random(), QuasiRandom(), GridSearch(), CmaEs(population=4)],
+    ids=repr,
+)
+@pytest.mark.parametrize("num_before", [0, 5, 11])
+def test_every_sampler_tries_a_small_space_whole_and_nothing_twice(
+    make_study: MakeStudy, make_cell: MakeCell, sampler: Sampler, num_before: int
+) -> None:
+    space = {"batch_size": IntUniform(32, 35), "min_batch_anomalies": IntUniform(2, 4)}
+    study = make_study(search=Search(space=space, trials_per_cell=20, sampler=sampler))
+    first = make_cell(study)
+    before = []
+    for _ in range(num_before):
+        spec = first.next_trial()
+        assert spec is not None
+        first.end(spec.key, "finished", [0.5 + spec.number / 100] * 9)
+        before.append(spec)
+    again = make_cell(study)
+    for spec in before:
+        again.remember(spec, "finished", [0.5 + spec.number / 100] * 9)
+    keys = {spec.key for spec in (*before, *_start_all(again))}
+    assert len(keys) == again.status(0).planned == 12
+
+
+def test_a_conditional_parameter_reaches_the_detector_where_it_applies(
+    make_study: MakeStudy, make_cell: MakeCell
+) -> None:
+    space: dict[str, Distribution] = {
+        "backbone": Choice(["naive", "unet"]),
+        "bottleneck_px": When("backbone", {"naive": Fixed(2)}),
+    }
+    cell = make_cell(make_study(search=Search(space=space)))
+    found = {spec.params["backbone"]: spec for spec in _start_all(cell)}
+    assert found["naive"].params == {"backbone": "naive", "bottleneck_px": 2}
+    assert found["unet"].params == {"backbone": "unet"}
+    assert [found[name].detector.bottleneck_px for name in ("naive", "unet")] == [2, 1]

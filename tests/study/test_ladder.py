@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from agad.config import Asha
+from agad.config import Asha, Median, NoStopping
 from agad.study.ladder import Ladder
 
 SETTINGS = [(1, 3, 27), (3, 3, 27), (1, 2, 10), (2, 4, 50), (5, 3, 100), (1, 10, 1000)]
@@ -20,8 +20,19 @@ def _ladder(grace: int = 1, eta: int = 3, max_epochs: int = 27) -> Ladder:
     return Ladder(Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs))
 
 
+def _survives(ladder: Ladder, key: str, num_epochs: int, objective: float) -> bool:
+    return ladder.decide(key, num_epochs, objective).action == "go on"
+
+
 def _trial(number: int) -> Any:  # noqa: ANN401  Ray reads no more of a trial than this.
     return SimpleNamespace(trial_id=str(number))
+
+
+class _Named:
+    """What Ray's median rule reads of a trial, and can keep as a key."""
+
+    def __init__(self, trial_id: str) -> None:
+        self.trial_id = trial_id
 
 
 def _arrivals(seed: int, num_trials: int) -> list[tuple[int, float]]:
@@ -54,7 +65,7 @@ def test_ladder_decides_as_asha_scheduler_does_for_distinct_objectives(
         num_epochs[number] += 1
         result = {"training_iteration": num_epochs[number], "objective": objective}
         theirs = ray_scheduler.on_trial_result(cast(Any, None), _trial(number), result)
-        ours = ladder.survives(str(number), num_epochs[number], objective)
+        ours = _survives(ladder, str(number), num_epochs[number], objective)
         decisions.append((ours, theirs == TrialScheduler.CONTINUE))
         if not ours:
             del num_epochs[number]
@@ -67,32 +78,32 @@ def test_ladder_stops_a_tie_that_ray_lets_go_on() -> None:
     ladder = _ladder()
     for number in range(2):
         bracket.on_result(_trial(number), 1, 0.5)
-        ladder.survives(str(number), 1, 0.5)
+        _survives(ladder, str(number), 1, 0.5)
     assert bracket.on_result(_trial(2), 1, 0.5) == TrialScheduler.CONTINUE
-    assert not ladder.survives("2", 1, 0.5)
+    assert not _survives(ladder, "2", 1, 0.5)
 
 
 def test_ladder_lets_the_first_at_a_rung_go_on() -> None:
-    assert _ladder().survives("a", 3, 0.0)
+    assert _survives(_ladder(), "a", 3, 0.0)
 
 
 def test_ladder_lets_a_trial_go_on_between_rungs() -> None:
     ladder = _ladder()
-    ladder.survives("a", 3, 0.9)
-    assert ladder.survives("b", 4, 0.1)
+    _survives(ladder, "a", 3, 0.9)
+    assert _survives(ladder, "b", 4, 0.1)
 
 
 def test_ladder_lets_a_trial_at_the_full_budget_finish() -> None:
     ladder = _ladder()
-    ladder.survives("a", 27, 0.9)
-    assert ladder.survives("b", 27, 0.1)
+    _survives(ladder, "a", 27, 0.9)
+    assert _survives(ladder, "b", 27, 0.1)
 
 
 def test_ladder_does_not_decide_twice_on_a_trial_that_comes_to_a_rung_again() -> None:
     ladder = _ladder()
     for number in range(6):
-        ladder.survives(str(number), 1, number / 10)
-    assert ladder.survives("0", 1, 0.0)
+        _survives(ladder, str(number), 1, number / 10)
+    assert _survives(ladder, "0", 1, 0.0)
 
 
 def test_ladder_keeps_the_first_objective_of_a_trial_at_a_rung() -> None:
@@ -108,18 +119,18 @@ def test_ladder_does_not_count_a_trial_at_its_own_cutoff() -> None:
     ladder = _ladder()
     for name, objective in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
         ladder.record(name, 1, objective)
-    assert ladder.survives("d", 1, 0.24)
+    assert _survives(ladder, "d", 1, 0.24)
 
 
 def test_ladder_rebuilt_from_records_decides_as_the_one_that_lived_through_them() -> None:
     rng = np.random.default_rng(3)
     lived, rebuilt = _ladder(), _ladder()
     for number, objective in enumerate(rng.random(20)):
-        lived.survives(str(number), 1, float(objective))
+        _survives(lived, str(number), 1, float(objective))
         rebuilt.record(str(number), 1, float(objective))
     newcomers = [(f"new {number}", float(one)) for number, one in enumerate(rng.random(20))]
-    decided = [lived.survives(name, 1, one) for name, one in newcomers]
-    assert decided == [rebuilt.survives(name, 1, one) for name, one in newcomers]
+    decided = [_survives(lived, name, 1, one) for name, one in newcomers]
+    assert decided == [_survives(rebuilt, name, 1, one) for name, one in newcomers]
 
 
 def test_best_is_none_where_no_trial_reached_a_rung() -> None:
@@ -176,3 +187,82 @@ def test_best_is_none_where_every_trial_was_forgotten() -> None:
     ladder.record("a", 1, 0.6)
     ladder.forget("a")
     assert ladder.best() == []
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("grace", "least"), [(1, 3), (4, 1), (2, 6)])
+def test_ladder_decides_as_rays_median_rule_does(grace: int, least: int, seed: int) -> None:
+    max_epochs = 30
+    ladder = Ladder(Median(grace_period=grace, min_trials=least, max_epochs=max_epochs))
+    ray_scheduler = MedianStoppingRule(
+        time_attr="training_iteration",
+        metric="objective",
+        mode="max",
+        grace_period=grace,
+        min_samples_required=least,
+    )
+    controller = cast(Any, SimpleNamespace(get_live_trials=list))
+    trials = [cast(Any, _Named(str(number))) for number in range(20)]
+    num_epochs = dict.fromkeys(range(20), 0)
+    decisions = []
+    for number, objective in _arrivals(seed, 20):
+        if num_epochs.get(number, max_epochs) >= max_epochs - 1:
+            continue
+        num_epochs[number] += 1
+        result = {"training_iteration": num_epochs[number], "objective": objective * number / 20}
+        theirs = ray_scheduler.on_trial_result(controller, trials[number], result)
+        ours = _survives(ladder, str(number), num_epochs[number], result["objective"])
+        decisions.append((ours, theirs == TrialScheduler.CONTINUE))
+        if not ours:
+            del num_epochs[number]
+    assert all(ours == theirs for ours, theirs in decisions)
+    assert {ours for ours, _ in decisions} == {True, False}
+
+
+def test_median_rule_lets_a_tie_go_on() -> None:
+    ladder = Ladder(Median(grace_period=1, min_trials=1))
+    ladder.record("a", 1, 0.5)
+    assert _survives(ladder, "b", 1, 0.5)
+    assert not _survives(ladder, "c", 1, 0.4)
+
+
+def test_median_rule_decides_at_its_interval_alone() -> None:
+    ladder = Ladder(Median(grace_period=2, interval=3, min_trials=1))
+    for num_epochs in range(1, 7):
+        ladder.record("a", num_epochs, 0.9)
+    decided = [_survives(ladder, "b", num_epochs, 0.1) for num_epochs in range(1, 7)]
+    assert decided == [True, False, True, True, False, True]
+
+
+def test_no_stopping_stops_nobody_and_has_a_best_at_the_end() -> None:
+    ladder = Ladder(NoStopping(max_epochs=3))
+    ends = {"a": 0.5, "b": 0.7, "c": 0.6}
+    for key, objective in ends.items():
+        for num_epochs in (1, 2):
+            assert _survives(ladder, key, num_epochs, 1 - objective)
+        assert _survives(ladder, key, 3, objective)
+    assert ladder.best() == ["b"]
+
+
+def test_a_stopped_trial_is_told_rule_rung_objective_and_cutoff() -> None:
+    ladder = _ladder()
+    for name, objective in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        ladder.record(name, 3, objective)
+    verdict = ladder.decide("d", 3, 0.15)
+    assert verdict.reason == (
+        "ASHA, rung 1 after 3 epochs: validation AUROC 0.150000 does not beat 0.233333, "
+        "the 1 - 1/3 quantile of 3 before it"
+    )
+    assert ladder.decide("e", 3, 0.9).reason == ""
+
+
+def test_the_median_rule_says_best_and_median() -> None:
+    ladder = Ladder(Median(grace_period=1, min_trials=2))
+    for key, objectives in {"a": (0.4, 0.8), "b": (0.6, 0.8)}.items():
+        for num_epochs, objective in enumerate(objectives, 1):
+            ladder.record(key, num_epochs, objective)
+    ladder.record("c", 1, 0.5)
+    assert ladder.decide("c", 2, 0.45).reason == (
+        "median rule, rung 1 after 2 epochs: best validation AUROC 0.500000 is below 0.650000, "
+        "the median of the means of 2 others"
+    )

@@ -16,7 +16,6 @@ from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.study import CellPlan, StudyPlan, plan_study
 from agad.study.materials import find_materials
-from agad.study.plan import expected_epochs
 from agad.trial import EpochCost, Runtime, TrialSpec
 from agad.trial.train import prepare
 
@@ -52,6 +51,7 @@ def _plan(*epoch_s: float) -> StudyPlan:
         confirm_per_cell=2,
         max_epochs=27,
         expected_epochs=7.0,
+        expectation="ASHA lets 1/eta past each rung",
     )
 
 
@@ -70,7 +70,7 @@ def test_expected_epochs_are_those_worked_out_by_hand(
     grace: int, eta: int, max_epochs: int, epochs: float
 ) -> None:
     asha = Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs)
-    assert math.isclose(expected_epochs(asha), epochs)
+    assert math.isclose(asha.expected_epochs, epochs)
 
 
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
@@ -106,7 +106,7 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
-    assert (plan.max_epochs, plan.expected_epochs) == (9, expected_epochs(study.scheduler))
+    assert (plan.max_epochs, plan.expected_epochs) == (9, study.scheduler.expected_epochs)
     assert not ray.is_initialized()
 
 

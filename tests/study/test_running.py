@@ -116,7 +116,7 @@ def test_the_key_of_a_row_is_its_trials(running_of: Callable[..., Running]) -> N
     running = running_of(phase="search", normal_class=0)
     row = maker.trial_row(running, "pruned", "")
     assert row.trial_key == running.launch.spec.key
-    assert (row.state, row.stop_reason[:5], row.seeds) == ("pruned", "ASHA:", (0,))
+    assert (row.state, row.seeds) == ("pruned", (0,))
 
 
 def test_epoch_rows_are_of_the_trial_in_order(running_of: Callable[..., Running]) -> None:

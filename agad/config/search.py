@@ -1,0 +1,138 @@
+"""What each cell's sampler draws, how, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agad.config.branches import (
+    Axis,
+    as_json,
+    check_branches,
+    check_configuration,
+    configurations,
+    num_configurations,
+)
+from agad.config.counts import check_count
+from agad.config.sampler import (
+    SAMPLERS,
+    GaussianProcess,
+    GridSearch,
+    Sampler,
+    Tpe,
+    sampler_as_json,
+)
+from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting
+from agad.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What each cell's sampler draws, how, and how often."""
+
+    space: Mapping[str, Distribution]
+    """The detector's parameters to search, each with its distribution."""
+
+    trials_per_cell: int = 32
+    """Trials that every cell starts in its search; fewer where the space has fewer configurations.
+    """
+
+    sampler: Sampler = field(default_factory=Tpe)
+    """How the next configuration is proposed."""
+
+    start: Sequence[Mapping[str, Setting]] = ()
+    """Configurations that every cell tries first, in this order, such as the paper's."""
+
+    def __post_init__(self) -> None:
+        check_count("search.trials_per_cell", self.trials_per_cell, 1)
+        self._check_space()
+        object.__setattr__(self, "space", dict(sorted(self.space.items())))
+        given: object = self.sampler
+        if not isinstance(given, SAMPLERS):
+            choices = ", ".join(f"{one.__name__}(...)" for one in SAMPLERS)
+            raise ConfigError(f"search.sampler is {given!r}, but must be one of: {choices}.")
+        self.sampler.check_space(self.space)
+        self._check_start()
+
+    def _check_space(self) -> None:
+        if not isinstance(self.space, Mapping):
+            raise ConfigError(f"search.space is {self.space!r}, but must be a dictionary.")
+        if not self.space:
+            raise ConfigError(
+                "search.space is empty, but must hold at least one parameter, such as "
+                '{"lr": LogUniform(1e-4, 1e-2)}.'
+            )
+        for name, distribution in self.space.items():
+            if not isinstance(distribution, Distribution):
+                raise ConfigError(
+                    f"search.space[{name!r}] is {distribution!r}, but must be a "
+                    f"{DISTRIBUTION_NAMES}."
+                )
+        check_branches(self.space)
+
+    def _check_start(self) -> None:
+        is_list = isinstance(self.start, Sequence) and not isinstance(self.start, str)
+        if not is_list or not all(isinstance(one, Mapping) for one in self.start):
+            raise ConfigError(
+                f"search.start is {self.start!r}, but must be a list of dictionaries, such as "
+                '[{"lr": 2e-4}].'
+            )
+        start = tuple(dict(sorted(one.items())) for one in self.start)
+        if len(start) > self.trials_per_cell:
+            raise ConfigError(
+                f"search.start holds {len(start)} configurations, but must hold at most "
+                f"search.trials_per_cell = {self.trials_per_cell}."
+            )
+        for place, params in enumerate(start):
+            where = f"search.start[{place}]"
+            check_configuration(where, self.space, params)
+            if params in start[:place]:
+                raise ConfigError(f"{where} stands in the list before; take it out.")
+            if isinstance(self.sampler, GridSearch) and params not in self._listed():
+                raise ConfigError(f"{where} is {params}, but must be a point of the grid.")
+        object.__setattr__(self, "start", start)
+
+    def _values_of(self, axis: Axis) -> Sequence[Setting] | None:
+        if isinstance(self.sampler, GridSearch):
+            return self.sampler.values_of(axis.name, axis.draw)
+        return axis.draw.values
+
+    def _listed(self) -> Iterator[dict[str, Setting]]:
+        return configurations(self.space, lambda axis: self._values_of(axis) or ())
+
+    @property
+    def configurations(self) -> Iterator[dict[str, Setting]] | None:
+        """Every configuration that can be proposed, in turn; None where there is a range."""
+        return None if self.num_configurations is None else self._listed()
+
+    @property
+    def num_configurations(self) -> int | None:
+        """Configurations that can be proposed; None where there is a range of real numbers."""
+        return num_configurations(self.space, self._values_of)
+
+    @property
+    def num_cell_trials(self) -> int:
+        """Search trials of a cell: as many as asked for, or as there are configurations."""
+        size = self.num_configurations
+        return self.trials_per_cell if size is None else min(self.trials_per_cell, size)
+
+    @property
+    def num_startup_trials(self) -> int:
+        """Random trials of a cell before its sampler learns: as given, or max(4, trials / 4)."""
+        given = None
+        if isinstance(self.sampler, Tpe | GaussianProcess):
+            given = self.sampler.startup_trials
+        return max(4, self.trials_per_cell // 4) if given is None else given
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the search as plain JSON values; what names no sampler is ``Tpe()``."""
+        values: dict[str, Any] = {
+            "space": {name: as_json(distribution) for name, distribution in self.space.items()},
+            "trials_per_cell": self.trials_per_cell,
+        }
+        if self.sampler != Tpe():
+            values["sampler"] = sampler_as_json(self.sampler)
+        if self.start:
+            values["start"] = [dict(params) for params in self.start]
+        return values

@@ -1,0 +1,90 @@
+"""The rungs of early stopping: the cutoff at each, and a cell's table of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agad.config import Asha, NoStopping, Scheduler
+from agad.records import EpochRow, TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """What happened in one cell after so many epochs."""
+
+    index: int
+    """Counts from 0."""
+
+    num_epochs: int
+    """Epochs trained when it is reached."""
+
+    num_entered: int
+    """Search trials that reached it and did not diverge or fail."""
+
+    num_promoted: int
+    """Those of them that trained on."""
+
+    cutoff: float | None
+    """What would stop the next trial that comes; None where none would be stopped yet.
+
+    Each trial met the cutoff of those that were there before it: ``stop_reason`` of its row has it.
+    """
+
+
+def rung_table(
+    scheduler: Scheduler, trials: Iterable[TrialRow], epochs: Iterable[EpochRow]
+) -> list[Rung]:
+    """Rebuild the rungs of one cell from its rows; none where the scheduler stops nobody.
+
+    Args:
+        scheduler: The study's.
+        trials: All trial rows of the cell.
+        epochs: All epoch rows of the cell.
+    """
+    climbed = {
+        (row.trial_key, row.attempt)
+        for row in trials
+        if row.phase == "search" and row.state in ("finished", "pruned")
+    }
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in epochs:
+        if (row.trial_key, row.attempt) in climbed and row.val_auroc is not None:
+            curves[row.trial_key][row.epoch + 1] = row.val_auroc
+    table = []
+    for index, num_epochs in enumerate(scheduler.milestones):
+        entered = [curve for curve in curves.values() if num_epochs in curve]
+        table.append(
+            Rung(
+                index=index,
+                num_epochs=num_epochs,
+                num_entered=len(entered),
+                num_promoted=sum(max(curve) > num_epochs for curve in entered),
+                cutoff=cutoff(scheduler, entered, num_epochs),
+            )
+        )
+    return table
+
+
+def cutoff(
+    scheduler: Scheduler, curves: Sequence[Mapping[int, float]], num_epochs: int
+) -> float | None:
+    """Return the objective that a trial is held against at a rung; None where it goes on anyway.
+
+    Args:
+        scheduler: Its rule decides.
+        curves: Objectives of the other trials that reached the rung, by number of epochs trained.
+        num_epochs: Epochs trained at the rung.
+    """
+    if num_epochs not in scheduler.milestones or isinstance(scheduler, NoStopping):
+        return None
+    if isinstance(scheduler, Asha):
+        objectives = [curve[num_epochs] for curve in curves]
+        share = 1 - 1 / scheduler.reduction_factor
+        return float(np.quantile(objectives, share)) if objectives else None
+    span = range(scheduler.grace_period, num_epochs + 1)
+    means = [float(np.mean([one for at, one in curve.items() if at in span])) for curve in curves]
+    return float(np.median(means)) if len(means) >= scheduler.min_trials else None
