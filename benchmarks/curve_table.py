@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
-import math
 import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -59,37 +58,35 @@ class Curve:
     """Of training and validation, on one thread of a machine that did other work too."""
 
 
-def value_at(distribution: Distribution, share: float) -> float:
-    """Return the value below which a share in [0, 1] of a range's draws falls."""
-    if isinstance(distribution, LogUniform):
-        return float(distribution.low * (distribution.high / distribution.low) ** share)
-    assert isinstance(distribution, Uniform)
-    return float(distribution.low + share * (distribution.high - distribution.low))
-
-
-def share_of(distribution: Distribution, value: float) -> float:
-    """Return the share in [0, 1] of a range's draws that falls below a value."""
-    if isinstance(distribution, LogUniform):
-        return math.log(value / distribution.low) / math.log(distribution.high / distribution.low)
-    assert isinstance(distribution, Uniform)
-    return (value - distribution.low) / (distribution.high - distribution.low)
-
-
 def unit_point(
     space: Mapping[str, Distribution], params: Mapping[str, Setting]
 ) -> NDArray[np.float64]:
     """Return a configuration in the unit cube, logarithms taken where the space does; by name."""
-    return np.array([share_of(space[name], float(params[name])) for name in sorted(space)])
+    return np.array([_range(space, name).share_of(float(params[name])) for name in sorted(space)])
+
+
+def at_point(space: Mapping[str, Distribution], point: Sequence[float]) -> dict[str, float]:
+    """Return the configuration at a point of the unit cube."""
+    return {
+        name: float(_range(space, name).at(share))
+        for name, share in zip(sorted(space), point, strict=True)
+    }
+
+
+def _range(space: Mapping[str, Distribution], name: str) -> Uniform | LogUniform:
+    distribution = space[name]
+    if not isinstance(distribution, Uniform | LogUniform):
+        raise ConfigError(
+            f"search.space[{name!r}] is {distribution!r}, but must be a Uniform or LogUniform: "
+            "between curves of other values there is no distance."
+        )
+    return distribution
 
 
 def draw_configurations(space: Mapping[str, Distribution], num: int) -> list[dict[str, float]]:
     """Draw configurations at random; the first ones are the same however many are drawn."""
     points = np.random.default_rng(SEED).random((num, len(space)))
-    names = sorted(space)
-    return [
-        {name: value_at(space[name], share) for name, share in zip(names, point, strict=True)}
-        for point in points.tolist()
-    ]
+    return [at_point(space, point) for point in points.tolist()]
 
 
 class CurveTable:

@@ -17,7 +17,7 @@ from agad.config import Setting
 from agad.records import Claim, EpochRow, ScoreRow, TrialRow
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
-from agad.study.ladder import Ladder
+from agad.study.ladder import Ladder, Verdict
 from agad.study.materials import CellMaterials
 from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker
@@ -81,10 +81,10 @@ class PooledLadder(Ladder):
         super().__init__(study.scheduler)
         self._pool = pool
 
-    def survives(self, trial_key: str, num_epochs: int, objective: float) -> bool:
+    def decide(self, trial_key: str, num_epochs: int, objective: float) -> Verdict:
         """Record an objective here and in the pool, and tell what the pool decides."""
         self.record(trial_key, num_epochs, objective)
-        return self._pool.survives(trial_key, num_epochs, objective)
+        return self._pool.decide(trial_key, num_epochs, objective)
 
     def forget(self, trial_key: str) -> None:
         """Take a trial out of the cell and of the pool."""
@@ -192,14 +192,14 @@ class Replay:
     def _drive(self, board: StudyBoard) -> None:
         now = 0
         self._fill(board, now)
-        while self._waiting:
+        while not all(cell.is_searched for cell in self._cells.values()):
             now, _, trial = heapq.heappop(self._waiting)
             if self._train_epoch(board, trial):
                 heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
             self._fill(board, now)
 
     def _fill(self, board: StudyBoard, now: int) -> None:
-        while len(self._waiting) < NUM_SLOTS and not self._is_searched:
+        while len(self._waiting) < NUM_SLOTS:
             launch = board.launch()
             if launch is None:
                 return
@@ -210,10 +210,6 @@ class Replay:
                 max_epochs=spec.max_epochs,
             )
             heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
-
-    @property
-    def _is_searched(self) -> bool:
-        return all(cell._has_proposed_all and not cell._again for cell in self._cells.values())
 
     def _train_epoch(self, board: StudyBoard, trial: _Trial) -> bool:
         """Train one epoch, report at a rung; False where the trial is over."""

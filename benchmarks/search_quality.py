@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from agad import Asha, Grid, Search, Study
-from agad.config import Distribution, Setting
+from agad import Asha, Grid, NoStopping, Random, Search, Study, Tpe
+from agad.config import Sampler, Setting
 from agad.data import Library
 from agad.objects import open_objects
 from agad.study.materials import CellMaterials, find_materials
@@ -57,48 +57,36 @@ HARD, EASY = (0.5, 0.6), (0.85, 0.95)
 class Arm:
     """One way to search."""
 
-    sampler: str
-    """``tpe`` or ``random``."""
+    name: str
+    """As the table has it."""
 
+    sampler: Sampler
     stops: bool
     """Whether ASHA stops trials."""
 
     num_trials: int = NUM_TRIALS
 
-    @property
-    def name(self) -> str:
-        """As the table has it."""
-        return f"{self.sampler}, {'ASHA' if self.stops else 'no stopping'}"
 
-
-REFERENCE = Arm(sampler="random", stops=False)
+TPE_AND_ASHA = Arm(name="TPE, ASHA", sampler=Tpe(), stops=True)
+REFERENCE = Arm(name="random, no stopping", sampler=Random(), stops=False)
 ARMS = (
     REFERENCE,
-    Arm(sampler="tpe", stops=False),
-    Arm(sampler="random", stops=True),
-    Arm(sampler="tpe", stops=True),
-    Arm(sampler="random", stops=True, num_trials=3 * NUM_TRIALS),
-    Arm(sampler="tpe", stops=True, num_trials=3 * NUM_TRIALS),
+    Arm(name="TPE, no stopping", sampler=Tpe(), stops=False),
+    Arm(name="random, ASHA", sampler=Random(), stops=True),
+    TPE_AND_ASHA,
+    Arm(name="univariate TPE, ASHA", sampler=Tpe(multivariate=False), stops=True),
+    Arm(name="random, ASHA", sampler=Random(), stops=True, num_trials=3 * NUM_TRIALS),
+    replace(TPE_AND_ASHA, num_trials=3 * NUM_TRIALS),
 )
-
-
-class RandomSearch(Search):
-    """A search whose TPE sampler never begins to learn."""
-
-    @property
-    def num_startup_trials(self) -> int:
-        """All trials."""
-        return self.trials_per_cell
 
 
 def searching(study: Study, arm: Arm, seed: int) -> Study:
     """Return the study with an arm's sampler, scheduler and number of trials."""
-    kind = RandomSearch if arm.sampler == "random" else Search
-    asha = study.scheduler
+    rule = study.scheduler
     return replace(
         study,
-        search=kind(space=study.search.space, trials_per_cell=arm.num_trials),
-        scheduler=asha if arm.stops else replace(asha, grace_period=asha.max_epochs),
+        search=replace(study.search, sampler=arm.sampler, trials_per_cell=arm.num_trials),
+        scheduler=rule if arm.stops else NoStopping(max_epochs=rule.max_epochs),
         seed=seed,
     )
 
@@ -176,9 +164,8 @@ def ladders_bench(library: Library) -> Bench:
 
 
 def _synthetic_study(cells: Grid) -> Study:
-    space: dict[str, Distribution] = dict(SPACE)
     return Study(
-        name="search-quality", cells=cells, search=Search(space=space), scheduler=SYNTHETIC_ASHA
+        name="search-quality", cells=cells, search=Search(space=SPACE), scheduler=SYNTHETIC_ASHA
     )
 
 
@@ -224,6 +211,12 @@ def end_quality(outcome: Outcome) -> float:
     return moments[-1].quality
 
 
+def share_past(rung: int, outcome: Outcome) -> float:
+    """Return the share of trials that trained for more epochs than a rung has."""
+    epochs = [one for trained in outcome.num_epochs.values() for one in trained]
+    return statistics.fmean(one > rung for one in epochs)
+
+
 def ratio_interval(
     outcomes: Sequence[Outcome], reference: Sequence[float], budget: int
 ) -> tuple[float, float]:
@@ -241,6 +234,7 @@ def ratio_interval(
 def compare(bench: Bench, title: str, console: Console) -> None:
     """Print a line for every arm."""
     budget = NUM_TRIALS * bench.study.scheduler.max_epochs
+    rung = bench.study.scheduler.milestones[0]
     # Seeds of their own: the reference shares no draw with the arm that is compared to it.
     seeds = range(1000, 1000 + NUM_REFERENCE_SEEDS)
     reference = [end_quality(bench.replay(REFERENCE, seed)) for seed in seeds]
@@ -258,6 +252,7 @@ def compare(bench: Bench, title: str, console: Console) -> None:
         "at first",
         "never",
         "epochs in all",
+        "past rung 0",
         "median end",
     ):
         table.add_column(name)
@@ -277,6 +272,9 @@ def compare(bench: Bench, title: str, console: Console) -> None:
             f"{ratio(outcomes, target, budget, epochs_at_first):.2f}",
             f"{never}/{NUM_SEEDS}",
             f"{statistics.fmean(outcome.epochs for outcome in outcomes):,.0f}",
+            f"{statistics.fmean(share_past(rung, one) for one in outcomes):.0%}"
+            if arm.stops
+            else "",
             f"{statistics.median(map(end_quality, outcomes)):.4f}",
         )
     console.print(table)
@@ -284,13 +282,13 @@ def compare(bench: Bench, title: str, console: Console) -> None:
 
 def compare_ladders(bench: Bench, console: Console) -> None:
     """Print a line for every cell under its own and under a shared ladder."""
-    grace = bench.study.scheduler.grace_period
+    first_rung = bench.study.scheduler.milestones[0]
     table = Table(title=f"TPE + ASHA, 2 cells x {NUM_TRIALS} trials, mean of {NUM_SEEDS} seeds")
     for name in ("ladder", "cell", "past the first rung", "epochs", "end quality", "95 %"):
         table.add_column(name)
     for has_shared_ladder in (False, True):
         outcomes = [
-            bench.replay(Arm(sampler="tpe", stops=True), seed, has_shared_ladder=has_shared_ladder)
+            bench.replay(TPE_AND_ASHA, seed, has_shared_ladder=has_shared_ladder)
             for seed in range(NUM_SEEDS)
         ]
         for label, name in zip(bench.materials, ("easy", "hard"), strict=True):
@@ -300,7 +298,7 @@ def compare_ladders(bench: Bench, console: Console) -> None:
             table.add_row(
                 "shared" if has_shared_ladder else "own",
                 name,
-                f"{statistics.fmean((one > grace).sum() for one in epochs):.1f}",
+                f"{statistics.fmean((one > first_rung).sum() for one in epochs):.1f}",
                 f"{statistics.fmean(one.sum() for one in epochs):.0f}",
                 f"{ends.mean():.4f}",
                 f"{low:.4f} to {high:.4f}",

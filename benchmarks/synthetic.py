@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agad import LogUniform
-from agad.config import Distribution, Setting
+from agad.config import Setting
 from benchmarks.curve_table import unit_point
 
-SPACE: dict[str, Distribution] = {
+SPACE = {
     "lr": LogUniform(1e-5, 1e-2),
     "weight_adcon": LogUniform(1, 100),
     "weight_con": LogUniform(5, 500),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad import Agad, Asha, Choice, Confirm, Grid, Labelled, LogUniform, Search, Study, Uniform
 from agad.errors import ConfigError
 from agad.studyfile import load_study
 from benchmarks.curve_table import (
@@ -15,11 +15,11 @@ from benchmarks.curve_table import (
     Curve,
     CurveTable,
     append_curve,
+    at_point,
     draw_configurations,
     make_table,
     read_curves,
-    share_of,
-    value_at,
+    unit_point,
 )
 
 if TYPE_CHECKING:
@@ -43,10 +43,16 @@ def test_curve_table_finds_the_nearest_configuration_by_its_logarithm() -> None:
     assert table.nearest({"lr": 2e-4}).number == 0
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_share_of_is_the_inverse_of_value_at(share: float) -> None:
-    distribution = SPACE["lr"]
-    assert share_of(distribution, value_at(distribution, share)) == pytest.approx(share)
+def test_unit_point_is_the_inverse_of_at_point() -> None:
+    space: dict[str, Distribution] = {"b": Uniform(5, 7), "a": LogUniform(1e-4, 1e-2)}
+    params = at_point(space, [0.5, 0.25])
+    assert params == pytest.approx({"a": 1e-3, "b": 5.5})
+    assert unit_point(space, params) == pytest.approx([0.5, 0.25])
+
+
+def test_unit_point_refuses_what_has_no_distance() -> None:
+    with pytest.raises(ConfigError, match=r"'lr'\] is Choice.*must be a Uniform or LogUniform"):
+        unit_point({"lr": Choice([1e-3, 1e-2])}, {"lr": 1e-3})
 
 
 def test_draw_configurations_begins_alike_however_many_are_drawn() -> None:

@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from agad import Asha, Grid, LogUniform, Search, Study
+from agad import Asha, Grid, LogUniform, Random, Search, Study, Tpe
 from benchmarks.replay import Moment, Outcome
 from benchmarks.search_quality import (
-    Arm,
+    REFERENCE,
+    TPE_AND_ASHA,
     epochs_at_first,
     epochs_for_good,
     ratio,
@@ -62,11 +63,12 @@ def study() -> Study:
     )
 
 
-def test_searching_has_tpe_learn_and_asha_stop_only_where_asked(study: Study) -> None:
-    both = searching(study, Arm(sampler="tpe", stops=True), seed=3)
-    neither = searching(study, Arm(sampler="random", stops=False), seed=3)
-    assert both.search.num_startup_trials < both.search.trials_per_cell == 81
-    assert neither.search.num_startup_trials == neither.search.trials_per_cell == 81
+def test_searching_takes_the_arms_sampler_and_stops_only_where_asked(study: Study) -> None:
+    both = searching(study, TPE_AND_ASHA, seed=3)
+    neither = searching(study, REFERENCE, seed=4)
+    assert both.search.sampler == Tpe()
+    assert neither.search.sampler == Random()
     assert both.scheduler.milestones == (3, 9)
     assert neither.scheduler.milestones == ()
-    assert both.seed == neither.seed == 3
+    assert both.search.trials_per_cell == neither.search.trials_per_cell == 81
+    assert (both.seed, neither.seed) == (3, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.curve_table import draw_configurations, value_at
+from benchmarks.curve_table import at_point, draw_configurations
 from benchmarks.synthetic import OPTIMUM, SPACE, SyntheticCell
 
 
@@ -15,10 +15,7 @@ def cell() -> SyntheticCell:
 
 
 def _at(*shares: float) -> dict[str, float]:
-    return {
-        name: value_at(SPACE[name], share)
-        for name, share in zip(sorted(SPACE), shares, strict=True)
-    }
+    return at_point(SPACE, shares)
 
 
 def test_no_configuration_is_better_than_the_optimum(cell: SyntheticCell) -> None:
