@@ -22,6 +22,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.stats import spearmanr
 
 from agad import LogUniform, Study, Uniform
 from agad.config import Distribution, Setting
@@ -112,6 +113,17 @@ class CurveTable:
         """Return the curve of the nearest configuration, by distance in the unit cube."""
         distances = np.linalg.norm(self._points - unit_point(self._space, params), axis=1)
         return self.curves[int(np.argmin(distances))]
+
+
+def rank_correlations(curves: Sequence[Curve], milestones: Sequence[int]) -> list[float]:
+    """Return Spearman's correlation of the AUROC at each rung with that at the end, in [-1, 1].
+
+    Args:
+        curves: Those that diverged are left out.
+        milestones: Epochs trained at each rung.
+    """
+    aurocs = np.array([curve.val_aurocs for curve in curves if not curve.diverged])
+    return [float(spearmanr(aurocs[:, one - 1], aurocs[:, -1]).statistic) for one in milestones]
 
 
 def read_curves(path: Path) -> list[Curve]:

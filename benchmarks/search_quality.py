@@ -39,7 +39,13 @@ from agad.objects import open_objects
 from agad.study.materials import CellMaterials, find_materials
 from agad.studyfile import load_study
 from agad.trial import TrialSpec
-from benchmarks.curve_table import CELL, STUDY_FILE, CurveTable
+from benchmarks.curve_table import (
+    CELL,
+    STUDY_FILE,
+    CurveTable,
+    rank_correlations,
+    read_curves,
+)
 from benchmarks.replay import CellAnswers, Moment, Outcome, Replay
 from benchmarks.synthetic import SPACE, SyntheticCell
 
@@ -280,6 +286,17 @@ def compare(bench: Bench, title: str, console: Console) -> None:
     console.print(table)
 
 
+def describe(path: Path) -> str:
+    """Return how much the rungs of a stored table tell of its end."""
+    curves = read_curves(path)
+    milestones = load_study(STUDY_FILE).scheduler.milestones
+    told = ", ".join(
+        f"{correlation:.2f} after {rung} epochs"
+        for rung, correlation in zip(milestones, rank_correlations(curves, milestones), strict=True)
+    )
+    return f"{len(curves)} curves; rank correlation with their end: {told}."
+
+
 def compare_ladders(bench: Bench, console: Console) -> None:
     """Print a line for every cell under its own and under a shared ladder."""
     first_rung = bench.study.scheduler.milestones[0]
@@ -327,6 +344,7 @@ def main() -> None:
             compare(synthetic_bench(library), "synthetic", console)
         if "digits" in given.cells:
             compare(digits_bench(library, given.table), CELL, console)
+            console.print(describe(given.table))
         if "ladders" in given.cells:
             compare_ladders(ladders_bench(library), console)
 

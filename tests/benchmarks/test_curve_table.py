@@ -18,6 +18,7 @@ from benchmarks.curve_table import (
     at_point,
     draw_configurations,
     make_table,
+    rank_correlations,
     read_curves,
     unit_point,
 )
@@ -64,6 +65,12 @@ def test_read_curves_returns_what_was_appended_in_order_of_the_number(tmp_path: 
     for curve in curves:
         append_curve(tmp_path / "a.csv", curve, max_epochs=2, commit="abc")
     assert read_curves(tmp_path / "a.csv") == curves[::-1]
+
+
+def test_rank_correlations_tell_whether_a_rung_has_the_order_of_the_end() -> None:
+    curves = [_curve(number, 1e-3, number, 1 / (1 + number), number / 10) for number in range(4)]
+    broken_off = _curve(4, 1e-3, 0.9, diverged="loss_g is nan")
+    assert rank_correlations([*curves, broken_off], [1, 2]) == pytest.approx([1, -1])
 
 
 @pytest.fixture
