@@ -1,0 +1,239 @@
+"""A study replayed under a virtual clock: the real board decides, stored curves answer.
+
+One unit of virtual time is an epoch. What runs is `StudyBoard`, with its cells' samplers and
+ladders, as it runs under Ray; only training and the store are replaced.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agad import Study
+from agad.config import Setting
+from agad.records import Claim, EpochRow, ScoreRow, TrialRow
+from agad.study.board import StudyBoard
+from agad.study.cell import CellRun
+from agad.study.ladder import Ladder, Verdict
+from agad.study.materials import CellMaterials
+from agad.study.provenance import Provenance
+from agad.study.running import Launch, Progress, RowMaker
+from agad.trial import EpochResult, TrialSpec
+
+NUM_SLOTS = 4
+
+
+class CellAnswers(Protocol):
+    """What training would answer in one cell."""
+
+    def observe(self, spec: TrialSpec) -> Sequence[float]:
+        """Return the objective after each epoch; fewer than the budget where it diverges."""
+
+    def quality(self, params: Mapping[str, Setting]) -> float:
+        """Return what a configuration is worth after the full budget."""
+
+
+class Forgetful:
+    """A ``StudyMemory`` for studies that are never resumed: it keeps only the trial rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[TrialRow] = []
+
+    def open(self, config: dict[str, Any]) -> None:
+        """Take any study."""
+
+    def claims(self) -> list[Claim]:
+        """Return none: nothing ran before."""
+        return []
+
+    def put_claim(self, claim: Claim) -> bool:  # noqa: ARG002
+        """Grant every claim: there is one driver."""
+        return True
+
+    def trials(self) -> list[TrialRow]:
+        """Return the rows put."""
+        return list(self.rows)
+
+    def epochs(self) -> list[EpochRow]:
+        """Return none: nothing ran before."""
+        return []
+
+    def put(
+        self,
+        trial: TrialRow,
+        epochs: Sequence[EpochRow],  # noqa: ARG002
+        scores: Sequence[ScoreRow] = (),  # noqa: ARG002
+    ) -> None:
+        """Keep the trial row."""
+        self.rows.append(trial)
+
+
+class PooledLadder(Ladder):
+    """One cell's ladder where all cells share one: the ablation, which no study can ask for.
+
+    The pool decides who goes on; the best is still chosen within the cell.
+    """
+
+    def __init__(self, study: Study, pool: Ladder) -> None:
+        super().__init__(study.scheduler)
+        self._pool = pool
+
+    def decide(self, trial_key: str, num_epochs: int, objective: float) -> Verdict:
+        """Record an objective here and in the pool, and tell what the pool decides."""
+        self.record(trial_key, num_epochs, objective)
+        return self._pool.decide(trial_key, num_epochs, objective)
+
+    def forget(self, trial_key: str) -> None:
+        """Take a trial out of the cell and of the pool."""
+        super().forget(trial_key)
+        self._pool.forget(trial_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a cell would confirm if its study ended now."""
+
+    epochs: int
+    """Epochs trained so far, over all cells and search trials, running ones too."""
+
+    quality: float
+    """Of the configuration chosen by its observed objective, after the full budget."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How a replayed study went."""
+
+    moments: dict[str, list[Moment]]
+    """By cell, one for every change of its choice."""
+
+    epochs: int
+    """Epochs that the whole search trained."""
+
+    num_epochs: dict[str, list[int]]
+    """By cell, the epochs of each of its search trials."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    """A trial on a slot."""
+
+    launch: Launch
+    observed: Sequence[float]
+    max_epochs: int
+    trained: int = 0
+    reported: int = 0
+
+    @property
+    def diverges(self) -> bool:
+        """Whether the epoch just trained is the one at which the curve broke off."""
+        return self.trained > len(self.observed)
+
+    def progress(self) -> Progress:
+        """Return the epochs since the last time, as a worker would send them."""
+        known = min(self.trained, len(self.observed))
+        results = tuple(
+            EpochResult(epoch=epoch, val_auroc=float(self.observed[epoch]), train_s=1.0)
+            for epoch in range(self.reported, known)
+        )
+        self.reported = known
+        return Progress(
+            epochs=results,
+            diverged="loss_g is nan" if self.diverges else "",
+            seconds=float(self.trained),
+            hardware="none",
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """One study on ``NUM_SLOTS`` slots, until the search of every cell has ended.
+
+    A cell that ended its search before the others confirms meanwhile, as it would on a cluster;
+    those epochs are not counted.
+    """
+
+    study: Study
+    materials: Mapping[str, CellMaterials]
+    answers: Mapping[str, CellAnswers]
+    """By cell."""
+
+    has_shared_ladder: bool = False
+    epochs: int = 0
+    _moments: dict[str, list[Moment]] = field(default_factory=dict)
+    _cells: dict[str, CellRun] = field(default_factory=dict)
+    _waiting: list[tuple[int, int, _Trial]] = field(default_factory=list)
+    """Trials by the virtual time at which their next epoch ends."""
+
+    _tickets: Callable[[], int] = itertools.count().__next__
+
+    def run(self) -> Outcome:
+        """Replay the search."""
+        memory = Forgetful()
+        provenance = Provenance(commit="", is_dirty=False, versions="{}")
+        rows = RowMaker(study=self.study.name, provenance=provenance)
+        with StudyBoard(self.study, self.materials, memory, rows) as board:
+            self._cells = dict(board._cells)
+            self._moments = {label: [] for label in self._cells}
+            if self.has_shared_ladder:
+                pool = Ladder(self.study.scheduler)
+                for cell in self._cells.values():
+                    cell._ladder = PooledLadder(self.study, pool)
+            self._drive(board)
+        num_epochs: dict[str, list[int]] = {label: [] for label in self._cells}
+        for row in memory.rows:
+            if row.phase == "search":
+                num_epochs[row.cell].append(row.epochs)
+        return Outcome(moments=self._moments, epochs=self.epochs, num_epochs=num_epochs)
+
+    def _drive(self, board: StudyBoard) -> None:
+        now = 0
+        self._fill(board, now)
+        while not all(cell.is_searched for cell in self._cells.values()):
+            now, _, trial = heapq.heappop(self._waiting)
+            if self._train_epoch(board, trial):
+                heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
+            self._fill(board, now)
+
+    def _fill(self, board: StudyBoard, now: int) -> None:
+        while len(self._waiting) < NUM_SLOTS:
+            launch = board.launch()
+            if launch is None:
+                return
+            spec = launch.spec
+            trial = _Trial(
+                launch=launch,
+                observed=self.answers[spec.cell.label].observe(spec),
+                max_epochs=spec.max_epochs,
+            )
+            heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
+
+    def _train_epoch(self, board: StudyBoard, trial: _Trial) -> bool:
+        """Train one epoch, report at a rung; False where the trial is over."""
+        spec = trial.launch.spec
+        trial.trained += 1
+        self.epochs += spec.phase == "search"
+        is_over = trial.diverges or trial.trained == trial.max_epochs
+        if not is_over and trial.trained not in self.study.scheduler.milestones:
+            return True
+        progress = trial.progress()
+        goes_on = not is_over and board.report(spec.key, progress)
+        if not goes_on:
+            board.end(spec.key, progress)
+        self._look(spec.cell.label)
+        return goes_on
+
+    def _look(self, label: str) -> None:
+        """Note the quality of what the cell would confirm now, where that changed."""
+        cell = self._cells[label]
+        best = cell._ladder.best()
+        if not best:
+            return
+        params = min((cell._specs[key] for key in best), key=lambda spec: spec.number).params
+        quality = self.answers[label].quality(params)
+        moments = self._moments[label]
+        if not moments or moments[-1].quality != quality:
+            moments.append(Moment(epochs=self.epochs, quality=quality))
