@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,6 +43,23 @@ class Forgetful:
     def __init__(self) -> None:
         self.rows: list[TrialRow] = []
 
+    def flush(self) -> None:
+        """Do nothing: no row waits."""
+
+    def is_kept(self, config: dict[str, Any]) -> bool:  # noqa: ARG002
+        """Return False: nothing ran before."""
+        return False
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Let the study be: there is one driver."""
+        return nullcontext()
+
+    def check_held(self) -> None:
+        """Return: there is one driver."""
+
+    def disconnect(self) -> None:
+        """Do nothing: rows are in memory."""
+
     def open(self, config: dict[str, Any]) -> None:
         """Take any study."""
 
@@ -52,6 +70,13 @@ class Forgetful:
     def put_claim(self, claim: Claim) -> bool:  # noqa: ARG002
         """Grant every claim: there is one driver."""
         return True
+
+    def release(self, trial_key: str, attempt: int) -> None:
+        """Forget it: there is no later driver."""
+
+    def released(self) -> set[tuple[str, int]]:
+        """Return none: nothing ran before."""
+        return set()
 
     def trials(self) -> list[TrialRow]:
         """Return the rows put."""
@@ -69,6 +94,9 @@ class Forgetful:
     ) -> None:
         """Keep the trial row."""
         self.rows.append(trial)
+
+    def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
+        """Do nothing: no trial leaves any."""
 
 
 class PooledLadder(Ladder):
