@@ -92,7 +92,7 @@ class SuccessiveHalving:
     where it is one of those; else to a new configuration. So a trial that was passed over may go on
     later, which one that ``Asha`` stopped cannot, and one that was promoted early stays so, which
     makes them a few more than 1/eta. Once all are tried and none can be promoted, the paused ones
-    are stopped.
+    are stopped, for good: a study that is extended by more trials goes on with none of them.
 
     At least one trial trains all epochs where a cell has eta to the power of the number of rungs or
     more. With fewer, maybe none does: the best of the highest rung is confirmed all the same.

@@ -278,3 +278,19 @@ def test_a_driver_that_finds_only_pauses_gives_them_up_at_its_start(
     simulation.run_and_close()
     assert {row.state for row in memory.rows_of("search")} == {"pruned"}
     assert {one.spec.phase for one in simulation.launches} == {"confirm"}
+
+
+def test_a_study_that_is_extended_promotes_among_the_new_and_ends(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    make_simulation(study).run_and_close()
+    before = _outcomes(memory)
+    more = replace(study, search=replace(study.search, trials_per_cell=18))
+    simulation = make_simulation(more)
+    simulation.run_and_close()
+    rows = memory.rows_of("search")
+    assert len(rows) == 18
+    assert {row.state for row in rows} == {"finished", "pruned"}
+    # Who was given up before stays so.
+    assert before.items() <= _outcomes(memory).items()
+    assert any(row.attempt > 0 for row in rows if row.number >= 9)
