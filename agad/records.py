@@ -224,6 +224,26 @@ class ScoreRow:
     """Higher is more anomalous."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Put when an attempt pauses at a rung: what its trial's row tells if it never goes on."""
+
+    trial_key: str
+    attempt: int
+    started_at: datetime
+    """UTC."""
+
+    seconds: float
+    """Time worked on the trial, as in its row."""
+
+    gpu_s: float
+    hardware: str
+    peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None
+    epochs: tuple[EpochRow, ...]
+    """From the first one on."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class CheckpointName:
     """A checkpoint among those of its trial: the greatest is the newest."""
@@ -304,7 +324,13 @@ class StudyMemory(Protocol):
         """Keep that a claimed attempt was given up in good order: it does not count as one."""
 
     def released(self) -> set[tuple[str, int]]:
-        """Return the trial key and attempt of all that were released."""
+        """Return the trial key and attempt of all that were released or have paused."""
+
+    def put_pause(self, pause: Pause) -> None:
+        """Keep that a claimed attempt has paused; it is released, too."""
+
+    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
+        """Return the last pause of each of these trials that ever paused."""
 
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt."""

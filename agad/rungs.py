@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agad.config import Asha, NoStopping, Scheduler
+from agad.config import Asha, NoStopping, Scheduler, SuccessiveHalving
 from agad.records import EpochRow, TrialRow
 
 
@@ -29,7 +29,8 @@ class Rung:
     """Those of them that trained on."""
 
     cutoff: float | None
-    """What would stop the next trial that comes; None where none would be stopped yet.
+    """What would stop the next trial that comes; None where none would be stopped yet. Where trials
+    are promoted, the lowest objective that is.
 
     Each trial met the cutoff of those that were there before it: ``stop_reason`` of its row has it.
     """
@@ -72,11 +73,14 @@ def rung_table(
 def cutoff(
     scheduler: Scheduler, curves: Sequence[Mapping[int, float]], num_epochs: int
 ) -> float | None:
-    """Return the objective that a trial is held against at a rung; None where it goes on anyway.
+    """Return the objective that a trial is held against at a rung.
+
+    None where it goes on anyway, or, under ``SuccessiveHalving``, where none is promoted yet.
 
     Args:
         scheduler: Its rule decides.
-        curves: Objectives of the other trials that reached the rung, by number of epochs trained.
+        curves: Objectives of the other trials that reached the rung, by number of epochs trained;
+            under ``SuccessiveHalving`` of all.
         num_epochs: Epochs trained at the rung.
     """
     if num_epochs not in scheduler.milestones or isinstance(scheduler, NoStopping):
@@ -85,6 +89,10 @@ def cutoff(
         objectives = [curve[num_epochs] for curve in curves]
         share = 1 - 1 / scheduler.reduction_factor
         return float(np.quantile(objectives, share)) if objectives else None
+    if isinstance(scheduler, SuccessiveHalving):
+        highest = sorted((curve[num_epochs] for curve in curves), reverse=True)
+        num_promoted = scheduler.num_promoted(len(highest))
+        return highest[num_promoted - 1] if num_promoted else None
     span = range(scheduler.grace_period, num_epochs + 1)
     means = [float(np.mean([one for at, one in curve.items() if at in span])) for curve in curves]
     return float(np.median(means)) if len(means) >= scheduler.min_trials else None

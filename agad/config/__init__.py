@@ -14,7 +14,14 @@ from agad.config.sampler import (
     Sampler,
     Tpe,
 )
-from agad.config.scheduler import Asha, Median, NoStopping, Scheduler, scheduler_from_json
+from agad.config.scheduler import (
+    Asha,
+    Median,
+    NoStopping,
+    Scheduler,
+    SuccessiveHalving,
+    scheduler_from_json,
+)
 from agad.config.search import Search
 from agad.config.space import (
     Choice,
@@ -58,6 +65,7 @@ __all__ = [
     "Search",
     "Setting",
     "Study",
+    "SuccessiveHalving",
     "Tpe",
     "Uniform",
     "When",

@@ -21,6 +21,26 @@ def _check_grace_period(grace_period: int, max_epochs: int) -> None:
         )
 
 
+def _rungs(grace_period: int, reduction_factor: int, max_epochs: int) -> tuple[int, ...]:
+    """Return the epochs trained at each rung, in integers: a logarithm would lose a rung."""
+    rungs = []
+    epochs = grace_period
+    while epochs < max_epochs:
+        rungs.append(epochs)
+        epochs *= reduction_factor
+    return tuple(rungs)
+
+
+def _halved_epochs(rungs: tuple[int, ...], reduction_factor: int, max_epochs: int) -> float:
+    """Return the epochs of a trial of which 1/eta of those at a rung go on."""
+    epochs, share, reached = 0.0, 1.0, 0
+    for rung in (*rungs, max_epochs):
+        epochs += share * (rung - reached)
+        share /= reduction_factor
+        reached = rung
+    return epochs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asha:
     """Asynchronous successive halving, one ladder a cell.
@@ -51,24 +71,68 @@ class Asha:
     @property
     def milestones(self) -> tuple[int, ...]:
         """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
-        rungs = []
-        epochs = self.grace_period
-        while epochs < self.max_epochs:
-            rungs.append(epochs)
-            epochs *= self.reduction_factor
-        return tuple(rungs)
+        return _rungs(self.grace_period, self.reduction_factor, self.max_epochs)
 
     @property
     def expected_epochs(self) -> float:
         """Epochs of a search trial where 1/eta of those at a rung go on."""
-        epochs, share, reached = 0.0, 1.0, 0
-        for rung in (*self.milestones, self.max_epochs):
-            epochs += share * (rung - reached)
-            share /= self.reduction_factor
-            reached = rung
-        return epochs
+        return _halved_epochs(self.milestones, self.reduction_factor, self.max_epochs)
 
     def reduced(self, max_epochs: int) -> Asha:
+        """Return the rule for so few epochs that a laptop finishes them."""
+        return replace(self, max_epochs=min(max_epochs, self.max_epochs), grace_period=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessiveHalving:
+    """Asynchronous successive halving that promotes, one ladder a cell.
+
+    Every trial pauses at a rung: its checkpoint is kept and its slot is free. A free slot goes to
+    the best trial paused at the highest rung of which floor(n/eta) of the n that reached it go on,
+    where it is one of those; else to a new configuration. So a trial that was passed over may go on
+    later, which one that ``Asha`` stopped cannot, and one that was promoted early stays so, which
+    makes them a few more than 1/eta. Once all are tried and none can be promoted, the paused ones
+    are stopped, for good: a study that is extended by more trials goes on with none of them.
+
+    At least one trial trains all epochs where a cell has eta to the power of the number of rungs or
+    more. With fewer, maybe none does: the best of the highest rung is confirmed all the same.
+
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
+    algorithm 2.
+    """
+
+    rule: ClassVar[str] = "successive halving"
+    expectation: ClassVar[str] = "successive halving promotes 1/eta of each rung"
+    """What ``expected_epochs`` takes for granted."""
+
+    max_epochs: int = 27
+    """Epochs of a trial that is promoted at every rung."""
+
+    grace_period: int = 3
+    """Epochs every trial trains before it pauses: the first rung."""
+
+    reduction_factor: int = 3
+    """eta: 1/eta of the trials at each rung are promoted, rounded down."""
+
+    def __post_init__(self) -> None:
+        check_count("scheduler.reduction_factor", self.reduction_factor, 2)
+        _check_grace_period(self.grace_period, self.max_epochs)
+
+    @property
+    def milestones(self) -> tuple[int, ...]:
+        """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
+        return _rungs(self.grace_period, self.reduction_factor, self.max_epochs)
+
+    @property
+    def expected_epochs(self) -> float:
+        """Epochs of a search trial where 1/eta of those at a rung are promoted."""
+        return _halved_epochs(self.milestones, self.reduction_factor, self.max_epochs)
+
+    def num_promoted(self, num_entered: int) -> int:
+        """Return how many of the trials that reached a rung go on."""
+        return num_entered // self.reduction_factor
+
+    def reduced(self, max_epochs: int) -> SuccessiveHalving:
         """Return the rule for so few epochs that a laptop finishes them."""
         return replace(self, max_epochs=min(max_epochs, self.max_epochs), grace_period=1)
 
@@ -152,8 +216,8 @@ class Median:
         )
 
 
-Scheduler: TypeAlias = Asha | NoStopping | Median
-SCHEDULERS = (Asha, NoStopping, Median)
+Scheduler: TypeAlias = Asha | NoStopping | Median | SuccessiveHalving
+SCHEDULERS = (Asha, NoStopping, Median, SuccessiveHalving)
 
 
 def scheduler_as_json(scheduler: Scheduler) -> dict[str, Any]:

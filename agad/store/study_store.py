@@ -18,6 +18,7 @@ from agad.records import (
     CheckpointName,
     Claim,
     EpochRow,
+    Pause,
     ScoreRow,
     TrialRow,
     checkpoints_prefix,
@@ -25,8 +26,15 @@ from agad.records import (
 from agad.store.changes import extends
 from agad.store.keys import attempt_key, config_key
 from agad.store.lease import Lease, LeaseTimes
+from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
-from agad.store.release import released_attempts, released_key
+from agad.store.release import (
+    last_pauses,
+    mark_key,
+    pause_from_json,
+    pause_to_json,
+    released_attempts,
+)
 from agad.store.rows import rows_to_parquet
 from agad.store.spool import Group, Spool, put_group
 
@@ -41,7 +49,8 @@ class StudyStore(StudyReader):
 
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
     ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
-    ``scores``, ``<trial key>/<attempt>.parquet``; and ``lease/<number>.json``.
+    ``scores``, ``<trial key>/<attempt>.parquet``; beside a claim ``<attempt>-released.json`` or
+    ``<attempt>-paused.json``; and ``lease/<number>.json``.
     """
 
     def __init__(
@@ -149,11 +158,24 @@ class StudyStore(StudyReader):
 
     def release(self, trial_key: str, attempt: int) -> None:
         """See ``StudyMemory``."""
-        self._put([(released_key(self._study, trial_key, attempt), b"{}")])
+        self._put([(mark_key(self._study, trial_key, attempt, "released"), b"{}")])
 
     def released(self) -> set[tuple[str, int]]:
         """See ``StudyMemory``."""
         return released_attempts(self._study, self._objects)
+
+    def put_pause(self, pause: Pause) -> None:
+        """See ``StudyMemory``."""
+        key = mark_key(self._study, pause.trial_key, pause.attempt, "paused")
+        self._put([(key, pause_to_json(pause))])
+
+    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
+        """See ``StudyMemory``."""
+        return in_parallel(self._pause, last_pauses(self._study, self._objects, trial_keys).items())
+
+    def _pause(self, attempt: tuple[str, int]) -> Pause:
+        key = mark_key(self._study, *attempt, "paused")
+        return pause_from_json(self._json(key), f"{self._objects.uri}/{key}")
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Self, cast
 
-from agad.config import Study
+from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
-from agad.records import Claim, State, StudyMemory, TrialRow
+from agad.records import Claim, Pause, State, StudyMemory, TrialRow
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 """Launches of one trial, over all drivers, that leave no row, before it counts as failed.
 
-A launch whose driver ended in good order does not count. A trial that counts as failed starts
-again under a later driver, until as many more are lost.
+A launch that paused, or whose driver ended in good order, does not count. A trial that counts as
+failed starts again under a later driver, until as many more are lost.
 """
 
 _MAX_FAILURES_IN_A_ROW = 12
@@ -76,6 +76,9 @@ class StudyBoard:
         self._rows = rows
         self._cells = {label: CellRun(study, one) for label, one in materials.items()}
         self._running: dict[str, Running] = {}
+        self._paused: dict[str, Running] = {}
+        """Trials that wait at a rung."""
+
         self._attempts: dict[str, int] = defaultdict(int)
         self._num_lost: dict[str, int] = defaultdict(int)
         """Attempts after a trial's row that left none, by trial key."""
@@ -98,6 +101,8 @@ class StudyBoard:
         for running in self._given_up:
             self._write_rows(running, "failed", _given_up_text(running.launch.attempt))
         self._given_up.clear()
+        for cell in self._cells.values():
+            self._give_up_paused(cell)
         # Of a cell whose driver died before it dropped them.
         self._drop_checkpoints([cell for cell in self._cells.values() if cell.is_done])
         return self
@@ -137,7 +142,7 @@ class StudyBoard:
         return None
 
     def report(self, trial_key: str, progress: Progress) -> bool:
-        """Take a running trial's new epochs; False where it is to be stopped.
+        """Take a running trial's new epochs; False where it is to be stopped, or pauses.
 
         Raises:
             OtherDriverError: Another driver has taken this study over.
@@ -158,10 +163,13 @@ class StudyBoard:
         return goes_on
 
     def end(self, trial_key: str, progress: Progress) -> None:
-        """Take the end of a trial that finished, was stopped, or diverged."""
+        """Take the end of a trial that finished, was stopped, diverged, or pauses."""
         running = self._running[trial_key]
         running.take(progress)
         self._num_failures_in_a_row = 0
+        if running.cell.is_paused(trial_key):
+            self._pause(running)
+            return
         state: State = "finished"
         if running.is_pruned:
             state = "pruned"
@@ -205,6 +213,7 @@ class StudyBoard:
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
         claims = self._count_claims(rows)
+        pauses = self._last_pauses(claims, rows)
         objectives: dict[str, list[float]] = defaultdict(list)
         for epoch in self._memory.epochs():
             if epoch.val_auroc is not None:
@@ -226,6 +235,25 @@ class StudyBoard:
                 launch = Launch(spec=spec, attempt=claim.attempt)
                 self._given_up.append(Running(launch, cell, datetime.now(UTC)))
             cell.remember(spec, state, objectives[spec.key], is_given_up=is_given_up)
+            pause = pauses.get(spec.key)
+            if pause is not None and not is_given_up:
+                self._remember_pause(Running.paused(spec, cell, pause), claim)
+
+    def _last_pauses(
+        self, trial_keys: Iterable[str], rows: Mapping[str, TrialRow]
+    ) -> dict[str, Pause]:
+        """Return the last pause of each trial that is still to end, if it ever paused."""
+        if not isinstance(self._study.scheduler, SuccessiveHalving):
+            return {}
+        ended = {key for key, row in rows.items() if row.state != "failed"}
+        return {one.trial_key: one for one in self._memory.pauses({*trial_keys} - ended)}
+
+    def _remember_pause(self, paused: Running, last: Claim) -> None:
+        """Let a trial wait on; where it was launched since its pause, it was promoted."""
+        key, is_paused = last.trial_key, last.attempt == paused.launch.attempt
+        if is_paused:
+            self._paused[key] = paused
+        paused.cell.remember_pause(key, paused.objectives, is_paused=is_paused)
 
     def _count_claims(self, rows: Mapping[str, TrialRow]) -> dict[str, Claim]:
         """Count attempts and those that were lost, and return the last claim of each trial."""
@@ -272,6 +300,7 @@ class StudyBoard:
         self._unclaimed = None
         self._patience.regain()
         self._attempts[key] += 1
+        self._paused.pop(key, None)
         self._running[key] = Running(launch, cell, datetime.now(UTC))
         return launch
 
@@ -280,6 +309,22 @@ class StudyBoard:
         running.cell.end(key, state, running.objectives)
         del self._running[key]
         self._write_rows(running, state, error)
+        self._give_up_paused(running.cell)
+
+    def _pause(self, running: Running) -> None:
+        """Free a trial's slot, and let it wait to be promoted."""
+        key = running.launch.spec.key
+        running.cell.pause(key, running.objectives)
+        self._paused[key] = self._running.pop(key)
+        self._write(partial(self._memory.put_pause, self._rows.pause(running)))
+        self._give_up_paused(running.cell)
+
+    def _give_up_paused(self, cell: CellRun) -> None:
+        """End the paused trials of a cell where none can be promoted any more."""
+        for key in cell.give_up_paused():
+            running = self._paused.pop(key)
+            cell.end(key, "pruned", running.objectives)
+            self._write_rows(running, "pruned", error="")
 
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)

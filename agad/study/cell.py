@@ -72,10 +72,29 @@ class CellRun:
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
 
+    def remember_pause(
+        self, trial_key: str, objectives: Sequence[float], *, is_paused: bool
+    ) -> None:
+        """Take up the last pause of a trial that was remembered and starts again.
+
+        Args:
+            trial_key: The trial.
+            objectives: Validation AUROC after each epoch before the pause.
+            is_paused: Whether it still waits, so that it starts when it is promoted and not before.
+        """
+        if is_paused:
+            self._again.remove(self._specs[trial_key])
+        self._ladder.take_up(trial_key, objectives, is_paused=is_paused)
+        self.pause(trial_key, objectives)
+
     def next_trial(self) -> TrialSpec | None:
         """Return the trial to start now, or None where the cell waits for one that runs."""
         if self._again:
             return self._again.popleft()
+        promoted = self._ladder.promotable
+        if promoted is not None:
+            self._ladder.promote(promoted)
+            return self._specs[promoted]
         if not self._has_proposed_all:
             return self._propose()
         for spec in self._confirm_specs():
@@ -93,22 +112,37 @@ class CellRun:
             trial_key: The trial.
             num_epochs: Epochs that it has trained.
             objective: Validation AUROC after them.
-            is_restored: Whether a checkpoint holds them: at its rungs it was let go on before,
-                maybe by an earlier driver, and others that come there may not undo that.
+            is_restored: Whether a checkpoint holds them.
         """
         if self._specs[trial_key].phase == "confirm":
             return True
         self._best_objective = max(objective, self._best_objective or 0.0)
-        if is_restored:
-            self._ladder.record(trial_key, num_epochs, objective)
-            return True
-        verdict = self._ladder.decide(trial_key, num_epochs, objective)
+        verdict = self._ladder.decide(trial_key, num_epochs, objective, is_restored=is_restored)
         self._stop_reasons[trial_key] = verdict.reason
         return verdict.action == "go on"
 
     def stop_reason(self, trial_key: str) -> str:
         """Return rule, rung, objective and cutoff of a trial that is stopped; empty for others."""
         return self._stop_reasons.get(trial_key, "")
+
+    def is_paused(self, trial_key: str) -> bool:
+        """Whether a trial waits at a rung to be promoted."""
+        return trial_key in self._ladder.paused
+
+    def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
+        """Take a trial's pause into the sampler."""
+        self._best_objective = max(*objectives, self._best_objective or 0.0)
+        self._sampler.pause(trial_key, objectives)
+
+    def give_up_paused(self) -> list[str]:
+        """Stop the paused trials where none can be promoted any more; ``end`` each of them."""
+        paused = self._ladder.paused
+        is_last = self._has_proposed_all and self._ladder.promotable is None
+        if not is_last or self._num_searched > len(paused) + self._num_search_ended:
+            return []
+        paused.sort(key=lambda key: self._specs[key].number)
+        self._stop_reasons |= {key: self._ladder.give_up(key) for key in paused}
+        return paused
 
     def retry(self, trial_key: str) -> None:
         """Start a trial again, from its newest checkpoint if it has one, before anything new."""
@@ -176,6 +210,10 @@ class CellRun:
     @property
     def _num_searched(self) -> int:
         return sum(spec.phase == "search" for spec in self._specs.values())
+
+    @property
+    def _num_search_ended(self) -> int:
+        return sum(self._specs[key].phase == "search" for key in self._states)
 
     @property
     def _has_proposed_all(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from agad.config import Study
+from agad.config import Study, SuccessiveHalving
 from agad.data import Library
 from agad.objects import open_objects
 from agad.records import StudyMemory, checkpoints_prefix
@@ -89,7 +89,9 @@ def _keeping(slots: Slots, study: Study) -> Slots:
         models=models_prefix(study.name),
         pictures=pictures_prefix(study.name),
         checkpoints=CheckpointPlan(
-            prefix=checkpoints_prefix(study.name), milestones=study.scheduler.milestones
+            prefix=checkpoints_prefix(study.name),
+            milestones=study.scheduler.milestones,
+            pauses=isinstance(study.scheduler, SuccessiveHalving),
         ),
     )
     return replace(slots, runtime=runtime)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Self, cast
 
 from agad.config import labelled_text
-from agad.records import EpochRow, ScoreRow, State, TrialRow
+from agad.records import EpochRow, Pause, ScoreRow, State, TrialRow
 from agad.study.cell import CellRun
 from agad.study.provenance import Provenance
 from agad.trial import EpochResult, TrialSpec
@@ -57,6 +58,30 @@ class Running:
     epochs: dict[int, EpochResult] = field(default_factory=dict)
     last: Progress = field(default_factory=Progress)
     is_pruned: bool = False
+
+    @classmethod
+    def paused(cls, spec: TrialSpec, cell: CellRun, pause: Pause) -> Self:
+        """Return a trial as it was when an earlier driver paused it."""
+        epochs = [
+            EpochResult(
+                epoch=row.epoch,
+                val_auroc=cast(float, row.val_auroc),
+                train_s=row.train_s,
+                losses=row.losses,
+            )
+            for row in pause.epochs
+        ]
+        progress = Progress(
+            epochs=tuple(epochs),
+            seconds=pause.seconds,
+            gpu_s=pause.gpu_s,
+            hardware=pause.hardware,
+            peak_memory_bytes=pause.peak_memory_bytes,
+            peak_gpu_memory_bytes=pause.peak_gpu_memory_bytes,
+        )
+        running = cls(Launch(spec=spec, attempt=pause.attempt), cell, pause.started_at)
+        running.take(progress)
+        return running
 
     def take(self, progress: Progress) -> None:
         """Keep what the worker sent."""
@@ -150,6 +175,21 @@ class RowMaker:
             )
             for result in running.results
         ]
+
+    def pause(self, running: Running) -> Pause:
+        """Return what is kept of a trial that pauses."""
+        last = running.last
+        return Pause(
+            trial_key=running.launch.spec.key,
+            attempt=running.launch.attempt,
+            started_at=running.started_at,
+            seconds=last.seconds,
+            gpu_s=last.gpu_s,
+            hardware=last.hardware,
+            peak_memory_bytes=last.peak_memory_bytes,
+            peak_gpu_memory_bytes=last.peak_gpu_memory_bytes,
+            epochs=tuple(self.epoch_rows(running)),
+        )
 
     def score_rows(self, running: Running) -> list[ScoreRow]:
         """Return a row a test image, in order; none where the trial scored none."""

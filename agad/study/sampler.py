@@ -49,6 +49,9 @@ class CellSampler:
         self._params: dict[int, dict[str, Setting]] = {}
         """Configurations by the number of their Optuna trial."""
 
+        self._paused: dict[int, list[float]] = {}
+        """Objectives of open trials that have paused, by the number of their Optuna trial."""
+
         self._open: dict[str, optuna.Trial] = {}
         self._proposed: optuna.Trial | None = None
 
@@ -62,15 +65,38 @@ class CellSampler:
         retried = f"/{attempt}" if attempt else ""
         seed = _seed(f"{self._stream_name}/{number}{retried}")
         if self._proposer is None:
-            self._study.sampler = self._optuna_sampler(seed)
-            self._proposed = self._study.ask()
-            params = draw(self._search.space, suggested_by(self._proposed))
-            self._params[self._proposed.number] = params
+            params = self._suggested(self._optuna_sampler(seed))
         else:
             place = Place(number=number, attempt=attempt, seed=seed)
             params = self._proposer.propose(place, self._seen())
             self._proposed = self._asked(params)
         return dict(params)
+
+    def _suggested(self, sampler: optuna.samplers.BaseSampler) -> dict[str, Setting]:
+        """Draw the proposal from an Optuna sampler."""
+        if self._paused:
+            known = optuna.create_study(direction="maximize", sampler=sampler)
+            known.add_trials(self._as_seen(one) for one in self._study.get_trials(deepcopy=False))
+            params = draw(self._search.space, suggested_by(known.ask()))
+            self._proposed = self._asked(params)
+            return params
+        self._study.sampler = sampler
+        self._proposed = self._study.ask()
+        params = draw(self._search.space, suggested_by(self._proposed))
+        self._params[self._proposed.number] = params
+        return params
+
+    def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial as a sampler is to see it: a paused one as one stopped at its rung."""
+        objectives = self._paused.get(trial.number)
+        if objectives is None:
+            return trial
+        return optuna.trial.create_trial(
+            state=TrialState.PRUNED,
+            params=trial.params,
+            distributions=trial.distributions,
+            intermediate_values=dict(enumerate(objectives)),
+        )
 
     def accept(self, trial_key: str) -> None:
         """Take the last proposal as a running trial."""
@@ -88,6 +114,17 @@ class CellSampler:
         """Take up a trial that was not proposed here: an earlier driver's, or a start point."""
         self._open[trial_key] = self._asked(params)
 
+    def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
+        """Learn from a trial that paused what it gave, until ``tell``, even while it goes on.
+
+        As a running trial it would count for nothing, or for a bad one: most trials pause.
+
+        Args:
+            trial_key: Of an accepted or reopened trial.
+            objectives: After each epoch, from the first.
+        """
+        self._paused[self._open[trial_key].number] = list(objectives)
+
     def tell(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """End a running trial.
 
@@ -97,6 +134,7 @@ class CellSampler:
             objectives: After each epoch, from the first.
         """
         trial = self._open.pop(trial_key)
+        self._paused.pop(trial.number, None)
         trial.set_user_attr(_STATE, state)
         told = _TOLD[state]
         if told is not TrialState.FAIL:
@@ -157,10 +195,11 @@ class CellSampler:
         seen = []
         for trial in self._study.get_trials(deepcopy=False):
             state = trial.user_attrs.get(_STATE)
-            is_running = trial.state is TrialState.RUNNING
-            if is_running or state in ("finished", "pruned", "diverged"):
-                values = trial.intermediate_values
-                is_scored = state in ("finished", "pruned") and values
+            paused = self._paused.get(trial.number)
+            is_running = trial.state is TrialState.RUNNING and paused is None
+            if is_running or paused or state in ("finished", "pruned", "diverged"):
+                values = dict(enumerate(paused)) if paused else trial.intermediate_values
+                is_scored = (paused or state in ("finished", "pruned")) and values
                 score = values[max(values)] if is_scored else None
                 params = self._params[trial.number]
                 seen.append(Seen(params=params, score=score, is_running=is_running))

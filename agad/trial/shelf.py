@@ -73,7 +73,12 @@ class CheckpointShelf:
         if self._plan is None:
             return False
         is_late = time.monotonic() - self._last_put_s >= EVERY_S
-        return is_late or num_epochs in self._plan.milestones
+        return is_late or (num_epochs in self._plan.milestones and not self._plan.pauses)
+
+    def is_due_at_once(self, num_epochs: int) -> bool:
+        """Whether a trial puts a checkpoint before it tells of so many epochs."""
+        plan = self._plan
+        return plan is not None and plan.pauses and num_epochs in plan.milestones
 
     def put(self, training: Training) -> None:
         """Put a checkpoint of the trial as it is, then remove the older ones."""

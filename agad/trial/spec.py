@@ -81,6 +81,10 @@ class CheckpointPlan:
     attempt: int = 0
     """Launches of the trial before this one, which may have left checkpoints."""
 
+    pauses: bool = False
+    """Whether a trial may be paused at a milestone, so that its checkpoint is kept at once there,
+    and not only when it goes on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:

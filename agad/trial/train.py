@@ -132,8 +132,9 @@ def train_trial(
     The test split is opened after the last epoch of a confirm trial, and nowhere else.
 
     With ``runtime.checkpoints``, the store gets a checkpoint when the trial goes on after a
-    milestone, when the last one is 5 minutes old, and after the last epoch of a confirm trial. A
-    later attempt goes on from the newest that is whole: it yields the epochs before it again.
+    milestone, or comes to one where it may be paused, when the last one is 5 minutes old, and after
+    the last epoch of a confirm trial. A later attempt goes on from the newest that is whole: it
+    yields the epochs before it again.
 
     Args:
         spec: What decides the results.
@@ -196,7 +197,7 @@ def _epochs(
                 check_scores(training.detector, training.val_images)
             if checkpoint is not None:
                 training.save(checkpoint)
-            if is_last and spec.phase == "confirm":
+            if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase == "confirm"):
                 shelf.put(training)
         test = finish(training, runtime) if is_last else None
         yield replace(training.history[epoch], test=test, is_restored=is_restored)

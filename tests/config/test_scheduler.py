@@ -8,14 +8,26 @@ from typing import Any
 
 import pytest
 
-from agad.config import Asha, Median, NoStopping, Scheduler, scheduler_from_json
+from agad.config import (
+    Asha,
+    Median,
+    NoStopping,
+    Scheduler,
+    SuccessiveHalving,
+    scheduler_from_json,
+)
 from agad.config.scheduler import scheduler_as_json
 from agad.errors import ConfigError
 
 
 @pytest.mark.parametrize(
     "scheduler",
-    [Asha(max_epochs=81), NoStopping(max_epochs=5), Median(max_epochs=9, min_trials=2)],
+    [
+        Asha(max_epochs=81),
+        NoStopping(max_epochs=5),
+        Median(max_epochs=9, min_trials=2),
+        SuccessiveHalving(max_epochs=9, reduction_factor=2),
+    ],
     ids=repr,
 )
 def test_a_scheduler_is_read_back_from_a_studys_file(scheduler: Scheduler) -> None:
@@ -31,7 +43,10 @@ def test_a_file_that_names_no_rule_is_ashas() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rule": "luck"}, "scheduler.rule is 'luck', but must be one of: ASHA, none, median."),
+        (
+            {"rule": "luck"},
+            "scheduler.rule is 'luck', but must be one of: ASHA, none, median, successive halving.",
+        ),
         ({"rule": "none", "eta": 3}, "scheduler has eta, which none does not know."),
     ],
 )
@@ -64,8 +79,31 @@ def test_median_refuses_a_value_out_of_its_range(values: dict[str, Any], message
         Median(**values)
 
 
-@pytest.mark.parametrize("scheduler", [Asha(), NoStopping(), Median()], ids=repr)
+@pytest.mark.parametrize(
+    "scheduler", [Asha(), NoStopping(), Median(), SuccessiveHalving()], ids=repr
+)
 def test_reduced_trains_so_few_epochs_and_keeps_the_rule(scheduler: Scheduler) -> None:
     reduced = scheduler.reduced(3)
     assert reduced.max_epochs == 3
     assert type(reduced) is type(scheduler)
+
+
+def test_successive_halving_has_the_rungs_and_the_cost_of_asha() -> None:
+    options = {"max_epochs": 100, "grace_period": 2, "reduction_factor": 4}
+    halving, asha = SuccessiveHalving(**options), Asha(**options)
+    assert halving.milestones == asha.milestones == (2, 8, 32)
+    assert halving.expected_epochs == asha.expected_epochs == 2 + 6 / 4 + 24 / 16 + 68 / 64
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"reduction_factor": 1}, "scheduler.reduction_factor is 1"),
+        ({"grace_period": 30}, "scheduler.grace_period is 30, but must be at most"),
+    ],
+)
+def test_successive_halving_refuses_a_value_out_of_its_range(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        SuccessiveHalving(**values)

@@ -83,7 +83,7 @@ def test_study_refuses_a_name_that_is_no_plain_prefix(name: AnyValue) -> None:
         ("search", {"lr": LogUniform(1e-4, 1e-2)}, "Search(...)"),
         ("detector", "agad", "Agad(...)"),
         ("detector", Agad, "Agad(...)"),
-        ("scheduler", None, "Asha(...), NoStopping(...), Median(...)"),
+        ("scheduler", None, "Asha(...), NoStopping(...), Median(...), SuccessiveHalving(...)"),
         ("confirm", 3, "Confirm(...)"),
         ("selection", 30, "Labelled(...)"),
     ],

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from agad.config import Agad, Asha, Confirm, Grid, Search, Study, Uniform
+from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.errors import AgadError, StoreError
-from agad.records import STATES, Claim, EpochRow, ScoreRow, StudyMemory, TrialRow
+from agad.records import STATES, Claim, EpochRow, Pause, ScoreRow, StudyMemory, TrialRow
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -79,7 +79,7 @@ class ListMemory:
         self.all_claims: list[Claim] = []
         self.all_rows: list[TrialRow] = []
         self.events: list[tuple[str, str, int]] = []
-        """``claim`` or ``row``, trial key, attempt."""
+        """``claim``, ``row`` or ``pause``, trial key, attempt."""
 
         self.refuses_claims = False
         self.claim_error: StoreError | None = None
@@ -87,6 +87,7 @@ class ListMemory:
         """Raised by ``hold`` and by ``check_held``."""
 
         self.all_released: set[tuple[str, int]] = set()
+        self.all_pauses: list[Pause] = []
         self.num_flushes = 0
         self.num_holds = 0
         self.is_held = False
@@ -150,7 +151,17 @@ class ListMemory:
             self.all_released.add((trial_key, attempt))
 
     def released(self) -> set[tuple[str, int]]:
-        return set(self.all_released)
+        return self.all_released | {(one.trial_key, one.attempt) for one in self.all_pauses}
+
+    def put_pause(self, pause: Pause) -> None:
+        with self._lock:
+            self.all_pauses.append(pause)
+            self.events.append(("pause", pause.trial_key, pause.attempt))
+
+    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
+        ordered = sorted(self.all_pauses, key=lambda one: one.attempt)
+        last = {one.trial_key: one for one in ordered if one.trial_key in trial_keys}
+        return list(last.values())
 
     def trials(self) -> list[TrialRow]:
         best: dict[str, TrialRow] = {}
@@ -214,11 +225,22 @@ class Simulation:
     milestones: tuple[int, ...]
     curve: Curve = by_weight
     slots: int = 1
+    pauses: bool = False
+    """Whether its workers keep a checkpoint at each rung."""
+
     crashes: Callable[[Launch], bool] = lambda _: False
     crash_text: str = "Traceback:\n  a worker\nRuntimeError: no such luck\n"
     diverges: Callable[[TrialSpec], bool] = lambda _: False
     launches: list[Launch] = field(default_factory=list)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+    """Epochs behind each trial that came to a rung, from which its next launch goes on."""
+
+    trained: list[tuple[str, int]] = field(default_factory=list)
+    """Trial key and epoch of all that was trained, in order."""
+
     num_ended: int = 0
+    """Trials that ended or paused."""
+
     running: list[tuple[Launch, int]] = field(default_factory=list)
     """Launched trials and the epochs that each has behind it."""
 
@@ -254,7 +276,11 @@ class Simulation:
             self.board.fail(spec.key, self.crash_text)
             return
         goal = min(one for one in (*self.milestones, self.max_epochs) if one > behind)
-        epochs = tuple(self._epoch(spec, epoch) for epoch in range(behind, goal))
+        num_kept = self.checkpoints.get(spec.key, 0)
+        epochs = tuple(self._epoch(spec, epoch, num_kept) for epoch in range(behind, goal))
+        self.trained += [(spec.key, one.epoch) for one in epochs if not one.is_restored]
+        if launch.spec.phase == "search" and self.pauses:
+            self.checkpoints[spec.key] = max(goal, num_kept)
         diverged = "loss_g is nan" if self.diverges(spec) else ""
         progress = Progress(epochs=epochs, diverged=diverged, seconds=float(goal), hardware="none")
         is_over = bool(diverged) or goal == self.max_epochs
@@ -264,11 +290,18 @@ class Simulation:
         self.num_ended += 1
         self.board.end(spec.key, progress)
 
-    def _epoch(self, spec: TrialSpec, epoch: int) -> EpochResult:
+    def _epoch(self, spec: TrialSpec, epoch: int, num_kept: int) -> EpochResult:
         val_auroc = self.curve(spec, epoch + 1)
         is_scored = spec.phase == "confirm" and epoch == self.max_epochs - 1
         test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
-        return EpochResult(epoch=epoch, val_auroc=val_auroc, train_s=1.0, test=test)
+        return EpochResult(
+            epoch=epoch,
+            val_auroc=val_auroc,
+            train_s=1.0,
+            losses={"loss_g": 1 - val_auroc},
+            test=test,
+            is_restored=epoch < num_kept,
+        )
 
 
 @pytest.fixture
@@ -295,6 +328,7 @@ def make_simulation(memory: ListMemory, digits_library: Library) -> MakeSimulati
             board=StudyBoard(study, materials, kept_in, rows, patience=patience),
             max_epochs=study.scheduler.max_epochs,
             milestones=study.scheduler.milestones,
+            pauses=isinstance(study.scheduler, SuccessiveHalving),
             **changes,
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import ray.tune.trainable.trainable
 
-from agad.config import Asha, Confirm, Grid, Search, Study, Uniform
+from agad.config import Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.data import PARTS, open_images
 from agad.objects import ObjectStore, open_objects
 from agad.records import EpochRow, ScoreRow, TrialRow, checkpoints_prefix
@@ -112,20 +112,28 @@ def log_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def make_driver(
     make_study: MakeStudy, digits_library: Library, session_cache: NodeCache, tmp_path: Path
 ) -> Callable[..., Driver]:
-    """Build a driver of a study of 2 trials of 3 epochs and 1 seed, in one of the test's stores."""
-    study = make_study(
+    """Build a driver of a study of 2 trials of 3 epochs and 1 seed, in one of the test's stores.
+
+    With ``pauses`` its trials pause at their rungs, 1 and 2.
+    """
+    stopping = make_study(
         name=STUDY,
         cells=Grid(dataset="digits", normal_class=0),
         search=Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=2),
         scheduler=Asha(max_epochs=3, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
+    halving = SuccessiveHalving(max_epochs=3, grace_period=1, reduction_factor=2)
+    promoting = replace(
+        stopping, scheduler=halving, search=replace(stopping.search, trials_per_cell=4)
+    )
 
-    def build(store: str, **changes: Any) -> Driver:  # noqa: ANN401
+    def build(store: str, *, pauses: bool = False, **changes: Any) -> Driver:  # noqa: ANN401
+        study = promoting if pauses else stopping
         objects = open_objects(str(tmp_path / store))
         # Images are in the session's cache, so that this store holds the study alone.
         plan = CheckpointPlan(
-            prefix=checkpoints_prefix(STUDY), milestones=study.scheduler.milestones
+            prefix=checkpoints_prefix(STUDY), milestones=study.scheduler.milestones, pauses=pauses
         )
         runtime = Runtime(
             store=objects.uri,
@@ -214,6 +222,34 @@ def test_a_study_goes_on_from_the_checkpoints_of_a_driver_that_died(
     second = make_driver("other")
     assert _results(second.run()) == expected
     assert second.trained[0] == ("search", 0, 2)
+
+
+def test_a_study_whose_trials_pause_trains_no_epoch_twice(
+    make_driver: Callable[..., Driver],
+) -> None:
+    driver = make_driver("one", pauses=True)
+    store = driver.run()
+    searched = [row for row in store.trials() if row.phase == "search"]
+    assert {row.state for row in searched} == {"finished", "pruned"}
+    assert len(driver.trained) == len({*driver.trained})
+    assert len(driver.trained) == sum(row.epochs for row in store.trials())
+    assert max(row.attempt for row in searched) == 2
+    (confirmed,) = (row for row in store.trials() if row.phase == "confirm")
+    assert _left(driver.objects) == [f"{STUDY}/checkpoints/{confirmed.trial_key}/3-0.ckpt"]
+
+
+@pytest.mark.parametrize("most_ends", [1, 3, 5])
+def test_paused_trials_outlive_their_driver(
+    make_driver: Callable[..., Driver], most_ends: int
+) -> None:
+    whole = make_driver("one", pauses=True)
+    expected = _results(whole.run())
+    first = make_driver("other", pauses=True)
+    first.run(most_ends=most_ends)
+    assert _left(first.objects)
+    second = make_driver("other", pauses=True)
+    assert _results(second.run()) == expected
+    assert first.trained + second.trained == whole.trained
 
 
 def test_a_done_cell_leaves_the_last_checkpoint_of_its_confirmed_trial_alone(

@@ -10,7 +10,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from agad.config import Asha, Median, NoStopping
+from agad.config import Asha, Median, NoStopping, SuccessiveHalving
 from agad.study.ladder import Ladder
 
 SETTINGS = [(1, 3, 27), (3, 3, 27), (1, 2, 10), (2, 4, 50), (5, 3, 100), (1, 10, 1000)]
@@ -266,3 +266,128 @@ def test_the_median_rule_says_best_and_median() -> None:
         "median rule, rung 1 after 2 epochs: best validation AUROC 0.500000 is below 0.650000, "
         "the median of the means of 2 others"
     )
+
+
+# Promotion.
+
+
+def _halving(max_epochs: int = 27) -> Ladder:
+    return Ladder(SuccessiveHalving(grace_period=1, reduction_factor=3, max_epochs=max_epochs))
+
+
+def _pause_all(ladder: Ladder, num_epochs: int, objectives: dict[str, float]) -> None:
+    for key, objective in objectives.items():
+        assert ladder.decide(key, num_epochs, objective).action == "pause"
+
+
+def _promoted(ladder: Ladder) -> list[str]:
+    """Promote while one can be."""
+    keys = []
+    while (key := ladder.promotable) is not None:
+        ladder.promote(key)
+        keys.append(key)
+    return keys
+
+
+def test_every_trial_pauses_at_a_rung_and_trains_on_between_rungs() -> None:
+    ladder = _halving()
+    assert ladder.decide("a", 1, 0.9).action == "pause"
+    ladder = _halving()
+    assert ladder.decide("a", 2, 0.9).action == "go on"
+    assert ladder.decide("a", 27, 0.9).action == "go on"
+
+
+def test_nobody_is_promoted_from_a_rung_of_fewer_than_eta() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.9, "b": 0.8})
+    assert ladder.promotable is None
+
+
+def test_the_best_third_is_promoted_best_first() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.1, "b": 0.8, "c": 0.3, "d": 0.2, "e": 0.9, "f": 0.5, "g": 0.0})
+    assert _promoted(ladder) == ["e", "b"]
+    assert sorted(ladder.paused) == ["a", "c", "d", "f", "g"]
+
+
+def test_one_that_was_passed_over_is_promoted_when_the_rung_has_grown() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.1, "b": 0.8, "c": 0.9})
+    assert _promoted(ladder) == ["c"]
+    _pause_all(ladder, 1, {"d": 0.0, "e": 0.2, "f": 0.3})
+    assert _promoted(ladder) == ["b"]
+
+
+def test_a_place_that_a_promoted_trial_has_lost_goes_to_the_better_one_beside_it() -> None:
+    # As the paper's algorithm, which promotes the best 1/eta of now, whoever went before.
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.1, "b": 0.2, "c": 0.3})
+    assert _promoted(ladder) == ["c"]
+    _pause_all(ladder, 1, {"d": 0.9})
+    assert _promoted(ladder) == ["d"]
+
+
+def test_the_highest_rung_comes_first() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {str(number): number / 10 for number in range(9)})
+    assert _promoted(ladder) == ["8", "7", "6"]
+    _pause_all(ladder, 3, {"8": 0.5, "7": 0.6, "6": 0.4})
+    _pause_all(ladder, 1, {"x": 0.95, "y": 0.96, "z": 0.97})
+    assert _promoted(ladder) == ["7", "z", "y", "x"]
+
+
+def test_of_equals_the_lowest_key_is_promoted_whoever_came_first() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"c": 0.5, "a": 0.5, "b": 0.5})
+    assert ladder.promotable == "a"
+
+
+def test_a_promoted_trial_is_not_paused_again_below_its_rung_and_is_at_the_next() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.9, "b": 0.1, "c": 0.2})
+    ladder.promote("a")
+    assert ladder.decide("a", 1, 0.9, is_restored=True).action == "go on"
+    assert ladder.decide("a", 1, 0.9).action == "go on"
+    assert ladder.decide("a", 3, 0.9, is_restored=True).action == "pause"
+
+
+def test_a_trial_of_which_an_unfinished_pause_left_a_checkpoint_pauses_again() -> None:
+    assert _halving().decide("a", 1, 0.9, is_restored=True).action == "pause"
+
+
+def test_a_ladder_that_took_all_up_promotes_as_the_one_before() -> None:
+    objectives = {str(number): number / 10 for number in range(9)}
+    before, after = _halving(), _halving()
+    _pause_all(before, 1, objectives)
+    before.promote("8")
+    for key, objective in objectives.items():
+        after.take_up(key, [objective], is_paused=key != "8")
+    assert sorted(after.paused) == sorted(before.paused)
+    assert after.decide("8", 1, 0.8).action == "go on"
+    assert _promoted(after) == _promoted(before) == ["7", "6"]
+
+
+def test_a_diverged_trial_counts_no_more_at_the_rungs_that_it_reached() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.9, "b": 0.1, "c": 0.2})
+    ladder.promote("a")
+    ladder.forget("a")
+    assert ladder.promotable is None
+    _pause_all(ladder, 1, {"d": 0.0})
+    assert ladder.promotable == "c"
+
+
+def test_who_is_given_up_is_told_why() -> None:
+    ladder = _halving()
+    _pause_all(ladder, 1, {"a": 0.9, "b": 0.1, "c": 0.2})
+    ladder.promote("a")
+    assert ladder.give_up("c") == (
+        "successive halving, rung 0 after 1 epoch: validation AUROC 0.200000 is not among the 1 of "
+        "3 that go on, the lowest of which has 0.900000"
+    )
+    _pause_all(ladder, 3, {"a": 0.95})
+    assert ladder.give_up("a") == (
+        "successive halving, rung 1 after 3 epochs: validation AUROC 0.950000 is not among the 0 "
+        "of 1 that go on"
+    )
+    assert ladder.paused == ["b"]

@@ -129,6 +129,28 @@ def test_a_trial_that_is_stopped_at_a_rung_puts_no_checkpoint_there(
     assert f"{num_epochs}-0.ckpt" not in _names(here, spec)
 
 
+def test_a_trial_that_may_be_paused_puts_its_checkpoint_before_it_tells_of_the_rung(
+    spec: TrialSpec, here: Runtime
+) -> None:
+    assert here.checkpoints is not None
+    here = replace(here, checkpoints=replace(here.checkpoints, pauses=True))
+    seen = [_names(here, spec) for _ in train_trial(spec, here)]
+    assert seen == [["1-0.ckpt"], ["1-0.ckpt"], ["3-0.ckpt"], ["3-0.ckpt"]]
+
+
+def test_a_paused_trial_goes_on_with_the_epochs_of_one_that_never_was(
+    spec: TrialSpec, here: Runtime
+) -> None:
+    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+    assert here.checkpoints is not None
+    here = replace(here, checkpoints=replace(here.checkpoints, pauses=True))
+    _stopped(spec, here, 1)
+    _stopped(spec, _attempt(here, 1), 3)
+    resumed = list(train_trial(spec, _attempt(here, 2)))
+    assert _without_time(resumed) == _without_time(whole)
+    assert [result.is_restored for result in resumed] == [True, True, True, False]
+
+
 def test_a_search_trial_puts_no_checkpoint_after_its_last_epoch(
     spec: TrialSpec, here: Runtime
 ) -> None:

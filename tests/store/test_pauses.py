@@ -1,0 +1,94 @@
+"""Pauses of trials, as a store keeps them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agad.errors import StoreError
+from agad.objects import LocalObjects
+from agad.records import EpochRow, Pause
+from agad.store import StudyStore
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> LocalObjects:
+    return LocalObjects(tmp_path / "store")
+
+
+@pytest.fixture
+def store(objects: LocalObjects) -> StudyStore:
+    return StudyStore(objects, "study")
+
+
+@pytest.fixture
+def pause(epoch_row: Callable[..., EpochRow]) -> Pause:
+    return Pause(
+        trial_key="0" * 32,
+        attempt=0,
+        started_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
+        seconds=0.1 + 0.2,
+        gpu_s=0.0,
+        hardware="a processor",
+        peak_memory_bytes=2**40,
+        peak_gpu_memory_bytes=None,
+        epochs=(epoch_row(), epoch_row(epoch=1, val_auroc=1 / 3)),
+    )
+
+
+def test_a_pause_is_read_as_it_was_put(store: StudyStore, pause: Pause) -> None:
+    store.put_pause(pause)
+    assert store.pauses({"0" * 32}) == [pause]
+
+
+def test_the_last_pause_of_a_trial_counts(store: StudyStore, pause: Pause) -> None:
+    for attempt in (2, 10, 0):
+        store.put_pause(replace(pause, attempt=attempt))
+    assert [one.attempt for one in store.pauses({"0" * 32, "1" * 32})] == [10]
+
+
+def test_pauses_of_other_trials_are_not_read(
+    store: StudyStore, objects: LocalObjects, pause: Pause
+) -> None:
+    objects.put_if_absent(f"study/claims/{'1' * 32}/0-paused.json", b"no JSON")
+    store.put_pause(pause)
+    assert store.pauses({"0" * 32}) == [pause]
+    assert store.pauses(set()) == []
+
+
+def test_a_paused_attempt_is_released_and_no_claim(store: StudyStore, pause: Pause) -> None:
+    store.release("0" * 32, 1)
+    store.put_pause(pause)
+    assert store.released() == {("0" * 32, 0), ("0" * 32, 1)}
+    assert store.claims() == []
+
+
+def test_a_pause_that_the_store_does_not_take_waits_in_the_spool(
+    tmp_path: Path, objects: LocalObjects, pause: Pause
+) -> None:
+    store = StudyStore(objects, "study", tmp_path / "spool")
+    store.disconnect()
+    store.put_pause(pause)
+    assert store.pauses({"0" * 32}) == []
+    later = StudyStore(objects, "study", tmp_path / "spool")
+    later.flush()
+    assert later.pauses({"0" * 32}) == [pause]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [b"{}", b'{"epochs": [{"epoch": 0}]}', b'{"epochs": 1}'],
+    ids=["empty", "row", "number"],
+)
+def test_what_is_no_pause_is_refused(
+    store: StudyStore, objects: LocalObjects, values: bytes
+) -> None:
+    key = f"study/claims/{'0' * 32}/0-paused.json"
+    objects.put_if_absent(key, values)
+    with pytest.raises(StoreError, match=re.escape(f"{key} is no pause (")):
+        store.pauses({"0" * 32})
