@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Grid, Study
+from agad.config import Grid, Search, Study
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import (
@@ -131,7 +130,7 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
     try:
         cells = Grid.from_json(config["cells"]).all_cells
         name, seeds = config["name"], config["confirm"]["seeds"]
-        trials = _cell_trials(config["search"])
+        search = Search.from_json(config["search"])
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
@@ -142,15 +141,8 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
         study=name,
         planned_cells=cells,
         confirm_seeds=seeds,
-        cell_trials=trials,
+        cell_trials=search.num_cell_trials,
     )
-
-
-def _cell_trials(search: Mapping[str, Any]) -> int:
-    """Return the search trials of a cell: as many as asked for, or as there are configurations."""
-    sizes = [len(one["values"]) for one in search["space"].values() if "values" in one]
-    asked: int = search["trials_per_cell"]
-    return min(asked, math.prod(sizes)) if len(sizes) == len(search["space"]) else asked
 
 
 @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agad.config.space import (
+    DISTRIBUTION_NAMES,
+    DISTRIBUTIONS,
     Choice,
     Distribution,
     Draw,
@@ -181,6 +183,27 @@ def as_json(distribution: Distribution) -> dict[str, object]:
         return kind | {"parameter": distribution.parameter, "cases": cases}
     fields = type(distribution).__dataclass_fields__
     return kind | {name: getattr(distribution, name) for name in fields}
+
+
+def from_json(values: Mapping[str, Any]) -> Distribution:
+    """Return a distribution of a ``study.json``.
+
+    Raises:
+        ConfigError: One that this version does not know, or a value that it does not allow.
+        KeyError: It lacks a field.
+    """
+    fields = dict(values)
+    name = fields.pop("distribution")
+    kinds = {kind.__name__: kind for kind in DISTRIBUTIONS}
+    if name not in kinds:
+        raise ConfigError(
+            f"search.space has a {name!r}, but must hold a {DISTRIBUTION_NAMES}; upgrade agad."
+        )
+    if kinds[name] is When:
+        cases = {value: from_json(case) for value, case in fields["cases"]}
+        return When(fields["parameter"], cases)
+    made: Draw = kinds[name](**fields)
+    return made
 
 
 def _axes_of(name: str, label: str, distribution: Distribution) -> Iterator[Axis]:

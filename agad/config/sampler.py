@@ -199,3 +199,19 @@ SAMPLERS = (Tpe, Random, QuasiRandom, GridSearch, CmaEs, GaussianProcess)
 def sampler_as_json(sampler: Sampler) -> dict[str, Any]:
     """Return a sampler as plain JSON values."""
     return {"name": type(sampler).__name__} | dataclasses.asdict(sampler)
+
+
+def sampler_from_json(values: Mapping[str, Any]) -> Sampler:
+    """Return the sampler of a ``study.json``.
+
+    Raises:
+        ConfigError: One that this version does not know, or a value that it does not allow.
+        KeyError: It has no name.
+    """
+    fields = dict(values)
+    name = fields.pop("name")
+    for kind in SAMPLERS:
+        if kind.__name__ == name:
+            return kind(**fields)
+    known = ", ".join(kind.__name__ for kind in SAMPLERS)
+    raise ConfigError(f"search.sampler is {name!r}, but must be one of: {known}; upgrade agad.")

@@ -12,6 +12,7 @@ from agad.config.branches import (
     check_branches,
     check_configuration,
     configurations,
+    from_json,
     num_configurations,
 )
 from agad.config.counts import check_count
@@ -22,6 +23,7 @@ from agad.config.sampler import (
     Sampler,
     Tpe,
     sampler_as_json,
+    sampler_from_json,
 )
 from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting
 from agad.errors import ConfigError
@@ -124,6 +126,21 @@ class Search:
         if isinstance(self.sampler, Tpe | GaussianProcess):
             given = self.sampler.startup_trials
         return max(4, self.trials_per_cell // 4) if given is None else given
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Search:
+        """Return the search of a ``study.json``, as ``as_json`` made it.
+
+        Raises:
+            ConfigError: A distribution or a sampler that this version does not know.
+            KeyError: A field is missing.
+        """
+        return cls(
+            space={name: from_json(one) for name, one in values["space"].items()},
+            trials_per_cell=values["trials_per_cell"],
+            sampler=sampler_from_json(values["sampler"]) if "sampler" in values else Tpe(),
+            start=values.get("start", ()),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the search as plain JSON values; what names no sampler is ``Tpe()``."""

@@ -277,4 +277,5 @@ Draw: TypeAlias = Uniform | LogUniform | IntUniform | Choice | Fixed
 
 Distribution: TypeAlias = Draw | When
 
+DISTRIBUTIONS = (Uniform, LogUniform, IntUniform, Choice, Fixed, When)
 DISTRIBUTION_NAMES = "Uniform, LogUniform, IntUniform, Choice, Fixed or When"
