@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import STATES, Claim, EpochRow, TrialRow
+from agad.records import PHASES, STATES, Claim, EpochRow, TrialRow, Winner
 from agad.store.keys import (
     Kind,
     attempt_key,
@@ -19,6 +19,7 @@ from agad.store.keys import (
     check_study_name,
     config_number,
     config_prefix,
+    winners_prefix,
 )
 from agad.store.schema import rows_from_parquet
 
@@ -63,10 +64,14 @@ class StudyReader:
         """Return every claim ever put, in order of trial key and attempt."""
         return _in_parallel(self._claim, self._attempts("claims"))
 
+    def winners(self) -> list[Winner]:
+        """Return every winner ever put, in order of its key."""
+        return _in_parallel(self._winner, self._objects.list(winners_prefix(self._study)))
+
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt.
 
-        They are in order of cell, phase (search first) and number.
+        They are in order of cell, phase and number.
         """
         best: dict[str, TrialRow] = {}
         rows = _in_parallel(self._trial, self._attempts("trials"))
@@ -104,6 +109,18 @@ class StudyReader:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no claim ({error!r}), but must be one; restore it "
                 "from a copy, or remove it."
+            ) from error
+
+    def _winner(self, key: str) -> Winner:
+        values = self._json(key)
+        try:
+            return Winner(
+                **{field.name: values[field.name] for field in dataclasses.fields(Winner)}
+            )
+        except KeyError as error:
+            raise StoreError(
+                f"{self._objects.uri}/{key} is no winner (it lacks {error}), but must be one; "
+                "restore it from a copy."
             ) from error
 
     def _trial(self, attempt: tuple[str, int]) -> TrialRow:
@@ -154,8 +171,9 @@ def _preference(row: TrialRow) -> tuple[int, int]:
     return state, row.attempt
 
 
-def _place(row: TrialRow) -> tuple[str, bool, int, str]:
-    return row.cell, row.phase != "search", row.number, row.trial_key
+def _place(row: TrialRow) -> tuple[str, int, int, str]:
+    phases: tuple[str, ...] = PHASES
+    return row.cell, phases.index(row.phase), row.number, row.trial_key
 
 
 def _in_parallel(function: Callable[[_Item], _T], items: Iterable[_Item]) -> list[_T]:

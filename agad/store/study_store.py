@@ -20,10 +20,11 @@ from agad.records import (
     EpochRow,
     ScoreRow,
     TrialRow,
+    Winner,
     checkpoints_prefix,
 )
 from agad.store.changes import extends
-from agad.store.keys import attempt_key, config_key
+from agad.store.keys import attempt_key, config_key, winner_key
 from agad.store.lease import Lease, LeaseTimes
 from agad.store.read import StudyReader
 from agad.store.release import released_attempts, released_key
@@ -41,7 +42,8 @@ class StudyStore(StudyReader):
 
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
     ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
-    ``scores``, ``<trial key>/<attempt>.parquet``; and ``lease/<number>.json``.
+    ``scores``, ``<trial key>/<attempt>.parquet``; ``winners/<hash of a cell>/<search trials>-``
+    ``<seeds>.json``; and ``lease/<number>.json``.
     """
 
     def __init__(
@@ -154,6 +156,12 @@ class StudyStore(StudyReader):
     def released(self) -> set[tuple[str, int]]:
         """See ``StudyMemory``."""
         return released_attempts(self._study, self._objects)
+
+    def put_winner(self, winner: Winner) -> Winner:
+        """See ``StudyMemory``."""
+        key = winner_key(self._study, winner)
+        data = json.dumps(dataclasses.asdict(winner), indent=2, allow_nan=False).encode()
+        return winner if self._objects.put_if_absent(key, data) else self._winner(key)
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()

@@ -13,7 +13,7 @@ import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, Uniform
 from agad.errors import AgadError, StoreError
-from agad.records import STATES, Claim, EpochRow, ScoreRow, StudyMemory, TrialRow
+from agad.records import STATES, Claim, EpochRow, ScoreRow, StudyMemory, TrialRow, Winner
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -79,7 +79,7 @@ class ListMemory:
         self.all_claims: list[Claim] = []
         self.all_rows: list[TrialRow] = []
         self.events: list[tuple[str, str, int]] = []
-        """``claim`` or ``row``, trial key, attempt."""
+        """``claim`` or ``row``, trial key, attempt; or ``winner``, cell, 0."""
 
         self.refuses_claims = False
         self.claim_error: StoreError | None = None
@@ -100,6 +100,9 @@ class ListMemory:
         self.all_scores: list[ScoreRow] = []
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
+
+        self.all_winners: dict[tuple[str, int, int], Winner] = {}
+        """By cell, search trials and seeds."""
 
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._lock = threading.Lock()
@@ -151,6 +154,16 @@ class ListMemory:
 
     def released(self) -> set[tuple[str, int]]:
         return set(self.all_released)
+
+    def put_winner(self, winner: Winner) -> Winner:
+        if self.claim_error is not None:
+            raise self.claim_error
+        key = (winner.cell, winner.num_search_trials, winner.num_seeds)
+        self.events.append(("winner", winner.cell, 0))
+        return self.all_winners.setdefault(key, winner)
+
+    def winners(self) -> list[Winner]:
+        return list(self.all_winners.values())
 
     def trials(self) -> list[TrialRow]:
         best: dict[str, TrialRow] = {}
@@ -266,9 +279,15 @@ class Simulation:
 
     def _epoch(self, spec: TrialSpec, epoch: int) -> EpochResult:
         val_auroc = self.curve(spec, epoch + 1)
-        is_scored = spec.phase == "confirm" and epoch == self.max_epochs - 1
+        is_scored = spec.sees_test and epoch == self.max_epochs - 1
         test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
-        return EpochResult(epoch=epoch, val_auroc=val_auroc, train_s=1.0, test=test)
+        return EpochResult(
+            epoch=epoch,
+            val_auroc=val_auroc,
+            train_s=1.0,
+            test=test,
+            is_restored=spec.phase == "test",
+        )
 
 
 @pytest.fixture
