@@ -47,6 +47,7 @@ def _meaning(board: Leaderboard) -> list[str]:
         if most > 1
         else ""
     )
+    phase = "test" if most > 1 else "confirm"
     return [
         "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
         "epoch, and Student's 95 % interval of that mean, which needs two seeds. By ratio: mean "
@@ -54,7 +55,7 @@ def _meaning(board: Leaderboard) -> list[str]:
         "No AUROC is flipped: one below 0.5 stands as it is.",
         BOOTSTRAP_NOTE,
         f"{candidates}Chosen by validation AUROC, {', '.join(selections)}; the test split was "
-        "scored once a confirm trial, at the last epoch, and chose nothing. Cells do not compare, "
+        f"scored once a {phase} trial, at the last epoch, and chose nothing. Cells do not compare, "
         "so none is ranked against another.",
     ]
 
