@@ -43,7 +43,7 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
 
     Returns:
         A ``pyarrow.Table``, ``pandas.DataFrame`` or ``polars.DataFrame``, in order of study, cell,
-        phase (search first) and number, then of epoch or image.
+        phase (search, confirm, test) and number, then of epoch or image.
 
     Raises:
         ConfigError: A value is not allowed, or the store holds no such study.

@@ -9,8 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-Phase: TypeAlias = Literal["search", "confirm"]
+Phase: TypeAlias = Literal["search", "confirm", "test"]
+"""``test`` is there where the confirm phase has several candidates: it scores the winner's models.
+"""
+
 State: TypeAlias = Literal["finished", "pruned", "diverged", "failed"]
+
+PHASES: tuple[Phase, ...] = ("search", "confirm", "test")
+"""In the order in which a cell goes through them."""
 
 STATES: tuple[State, ...] = ("finished", "pruned", "diverged", "failed")
 """How a trial can end, in the order in which a reader prefers the rows of one key."""
@@ -31,13 +37,33 @@ class Claim:
 
     phase: Phase
     number: int
-    """Place in its cell and phase: 0, 1, 2, ..."""
+    """Place in its cell's search, or of its seed among the fresh ones: 0, 1, 2, ..."""
 
     params: dict[str, Any]
     """The searched parameters, by name."""
 
     seeds: tuple[int, ...]
     """Seeds of the trial's instances."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Winner:
+    """The configuration that a cell's confirm phase chose, kept before its test split is opened."""
+
+    cell: str
+    """Label of the cell."""
+
+    num_search_trials: int
+    """Search trials among which its candidates were the best."""
+
+    num_seeds: int
+    """Fresh seeds that each candidate was confirmed on."""
+
+    params: dict[str, Any]
+    """The searched parameters, by name."""
+
+    val_auroc: float
+    """Mean validation AUROC of its finished confirm trials, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +77,7 @@ class TrialRow:
     """Label of the cell, such as ``digits class=0 ratio=0.05``."""
 
     phase: str
-    """``search`` or ``confirm``."""
+    """One of ``PHASES``."""
 
     trial_key: str
     """Hash of all that decides the result; the name of the row's object."""
@@ -60,7 +86,7 @@ class TrialRow:
     """Launches of this trial before this one."""
 
     number: int
-    """Place in its cell and phase: 0, 1, 2, ..."""
+    """Place in its cell's search, or of its seed among the fresh ones: 0, 1, 2, ..."""
 
     detector: str
     """Name of the method, such as ``agad``."""
@@ -132,7 +158,7 @@ class TrialRow:
     """Traceback of a failed trial; empty otherwise."""
 
     epochs: int
-    """Epochs trained."""
+    """Epochs trained; those of a test trial's model stand in the confirm trial's row."""
 
     seconds: float
     """Time that a worker spent on the attempt, from its data to its scores, and earlier attempts on
@@ -145,10 +171,10 @@ class TrialRow:
     """Validation AUROC at the last epoch, in [0, 1]; None where no epoch ended."""
 
     test_auroc: float | None
-    """Test AUROC at the last epoch, in [0, 1]; None outside the confirm phase."""
+    """Test AUROC at the last epoch, in [0, 1]; None in the search, and of a candidate."""
 
     test_average_precision: float | None
-    """Test average precision at the last epoch, in [0, 1]; None outside the confirm phase."""
+    """Test average precision at the last epoch, in [0, 1]; None as ``test_auroc``."""
 
     data_fingerprint: str
     """SHA-256 of the data set: classes, images and labels of both parts."""
@@ -331,6 +357,19 @@ class StudyMemory(Protocol):
 
     def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
         """Return the last pause of each of these trials that ever paused."""
+
+    def put_winner(self, winner: Winner) -> Winner:
+        """Keep a cell's winner, and return the one that is kept, which may be an earlier one.
+
+        There is one for each number of search trials and of seeds: a study that is extended
+        chooses anew.
+
+        Raises:
+            StoreError: It cannot be kept now.
+        """
+
+    def winners(self) -> list[Winner]:
+        """Return every winner ever put."""
 
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt."""

@@ -18,7 +18,7 @@ class CellStatus:
     """Search trials that the cell starts in all."""
 
     running: int
-    """Trials that train now, of either phase."""
+    """Trials that train now, of any phase."""
 
     finished: int
     """Search trials that trained every epoch."""
@@ -36,10 +36,10 @@ class CellStatus:
     """The highest validation AUROC of the search so far, in [0, 1]; None before the first."""
 
     confirmed: int
-    """Confirm trials that have a test score."""
+    """Confirm trials that finished; with several candidates, and the winner's test trials."""
 
     confirm_planned: int
-    """Confirm trials that the cell starts in all."""
+    """Confirm trials that the cell starts in all, and test trials."""
 
     @property
     def ended(self) -> int:

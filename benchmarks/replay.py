@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from agad import Study
 from agad.config import Setting
-from agad.records import Claim, EpochRow, ScoreRow, TrialRow
+from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
 from agad.study.ladder import Ladder, Verdict
@@ -78,6 +78,21 @@ class Forgetful:
         """Return none: nothing ran before."""
         return set()
 
+    def put_pause(self, pause: Pause) -> None:
+        """Forget it: there is no later driver."""
+
+    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:  # noqa: ARG002
+        """Return none: nothing ran before."""
+        return []
+
+    def put_winner(self, winner: Winner) -> Winner:
+        """Take the winner of the only driver."""
+        return winner
+
+    def winners(self) -> list[Winner]:
+        """Return none: nothing ran before."""
+        return []
+
     def trials(self) -> list[TrialRow]:
         """Return the rows put."""
         return list(self.rows)
@@ -109,10 +124,12 @@ class PooledLadder(Ladder):
         super().__init__(study.scheduler)
         self._pool = pool
 
-    def decide(self, trial_key: str, num_epochs: int, objective: float) -> Verdict:
+    def decide(
+        self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
+    ) -> Verdict:
         """Record an objective here and in the pool, and tell what the pool decides."""
         self.record(trial_key, num_epochs, objective)
-        return self._pool.decide(trial_key, num_epochs, objective)
+        return self._pool.decide(trial_key, num_epochs, objective, is_restored=is_restored)
 
     def forget(self, trial_key: str) -> None:
         """Take a trial out of the cell and of the pool."""
@@ -257,10 +274,10 @@ class Replay:
     def _look(self, label: str) -> None:
         """Note the quality of what the cell would confirm now, where that changed."""
         cell = self._cells[label]
-        best = cell._ladder.best()
-        if not best:
+        ranking = cell._ladder.ranking()
+        if not ranking:
             return
-        params = min((cell._specs[key] for key in best), key=lambda spec: spec.number).params
+        params = min((cell._specs[key] for key in ranking[0]), key=lambda spec: spec.number).params
         quality = self.answers[label].quality(params)
         moments = self._moments[label]
         if not moments or moments[-1].quality != quality:

@@ -134,7 +134,7 @@ def _listed(names: Sequence[str]) -> str:
 def _first_confirmed(rows: Sequence[TrialRow], label: str) -> TrialRow:
     """Return the first seed's row of the configuration that the leaderboard has for a cell."""
     confirmed = confirmed_rows(rows)
-    if not any(row.state == "finished" for row in confirmed):
+    if not any(row.state == "finished" and row.test_auroc is not None for row in confirmed):
         raise ConfigError(
             f"cell {label!r} has no confirmed result yet; run its study to the end first."
         )

@@ -202,8 +202,7 @@ def from_json(values: Mapping[str, Any]) -> Distribution:
     if kinds[name] is When:
         cases = {value: from_json(case) for value, case in fields["cases"]}
         return When(fields["parameter"], cases)
-    made: Draw = kinds[name](**fields)
-    return made
+    return kinds[name](**fields)
 
 
 def _axes_of(name: str, label: str, distribution: Distribution) -> Iterator[Axis]:

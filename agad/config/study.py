@@ -23,13 +23,23 @@ _MAX_CORNERS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm:
-    """Train each cell's best configuration anew; these trials alone see the test split."""
+    """Train each cell's best configurations anew; the winner's trials alone see the test split."""
 
     seeds: int = 3
-    """Fresh seeds a cell: one trial each, full budget, none stopped."""
+    """Fresh seeds a cell: one trial each and candidate, full budget, none stopped."""
+
+    candidates: int = 1
+    """Best configurations of a cell's search to confirm. Of several, the highest mean validation
+    AUROC over the fresh seeds wins."""
 
     def __post_init__(self) -> None:
         check_count("confirm.seeds", self.seeds, 1)
+        check_count("confirm.candidates", self.candidates, 1)
+
+    @property
+    def num_trials(self) -> int:
+        """Confirm trials of a cell, of all its candidates."""
+        return self.seeds * self.candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,12 @@ class Study:
                 f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
                 "axis is never searched; take it out of one of them."
             )
+        num_trials = self.search.num_cell_trials
+        if self.confirm.candidates > num_trials:
+            raise ConfigError(
+                f"confirm.candidates is {self.confirm.candidates}, but must be at most "
+                f"{num_trials}, the search trials of a cell; confirm fewer, or search more."
+            )
         self._check_corners()
 
     def _check_corners(self) -> None:
@@ -131,18 +147,22 @@ class Study:
             base_width=max(4, self.detector.generator_width // 8),
             discriminator_width=max(4, self.detector.discriminator_width // 8),
         )
+        search = replace(
+            self.search,
+            trials_per_cell=min(4, self.search.trials_per_cell),
+            start=self.search.start[:4],
+        )
         return replace(
             self,
             name=f"{self.name[:92]}-reduced",
             cells=self.cells.reduced(),
-            search=replace(
-                self.search,
-                trials_per_cell=min(4, self.search.trials_per_cell),
-                start=self.search.start[:4],
-            ),
+            search=search,
             detector=detector,
             scheduler=self.scheduler.reduced(3),
-            confirm=Confirm(seeds=min(2, self.confirm.seeds)),
+            confirm=Confirm(
+                seeds=min(2, self.confirm.seeds),
+                candidates=min(self.confirm.candidates, search.num_cell_trials),
+            ),
         )
 
     def as_json(self) -> dict[str, Any]:

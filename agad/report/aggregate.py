@@ -115,7 +115,6 @@ def _budgeted(cell: CellResult, confirm_seeds: int, cell_trials: int) -> CellRes
 
 def _cell_result(rows: Sequence[TrialRow], planned: Cell | None) -> CellResult:
     search = [row for row in rows if row.phase == "search"]
-    confirm = [row for row in rows if row.phase == "confirm"]
     chosen = confirmed_rows(rows)
     scored = sorted(filter(_is_scored, chosen), key=lambda row: (row.seeds, row.number))
     test_aurocs = tuple(row.test_auroc for row in scored if row.test_auroc is not None)
@@ -145,10 +144,11 @@ def _cell_result(rows: Sequence[TrialRow], planned: Cell | None) -> CellResult:
         num_diverged=ends["diverged"],
         num_failed=ends["failed"],
         num_confirmed=len(scored),
-        num_confirm_planned=len(chosen),
+        num_confirm_planned=len({row.seeds for row in chosen}),
         num_confirm_diverged=confirm_ends["diverged"],
         num_confirm_failed=confirm_ends["failed"],
-        num_other_confirm_trials=len(confirm) - len(chosen),
+        num_other_confirm_trials=len(_by_seed(rows)) - len(chosen),
+        num_candidates=_num_candidates(rows),
         test_auroc=_mean(test_aurocs),
         test_auroc_sd=stdev(test_aurocs) if len(test_aurocs) > 1 else None,
         test_auroc_interval=t_interval(test_aurocs),
@@ -175,17 +175,18 @@ def _is_scored(row: TrialRow) -> bool:
 def confirmed_rows(rows: Sequence[TrialRow]) -> Sequence[TrialRow]:
     """Return the confirm rows of a cell's configuration, or all where none has a test score.
 
-    A study that was extended may have confirmed a configuration that is no longer its best. The
-    one with the most test scores counts; among equals the highest mean confirm validation AUROC;
-    then the lowest trial key. No test score is compared.
+    Of several candidates the winner alone has test scores: in its test rows, which stand in the
+    place of its confirm rows. A study that was extended may have confirmed a configuration that is
+    no longer its best. The one with the most test scores counts; among equals the highest mean
+    confirm validation AUROC; then the lowest trial key. No test score is compared.
 
     Args:
         rows: All rows of one cell.
     """
-    confirm = [row for row in rows if row.phase == "confirm"]
+    confirm = _by_seed(rows)
     by_params = defaultdict(list)
     for row in confirm:
-        by_params[json.dumps(json.loads(row.params), sort_keys=True)].append(row)
+        by_params[_params_of(row)].append(row)
 
     def rank(rows: Sequence[TrialRow]) -> tuple[int, float, str]:
         scored = [row for row in rows if _is_scored(row)]
@@ -196,6 +197,27 @@ def confirmed_rows(rows: Sequence[TrialRow]) -> Sequence[TrialRow]:
     if not any(_is_scored(row) for row in confirm):
         return confirm
     return min(by_params.values(), key=rank)
+
+
+def _by_seed(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Return a row a configuration and seed of the confirm phase: its test row, if there is one."""
+    found: dict[tuple[str, tuple[int, ...]], TrialRow] = {}
+    for phase in ("test", "confirm"):
+        for row in rows:
+            if row.phase == phase:
+                found.setdefault((_params_of(row), row.seeds), row)
+    return list(found.values())
+
+
+def _num_candidates(rows: Sequence[TrialRow]) -> int:
+    """Return the configurations among which the confirm phase chose; 1 where it had no choice."""
+    if all(row.phase != "test" for row in rows):
+        return 1
+    return len({_params_of(row) for row in rows if row.phase == "confirm"})
+
+
+def _params_of(row: TrialRow) -> str:
+    return json.dumps(json.loads(row.params), sort_keys=True)
 
 
 def _class_of(row: TrialRow) -> int:
@@ -244,8 +266,8 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
         num_diverged=ends["search", "diverged"],
         num_failed=ends["search", "failed"],
         num_confirm_trials=sum(row.phase == "confirm" for row in rows),
-        num_confirm_diverged=ends["confirm", "diverged"],
-        num_confirm_failed=ends["confirm", "failed"],
+        num_confirm_diverged=ends["confirm", "diverged"] + ends["test", "diverged"],
+        num_confirm_failed=ends["confirm", "failed"] + ends["test", "failed"],
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
         num_epochs=sum(row.epochs for row in rows),

@@ -40,15 +40,23 @@ BOOTSTRAP_NOTE = (
 
 def _meaning(board: Leaderboard) -> list[str]:
     selections = sorted({cell.selection for cell in board.cells if cell.selection})
+    most = max((cell.num_candidates for cell in board.cells), default=1)
+    candidates = (
+        f"Of the up to {most} best configurations of a cell's search, mean validation AUROC over "
+        "the confirm seeds chose one; it alone was tested. "
+        if most > 1
+        else ""
+    )
+    phase = "test" if most > 1 else "confirm"
     return [
         "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
         "epoch, and Student's 95 % interval of that mean, which needs two seeds. By ratio: mean "
         "over the classes' means; its SD over classes and the pooled SD over seeds stand apart. "
         "No AUROC is flipped: one below 0.5 stands as it is.",
         BOOTSTRAP_NOTE,
-        f"Chosen by validation AUROC, {', '.join(selections)}; the test split was scored once a "
-        "confirm trial, at the last epoch, and chose nothing. Cells do not compare, so none is "
-        "ranked against another.",
+        f"{candidates}Chosen by validation AUROC, {', '.join(selections)}; the test split was "
+        f"scored once a {phase} trial, at the last epoch, and chose nothing. Cells do not compare, "
+        "so none is ranked against another.",
     ]
 
 

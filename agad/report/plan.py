@@ -55,5 +55,5 @@ def _lines(plan: StudyPlan, slots: int) -> list[str]:
         f"{seconds_text(plan.most_s / slots)} where none is stopped, from steps measured here; "
         "trials beside each other can be slower, and the test is not counted.",
         f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
-        f"shared; the search has one seed, the confirm phase {plan.confirm_per_cell} others.",
+        f"shared; the search has one seed, the confirm phase {plan.num_confirm_seeds} others.",
     ]

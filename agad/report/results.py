@@ -54,13 +54,16 @@ class CellResult:
     """n: finished confirm trials of the chosen configuration that have a test AUROC."""
 
     num_confirm_planned: int = 0
-    """Confirm trials planned for the configuration, or those that ran where they are more."""
+    """Confirm seeds planned for the configuration, or those that ran where they are more."""
 
     num_confirm_diverged: int = 0
     """Diverged confirm trials of the configuration; of all while none has a test AUROC."""
 
     num_confirm_failed: int = 0
     """Failed confirm trials, counted as ``num_confirm_diverged``."""
+
+    num_candidates: int = 1
+    """Configurations among which validation on the confirm seeds chose before any was tested."""
 
     num_other_confirm_trials: int = 0
     """Confirm trials of other configurations, which no mean holds."""

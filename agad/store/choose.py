@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from agad.records import STATES
+from agad.records import PHASES, STATES
 from agad.store.keys import Attempt
 
 PLACE_COLUMNS = ("cell", "phase", "number", "trial_key", "attempt")
@@ -17,11 +17,12 @@ PLACE_COLUMNS = ("cell", "phase", "number", "trial_key", "attempt")
 CHOICE_COLUMNS = (*PLACE_COLUMNS, "state")
 """What decides which attempt counts, and its place."""
 
-_Place = tuple[str, bool, int, str, int]
+_Place = tuple[str, int, int, str, int]
+_PHASE_PLACES: dict[str, int] = {phase: place for place, phase in enumerate(PHASES)}
 
 
 def all_places(trials: pa.Table) -> dict[Attempt, int]:
-    """Return every attempt's place in order of cell, phase (search first), number and attempt.
+    """Return every attempt's place in order of cell, phase, number and attempt.
 
     Args:
         trials: Rows of trials with the ``PLACE_COLUMNS``.
@@ -50,7 +51,7 @@ def chosen_places(trials: pa.Table) -> dict[Attempt, int]:
 def _places(trials: pa.Table) -> list[_Place]:
     columns = [trials[name].to_pylist() for name in PLACE_COLUMNS]
     return [
-        (cell, phase != "search", number, key, attempt)
+        (cell, _PHASE_PLACES.get(phase, len(PHASES)), number, key, attempt)
         for cell, phase, number, key, attempt in zip(*columns, strict=True)
     ]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from typing import Literal, TypeAlias
 
 from agad.errors import ConfigError, StoreError
 from agad.objects import is_key
+from agad.records import Winner
 
 Table: TypeAlias = Literal["trials", "epochs", "scores"]
 Kind: TypeAlias = Literal["claims"] | Table
@@ -55,6 +57,18 @@ def config_number(study: str, key: str) -> int | None:
     """Return the number of the configuration that a key names, None where it names none."""
     match = _CONFIG.fullmatch(key.removeprefix(f"{study}/"))
     return int(match[1] or 0) if match else None
+
+
+def winners_prefix(study: str) -> str:
+    """Return what the keys of all winners start with."""
+    return f"{study}/winners/"
+
+
+def winner_key(study: str, winner: Winner) -> str:
+    """Return the key of a cell's winner: one for each number of search trials and of seeds."""
+    cell = hashlib.sha256(winner.cell.encode()).hexdigest()[:32]
+    extent = f"{winner.num_search_trials}-{winner.num_seeds}"
+    return f"{winners_prefix(study)}{cell}/{extent}.json"
 
 
 def attempts_prefix(study: str, kind: Kind) -> str:

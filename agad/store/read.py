@@ -8,13 +8,14 @@ from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import Claim, EpochRow, ScoreRow, TrialRow
+from agad.records import Claim, EpochRow, ScoreRow, TrialRow, Winner
 from agad.store.keys import (
     Attempt,
     attempt_key,
     check_study_name,
     config_number,
     config_prefix,
+    winners_prefix,
 )
 from agad.store.parallel import in_parallel
 from agad.store.rows import rows_from_table
@@ -59,10 +60,14 @@ class StudyReader:
         """Return every claim ever put, in order of trial key and attempt."""
         return in_parallel(self.claim, list_attempts(self._objects, self._study, "claims"))
 
+    def winners(self) -> list[Winner]:
+        """Return every winner ever put, in order of its key."""
+        return in_parallel(self._winner, self._objects.list(winners_prefix(self._study)))
+
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt.
 
-        They are in order of cell, phase (search first) and number.
+        They are in order of cell, phase and number.
         """
         return rows_from_table(read_table(self._objects, [self._study], "trials"), TrialRow)
 
@@ -100,6 +105,18 @@ class StudyReader:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no claim ({error!r}), but must be one; restore it "
                 "from a copy, or remove it."
+            ) from error
+
+    def _winner(self, key: str) -> Winner:
+        values = self._json(key)
+        try:
+            return Winner(
+                **{field.name: values[field.name] for field in dataclasses.fields(Winner)}
+            )
+        except KeyError as error:
+            raise StoreError(
+                f"{self._objects.uri}/{key} is no winner (it lacks {error}), but must be one; "
+                "restore it from a copy."
             ) from error
 
     def _json(self, key: str) -> dict[str, Any]:

@@ -21,10 +21,11 @@ from agad.records import (
     Pause,
     ScoreRow,
     TrialRow,
+    Winner,
     checkpoints_prefix,
 )
 from agad.store.changes import extends
-from agad.store.keys import attempt_key, config_key
+from agad.store.keys import attempt_key, config_key, winner_key
 from agad.store.lease import Lease, LeaseTimes
 from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
@@ -50,7 +51,8 @@ class StudyStore(StudyReader):
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
     ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
     ``scores``, ``<trial key>/<attempt>.parquet``; beside a claim ``<attempt>-released.json`` or
-    ``<attempt>-paused.json``; and ``lease/<number>.json``.
+    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``; and
+    ``lease/<number>.json``.
     """
 
     def __init__(
@@ -176,6 +178,12 @@ class StudyStore(StudyReader):
     def _pause(self, attempt: tuple[str, int]) -> Pause:
         key = mark_key(self._study, *attempt, "paused")
         return pause_from_json(self._json(key), f"{self._objects.uri}/{key}")
+
+    def put_winner(self, winner: Winner) -> Winner:
+        """See ``StudyMemory``."""
+        key = winner_key(self._study, winner)
+        data = json.dumps(dataclasses.asdict(winner), indent=2, allow_nan=False).encode()
+        return winner if self._objects.put_if_absent(key, data) else self._winner(key)
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()

@@ -14,7 +14,7 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
-from agad.records import Claim, Pause, State, StudyMemory, TrialRow
+from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -133,13 +133,35 @@ class StudyBoard:
             OtherDriverError: Another driver works on this study.
             StoreError: Claims, or rows, could not be put for too long.
         """
+        if not self._patience.is_over:
+            return None
         if self._unclaimed is not None:
-            return self._claim(*self._unclaimed) if self._patience.is_over else None
+            return self._claim(*self._unclaimed)
+        if not self._choose_winners():
+            return None
         for cell in sorted(self._cells.values(), key=lambda cell: cell.share_started):
             spec = cell.next_trial()
             if spec is not None:
                 return self._claim(cell, spec)
         return None
+
+    def _choose_winners(self) -> bool:
+        """Keep the winner of each cell whose candidates are confirmed; False where the store fails.
+
+        No test trial is launched before the memory has it: a later driver can pick no other.
+        """
+        for cell in self._cells.values():
+            choice = cell.choice()
+            if choice is None:
+                continue
+            try:
+                self._memory.check_held()
+                cell.take_winner(self._memory.put_winner(choice))
+            except StoreError as error:
+                self._patience.lose(error)
+                return False
+            self._patience.regain()
+        return True
 
     def report(self, trial_key: str, progress: Progress) -> bool:
         """Take a running trial's new epochs; False where it is to be stopped, or pauses.
@@ -218,7 +240,9 @@ class StudyBoard:
         for epoch in self._memory.epochs():
             if epoch.val_auroc is not None:
                 objectives[epoch.trial_key].append(epoch.val_auroc)
-        for claim in sorted(claims.values(), key=lambda one: (one.phase == "confirm", one.number)):
+        for winner in self._memory.winners():
+            self._cells[winner.cell].take_winner(winner)
+        for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
             row = rows.get(claim.trial_key)
             cell = self._cells[claim.cell]
             spec = cell.spec_of(claim.phase, claim.number, claim.params)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 from agad.config import Setting, Study
-from agad.records import Phase, State
+from agad.records import Phase, State, Winner
 from agad.status import CellStatus
 from agad.study.ladder import Ladder
 from agad.study.materials import CellMaterials
@@ -34,11 +35,15 @@ class CellRun:
         self._again: deque[TrialSpec] = deque()
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
+        self._confirmed: dict[str, float] = {}
+        """Validation AUROC of each confirm trial after its last epoch, by trial key."""
+
+        self._winner: Winner | None = None
+        self._tests: list[TrialSpec] = []
 
     def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
         """Return the trial at a place of a phase."""
-        make = self.materials.search_spec if phase == "search" else self.materials.confirm_spec
-        return make(self._study, number, dict(params))
+        return self.materials.spec(self._study, phase, number, dict(params))
 
     def remember(
         self,
@@ -50,10 +55,11 @@ class CellRun:
     ) -> None:
         """Take up a trial of an earlier driver; one that failed or has no state starts again.
 
-        A confirm trial does so once all are searched, if its configuration is still the winner.
+        A confirm or test trial does so once all before it have ended, if its configuration is
+        still to be confirmed or tested.
 
         Args:
-            spec: In order of its number, the search before the confirm phase.
+            spec: In order of its phase and number.
             state: How it ended.
             objectives: Validation AUROC after each epoch.
             is_given_up: Whether one that failed stays so.
@@ -71,6 +77,8 @@ class CellRun:
             if spec.phase == "search":
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
+            elif objectives:
+                self._confirmed[key] = objectives[-1]
 
     def remember_pause(
         self, trial_key: str, objectives: Sequence[float], *, is_paused: bool
@@ -97,7 +105,7 @@ class CellRun:
             return self._specs[promoted]
         if not self._has_proposed_all:
             return self._propose()
-        for spec in self._confirm_specs():
+        for spec in (*self._confirm_specs(), *self._test_specs()):
             if spec.key not in self._specs:
                 self._specs[spec.key] = spec
                 return spec
@@ -106,7 +114,7 @@ class CellRun:
     def survives(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
     ) -> bool:
-        """Tell whether a trial goes on after ``num_epochs``; a confirm trial always does.
+        """Tell whether a trial goes on after ``num_epochs``; one that is no search trial does.
 
         Args:
             trial_key: The trial.
@@ -114,7 +122,7 @@ class CellRun:
             objective: Validation AUROC after them.
             is_restored: Whether a checkpoint holds them.
         """
-        if self._specs[trial_key].phase == "confirm":
+        if self._specs[trial_key].phase != "search":
             return True
         self._best_objective = max(objective, self._best_objective or 0.0)
         verdict = self._ladder.decide(trial_key, num_epochs, objective, is_restored=is_restored)
@@ -154,6 +162,8 @@ class CellRun:
         if self._specs[trial_key].phase == "search":
             self._sampler.tell(trial_key, state, objectives)
             self._climb(trial_key, state, objectives)
+        elif objectives:
+            self._confirmed[trial_key] = objectives[-1]
 
     def _climb(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """Enter a trial's rungs; one that diverged or failed may not be chosen as the best."""
@@ -198,14 +208,83 @@ class CellRun:
         return spec
 
     def _confirm_specs(self) -> list[TrialSpec]:
-        """The winner on every fresh seed; nothing while a search trial is still to end."""
-        best = self._ladder.best() if self.is_searched else []
-        if best and not self._confirms:
-            # Of equals the lowest number: a later driver does not know which came first.
-            params = min((self._specs[key] for key in best), key=lambda spec: spec.number).params
-            numbers = range(self._study.confirm.seeds)
-            self._confirms = [self.spec_of("confirm", number, params) for number in numbers]
+        """The candidates on every fresh seed; nothing while a search trial is still to end."""
+        if self.is_searched and not self._confirms:
+            self._confirms = [
+                spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
+            ]
         return self._confirms
+
+    def _candidates(self) -> list[dict[str, Setting]]:
+        """The best configurations, the best first, and with them a winner that was one earlier."""
+        # Of equals the lowest number: a later driver does not know which came first.
+        ranked = [
+            spec.params
+            for tied in self._ladder.ranking()
+            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
+        ]
+        best = ranked[: self._study.confirm.candidates]
+        if self._winner is not None and self._winner.params not in best:
+            best.append(self._winner.params)
+        return best
+
+    def _on_fresh_seeds(
+        self, params: Mapping[str, Setting], phase: Phase = "confirm"
+    ) -> list[TrialSpec]:
+        return [self.spec_of(phase, number, params) for number in range(self._study.confirm.seeds)]
+
+    def _test_specs(self) -> list[TrialSpec]:
+        """The winner on every fresh seed that it finished on; nothing before there is a winner."""
+        if self._winner is not None and self._is_confirmed and not self._tests:
+            tests = self._on_fresh_seeds(self._winner.params, "test")
+            self._tests = [spec for spec in tests if self._is_finished(spec.training_key)]
+        return self._tests
+
+    def choice(self) -> Winner | None:
+        """Return the candidate to keep as the winner; None while or where there is none to choose.
+
+        It is the one with the most finished confirm trials, then with the highest mean validation
+        AUROC, then the better one of the search.
+        """
+        if self._study.confirm.candidates == 1 or self._winner is not None:
+            return None
+        if not self._is_confirmed:
+            return None
+        finished = [
+            [spec for spec in self._on_fresh_seeds(params) if self._is_finished(spec.key)]
+            for params in self._candidates()
+        ]
+        means = [
+            (len(specs), fmean(self._confirmed[spec.key] for spec in specs), specs[0].params)
+            for specs in finished
+            if specs
+        ]
+        if not means:
+            return None
+        _, val_auroc, params = max(means, key=lambda one: one[:2])
+        return Winner(
+            cell=self.materials.cell.label,
+            num_search_trials=self._num_planned,
+            num_seeds=self._study.confirm.seeds,
+            params=params,
+            val_auroc=val_auroc,
+        )
+
+    def take_winner(self, winner: Winner) -> None:
+        """Take the winner that is kept; one of another number of trials or seeds is none."""
+        extent = (self._num_planned, self._study.confirm.seeds)
+        if (winner.num_search_trials, winner.num_seeds) == extent:
+            self._winner = winner
+            self._confirms = []  # It may be one that an earlier driver had among its candidates.
+
+    def _is_finished(self, trial_key: str) -> bool:
+        return self._states.get(trial_key) == "finished"
+
+    @property
+    def _is_confirmed(self) -> bool:
+        """Whether every confirm trial has ended."""
+        confirms = self._confirm_specs()
+        return self.is_searched and all(spec.key in self._states for spec in confirms)
 
     @property
     def _num_searched(self) -> int:
@@ -229,8 +308,9 @@ class CellRun:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to start or to wait for."""
-        confirms = self._confirm_specs()
-        return self.is_searched and all(spec.key in self._states for spec in confirms)
+        if not self._is_confirmed or self.choice() is not None:
+            return False
+        return all(spec.key in self._states for spec in self._test_specs())
 
     @property
     def trial_keys(self) -> set[str]:
@@ -239,18 +319,23 @@ class CellRun:
 
     @property
     def confirmed_keys(self) -> set[str]:
-        """The confirm trials that finished, those of an earlier winner too."""
+        """The trials whose trained models were tested, those of an earlier winner too."""
         return {
-            key
-            for key, state in self._states.items()
-            if state == "finished" and self._specs[key].phase == "confirm"
+            spec.training_key
+            for key, spec in self._specs.items()
+            if spec.sees_test and self._is_finished(key)
         }
 
     @property
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1]."""
-        planned = self._num_planned + self._study.confirm.seeds
-        return (len(self._specs) - len(self._again)) / planned
+        return (len(self._specs) - len(self._again)) / (self._num_planned + self._num_to_confirm)
+
+    @property
+    def _num_to_confirm(self) -> int:
+        """Confirm trials, and where these do not see the test split, test trials."""
+        confirm = self._study.confirm
+        return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
 
     def status(self, num_running: int) -> CellStatus:
         """Return how far the cell is."""
@@ -259,7 +344,9 @@ class CellRun:
             for key, spec in self._specs.items()
             if spec.phase == "search" and key in self._states
         ]
-        confirms = [self._states.get(spec.key) for spec in self._confirm_specs()]
+        confirms = [
+            self._states.get(spec.key) for spec in (*self._confirm_specs(), *self._test_specs())
+        ]
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
@@ -271,5 +358,5 @@ class CellRun:
             failed=states.count("failed"),
             best_val_auroc=self._best_objective,
             confirmed=confirms.count("finished"),
-            confirm_planned=self._study.confirm.seeds,
+            confirm_planned=self._num_to_confirm,
         )

@@ -167,21 +167,23 @@ class Ladder:
         self._curves.pop(trial_key, None)
         self._paused.pop(trial_key, None)
 
-    def best(self) -> list[str]:
-        """Return the trials with the highest objective at the highest rung that two reached.
+    def ranking(self) -> list[list[str]]:
+        """Return all trials that reached a rung, the best first; those that tie stand together.
 
-        The full budget is a rung too. Where no rung was reached by two trials, one is enough.
-        Several where they tie, none where no trial reached any rung.
+        The best have the highest objective at the highest rung that two trials reached, the full
+        budget being a rung too. After those that reached it come the others at the next rung below.
+        Where no rung was reached by two trials, one is enough.
         """
-        levels = (*self._scheduler.milestones, self._scheduler.max_epochs)
+        levels = sorted((*self._scheduler.milestones, self._scheduler.max_epochs), reverse=True)
+        ranked: list[list[str]] = []
+        placed: set[str] = set()
         for least in (2, 1):
-            for num_epochs in sorted(levels, reverse=True):
-                objectives = {
-                    key: curve[num_epochs]
-                    for key, curve in self._curves.items()
-                    if num_epochs in curve
-                }
-                if len(objectives) >= least:
-                    highest = max(objectives.values())
-                    return [key for key, value in objectives.items() if value == highest]
-        return []
+            for num_epochs in levels:
+                tied: dict[float, list[str]] = defaultdict(list)
+                reached = [key for key, curve in self._curves.items() if num_epochs in curve]
+                for key in reached if len(reached) >= least else ():
+                    if key not in placed:
+                        tied[self._curves[key][num_epochs]].append(key)
+                ranked += [tied[objective] for objective in sorted(tied, reverse=True)]
+                placed |= {key for keys in tied.values() for key in keys}
+        return ranked

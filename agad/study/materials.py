@@ -46,15 +46,24 @@ class CellMaterials:
 
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search, on the study's own seed."""
-        return self._spec(study, "search", number, params, study.seed)
+        return self.spec(study, "search", number, params)
 
     def confirm_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the confirm phase, on the fresh seed of that number."""
-        return self._spec(study, "confirm", number, params, study.confirm_seeds[number])
+        return self.spec(study, "confirm", number, params)
 
-    def _spec(
-        self, study: Study, phase: Phase, number: int, params: dict[str, Setting], seed: int
+    def spec(
+        self, study: Study, phase: Phase, number: int, params: dict[str, Setting]
     ) -> TrialSpec:
+        """Return a trial of any phase: a search trial has the study's own seed, others fresh ones.
+
+        Args:
+            study: The cell's study.
+            phase: The trial's.
+            number: Place in the search, or of the fresh seed.
+            params: The searched parameters.
+        """
+        seed = study.seed if phase == "search" else study.confirm_seeds[number]
         return TrialSpec(
             cell=self.cell,
             data=self.data,
@@ -65,6 +74,7 @@ class CellMaterials:
             seed=seed,
             max_epochs=study.scheduler.max_epochs,
             detector=with_parameters(study.detector, {**dict(self.cell.settings), **params}),
+            is_candidate=phase == "confirm" and study.confirm.candidates > 1,
         )
 
 

@@ -63,7 +63,8 @@ class Objective(tune.Trainable):
         except TrialDivergedError as error:
             diverged = str(error)
         self._seconds += time.perf_counter() - start
-        self._seconds += sum(result.train_s for result in epochs if result.is_restored)
+        if self._order.launch.spec.phase != "test":  # Its confirm trial's row has them.
+            self._seconds += sum(result.train_s for result in epochs if result.is_restored)
         num_epochs = epochs[-1].epoch + 1 if epochs else 0
         progress = Progress(
             epochs=tuple(epochs),

@@ -36,6 +36,9 @@ class StudyPlan:
     cells: tuple[CellPlan, ...]
     trials_per_cell: int
     confirm_per_cell: int
+    """Of all candidates; set aside, whatever the search does."""
+
+    num_confirm_seeds: int
     max_epochs: int
     expected_epochs: float
     """Epochs of a search trial where the scheduler does what is expected of it."""
@@ -110,7 +113,8 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
         study=study.name,
         cells=tuple(cells),
         trials_per_cell=study.search.num_cell_trials,
-        confirm_per_cell=study.confirm.seeds,
+        confirm_per_cell=study.confirm.num_trials,
+        num_confirm_seeds=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
         expected_epochs=study.scheduler.expected_epochs,
         expectation=study.scheduler.expectation,

@@ -94,6 +94,12 @@ class Running:
         return [self.epochs[epoch] for epoch in sorted(self.epochs)]
 
     @property
+    def own_results(self) -> list[EpochResult]:
+        """The epochs so far without those that are in the row of another trial."""
+        is_test = self.launch.spec.phase == "test"
+        return [result for result in self.results if not (is_test and result.is_restored)]
+
+    @property
     def objectives(self) -> list[float]:
         """Validation AUROC after each epoch."""
         return [result.val_auroc for result in self.results]
@@ -140,7 +146,7 @@ class RowMaker:
             state=state,
             stop_reason=_stop_reason(running, state),
             error=error,
-            epochs=len(results),
+            epochs=len(running.own_results),
             seconds=running.last.seconds,
             gpu_s=running.last.gpu_s,
             val_auroc=last.val_auroc if last else None,
@@ -173,7 +179,7 @@ class RowMaker:
                 train_s=result.train_s,
                 losses=result.losses,
             )
-            for result in running.results
+            for result in running.own_results
         ]
 
     def pause(self, running: Running) -> Pause:

@@ -101,6 +101,8 @@ def trial_name(trial: Trial) -> str:
     if len(label) > _MAX_LABEL_BYTES:
         label = label[:_MAX_LABEL_BYTES] + f"... {spec.key[:8]}".encode()
     words = [*label.decode(errors="ignore").split(), spec.phase, str(spec.number)]
+    if spec.is_candidate:
+        words.append(spec.key[:8])  # Each candidate has a trial of this number.
     return "-".join([*words, f"attempt={launch.attempt}"]).replace("/", "_")
 
 

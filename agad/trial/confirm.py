@@ -66,7 +66,7 @@ class TestResult:
 
 
 def finish(training: Training, runtime: Runtime) -> TestResult | None:
-    """Score the test split and keep what is to be kept; None for a search trial.
+    """Score the test split and keep what is to be kept; None for a trial that does not see it.
 
     Args:
         training: A trial after its last epoch.
@@ -77,7 +77,7 @@ def finish(training: Training, runtime: Runtime) -> TestResult | None:
         StoreError: The store cannot be reached.
     """
     spec = training.spec
-    if spec.phase != "confirm":
+    if not spec.sees_test:
         return None
     part = open_test(spec, runtime)
     test = score_test(training.detector, part)

@@ -12,7 +12,7 @@ from agad.errors import StoreError
 from agad.objects import ObjectStore, open_objects
 from agad.records import CheckpointName
 from agad.trial.checkpoint import to_bytes
-from agad.trial.spec import Runtime
+from agad.trial.spec import Runtime, TrialSpec
 
 if TYPE_CHECKING:
     from agad.trial.train import Training
@@ -29,10 +29,11 @@ class CheckpointShelf:
     Where the store fails, the trial goes on without: a checkpoint saves time and decides nothing.
     """
 
-    def __init__(self, trial_key: str, runtime: Runtime) -> None:
+    def __init__(self, spec: TrialSpec, runtime: Runtime) -> None:
         self._store = runtime.store
         self._plan = runtime.checkpoints
-        self._trial_key = trial_key
+        self._trial_key = spec.training_key
+        self._is_first = spec.phase != "test" and (not self._plan or self._plan.attempt == 0)
         self._keys: set[str] = set()
         self._last_put_s = time.monotonic()
 
@@ -49,9 +50,10 @@ class CheckpointShelf:
     def found(self) -> Iterator[tuple[str, bytes]]:
         """Yield where each checkpoint of earlier attempts is, and its bytes, the newest first.
 
-        The store is not asked for a first attempt.
+        The store is not asked for a first attempt, but for one of a test trial, which has its
+        confirm trial before it.
         """
-        if self._plan is None or self._plan.attempt == 0:
+        if self._plan is None or self._is_first:
             return
         try:
             names = self._names()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from agad.config import Cell, DetectorConfig, Setting
 from agad.data import Manifest, NodeCache, Task
@@ -25,7 +25,7 @@ class TrialSpec:
 
     phase: Phase
     number: int
-    """Place in its cell and phase; not part of the key."""
+    """Place in its cell's search, or of its seed among the fresh ones; not part of the key."""
 
     params: dict[str, Setting]
     """The searched parameters; the detector holds them too."""
@@ -36,6 +36,20 @@ class TrialSpec:
     max_epochs: int
     detector: DetectorConfig
     """With the cell's settings and the searched parameters in place."""
+
+    is_candidate: bool = False
+    """Whether it is a confirm trial of one candidate of several: it does not see the test split."""
+
+    @property
+    def sees_test(self) -> bool:
+        """Whether the test split is scored after the last epoch."""
+        return self.phase != "search" and not self.is_candidate
+
+    @property
+    def training_key(self) -> str:
+        """Key of the trial whose training it is: a test trial scores its confirm trial's model."""
+        is_test = self.phase == "test"
+        return replace(self, phase="confirm", is_candidate=True).key if is_test else self.key
 
     @property
     def selection(self) -> str:
@@ -64,6 +78,8 @@ class TrialSpec:
             "selection": self.selection,
             "detector": [self.detector.name, self.detector.version, detector],
         }
+        if self.is_candidate:
+            decisive["is_candidate"] = True
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

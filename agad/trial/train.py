@@ -49,10 +49,10 @@ class EpochResult:
     """Mean losses and other figures of the epoch, by name."""
 
     test: TestResult | None = None
-    """At the last epoch of a confirm trial alone."""
+    """At the last epoch of a trial that sees the test split alone."""
 
     is_restored: bool = field(default=False, compare=False)
-    """Whether an earlier attempt trained it."""
+    """Whether an earlier attempt trained it, or the confirm trial of a test trial."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
         return {
-            "trial_key": self.spec.key,
+            "trial_key": self.spec.training_key,
             "history": [asdict(result) for result in self.history],
             "detector": self.detector.state(),
             # Its numbers are longer than 64 bits.
@@ -110,9 +110,10 @@ class Training:
             CheckpointError: It is of another trial, or lacks something. What it changed of the
                 training until then stays changed.
         """
-        if state.get("trial_key") != self.spec.key:
+        trial_key = self.spec.training_key
+        if state.get("trial_key") != trial_key:
             raise CheckpointError(
-                f"{where} is of trial {state.get('trial_key')}, but must be of {self.spec.key}."
+                f"{where} is of trial {state.get('trial_key')}, but must be of {trial_key}."
             )
         try:
             self.history = [EpochResult(**result) for result in state["history"]]
@@ -129,7 +130,9 @@ def train_trial(
 ) -> Iterator[EpochResult]:
     """Train a trial, yielding after every epoch. Equal arguments give equal results.
 
-    The test split is opened after the last epoch of a confirm trial, and nowhere else.
+    The test split is opened after the last epoch of a confirm trial, and nowhere else. Where there
+    are several candidates, it is opened by the test trials of the winner instead: each goes on from
+    its confirm trial's last checkpoint, and where that is gone, trains anew.
 
     With ``runtime.checkpoints``, the store gets a checkpoint when the trial goes on after a
     milestone, or comes to one where it may be paused, when the last one is 5 minutes old, and after
@@ -154,7 +157,7 @@ def train_trial(
         TrialDivergedError: A loss or a score is not finite, or a loss exploded.
     """
     try:
-        shelf = CheckpointShelf(spec.key, runtime)
+        shelf = CheckpointShelf(spec, runtime)
         if checkpoint is not None and checkpoint.exists():
             training = prepare(spec, runtime)
             training.restore(checkpoint)
@@ -197,7 +200,7 @@ def _epochs(
                 check_scores(training.detector, training.val_images)
             if checkpoint is not None:
                 training.save(checkpoint)
-            if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase == "confirm"):
+            if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
                 shelf.put(training)
         test = finish(training, runtime) if is_last else None
         yield replace(training.history[epoch], test=test, is_restored=is_restored)

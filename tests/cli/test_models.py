@@ -286,6 +286,32 @@ def test_a_cell_that_is_not_confirmed_says_so(
     assert "has no confirmed result yet; run its study to the end first" in ended.err
 
 
+def test_a_cell_whose_candidates_are_not_tested_yet_says_so(
+    run_agad: RunAgad, copied: Callable[..., str], tmp_path: Path
+) -> None:
+    def untested(row: TrialRow) -> TrialRow:
+        return replace(row, test_auroc=None, test_average_precision=None)
+
+    ended = run_agad("export", copied(untested), "--out", tmp_path / "a")
+    _assert_one_line(ended)
+    assert "has no confirmed result yet; run its study to the end first" in ended.err
+
+
+def test_of_several_candidates_the_winners_tested_model_is_exported(
+    run_agad: RunAgad, session_cache: NodeCache, tmp_path: Path
+) -> None:
+    uri = str(tmp_path / "candidates")
+    _run(replace(_STUDY, confirm=Confirm(seeds=1, candidates=2)), uri, session_cache)
+    ended = run_agad("export", uri, "--out", tmp_path / "a.model")
+    assert ended.code == 0, ended.err
+    (tested,) = (
+        row for row in StudyStore(open_objects(uri), "tiny").trials() if row.phase == "test"
+    )
+    card = SavedModel.from_bytes((tmp_path / "a.model").read_bytes(), "a.model").card
+    assert (card.trial_key, card.test_auroc) == (tested.trial_key, tested.test_auroc)
+    assert card.val_auroc == tested.val_auroc
+
+
 def test_a_stored_model_that_is_damaged_is_refused(
     run_agad: RunAgad, trained: str, copied: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -268,6 +268,28 @@ def test_confirm_refuses_a_number_of_seeds_that_is_no_count(value: AnyValue) -> 
         Confirm(seeds=value)
 
 
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, None], ids=repr)
+def test_confirm_refuses_a_number_of_candidates_that_is_no_count(value: AnyValue) -> None:
+    message = f"confirm.candidates is {value!r}, but must be a whole number, at least 1."
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Confirm(candidates=value)
+
+
+def test_a_study_refuses_more_candidates_than_its_cells_search() -> None:
+    search = Search(space=_SEARCH.space, trials_per_cell=3)
+    message = "confirm.candidates is 4, but must be at most 3, the search trials of a cell"
+    with pytest.raises(ConfigError, match=message):
+        _study(search=search, confirm=Confirm(candidates=4))
+    assert _study(search=search, confirm=Confirm(seeds=5, candidates=3)).confirm.num_trials == 15
+
+
+def test_reduced_confirms_no_more_candidates_than_it_searches() -> None:
+    study = _study(
+        search=Search(space=_SEARCH.space, trials_per_cell=9), confirm=Confirm(candidates=7)
+    )
+    assert study.reduced().confirm == Confirm(seeds=2, candidates=4)
+
+
 @pytest.mark.parametrize("value", [0, -5, 30.0, False], ids=repr)
 def test_labelled_refuses_a_number_of_anomalies_that_is_no_count(value: AnyValue) -> None:
     message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1."
@@ -364,7 +386,7 @@ def test_as_json_holds_plain_values_and_every_field() -> None:
     }
     assert values["detector"] == dataclasses.asdict(study.detector) | {"name": "agad", "version": 2}
     assert values["scheduler"] == {"max_epochs": 27, "grace_period": 3, "reduction_factor": 3}
-    assert values["confirm"] == {"seeds": 3}
+    assert values["confirm"] == {"seeds": 3, "candidates": 1}
     assert values["selection"] == {"num_anomalies": None, "val_share": 0.1}
 
 

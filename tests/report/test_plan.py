@@ -36,6 +36,7 @@ def printed(width: int) -> str:
         ),
         trials_per_cell=8,
         confirm_per_cell=2,
+        num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
         expectation="ASHA lets 1/eta past each rung",

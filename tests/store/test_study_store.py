@@ -15,7 +15,7 @@ import pytest
 from agad.config import Confirm, Grid, LogUniform, Search, Study
 from agad.errors import ConfigError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, ObjectStore
-from agad.records import StudyMemory
+from agad.records import StudyMemory, Winner
 from agad.store import StudyReader, StudyStore, list_studies
 
 Build = Callable[..., Any]
@@ -144,6 +144,51 @@ def test_put_claim_has_one_winner_among_drivers_with_equal_claims(
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(put, range(8))) == 1
+
+
+def _winner(**changes: Any) -> Winner:  # noqa: ANN401
+    values: dict[str, Any] = {
+        "cell": "digits class=0 ratio=0.05",
+        "num_search_trials": 8,
+        "num_seeds": 3,
+        "params": {"lr": 2e-4, "backbone": "unet++"},
+        "val_auroc": 1 / 3,
+    }
+    return Winner(**(values | changes))
+
+
+def test_the_first_winner_of_a_cell_stays(store: StudyStore, objects: ObjectStore) -> None:
+    assert store.put_winner(_winner()) == _winner()
+    assert store.put_winner(_winner(params={"lr": 1.0})) == _winner()
+    assert StudyStore(objects, "study").winners() == [_winner()]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"cell": "digits class=1 ratio=0.05"}, {"num_search_trials": 9}, {"num_seeds": 4}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
+    changes: dict[str, Any], store: StudyStore
+) -> None:
+    winners = [_winner(), _winner(params={"lr": 1.0}, **changes)]
+    for winner in winners:
+        assert store.put_winner(winner) == winner
+    assert sorted(store.winners(), key=str) == sorted(winners, key=str)
+
+
+def test_an_object_that_is_no_winner_is_named(store: StudyStore, objects: ObjectStore) -> None:
+    objects.put_if_absent("study/winners/ab/8-3.json", b'{"cell": "a"}')
+    with pytest.raises(
+        StoreError, match=r"winners/ab/8-3.json is no winner \(it lacks 'num_search_trials'\)"
+    ):
+        store.winners()
+
+
+def test_rows_are_in_order_of_their_phases(store: StudyStore, trial_row: Build) -> None:
+    for key, phase in (("1" * 32, "test"), ("2" * 32, "search"), ("3" * 32, "confirm")):
+        store.put(trial_row(trial_key=key, phase=phase), [])
+    assert [row.phase for row in store.trials()] == ["search", "confirm", "test"]
 
 
 def test_open_keeps_the_configuration_once(store: StudyStore, objects: ObjectStore) -> None:

@@ -13,7 +13,16 @@ import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.errors import AgadError, StoreError
-from agad.records import STATES, Claim, EpochRow, Pause, ScoreRow, StudyMemory, TrialRow
+from agad.records import (
+    STATES,
+    Claim,
+    EpochRow,
+    Pause,
+    ScoreRow,
+    StudyMemory,
+    TrialRow,
+    Winner,
+)
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -79,7 +88,7 @@ class ListMemory:
         self.all_claims: list[Claim] = []
         self.all_rows: list[TrialRow] = []
         self.events: list[tuple[str, str, int]] = []
-        """``claim``, ``row`` or ``pause``, trial key, attempt."""
+        """``claim``, ``row`` or ``pause``, trial key, attempt; or ``winner``, cell, 0."""
 
         self.refuses_claims = False
         self.claim_error: StoreError | None = None
@@ -101,6 +110,9 @@ class ListMemory:
         self.all_scores: list[ScoreRow] = []
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
+
+        self.all_winners: dict[tuple[str, int, int], Winner] = {}
+        """By cell, search trials and seeds."""
 
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._lock = threading.Lock()
@@ -162,6 +174,16 @@ class ListMemory:
         ordered = sorted(self.all_pauses, key=lambda one: one.attempt)
         last = {one.trial_key: one for one in ordered if one.trial_key in trial_keys}
         return list(last.values())
+
+    def put_winner(self, winner: Winner) -> Winner:
+        if self.claim_error is not None:
+            raise self.claim_error
+        key = (winner.cell, winner.num_search_trials, winner.num_seeds)
+        self.events.append(("winner", winner.cell, 0))
+        return self.all_winners.setdefault(key, winner)
+
+    def winners(self) -> list[Winner]:
+        return list(self.all_winners.values())
 
     def trials(self) -> list[TrialRow]:
         best: dict[str, TrialRow] = {}
@@ -292,7 +314,7 @@ class Simulation:
 
     def _epoch(self, spec: TrialSpec, epoch: int, num_kept: int) -> EpochResult:
         val_auroc = self.curve(spec, epoch + 1)
-        is_scored = spec.phase == "confirm" and epoch == self.max_epochs - 1
+        is_scored = spec.sees_test and epoch == self.max_epochs - 1
         test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
         return EpochResult(
             epoch=epoch,
@@ -300,7 +322,7 @@ class Simulation:
             train_s=1.0,
             losses={"loss_g": 1 - val_auroc},
             test=test,
-            is_restored=epoch < num_kept,
+            is_restored=epoch < num_kept or spec.phase == "test",
         )
 
 

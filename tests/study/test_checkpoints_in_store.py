@@ -128,8 +128,14 @@ def make_driver(
         stopping, scheduler=halving, search=replace(stopping.search, trials_per_cell=4)
     )
 
-    def build(store: str, *, pauses: bool = False, **changes: Any) -> Driver:  # noqa: ANN401
-        study = promoting if pauses else stopping
+    def build(
+        store: str,
+        *,
+        pauses: bool = False,
+        study: Study | None = None,
+        **changes: Any,  # noqa: ANN401
+    ) -> Driver:
+        study = study or (promoting if pauses else stopping)
         objects = open_objects(str(tmp_path / store))
         # Images are in the session's cache, so that this store holds the study alone.
         plan = CheckpointPlan(
@@ -294,6 +300,27 @@ def test_a_winner_has_16_pictures(make_driver: Callable[..., Driver]) -> None:
     keys = driver.objects.list(f"{STUDY}/pictures/")
     assert len(keys) == 16
     assert {key.split("/")[2] for key in keys} == {confirmed.trial_key}
+
+
+def test_the_winner_of_two_candidates_has_the_rows_of_one_that_was_alone(
+    make_driver: Callable[..., Driver],
+) -> None:
+    alone = make_driver("one")
+    several = make_driver(
+        "other", study=replace(alone.study, confirm=Confirm(seeds=1, candidates=2))
+    )
+    kept = several.run()
+    (winner,) = kept.winners()
+    (tested,) = (row for row in kept.trials() if row.phase == "test")
+    candidates = [row for row in kept.trials() if row.phase == "confirm"]
+    assert [row.test_auroc for row in candidates] == [None, None]
+    assert tested.val_auroc == winner.val_auroc == max(row.val_auroc or 0 for row in candidates)
+    # Its model was trained once: the test trial took it from the store.
+    assert several.trained.count(("confirm", 0, 2)) == 2
+    assert all(phase != "test" for phase, _, _ in several.trained)
+    assert {row.trial_key for row in _scores(several.objects)} == {tested.trial_key}
+    (chosen,) = (row for row in candidates if row.params == tested.params)
+    assert _left(several.objects) == [f"{STUDY}/checkpoints/{chosen.trial_key}/3-0.ckpt"]
 
 
 def test_every_row_tells_its_peak_memory(make_driver: Callable[..., Driver]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from agad.config import Grid, Search, Study, Uniform
+from agad.config import Confirm, Grid, Search, Study, Uniform
 from agad.objects import LocalObjects
 from agad.store import StudyStore
 
@@ -48,12 +48,22 @@ class _Deadly(LocalObjects):
         super().delete(key)
 
 
+@pytest.fixture(params=[Confirm(seeds=2), Confirm(seeds=1, candidates=2)], ids=["one", "two"])
+def confirm(request: pytest.FixtureRequest) -> Confirm:
+    """Return a confirm phase of two trials; of two candidates, the winner is tested beside."""
+    confirm: Confirm = request.param
+    return confirm
+
+
 @pytest.fixture
-def drive(make_study: MakeStudy, make_simulation: MakeSimulation, tmp_path: Path) -> Drive:
-    """Run a study of four trials to its end, as a driver does; return the trials launched."""
+def drive(
+    confirm: Confirm, make_study: MakeStudy, make_simulation: MakeSimulation, tmp_path: Path
+) -> Drive:
+    """Run a study of four trials, or five, to its end, as a driver does; return those launched."""
     study: Study = make_study(
         cells=Grid(dataset="digits", normal_class=0),
         search=Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=NUM_TRIALS - 2),
+        confirm=confirm,
     )
 
     def run(objects: LocalObjects) -> int:
@@ -69,8 +79,9 @@ def drive(make_study: MakeStudy, make_simulation: MakeSimulation, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("is_written", [False, True], ids=["before", "after"])
 def test_a_driver_killed_at_any_write_leaves_a_study_that_ends_with_each_row_once(
-    drive: Drive, tmp_path: Path, is_written: bool
+    drive: Drive, confirm: Confirm, tmp_path: Path, is_written: bool
 ) -> None:
+    num_trials = NUM_TRIALS + (confirm.candidates > 1)
     context = multiprocessing.get_context("fork")
     exit_code: int | None = -signal.SIGKILL
     deadly_write = 0
@@ -85,8 +96,9 @@ def test_a_driver_killed_at_any_write_leaves_a_study_that_ends_with_each_row_onc
         exit_code = killed.exitcode
         drive(LocalObjects(folder))
         rows = StudyStore(LocalObjects(folder), "a-study").trials()
-        assert len(list(folder.glob("a-study/trials/*/*.parquet"))) == len(rows) == NUM_TRIALS
+        assert len(list(folder.glob("a-study/trials/*/*.parquet"))) == len(rows) == num_trials
         assert {row.state for row in rows} <= {"finished", "pruned"}
+        assert len(list(folder.glob("a-study/winners/*/*.json"))) == (confirm.candidates > 1)
         assert drive(LocalObjects(folder)) == 0
     assert exit_code == 0
     assert deadly_write > 3 * NUM_TRIALS

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 import ray
 
-from agad.config import Asha, Choice, Distribution, Grid, LogUniform, Search, Study, Uniform
+from agad.config import (
+    Asha,
+    Choice,
+    Confirm,
+    Distribution,
+    Grid,
+    LogUniform,
+    Search,
+    Study,
+    Uniform,
+)
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
@@ -49,6 +59,7 @@ def _plan(*epoch_s: float) -> StudyPlan:
         cells=tuple(cells),
         trials_per_cell=8,
         confirm_per_cell=2,
+        num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
         expectation="ASHA lets 1/eta past each rung",
@@ -129,6 +140,17 @@ def test_plan_study_measures_cells_that_differ_in_their_class_once(
     first, second = plan_of(make_study()).cells
     assert first.label != second.label
     assert measured == [first.label]
+
+
+@pytest.mark.usefixtures("measured")
+def test_plan_study_sets_the_trials_of_every_candidate_aside(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
+    one = plan_of(make_study(confirm=Confirm(seeds=5)))
+    three = plan_of(make_study(confirm=Confirm(seeds=5, candidates=3)))
+    assert (one.num_confirm_trials, three.num_confirm_trials) == (2 * 5, 2 * 5 * 3)
+    assert three.most_epochs - one.most_epochs == 2 * 5 * 2 * 9
+    assert one.num_confirm_seeds == three.num_confirm_seeds == 5
 
 
 def test_plan_study_measures_every_variant_apart(

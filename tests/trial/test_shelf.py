@@ -168,6 +168,27 @@ def test_a_confirm_trial_leaves_the_checkpoint_of_its_last_epoch(
     assert list(train_trial(spec, _attempt(here, 1))) == before
 
 
+def test_a_test_trial_scores_the_model_of_its_confirm_trial(
+    make_spec: MakeSpec, here: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = make_spec(phase="confirm", max_epochs=_NUM, is_candidate=True)
+    assert [result.test for result in train_trial(candidate, here)] == [None] * _NUM
+    *_, alone = train_trial(make_spec(phase="confirm", max_epochs=_NUM), here)
+    monkeypatch.setattr("agad.trial.train.train_epoch", lambda *_: pytest.fail("trained again"))
+    *_, tested = train_trial(make_spec(phase="test", max_epochs=_NUM), here)
+    assert tested.is_restored
+    assert tested == replace(alone, train_s=tested.train_s)
+
+
+def test_a_test_trial_trains_anew_where_the_checkpoint_is_gone(
+    make_spec: MakeSpec, here: Runtime
+) -> None:
+    *_, alone = train_trial(make_spec(phase="confirm", max_epochs=_NUM), here)
+    *_, tested = train_trial(make_spec(phase="test", max_epochs=_NUM), here)
+    assert not tested.is_restored
+    assert tested == replace(alone, train_s=tested.train_s)
+
+
 def test_a_checkpoint_is_put_at_any_epoch_when_the_last_one_is_5_minutes_old(
     spec: TrialSpec, here: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

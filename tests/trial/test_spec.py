@@ -72,6 +72,40 @@ def test_key_is_32_hexadecimal_digits(make_spec: Callable[..., TrialSpec]) -> No
     assert re.fullmatch(r"[0-9a-f]{32}", make_spec().key)
 
 
+def test_key_of_a_trial_that_was_stored_long_ago_is_what_it_was() -> None:
+    assert _key(_SCRIPT) == "7c107b89a3d5a0535e04f399bf13cb48"
+
+
+def test_a_candidate_has_another_key_than_a_confirm_trial_that_is_alone(
+    make_spec: Callable[..., TrialSpec],
+) -> None:
+    alone, candidate = make_spec(phase="confirm"), make_spec(phase="confirm", is_candidate=True)
+    assert candidate.key != alone.key
+
+
+def test_the_training_of_a_test_trial_is_its_candidates(
+    make_spec: Callable[..., TrialSpec],
+) -> None:
+    test, candidate = make_spec(phase="test"), make_spec(phase="confirm", is_candidate=True)
+    assert test.training_key == candidate.training_key == candidate.key != test.key
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"phase": "search"}, False),
+        ({"phase": "confirm"}, True),
+        ({"phase": "confirm", "is_candidate": True}, False),
+        ({"phase": "test"}, True),
+    ],
+    ids=["search", "confirm", "candidate", "test"],
+)
+def test_only_the_trials_of_a_winner_see_the_test_split(
+    changes: dict[str, Any], expected: bool, make_spec: Callable[..., TrialSpec]
+) -> None:
+    assert make_spec(**changes).sees_test is expected
+
+
 def test_key_is_equal_for_specs_built_alike(make_spec: Callable[..., TrialSpec]) -> None:
     assert make_spec().key == make_spec().key
 
