@@ -184,7 +184,7 @@ def test_a_report_writes_the_means_with_their_intervals(
 
 def test_a_report_counts_the_planned_trials_that_never_ran(run_agad: RunAgad, filled: str) -> None:
     out = " ".join(run_agad("report", filled).out.split())
-    assert "Search: 2 trials run, 2 planned and missing, 0 stopped by ASHA" in out
+    assert "Search: 2 trials run, 2 planned and missing, 0 stopped early" in out
 
 
 def test_a_price_gives_the_cost_of_the_gpu_time(
