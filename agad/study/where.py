@@ -109,11 +109,6 @@ class Slots:
     num: int
     """Trials at once."""
 
-    @property
-    def resources(self) -> dict[str, float]:
-        """What Ray reserves for a trial."""
-        return {"cpu": self.runtime.num_threads, "gpu": self.runtime.gpus}
-
 
 @contextmanager
 def connected(where: Where) -> Iterator[Slots]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 
 from agad.config import Cell, DetectorConfig, Setting
@@ -82,6 +83,10 @@ class CheckpointPlan:
     """Launches of the trial before this one, which may have left checkpoints."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """Where a trial runs: none of it decides the result beyond floating-point rounding."""
@@ -111,3 +116,6 @@ class Runtime:
 
     checkpoints: CheckpointPlan | None = None
     """Checkpoints in the store; None keeps none, and looks for none."""
+
+    is_preempted: Callable[[], bool] = _never
+    """Asked between epochs: whether the worker is about to be taken away."""

@@ -62,7 +62,8 @@ class Driver:
         rows = RowMaker(
             study=STUDY, provenance=Provenance(commit="", is_dirty=False, versions="{}")
         )
-        with StudyBoard(self.study, find_materials(self.study, self.library), store, rows) as board:
+        materials = find_materials(self.study, self.library)
+        with store.hold(), StudyBoard(self.study, materials, store, rows) as board:
             for _ in itertools.count() if most_ends is None else range(most_ends):
                 launch = board.launch()
                 if launch is None:
