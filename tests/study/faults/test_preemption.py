@@ -33,7 +33,7 @@ pytestmark = [
 
 RunWhile: TypeAlias = Callable[[Callable[[Any], None]], list[TrialRow]]
 
-NUM_EPOCHS = 40
+NUM_EPOCHS = 16
 STUDY = Study(
     name="preempted",
     cells=Grid(dataset="digits", normal_class=0),
@@ -139,7 +139,7 @@ def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
     monkeypatch.setattr("agad.study.board.MAX_ATTEMPTS", 1)
     (search,) = run_while(two_nodes.remove)
     assert (search.phase, search.state, search.attempt) == ("search", "failed", 0)
-    assert "died" in search.error
+    assert "ray.exceptions.Actor" in search.error
     monkeypatch.setattr("agad.study.board.MAX_ATTEMPTS", 3)
 
     run_study(STUDY, _store(where), where)
