@@ -56,6 +56,7 @@ def greedy(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own.
 def test_a_trial_that_does_not_fit_gets_more_of_a_gpu_before_it_counts_as_failed(
     make_study: MakeStudy,
@@ -76,7 +77,7 @@ def test_a_trial_that_does_not_fit_gets_more_of_a_gpu_before_it_counts_as_failed
         with board:
             fit(board, Slots(runtime=runtime, num=4), greedy, (), lambda: None)
     finally:
-        ray.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
 
     shares: dict[str, list[float]] = {}
     for path in tmp_path.iterdir():

@@ -244,7 +244,7 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
     with _environment(gate.url, tmp_path):  # Of the nodes and their workers, and of the drivers.
         nodes = make_nodes(2)
         calm = Drivers(study, uris[1], nodes.address, tmp_path)
-        calm.finish(limit_s=300)
+        calm.finish(limit_s=600)
         drivers = Drivers(study, uris[0], nodes.address, tmp_path)
         disaster = Disaster(drivers, nodes, gate, random.Random(0), wait_until)
         for number, fault in enumerate(disaster.schedule):
@@ -256,7 +256,7 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
             drivers.start()
             logger.info("Fault %d: %s.", number, fault.__name__)
             fault()
-        drivers.finish(limit_s=300)
+        drivers.finish(limit_s=600)
 
     assert calm.exits == [0]
     assert _results(store) == _results(calm_store)
