@@ -41,5 +41,9 @@ class GpuMemoryError(AgadError, MemoryError):
     """A trial needs more GPU memory than there is left."""
 
 
+class PreemptedError(AgadError, RuntimeError):
+    """A trial's worker is about to lose its node: the trial goes on elsewhere."""
+
+
 class ScoreError(AgadError, RuntimeError):
     """A detector's score of an image depends on the images around it."""

@@ -220,6 +220,15 @@ class StudyBoard:
         else:
             self._end(self._running[trial_key], "failed", error)
 
+    def give_back(self, trial_key: str) -> None:
+        """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
+
+        It starts again, from its newest checkpoint, before anything new.
+        """
+        running = self._running.pop(trial_key)
+        self._write(partial(self._memory.release, trial_key, running.launch.attempt))
+        running.cell.retry(trial_key)
+
     def status(self, slots: int) -> StudyStatus:
         """Return how far the study is."""
         num_running: dict[str, int] = defaultdict(int)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ray import tune
 
 from agad.errors import TrialDivergedError
+from agad.study.drain import DrainWatch
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
 
@@ -37,14 +38,22 @@ class Objective(tune.Trainable):
     It keeps its imports between trials; everything else is fresh.
     """
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Return what Ray reserves for an order; a worker takes orders of equal resources alone."""
+        runtime: Runtime = config["order"].runtime
+        gpus = {"GPU": runtime.gpus} if runtime.gpus else {}
+        return tune.PlacementGroupFactory([{"CPU": float(runtime.num_threads), **gpus}])
+
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first order."""
+        self._drain = DrainWatch()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next order, dropping the trial before; tell Ray that this was possible."""
         self._order: Order = new_config["order"]
-        self._epochs = self._order.train(self._order.launch.spec, _runtime_of(self._order))
+        self._epochs = self._order.train(self._order.launch.spec, self._runtime())
         self._seconds = 0.0
         self._peak = PeakMemory(self._order.runtime.compute.device)
         return True
@@ -78,10 +87,10 @@ class Objective(tune.Trainable):
         is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
         return {"progress": progress, "done": is_done}
 
-
-def _runtime_of(order: Order) -> Runtime:
-    """Return where the order's trial runs, its checkpoints those of its attempt."""
-    plan = order.runtime.checkpoints
-    if plan is None:
-        return order.runtime
-    return replace(order.runtime, checkpoints=replace(plan, attempt=order.launch.attempt))
+    def _runtime(self) -> Runtime:
+        """Return where the order's trial runs, its checkpoints those of its attempt."""
+        order = self._order
+        plan = order.runtime.checkpoints
+        if plan is not None:
+            plan = replace(plan, attempt=order.launch.attempt)
+        return replace(order.runtime, checkpoints=plan, is_preempted=self._drain.is_draining)

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from agad.errors import GpuMemoryError, PreemptedError
 from agad.study.board import StudyBoard
 from agad.study.objective import Objective, Order, TrainTrial
+from agad.study.packing import Packing
 from agad.study.running import Launch
 from agad.study.where import Slots
 
@@ -48,7 +51,7 @@ def fit(
 
     Args:
         board: Hands out trials and decides on them.
-        slots: How many at once, and with what.
+        slots: How many at once, and with what; the share of a GPU grows where trials do not fit.
         train: Trains one trial on a worker.
         milestones: Numbers of epochs after which the board decides.
         after_event: Called after every launch, result and end.
@@ -60,16 +63,18 @@ def fit(
     # Tune warns of every trial whose CSV or JSON it does not find.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
+    packing = Packing(slots.runtime)
+
     def order(launch: Launch) -> Order:
-        return Order(launch=launch, runtime=slots.runtime, train=train, milestones=milestones)
+        return Order(launch=launch, runtime=packing.runtime, train=train, milestones=milestones)
 
     first_error = FirstError()
     with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
         tuner = tune.Tuner(
-            tune.with_resources(Objective, slots.resources),
+            Objective,
             tune_config=tune.TuneConfig(
                 search_alg=BoardSearcher(board, order, first_error),
-                scheduler=BoardScheduler(board, after_event, first_error),
+                scheduler=BoardScheduler(board, packing, after_event, first_error),
                 num_samples=-1,
                 max_concurrent_trials=slots.num,
                 reuse_actors=True,
@@ -91,6 +96,15 @@ def fit(
 def _launch(trial: Trial) -> Launch:
     order: Order = trial.config["order"]
     return order.launch
+
+
+def _error_of(trial: Trial) -> BaseException | None:
+    """Return the exception that Tune, in this process, has just written into its own folder."""
+    path = trial.pickled_error_file
+    error: BaseException | None = None
+    if path is not None:
+        error = cloudpickle.loads(Path(path).read_bytes())
+    return error
 
 
 def trial_name(trial: Trial) -> str:
@@ -162,10 +176,15 @@ class BoardScheduler(FIFOScheduler):
     """Bring each trial's results to the board and its decision back."""
 
     def __init__(
-        self, board: StudyBoard, after_event: Callable[[], None], first_error: FirstError
+        self,
+        board: StudyBoard,
+        packing: Packing,
+        after_event: Callable[[], None],
+        first_error: FirstError,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._board = board
+        self._packing = packing
         self._after_event = after_event
         self._first_error = first_error
 
@@ -192,8 +211,22 @@ class BoardScheduler(FIFOScheduler):
             self._after_event()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
-        """The worker or its node crashed."""
+        """The worker or its node crashed, is taken away, or has too little of a GPU."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
+        key = _launch(trial).spec.key
         with self._first_error:
-            self._board.fail(_launch(trial).spec.key, text)
+            if self._is_no_failure(trial):
+                self._board.give_back(key)
+            else:
+                self._board.fail(key, text)
             self._after_event()
+
+    def _is_no_failure(self, trial: Trial) -> bool:
+        error = _error_of(trial)
+        if isinstance(error, RayActorError):
+            return error.preempted
+        cause = error.cause if isinstance(error, RayTaskError) else None
+        if isinstance(cause, GpuMemoryError):
+            order: Order = trial.config["order"]
+            return self._packing.grow(order.runtime.gpus)
+        return isinstance(cause, PreemptedError)

@@ -39,7 +39,8 @@ class Where:
     """CPU cores and threads of one trial, at least 1."""
 
     gpus_per_trial: float | None = None
-    """GPUs of one trial, at least 0; None is one where the cluster has any now, else none."""
+    """GPUs of one trial, at least 0; None is one where the cluster has any now, else none. A share
+    of one doubles for the trials that follow one that did not fit."""
 
     max_concurrent_trials: int | None = None
     """The most trials at once; None is what the cluster has room for now."""
@@ -108,11 +109,6 @@ class Slots:
 
     num: int
     """Trials at once."""
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """What Ray reserves for a trial."""
-        return {"cpu": self.runtime.num_threads, "gpu": self.runtime.gpus}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from agad.config import Cell, DetectorConfig, Setting
@@ -102,6 +103,10 @@ class CheckpointPlan:
     and not only when it goes on."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """Where a trial runs: none of it decides the result beyond floating-point rounding."""
@@ -131,3 +136,6 @@ class Runtime:
 
     checkpoints: CheckpointPlan | None = None
     """Checkpoints in the store; None keeps none, and looks for none."""
+
+    is_preempted: Callable[[], bool] = _never
+    """Asked between epochs: whether the worker is about to be taken away."""

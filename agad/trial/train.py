@@ -18,7 +18,7 @@ from torch import Tensor
 
 from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
 from agad.detectors import Detector, build_detector
-from agad.errors import CheckpointError, GpuMemoryError, TrialDivergedError
+from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
 from agad.trial.confirm import TestResult, finish
 from agad.trial.metrics import auroc
@@ -135,9 +135,9 @@ def train_trial(
     its confirm trial's last checkpoint, and where that is gone, trains anew.
 
     With ``runtime.checkpoints``, the store gets a checkpoint when the trial goes on after a
-    milestone, or comes to one where it may be paused, when the last one is 5 minutes old, and after
-    the last epoch of a confirm trial. A later attempt goes on from the newest that is whole: it
-    yields the epochs before it again.
+    milestone, or comes to one where it may be paused, when the last one is 5 minutes old, when the
+    worker is about to be taken away, and after the last epoch of a confirm trial. A later attempt
+    goes on from the newest that is whole: it yields the epochs before it again.
 
     Args:
         spec: What decides the results.
@@ -152,6 +152,7 @@ def train_trial(
         ConfigError: The cell's split cannot be drawn from the data set, or the device is not there.
         DataError: The node's cache cannot hold the images, or they were changed in the store.
         GpuMemoryError: The trial does not fit what is left of the GPU's memory.
+        PreemptedError: The worker is about to be taken away, between two epochs.
         ScoreError: A score depends on the images around it.
         StoreError: The store cannot be reached.
         TrialDivergedError: A loss or a score is not finite, or a loss exploded.
@@ -205,8 +206,19 @@ def _epochs(
         test = finish(training, runtime) if is_last else None
         yield replace(training.history[epoch], test=test, is_restored=is_restored)
         # Only now, since a trial that is stopped here needs none.
-        if not is_restored and not is_last and shelf.is_due(epoch + 1):
-            shelf.put(training)
+        if not is_restored and not is_last:
+            _between_epochs(training, runtime, shelf)
+
+
+def _between_epochs(training: Training, runtime: Runtime, shelf: CheckpointShelf) -> None:
+    is_preempted = runtime.is_preempted()
+    if is_preempted or shelf.is_due(training.num_epochs):
+        shelf.put(training)
+    if is_preempted:
+        raise PreemptedError(
+            f"trial {training.spec.key} was taken off its worker after epoch "
+            f"{training.num_epochs - 1}, since its node is about to go; it goes on elsewhere."
+        )
 
 
 def _epoch(training: Training) -> EpochResult:

@@ -16,7 +16,7 @@ from agad.errors import (
     StudyChangedError,
     TrialsFailingError,
 )
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.board import _MAX_FAILURES_IN_A_ROW, MAX_ATTEMPTS
 from agad.study.running import Launch, Progress
 
 if TYPE_CHECKING:
@@ -207,3 +207,23 @@ def test_a_node_that_dies_with_many_trials_does_not_stop_the_study(
     assert not board.is_done
     again = [board.launch() for _ in range(16)]
     assert {one.attempt for one in again if one is not None} == {1}
+
+
+def test_trials_that_are_given_back_start_again_and_never_count_as_failed(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    one_cell = replace(study, cells=Grid(dataset="digits", normal_class=0))
+    board = make_simulation(one_cell).board
+    places = []
+    with board:
+        for _ in range(_MAX_FAILURES_IN_A_ROW + 1):
+            launch = board.launch()
+            assert launch is not None
+            places.append((launch.spec.key, launch.attempt))
+            board.give_back(launch.spec.key)
+    assert places == [(places[0][0], attempt) for attempt in range(_MAX_FAILURES_IN_A_ROW + 1)]
+    assert memory.released() == {*places}
+    # Nor under a later driver.
+    launches = make_simulation(one_cell).run_and_close()
+    assert (launches[0].spec.number, launches[0].attempt) == (0, len(places))
+    assert {row.state for row in memory.rows_of("search")} <= {"finished", "pruned"}

@@ -219,6 +219,18 @@ def test_gpu_seconds_are_seconds_times_the_gpus_reserved(make_order: MakeOrder) 
     assert all(step.gpu_s == step.seconds * 0.25 for step in steps)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "reserved"), [(0.0, {"CPU": 3.0}), (0.25, {"CPU": 3.0, "GPU": 0.25})]
+)
+def test_ray_reserves_what_a_trial_uses(
+    make_order: MakeOrder, gpus: float, reserved: dict[str, float]
+) -> None:
+    order = make_order(gpus=gpus)
+    order = replace(order, runtime=replace(order.runtime, num_threads=3))
+    request = Objective.default_resource_request({"order": order})
+    assert request.required_resources == reserved
+
+
 def test_progress_names_the_hardware(make_order: MakeOrder) -> None:
     (progress,) = _steps(Objective(config={"order": make_order(max_epochs=1)}))
     assert progress.hardware == describe_hardware("cpu")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import agad.trial.shelf
-from agad.errors import StoreError
+from agad.errors import PreemptedError, StoreError
 from agad.objects import LocalObjects, open_objects
 from agad.trial import CheckpointPlan, EpochResult, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import from_bytes, to_bytes
@@ -284,3 +284,32 @@ def test_a_store_that_fails_costs_the_checkpoint_and_not_the_trial(
         resumed = list(train_trial(spec, _attempt(here, 1)))
     assert _without_time(resumed) == _without_time(whole)
     assert "the store answered 503" in caplog.text
+
+
+def test_a_worker_about_to_be_taken_away_puts_a_checkpoint_at_once_and_ends(
+    spec: TrialSpec, here: Runtime
+) -> None:
+    undisturbed = list(train_trial(spec, replace(here, checkpoints=None)))
+    notices = iter([False, True])
+    epochs = train_trial(spec, replace(here, is_preempted=lambda: next(notices)))
+    first = [next(epochs), next(epochs)]
+    with pytest.raises(PreemptedError, match=f"trial {spec.key} was taken off its worker after"):
+        next(epochs)
+    assert _names(here, spec) == ["2-0.ckpt"]
+    second = list(train_trial(spec, _attempt(here, 1)))
+    assert _without_time(first) == _without_time(undisturbed[:2])
+    assert _without_time(second) == _without_time(undisturbed)
+    assert [result.is_restored for result in second] == [True, True, False, False]
+
+
+def test_a_worker_about_to_be_taken_away_finishes_a_trial_that_has_no_epoch_left(
+    spec: TrialSpec, here: Runtime
+) -> None:
+    seen: list[int] = []
+
+    def is_preempted() -> bool:
+        return len(seen) == _NUM
+
+    for result in train_trial(spec, replace(here, is_preempted=is_preempted)):
+        seen.append(result.epoch)
+    assert seen == [0, 1, 2, 3]

@@ -1,0 +1,48 @@
+"""A preemption notice: Ray drains the node of this worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import ray
+import ray._private.state
+
+_LOOK_EVERY_S = 3.0
+"""A spot instance is announced at least 30 s ahead; each look is one request to the head node."""
+
+
+def _is_node_draining() -> bool:
+    """Ask the head node. Ray has no public name for this; its own Ray Train asks the same way."""
+    if not ray.is_initialized():
+        return False
+    draining = ray._private.state.state.get_draining_nodes()
+    return ray.get_runtime_context().get_node_id() in draining
+
+
+class DrainWatch:
+    """Looks whether this worker's node drains, now and then however often it is asked."""
+
+    def __init__(
+        self,
+        look: Callable[[], bool] = _is_node_draining,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Look for the first time when first asked.
+
+        Args:
+            look: Tells whether the node drains now.
+            clock: Seconds of a clock that never goes back.
+        """
+        self._look = look
+        self._clock = clock
+        self._next_s = clock()
+        self._is_draining = False
+
+    def is_draining(self) -> bool:
+        """Whether the last look, at most some seconds old, found the node draining."""
+        now_s = self._clock()
+        if now_s >= self._next_s and not self._is_draining:
+            self._is_draining = self._look()
+            self._next_s = now_s + _LOOK_EVERY_S
+        return self._is_draining
