@@ -208,7 +208,7 @@ class Disaster:
             self.hit.add(newest.trial_key)
             return is_spared
 
-        self.wait_until(is_next, "another trial")
+        self.wait_until(is_next, "another trial", 300)
         time.sleep(self.rng.uniform(0, 0.6))
 
     @property
