@@ -48,14 +48,27 @@ def test_a_report_of_a_store_that_holds_data_sets_alone_says_that_no_study_is_th
     assert (ended.code, "holds no study" in ended.err) == (2, True)
 
 
-def test_a_report_of_an_earlier_versions_study_says_so(run_agad: RunAgad, tmp_path: Path) -> None:
+def test_a_report_of_an_earlier_versions_study_fills_in_the_axes_that_it_lacks(
+    run_agad: RunAgad, tmp_path: Path
+) -> None:
     earlier = {"dataset": ["digits"], "normal_class": [0], "anomaly_ratio": [0], "settings": {}}
     config = {"name": "old", "cells": earlier, "confirm": {"seeds": 3}}
     objects = open_objects(str(tmp_path / "old-store"))
     objects.put_if_absent("old/study.json", json.dumps(config).encode())
     ended = run_agad("report", tmp_path / "old-store")
+    assert ended.code == 0
+    assert "1 cell is planned" in ended.out
+
+
+def test_a_report_of_a_configuration_without_its_cells_axes_says_so(
+    run_agad: RunAgad, tmp_path: Path
+) -> None:
+    config = {"name": "old", "cells": {"dataset": ["digits"]}, "confirm": {"seeds": 3}}
+    objects = open_objects(str(tmp_path / "old-store"))
+    objects.put_if_absent("old/study.json", json.dumps(config).encode())
+    ended = run_agad("report", tmp_path / "old-store")
     assert ended.code == 2
-    assert "not one that this version wrote (it lacks 'anomalous_class')" in ended.err
+    assert "not one that this version wrote (it lacks 'normal_class')" in ended.err
 
 
 def test_a_report_shows_a_class_by_the_name_that_the_study_gave(
