@@ -198,12 +198,15 @@ found = [(t.params, t.value) for t in loaded.get_trials(deepcopy=False)]
 """,
 }
 MEASURED = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 where, study = sys.argv[1:]
 start = time.perf_counter()
 {reader}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps(dict(s=time.perf_counter() - start, mib=peak / 1024, trials=len(found))))
+seconds = time.perf_counter() - start
+# Not ru_maxrss, which a new process takes over from the one that started it.
+peak_kib = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+print(json.dumps(dict(s=seconds, mib=peak_kib / 1024, trials=len(found))))
 """
 
 

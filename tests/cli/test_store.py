@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,14 @@ import duckdb
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
+from agad.objects import open_objects
+from agad.records import TrialRow
+from agad.store import StudyStore
+
 if TYPE_CHECKING:
     from tests.cli.conftest import FillStore, RunAgad
 
-DUCKDB_QUERY = """
-select cell, number, test_auroc, param_lr from read_parquet({files}, union_by_name = true)
-qualify row_number() over (partition by study, trial_key order by
-    list_position(['finished', 'pruned', 'diverged', 'failed'], state), attempt) = 1
-order by phase desc, number
-"""
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -75,13 +75,19 @@ def test_schema_prints_every_column(run_agad: RunAgad) -> None:
 
 @pytest.mark.parametrize("is_compacted", [False, True])
 def test_listed_files_are_a_table_for_duckdb_and_pandas(
-    run_agad: RunAgad, filled: str, is_compacted: bool
+    run_agad: RunAgad, filled: str, is_compacted: bool, make_row: Callable[..., TrialRow]
 ) -> None:
+    failed = make_row(study="tiny", number=0, attempt=1, state="failed", trial_key="0" * 32)
+    StudyStore(open_objects(filled), "tiny").put(failed, [])
     if is_compacted:
         run_agad("store", "compact", filled)
     files = run_agad("store", "files", filled, "--table", "trials").out.split()
-    assert len(files) == (1 if is_compacted else 4)
-    found = duckdb.execute(DUCKDB_QUERY.format(files=files)).fetchall()
+    assert len(files) == (1 if is_compacted else 5)
+    query = README.read_text().split('duckdb.execute("""')[1].split('"""')[0]
+    chosen = duckdb.execute(f"create or replace temp table chosen as {query}", [files])
+    found = chosen.execute(
+        "select cell, number, test_auroc, param_lr from chosen order by phase desc, number"
+    ).fetchall()
     cell = "digits class=0 ratio=0"
     assert found == [
         (cell, 0, None, 0.001),
@@ -90,7 +96,7 @@ def test_listed_files_are_a_table_for_duckdb_and_pandas(
         (cell, 1, 0.83, 0.001),
     ]
     frame = pd.concat(pd.read_parquet(file) for file in files)
-    assert frame.groupby("phase")["param_lr"].count().to_dict() == {"search": 2, "confirm": 2}
+    assert frame.groupby("phase")["param_lr"].count().to_dict() == {"search": 3, "confirm": 2}
 
 
 @pytest.mark.parametrize(
