@@ -158,10 +158,10 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
 def _check_reachable(where: Where) -> None:
     """Refuse a folder as the store of several machines, unless it is said to be shared."""
     num_nodes = len(_living_nodes())
-    if num_nodes > 1 and not where.store.startswith("s3://") and not where.is_shared:
+    if num_nodes > 1 and "://" not in where.store and not where.is_shared:
         raise ConfigError(
             f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
-            "must all reach it; use s3://, or say --shared-store if it is mounted on all of them."
+            "must all reach it; use a bucket, or say --shared-store if it is mounted on all of them."
         )
 
 
