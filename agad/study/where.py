@@ -161,7 +161,7 @@ def _check_reachable(where: Where) -> None:
     if num_nodes > 1 and "://" not in where.store and not where.is_shared:
         raise ConfigError(
             f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
-            "must all reach it; use a bucket, or say --shared-store if it is mounted on all of them."
+            "must all reach it; use a bucket, or say --shared-store if all of them have it mounted."
         )
 
 
