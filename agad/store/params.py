@@ -61,6 +61,8 @@ def _column(values: list[Any]) -> pa.Array:
     data_type = widened(_type(value) for value in values if value is not None)
     if pa.types.is_string(data_type):
         values = [None if value is None else _text(value) for value in values]
+    if pa.types.is_floating(data_type):  # Arrow refuses a whole number that no double holds.
+        values = [None if value is None else float(value) for value in values]
     return pa.array(values, data_type)
 
 

@@ -196,12 +196,16 @@ def united(tables: Sequence[pa.Table], row_type: RowType) -> pa.Table:
 
 
 def _with_params(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
-    """Return a table with exactly these columns of parameters, in this order."""
+    """Return a table with exactly these columns of parameters, in this order.
+
+    A whole number that no double holds is rounded; ``params`` keeps its digits.
+    """
     rest = table.select([name for name in table.column_names if not is_param(name)])
     for field in fields:
         has_it = field.name in table.column_names
         array = table[field.name] if has_it else pa.nulls(table.num_rows, field.type)
-        rest = rest.append_column(field, array.cast(field.type))
+        is_rounded = pa.types.is_floating(field.type)
+        rest = rest.append_column(field, array.cast(field.type, safe=not is_rounded))
     return rest
 
 

@@ -28,6 +28,7 @@ from agad.store import (
     rows_from_parquet,
     rows_to_parquet,
 )
+from agad.store.params import param_columns
 
 Build = Callable[..., Any]
 
@@ -192,6 +193,33 @@ def test_a_trial_has_a_typed_column_of_each_searched_parameter(trial_row: Build)
     }
     assert {name: table[f"param_{name}"][0].as_py() for name in params} == params
     assert rows_from_parquet(data, TrialRow, "file")[0].params == json.dumps(params)
+
+
+_LARGE = 2**53 + 1
+"""The lowest whole number above 0 that no double holds."""
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_a_whole_number_that_no_double_holds_is_read_beside_a_double(
+    tmp_path: Path, trial_row: Build, is_compacted: bool
+) -> None:
+    objects = LocalObjects(tmp_path)
+    store = StudyStore(objects, "study")
+    for number, value in enumerate([_LARGE, 0.5]):
+        params = json.dumps({"size": value})
+        store.put(trial_row(trial_key=f"{number:032x}", number=number, params=params), [])
+    if is_compacted:
+        compact(objects, "study", timedelta(0))
+    table = read_table(objects, ["study"], "trials", columns=["param_size", "params"])
+    assert table.to_pydict() == {
+        "param_size": [float(2**53), 0.5],
+        "params": [json.dumps({"size": _LARGE}), '{"size": 0.5}'],
+    }
+
+
+def test_a_file_may_mix_doubles_and_whole_numbers_that_no_double_holds() -> None:
+    column = param_columns([json.dumps({"size": one}) for one in (_LARGE, 0.5)])["param_size"]
+    assert column.to_pylist() == [float(2**53), 0.5]
 
 
 def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
