@@ -13,6 +13,7 @@ from agad.errors import StoreError
 from agad.objects import ObjectStore
 from agad.store.keys import TABLES, Table, check_study_name
 from agad.store.parallel import in_parallel
+from agad.store.release import released_attempts
 from agad.store.schema import first_line
 from agad.store.snapshot import Snapshot, attempts_of, list_attempts, reading
 
@@ -42,7 +43,10 @@ class StudyInfo:
     tables: tuple[TableInfo, ...]
     claims: int
     claims_without_rows: int
-    """Attempts that were claimed and left no trial's row: running, or lost in a crash."""
+    """Attempts that left neither a trial's row nor a marker: running, or lost in a crash.
+
+    One that was paused or released has a marker.
+    """
 
     compactions: int
     """Number of the newest manifest."""
@@ -85,8 +89,9 @@ def table_files(objects: ObjectStore, study: str, table: Table) -> list[str]:
 def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
     sizes = objects.sizes(f"{study}/")
     claims = set(list_attempts(objects, study, "claims"))
+    unmarked = claims - released_attempts(study, objects)
     rows = {*snapshot.loose, *(one for table, one in snapshot.stray if table == "trials")}
-    if claims - rows and snapshot.manifest:
+    if unmarked - rows and snapshot.manifest:
         rows |= snapshot.covered or attempts_of(objects, snapshot.manifest)
     manifest = snapshot.manifest
     return StudyInfo(
@@ -95,7 +100,7 @@ def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
         bytes=sum(sizes.values()),
         tables=tuple(_table(objects, study, table, snapshot, sizes) for table in TABLES),
         claims=len(claims),
-        claims_without_rows=len(claims - rows),
+        claims_without_rows=len(unmarked - rows),
         compactions=manifest.number if manifest else 0,
         compacted_at=manifest.created_at if manifest else None,
     )

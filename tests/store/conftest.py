@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from agad.objects import ObjectStore
-from agad.records import Claim, EpochRow, ScoreRow, TrialRow
+from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow
 from agad.store import StudyStore
 
 Build = Callable[..., Any]
@@ -83,6 +83,21 @@ def epoch_row() -> Build:
 @pytest.fixture
 def score_row() -> Build:
     return partial(replace, _SCORE)
+
+
+@pytest.fixture
+def pause(epoch_row: Build) -> Pause:
+    return Pause(
+        trial_key="0" * 32,
+        attempt=0,
+        started_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
+        seconds=0.1 + 0.2,
+        gpu_s=0.0,
+        hardware="a processor",
+        peak_memory_bytes=2**40,
+        peak_gpu_memory_bytes=None,
+        epochs=(epoch_row(), epoch_row(epoch=1, val_auroc=1 / 3)),
+    )
 
 
 @pytest.fixture

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agad.errors import StoreError
 from agad.objects import LocalObjects
-from agad.records import EpochRow, Pause
+from agad.records import Pause
 from agad.store import StudyStore
 
 
@@ -24,21 +22,6 @@ def objects(tmp_path: Path) -> LocalObjects:
 @pytest.fixture
 def store(objects: LocalObjects) -> StudyStore:
     return StudyStore(objects, "study")
-
-
-@pytest.fixture
-def pause(epoch_row: Callable[..., EpochRow]) -> Pause:
-    return Pause(
-        trial_key="0" * 32,
-        attempt=0,
-        started_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
-        seconds=0.1 + 0.2,
-        gpu_s=0.0,
-        hardware="a processor",
-        peak_memory_bytes=2**40,
-        peak_gpu_memory_bytes=None,
-        epochs=(epoch_row(), epoch_row(epoch=1, val_auroc=1 / 3)),
-    )
 
 
 def test_a_pause_is_read_as_it_was_put(store: StudyStore, pause: Pause) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agad.objects import LocalObjects, ObjectStore
+from agad.records import Pause
 from agad.store import StudyStore, compact, study_info, verify
 
 if TYPE_CHECKING:
@@ -166,3 +167,15 @@ def test_info_counts_every_row_once(objects: ObjectStore, fill: Fill, claim: Bui
     assert (info.objects, info.claims, info.claims_without_rows) == (6 + 9 + 4 + 2, 6, 1)
     assert info.bytes == sum(objects.sizes(f"{STUDY}/").values())
     assert info.compacted_at is not None
+
+
+def test_info_counts_no_paused_or_released_attempt_as_lost(
+    objects: ObjectStore, claim: Build, pause: Pause
+) -> None:
+    store = StudyStore(objects, STUDY)
+    for attempt in range(3):
+        store.put_claim(claim(attempt=attempt))
+    store.put_pause(pause)
+    store.release(pause.trial_key, 1)
+    info = study_info(objects, STUDY)
+    assert (info.claims, info.claims_without_rows) == (3, 1)
