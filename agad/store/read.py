@@ -8,7 +8,7 @@ from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import Claim, EpochRow, ScoreRow, TrialRow, Winner
+from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
 from agad.store.keys import (
     Attempt,
     attempt_key,
@@ -18,6 +18,7 @@ from agad.store.keys import (
     winners_prefix,
 )
 from agad.store.parallel import in_parallel
+from agad.store.release import mark_key, pause_from_json
 from agad.store.rows import rows_from_table
 from agad.store.snapshot import list_attempts
 from agad.store.tables import read_table
@@ -62,7 +63,7 @@ class StudyReader:
 
     def winners(self) -> list[Winner]:
         """Return every winner ever put, in order of its key."""
-        return in_parallel(self._winner, self._objects.list(winners_prefix(self._study)))
+        return in_parallel(self.winner, self._objects.list(winners_prefix(self._study)))
 
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt.
@@ -85,7 +86,7 @@ class StudyReader:
         if not keys:
             return None
         number = max(keys)
-        config = self._json(keys[number])
+        config = self.json_object(keys[number])
         if isinstance(config.get("cells"), dict):
             config["cells"] = _ADDED_AXES | config["cells"]
         return number, config
@@ -97,7 +98,7 @@ class StudyReader:
             StoreError: It is not there, or damaged.
         """
         key = attempt_key(self._study, "claims", *attempt)
-        values = self._json(key)
+        values = self.json_object(key)
         try:
             named = {field.name: values[field.name] for field in dataclasses.fields(Claim)}
             return Claim(**{**named, "seeds": tuple(named["seeds"])})
@@ -107,19 +108,37 @@ class StudyReader:
                 "from a copy, or remove it."
             ) from error
 
-    def _winner(self, key: str) -> Winner:
-        values = self._json(key)
+    def pause(self, attempt: Attempt) -> Pause:
+        """Return the pause of an attempt.
+
+        Raises:
+            StoreError: It is not there, or damaged.
+        """
+        key = mark_key(self._study, *attempt, "paused")
+        return pause_from_json(self.json_object(key), f"{self._objects.uri}/{key}")
+
+    def winner(self, key: str) -> Winner:
+        """Return the winner that a key names.
+
+        Raises:
+            StoreError: It is not there, or damaged.
+        """
+        values = self.json_object(key)
         try:
-            return Winner(
-                **{field.name: values[field.name] for field in dataclasses.fields(Winner)}
-            )
-        except KeyError as error:
+            named = {field.name: values[field.name] for field in dataclasses.fields(Winner)}
+            return Winner(**{**named, "params": {**named["params"]}})
+        except (KeyError, TypeError) as error:
             raise StoreError(
-                f"{self._objects.uri}/{key} is no winner (it lacks {error}), but must be one; "
-                "restore it from a copy."
+                f"{self._objects.uri}/{key} is no winner ({error!r}), but must be one; restore it "
+                "from a copy."
             ) from error
 
-    def _json(self, key: str) -> dict[str, Any]:
+    def json_object(self, key: str) -> dict[str, Any]:
+        """Return the JSON object that a key names.
+
+        Raises:
+            StoreError: It is not there, or damaged.
+        """
         try:
             values = json.loads(self._objects.get(key))
         except ValueError as error:

@@ -29,14 +29,14 @@ def mark_key(study: str, trial_key: str, attempt: int, mark: Mark) -> str:
 def released_attempts(study: str, objects: ObjectStore) -> set[tuple[str, int]]:
     """Return the trial key and attempt of every marker of either kind."""
     keys = objects.list(attempts_prefix(study, "claims"))
-    return {*_marked(study, keys, "released"), *_marked(study, keys, "paused")}
+    return {*marked(study, keys, "released"), *marked(study, keys, "paused")}
 
 
 def last_pauses(study: str, objects: ObjectStore, trial_keys: Collection[str]) -> dict[str, int]:
     """Return the last attempt that paused of each of these trials, if one did."""
     keys = objects.list(attempts_prefix(study, "claims"))
     last: dict[str, int] = {}
-    for trial_key, attempt in _marked(study, keys, "paused"):
+    for trial_key, attempt in marked(study, keys, "paused"):
         if trial_key in trial_keys:
             last[trial_key] = max(attempt, last.get(trial_key, 0))
     return last
@@ -69,11 +69,12 @@ def pause_from_json(values: dict[str, Any], source: str) -> Pause:
         ) from error
 
 
-def _marked(study: str, keys: Collection[str], mark: Mark) -> Iterator[tuple[str, int]]:
+def marked(study: str, keys: Collection[str], mark: Mark) -> Iterator[tuple[str, int]]:
+    """Yield the trial key and attempt of every marker of a kind among some keys."""
     suffix = _suffix(mark)
     claims = (key.removesuffix(suffix) + ".json" for key in keys if key.endswith(suffix))
     attempts = (attempt_of(study, "claims", key) for key in claims)
-    return (attempt for attempt in attempts if attempt is not None)
+    yield from (attempt for attempt in attempts if attempt is not None)
 
 
 def _suffix(mark: Mark) -> str:

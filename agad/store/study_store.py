@@ -32,7 +32,6 @@ from agad.store.read import StudyReader
 from agad.store.release import (
     last_pauses,
     mark_key,
-    pause_from_json,
     pause_to_json,
     released_attempts,
 )
@@ -173,17 +172,13 @@ class StudyStore(StudyReader):
 
     def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
         """See ``StudyMemory``."""
-        return in_parallel(self._pause, last_pauses(self._study, self._objects, trial_keys).items())
-
-    def _pause(self, attempt: tuple[str, int]) -> Pause:
-        key = mark_key(self._study, *attempt, "paused")
-        return pause_from_json(self._json(key), f"{self._objects.uri}/{key}")
+        return in_parallel(self.pause, last_pauses(self._study, self._objects, trial_keys).items())
 
     def put_winner(self, winner: Winner) -> Winner:
         """See ``StudyMemory``."""
         key = winner_key(self._study, winner)
         data = json.dumps(dataclasses.asdict(winner), indent=2, allow_nan=False).encode()
-        return winner if self._objects.put_if_absent(key, data) else self._winner(key)
+        return winner if self._objects.put_if_absent(key, data) else self.winner(key)
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()

@@ -26,10 +26,12 @@ from agad.store.keys import (
     config_number,
     manifest_key,
     manifests_prefix,
+    winners_prefix,
 )
 from agad.store.manifest import CompactFile, Manifest, manifest_numbers, newest_number
 from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
+from agad.store.release import mark_key, marked
 from agad.store.snapshot import Snapshot, list_attempts, read_manifest, reading
 from agad.store.tables import WITHIN, loose_table
 
@@ -92,7 +94,7 @@ class _Check:
         trials = _attempts(tables["trials"]) | {*self._snapshot.loose, *self._snapshot.covered}
         for table, rows in tables.items():
             self._check_rows(table, rows, trials)
-        self._check_claims()
+        self._check_claims(keys)
         self._check_other(keys)
         return self._faults, [*self._stray_notes(), *self._check_compact_names(keys)]
 
@@ -195,21 +197,32 @@ class _Check:
             for key, attempt in without
         ]
 
-    def _check_claims(self) -> None:
+    def _check_claims(self, keys: list[str]) -> None:
         attempts = list_attempts(self._objects, self._study, "claims")
         in_parallel(self._faulty(self._reader.claim), attempts)
+        in_parallel(self._faulty(self._reader.pause), [*marked(self._study, keys, "paused")])
+        in_parallel(self._faulty(self._released), [*marked(self._study, keys, "released")])
+
+    def _released(self, attempt: Attempt) -> None:
+        self._reader.json_object(mark_key(self._study, *attempt, "released"))
 
     def _check_other(self, keys: list[str]) -> None:
-        """Read what no other check reads: configurations, models, other files."""
+        """Read what no other check reads: configurations, winners, models, other files."""
         kinds: tuple[Kind, ...] = (*TABLES, "claims")
         folders = (
             compact_prefix(self._study),
             *(attempts_prefix(self._study, kind) for kind in kinds),
         )
         others = [key for key in keys if not key.startswith(folders)]
-        if any(config_number(self._study, key) is not None for key in others):
-            in_parallel(self._faulty(lambda _: self._reader.config()), [None])
-        in_parallel(self._faulty(self._read_through), others)
+        in_parallel(self._faulty(self._other), others)
+
+    def _other(self, key: str) -> None:
+        if config_number(self._study, key) is not None:
+            self._reader.json_object(key)
+        elif key.startswith(winners_prefix(self._study)):
+            self._reader.winner(key)
+        else:
+            self._read_through(key)
 
     def _manifest(self, number: int) -> Manifest:
         manifest = read_manifest(self._objects, self._study, number)

@@ -180,7 +180,7 @@ def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
 def test_an_object_that_is_no_winner_is_named(store: StudyStore, objects: ObjectStore) -> None:
     objects.put_if_absent("study/winners/ab/8-3.json", b'{"cell": "a"}')
     with pytest.raises(
-        StoreError, match=r"winners/ab/8-3.json is no winner \(it lacks 'num_search_trials'\)"
+        StoreError, match=r"winners/ab/8-3.json is no winner \(KeyError\('num_search_trials'\)\)"
     ):
         store.winners()
 

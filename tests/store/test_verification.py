@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agad.objects import LocalObjects, ObjectStore
-from agad.records import Pause
+from agad.records import Pause, Winner
 from agad.store import StudyStore, compact, study_info, verify
 
 if TYPE_CHECKING:
@@ -23,13 +23,22 @@ NOW = timedelta(0)
 STUDY = "study"
 
 
+_WINNER = Winner(
+    cell="cell 0", num_search_trials=4, num_seeds=1, params={"lr": 0.5}, val_auroc=0.75
+)
+
+
 @pytest.fixture
-def whole(tmp_path: Path, fill: Fill, claim: Build) -> LocalObjects:
-    """Return a store with one object of each kind, and compacted files."""
+def whole(tmp_path: Path, fill: Fill, claim: Build, pause: Pause) -> LocalObjects:
+    """Return a store with one object of each kind, an extension, and compacted files."""
     objects = LocalObjects(tmp_path)
     store = StudyStore(objects, STUDY)
     store.open({"name": STUDY})
+    objects.put_if_absent(f"{STUDY}/study-1.json", b"{}")
     store.put_claim(claim())
+    store.put_pause(pause)
+    store.release(pause.trial_key, 1)
+    store.put_winner(_WINNER)
     fill(objects)
     compact(objects, STUDY, NOW)
     fill(objects, range(4, 5))
@@ -56,17 +65,38 @@ def test_a_whole_study_has_no_faults(objects: ObjectStore, fill: Fill, claim: Bu
     assert (found.objects, found.faults, found.notes) == (2 + 3 + 2, (), ())
 
 
+def _without_params(data: bytes) -> bytes:
+    return json.dumps(json.loads(data) | {"params": None}).encode()
+
+
 @pytest.mark.parametrize(
     ("part", "damage", "message"),
     [
         ("/compact/epochs", lambda data: data[:-9], "has bytes "),
         ("/compact/epochs", lambda data: data[:40] + b"!" + data[41:], "has sha256 "),
         ("/trials/", lambda data: data[:-9], "cannot be read as a table of TrialRow"),
-        ("/claims/", lambda _: b"{", "is no JSON"),
+        ("/0.json", lambda _: b"{", "is no JSON"),
+        ("-paused.json", lambda data: data.replace(b"started_at", b"x"), "is no pause (KeyError"),
+        ("-released.json", lambda _: b"", "is no JSON"),
+        ("/winners/", lambda _: b"{}", "is no winner (KeyError('cell'))"),
+        ("/winners/", _without_params, "is no winner (TypeError"),
         ("/study.json", lambda _: b"[]", "holds a list, but must hold a JSON object"),
+        ("/study-1.json", lambda data: data[:1], "is no JSON"),
         ("/manifests/1", lambda _: b"{}", "is no manifest"),
     ],
-    ids=["truncated", "flipped", "trial", "claim", "configuration", "manifest"],
+    ids=[
+        "truncated",
+        "flipped",
+        "trial",
+        "claim",
+        "pause",
+        "release",
+        "winner",
+        "winner-type",
+        "configuration",
+        "extension",
+        "manifest",
+    ],
 )
 def test_a_damaged_object_is_one_fault_that_names_it(
     whole: LocalObjects, part: str, damage: Callable[[bytes], bytes], message: str
