@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from agad.errors import StoreError
 from agad.objects.bucket import Bucket, KeyTakenError, Page
 from agad.objects.files import read_chunks, replaced, synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
@@ -22,6 +23,14 @@ _OPEN_BACKOFF = Backoff(attempts=2)
 
 _FILE_BACKOFF = Backoff(deadline_s=1800.0)
 """A file may take long, and then break off in its last second."""
+
+
+class _DamagedError(StoreError):
+    """The bytes that came are others than were put: on the way, or for good."""
+
+
+_PASSING = (TransientError, _DamagedError)
+"""What may pass when an object is read anew."""
 
 
 class RemoteObjects:
@@ -54,7 +63,7 @@ class RemoteObjects:
             self._read(key, data.extend)
             return bytes(data)
 
-        return retry(read, backoff=_BACKOFF)
+        return retry(read, _PASSING, backoff=_BACKOFF)
 
     def open(self, key: str) -> BinaryIO:
         check_key(key)
@@ -78,7 +87,7 @@ class RemoteObjects:
             with replaced(path), synced(path) as file:
                 self._read(key, file.write)
 
-        retry(read, backoff=_FILE_BACKOFF)
+        retry(read, _PASSING, backoff=_FILE_BACKOFF)
 
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         check_key(key)
@@ -121,7 +130,7 @@ class RemoteObjects:
 
         kept = self._bucket.read(key, take)
         if kept not in ("", digest.hexdigest()):
-            raise TransientError(
+            raise _DamagedError(
                 f"{self.uri}/{key} holds other bytes than the digest that it was put with; check "
                 "the network and the server's disks, or remove the object."
             )

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
-from agad.objects import MissingObjectError, ObjectStore
+from agad.objects import MissingObjectError, ObjectStore, TransientError
 from agad.store.compacted import read_compacted
 from agad.store.keys import (
     TABLES,
@@ -67,6 +67,8 @@ def verify(objects: ObjectStore, study: str) -> Verified:
         faults, notes = reading(
             objects, study, lambda snapshot: _Check(objects, study, snapshot).run(keys)
         )
+    except TransientError:
+        raise
     except StoreError as error:  # The newest manifest, or what it covers, cannot be read.
         faults, notes = [str(error)], []
     return Verified(objects=len(keys), faults=tuple(dict.fromkeys(faults)), notes=tuple(notes))
@@ -123,6 +125,8 @@ class _Check:
                 if newest_number(self._objects, self._study) != self._number:
                     raise  # A compaction has removed it, and verifying starts anew.
                 self._faults.append(f"{str(error).rstrip('.')}, but must; restore it from a copy.")
+            except TransientError:
+                raise  # An outage says nothing of the object.
             except StoreError as error:
                 self._faults.append(str(error))
             return None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agad.errors import StoreError
-from agad.objects import ObjectStore, open_objects
+from agad.objects import ObjectStore, TransientError, open_objects
 from agad.objects.remote import RemoteObjects
 from agad.objects.s3 import S3Bucket
 from agad.records import TrialRow
@@ -122,8 +122,9 @@ def test_an_object_that_stays_damaged_is_one_line_that_names_it(
     line.direct.put_if_absent("a/key", _DATA)
     line.proxy.choose = lambda _method: "damaged-answer"
     expected = rf"^{line.direct.uri}/a/key holds other bytes than [^\n]*; check the network [^\n]*$"
-    with pytest.raises(StoreError, match=expected):
+    with pytest.raises(StoreError, match=expected) as raised:
         line.spoiled.get("a/key")
+    assert not isinstance(raised.value, TransientError)
     with pytest.raises(StoreError, match=expected):
         line.spoiled.get_file("a/key", tmp_path / "file")
     assert not (tmp_path / "file").exists()

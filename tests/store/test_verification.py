@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agad.objects import LocalObjects, ObjectStore
+from agad.objects import LocalObjects, ObjectStore, TransientError
 from agad.records import Pause, Winner
 from agad.store import StudyStore, compact, study_info, verify
 
 if TYPE_CHECKING:
-    from tests.store.conftest import Fill, Mortal
+    from tests.store.conftest import Fill, Interfering, Mortal
 
 Build = Callable[..., Any]
 
@@ -107,6 +107,18 @@ def test_a_damaged_object_is_one_fault_that_names_it(
     [fault] = verify(whole, STUDY).faults
     assert f"{key} {message}" in fault
     assert "\n" not in fault
+
+
+@pytest.mark.parametrize("part", ["/0.json", "/study.json", "/manifests/1.json", "/compact/trials"])
+def test_an_outage_is_no_fault(
+    whole: LocalObjects, part: str, interfering: type[Interfering]
+) -> None:
+    def fail() -> None:
+        raise TransientError("s3://bucket/key does not answer.")
+
+    [key] = [key for key in whole.list("study/") if part in key]
+    with pytest.raises(TransientError, match="does not answer"):
+        verify(interfering(whole, key, fail), STUDY)
 
 
 def test_a_file_that_is_lost_is_a_fault(tmp_path: Path, fill: Fill) -> None:
