@@ -28,6 +28,7 @@ from agad.store.keys import (
 )
 from agad.store.manifest import Manifest, newest_number
 from agad.store.merge import put_sorted
+from agad.store.newer import check_columns
 from agad.store.parallel import in_parallel
 from agad.store.schema import ROW_TYPES, described, united
 from agad.store.snapshot import Snapshot, attempts_of, read_manifest, reading, take_snapshot
@@ -77,7 +78,8 @@ def compact(objects: ObjectStore, study: str, grace: timedelta = DEFAULT_GRACE) 
 
     Raises:
         ConfigError: ``grace`` is negative, or ``study`` is no name.
-        StoreError: An object is damaged, or of a newer version; nothing is removed then.
+        StoreError: An object is damaged, or has columns of a newer version; nothing is removed
+            then.
     """
     check_study_name(study)
     if grace < timedelta(0):
@@ -114,6 +116,7 @@ def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
     """
     if not snapshot.loose:
         return 0
+    check_columns(objects, study, snapshot)
     number = snapshot.manifest.number + 1 if snapshot.manifest else 1
     merge = _Merge(objects, study, snapshot)
     with tempfile.TemporaryDirectory(prefix="agad-compact-") as folder:

@@ -277,3 +277,28 @@ def test_a_manifest_that_names_anothers_object_is_refused(tmp_path: Path, fill: 
     path.write_text(json.dumps(values))
     with pytest.raises(StoreError, match=r"is no manifest \(.*other/trials/abc"):
         StudyReader(objects, STUDY).trials()
+
+
+@pytest.mark.parametrize("table", ["trials", "epochs", "scores"])
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_columns_of_a_newer_version_are_not_merged_away(
+    tmp_path: Path, fill: Fill, table: str, is_compacted: bool
+) -> None:
+    objects = LocalObjects(tmp_path)
+    fill(objects)
+    if is_compacted:
+        compact(objects, STUDY, NOW)
+        fill(objects, range(4, 5))
+    folder = f"compact/{table}" if is_compacted else f"{table}/"
+    path = tmp_path / objects.list(f"{STUDY}/{folder}")[0]
+    newer = pq.read_table(path, partitioning=None)
+    newer = newer.append_column("param_later", newer["attempt"])
+    for name in ("later", "latest"):
+        newer = newer.append_column(name, newer["attempt"])
+    pq.write_table(newer, path)
+    before = objects.sizes("")
+    with pytest.raises(StoreError) as raised:
+        compact(objects, STUDY, NOW)
+    wanted = f"{path} has columns later, latest of a newer agad; compact with that version."
+    assert str(raised.value) == wanted
+    assert objects.sizes("") == before
