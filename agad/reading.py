@@ -5,20 +5,46 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agad.objects import ObjectStore
 
 _FORMS = ("arrow", "pandas", "polars")
 
 
 def store_uri(given: str | None) -> str:
     """Return the store that was given, or else the default."""
-    return given or os.environ.get("AGAD_STORE") or "~/.agad/store"
+    return os.environ.get("AGAD_STORE") or "~/.agad/store" if given is None else given
+
+
+def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study") -> list[str]:
+    """Return the study that was given, or else all of a store.
+
+    Args:
+        objects: The store.
+        given: Name of a study.
+        flag: What the user gave it by.
+
+    Raises:
+        ConfigError: The store has no study, or none of this name.
+    """
+    from agad.store import list_studies
+
+    studies = list_studies(objects)
+    if not studies:
+        raise ConfigError(
+            f"store {objects.uri} holds no study; run one with --store, or name another."
+        )
+    if given is not None and given not in studies:
+        raise ConfigError(f"{flag} is {given!r}, but {objects.uri} holds: {', '.join(studies)}.")
+    return studies if given is None else [given]
 
 
 def read(  # noqa: PLR0913  A keyword each, for notebooks.
-    store: str | None = None,
+    store: str | os.PathLike[str] | None = None,
     table: str = "trials",
     *,
     study: str | None = None,
@@ -46,28 +72,30 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
         phase (search, confirm, test) and number, then of epoch or image.
 
     Raises:
-        ConfigError: A value is not allowed, or the store holds no such study.
+        ConfigError: A value is not allowed, or the store holds no study, or none of this name.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     if as_ not in _FORMS:
         raise ConfigError(f"as_ is {as_!r}, but must be one of: {', '.join(_FORMS)}.")
     library = _imported(as_) if as_ != "arrow" else None
-    if isinstance(cells, str):
+    if not _are_labels(cells):
         raise ConfigError(f"cells is {cells!r}, but must be a list of labels.")
     # pyarrow takes a third of a second, which `import agad` does not wait for.
     from agad.objects import open_objects
-    from agad.store import list_studies, read_table
+    from agad.store import read_table
 
-    objects = open_objects(store_uri(store))
-    studies = list_studies(objects)
-    if study is not None and study not in studies:
-        known = ", ".join(studies) or "none"
-        raise ConfigError(f"study is {study!r}, but {objects.uri} holds: {known}.")
-    chosen = studies if study is None else [study]
+    objects = open_objects(store_uri(None if store is None else os.fspath(store)))
+    chosen = chosen_studies(objects, study, "study")
     found = read_table(objects, chosen, table, columns=columns, cells=cells)
     if library is None:
         return found
     return found.to_pandas() if as_ == "pandas" else library.from_arrow(found)
+
+
+def _are_labels(cells: object) -> bool:
+    if isinstance(cells, str) or not isinstance(cells, Collection):
+        return cells is None
+    return all(isinstance(cell, str) for cell in cells)
 
 
 def _imported(name: str) -> Any:  # noqa: ANN401

@@ -13,9 +13,8 @@ from rich.console import Console
 
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import chosen_studies
 from agad.errors import CheckpointError, ConfigError
-from agad.reading import store_uri
+from agad.reading import chosen_studies, store_uri
 from agad.records import TrialRow
 from agad.report import (
     ScoredPicture,

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import chosen_studies
 from agad.errors import ConfigError
-from agad.reading import store_uri
+from agad.reading import chosen_studies, store_uri
 from agad.report import compacted_line, info_table, plain, schema_tables
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
 from agad.config import Grid, Search, Study
-from agad.errors import ConfigError, StoreError
+from agad.errors import StoreError
 from agad.reading import store_uri
 from agad.report import (
     Leaderboard,
@@ -101,24 +101,6 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
         compilation=arguments.compile,
         **more,
     )
-
-
-def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study") -> list[str]:
-    """Return the study that was given, or else all of a store.
-
-    Raises:
-        ConfigError: The store has no study, or none of this name.
-    """
-    from agad.store import list_studies
-
-    studies = list_studies(objects)
-    if not studies:
-        raise ConfigError(
-            f"store {objects.uri} holds no study; run one with --store, or name another."
-        )
-    if given is not None and given not in studies:
-        raise ConfigError(f"{flag} is {given!r}, but {objects.uri} holds: {', '.join(studies)}.")
-    return studies if given is None else [given]
 
 
 def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:

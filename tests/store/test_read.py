@@ -114,6 +114,8 @@ def test_read_takes_the_default_store(
         ({"columns": ["param_x"]}, r"none of these trials searched a parameter 'x'"),
         ({"columns": "cell"}, r"columns is 'cell', but must be a list"),
         ({"cells": "cell 0"}, r"cells is 'cell 0', but must be a list"),
+        ({"cells": [0]}, r"cells is \[0\], but must be a list of labels"),
+        ({"cells": 3}, r"cells is 3, but must be a list of labels"),
         ({"table": "epochs", "columns": ["param_lr"]}, r"columns holds 'param_lr', but the table"),
     ],
 )
@@ -125,6 +127,23 @@ def test_read_refuses_what_it_cannot_take(
     fill(objects, range(1))
     with pytest.raises(ConfigError, match=message):
         agad.read(str(tmp_path), **arguments)
+
+
+def test_read_takes_a_path(tmp_path: Path, fill: Fill) -> None:
+    StudyStore(LocalObjects(tmp_path), STUDY).open({"name": STUDY})
+    fill(LocalObjects(tmp_path), range(1))
+    assert agad.read(tmp_path).num_rows == 1
+
+
+@pytest.mark.parametrize("arguments", [{}, {"study": STUDY}], ids=["all", "one"])
+def test_read_of_a_store_without_studies_says_so(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"^store {tmp_path} holds no study; run one with"):
+        agad.read(tmp_path, **arguments)
+
+
+def test_read_of_an_empty_name_is_not_the_default_store() -> None:
+    with pytest.raises(ConfigError, match="store is '', but must be a folder"):
+        agad.read("")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("polars") is not None, reason="polars is installed")
