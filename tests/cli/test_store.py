@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from agad.objects import open_objects
-from agad.records import TrialRow
+from agad.records import EpochRow, TrialRow
 from agad.store import StudyStore
 
 if TYPE_CHECKING:
@@ -73,30 +74,59 @@ def test_schema_prints_every_column(run_agad: RunAgad) -> None:
     assert "peak_gpu_memory_bytes" in run_agad("store", "schema").out
 
 
+def _epoch(row: TrialRow, epoch: int) -> EpochRow:
+    return EpochRow(
+        study=row.study,
+        cell=row.cell,
+        phase=row.phase,
+        trial_key=row.trial_key,
+        attempt=row.attempt,
+        epoch=epoch,
+        val_auroc=0.5,
+        train_s=1.0,
+        losses={},
+    )
+
+
 @pytest.mark.parametrize("is_compacted", [False, True])
 def test_listed_files_are_a_table_for_duckdb_and_pandas(
     run_agad: RunAgad, filled: str, is_compacted: bool, make_row: Callable[..., TrialRow]
 ) -> None:
-    failed = make_row(study="tiny", number=0, attempt=1, state="failed", trial_key="0" * 32)
-    StudyStore(open_objects(filled), "tiny").put(failed, [])
+    failed, finished = (
+        make_row(study="tiny", number=2, attempt=attempt, state=state, trial_key="f" * 32)
+        for attempt, state in enumerate(["failed", "finished"])
+    )
+    store = StudyStore(open_objects(filled), "tiny")
+    for row, num_epochs in ((failed, 1), (finished, 2)):
+        store.put(row, [_epoch(row, epoch) for epoch in range(num_epochs)])
     if is_compacted:
         run_agad("store", "compact", filled)
-    files = run_agad("store", "files", filled, "--table", "trials").out.split()
-    assert len(files) == (1 if is_compacted else 5)
-    query = README.read_text().split('duckdb.execute("""')[1].split('"""')[0]
-    chosen = duckdb.execute(f"create or replace temp table chosen as {query}", [files])
-    found = chosen.execute(
-        "select cell, number, test_auroc, param_lr from chosen order by phase desc, number"
-    ).fetchall()
+    files = run_agad("store", "files", filled, "--table", "trials").out.splitlines()
+    assert len(files) == (1 if is_compacted else 6)
+    assert "text=True).splitlines()" in README.read_text()
+    _, of_trials, of_epochs = README.read_text().split('duckdb.execute("""')
+    query = of_trials.split('"""')[0]
+    duckdb.execute(f"create or replace temp table trials as {query}", [files])
     cell = "digits class=0 ratio=0"
-    assert found == [
-        (cell, 0, None, 0.001),
-        (cell, 1, None, 0.001),
-        (cell, 0, 0.81, 0.001),
-        (cell, 1, 0.83, 0.001),
+    columns = ["cell", "phase", "number", "attempt", "param_lr"]
+    wanted = [
+        (cell, "confirm", 0, 0, 0.001),
+        (cell, "confirm", 1, 0, 0.001),
+        (cell, "search", 0, 0, 0.001),
+        (cell, "search", 1, 0, 0.001),
+        (cell, "search", 2, 1, 0.001),
     ]
-    frame = pd.concat(pd.read_parquet(file) for file in files)
-    assert frame.groupby("phase")["param_lr"].count().to_dict() == {"search": 3, "confirm": 2}
+    found = duckdb.execute(f"select {', '.join(columns)} from trials").fetchall()
+    assert sorted(found) == wanted
+    lines = README.read_text().splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("    every = pd."))
+    names: dict[str, Any] = {"pd": pd, "files": files}
+    exec(textwrap.dedent("\n".join(lines[first : first + 3])), names)
+    assert len(names["every"]) == 6
+    assert sorted(names["trials"][columns].itertuples(index=False, name=None)) == wanted
+    files = run_agad("store", "files", filled, "--table", "epochs").out.splitlines()
+    epochs = duckdb.execute(of_epochs.split('"""')[0], [files]).fetchall()
+    assert len(epochs) == 2
 
 
 @pytest.mark.parametrize(
