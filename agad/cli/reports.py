@@ -54,7 +54,7 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help=f"exit code {FALLEN} where a cell of the comparison falls by more than its interval",
+        help=f"exit code {FALLEN} where a cell falls by more than its interval, or has fewer seeds",
     )
     parser.add_argument(
         "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
@@ -158,7 +158,7 @@ def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -
 
 
 def _can_be_checked(comparison: Comparison) -> bool:
-    """Whether any cell has an interval, or is known to have lost its score."""
+    """Whether any cell has an interval, or is known to have lost seeds."""
     return bool(comparison.fallen) or any(
         one.difference and one.difference.interval for one in comparison.pairs
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from agad.report.columns import contrast_layouts, ranking_layouts
-from agad.report.comparison import Comparison, outcome
+from agad.report.comparison import Comparison, has_fewer_seeds, outcome
 from agad.report.notes import BOOTSTRAP_NOTE, CONTRAST_NOTE, ranking_note
 from agad.report.page import Column, Layouts, Page, text_table
 from agad.report.render import csv_table
@@ -134,12 +134,14 @@ def _method_text(one: CellPair) -> str:
 def _check_note(comparison: Comparison) -> str:
     fallen = [one.either.cell for one in comparison.fallen]
     untold = sum(outcome(one) == "one seed" for one in comparison.pairs)
+    short = [one.either.cell for one in comparison.fallen if has_fewer_seeds(one)]
     found = f"{count_text(len(fallen), 'cell')} fell" + (
         f": {names_text(fallen)}." if fallen else "."
     )
+    fewer = f" Fewer seeds than the second side: {names_text(short)}." if short else ""
     return (
-        f"Check: {found} A cell falls when its whole interval is below zero, or when the score "
-        "that the second side has is gone."
+        f"Check: {found}{fewer} A cell falls when its whole interval is below zero, or when fewer "
+        "seeds of it are confirmed than on the second side."
         + (f" {count_text(untold, 'cell')} of one seed could not be checked." if untold else "")
     )
 

@@ -64,10 +64,10 @@ def lines(comparison: Comparison) -> list[dict[str, str]]:
         ((0.70, 0.72, 0.71), "lower"),
         ((0.90, 0.92, 0.91), "higher"),
         ((0.75, 0.86, 0.80), "not apart"),
-        ((0.70,), "one seed"),
+        ((0.70,), "fewer seeds"),
         ((), "not confirmed"),
     ],
-    ids=["same", "lower", "higher", "within", "one seed", "none"],
+    ids=["same", "lower", "higher", "within", "one left", "none"],
 )
 def test_a_cell_is_called_by_its_interval(
     board: Callable[..., Leaderboard], new: Sequence[float], outcome: str
@@ -75,7 +75,26 @@ def test_a_cell_is_called_by_its_interval(
     comparison = compared(board(new), board(OLD, study="old"))
 
     assert [line["outcome"] for line in lines(comparison)] == [outcome]
-    assert bool(comparison.fallen) == (outcome in ("lower", "not confirmed"))
+    assert bool(comparison.fallen) == (outcome in ("lower", "fewer seeds", "not confirmed"))
+
+
+def test_a_cell_falls_when_fewer_of_its_seeds_are_confirmed(
+    board: Callable[..., Leaderboard],
+) -> None:
+    comparison = compared(board(OLD[:2], OLD), board(OLD, OLD[:2], study="old"))
+
+    text = " ".join(markdown(comparison_page(comparison, is_checked=True)).split())
+
+    assert [line["outcome"] for line in lines(comparison)] == ["not apart", "not apart"]
+    assert [one.either.cell for one in comparison.fallen] == ["digits class=0 ratio=0"]
+    assert "Fewer seeds than the second side: digits class=0 ratio=0." in text
+
+
+def test_one_seed_on_both_sides_tells_nothing(board: Callable[..., Leaderboard]) -> None:
+    comparison = compared(board((0.2,)), board((0.8,), study="old"))
+
+    assert [line["outcome"] for line in lines(comparison)] == ["one seed"]
+    assert comparison.fallen == ()
 
 
 def test_a_comparison_carries_differences_at_full_precision(
