@@ -9,12 +9,14 @@ from typing import Literal, TypeAlias
 
 from agad.report.methods import Question, contrast, pair, question, rankings
 from agad.report.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.statistics import Difference
 
 Outcome: TypeAlias = Literal[
     "higher",
     "lower",
     "not apart",
     "one seed",
+    "no spread",
     "fewer seeds",
     "not confirmed",
     "first only",
@@ -91,7 +93,7 @@ def outcome(one: CellPair) -> Outcome:
         return "not confirmed"
     interval = one.difference.interval
     if interval is None:
-        return "fewer seeds" if has_fewer_seeds(one) else "one seed"
+        return _without_interval(one, one.difference)
     if interval.low > 0:
         return "higher"
     return "lower" if interval.high < 0 else "not apart"
@@ -108,6 +110,14 @@ def has_fallen(one: CellPair) -> bool:
     A seed that diverges leaves no score, so the scores of those that are left do not tell.
     """
     return has_fewer_seeds(one) or outcome(one) == "lower"
+
+
+def _without_interval(one: CellPair, found: Difference) -> Outcome:
+    if found.is_none:
+        return "not apart"
+    if has_fewer_seeds(one):
+        return "fewer seeds"
+    return "one seed" if found.num < 2 else "no spread"
 
 
 def _num_confirmed(cell: CellResult | None) -> int:

@@ -133,7 +133,7 @@ def _method_text(one: CellPair) -> str:
 
 def _check_note(comparison: Comparison) -> str:
     fallen = [one.either.cell for one in comparison.fallen]
-    untold = sum(outcome(one) == "one seed" for one in comparison.pairs)
+    untold = sum(outcome(one) in ("one seed", "no spread") for one in comparison.pairs)
     short = [one.either.cell for one in comparison.fallen if has_fewer_seeds(one)]
     found = f"{count_text(len(fallen), 'cell')} fell" + (
         f": {names_text(fallen)}." if fallen else "."
@@ -142,7 +142,11 @@ def _check_note(comparison: Comparison) -> str:
     return (
         f"Check: {found}{fewer} A cell falls when its whole interval is below zero, or when fewer "
         "seeds of it are confirmed than on the second side."
-        + (f" {count_text(untold, 'cell')} of one seed could not be checked." if untold else "")
+        + (
+            f" {count_text(untold, 'cell')} of one seed or no spread could not be checked."
+            if untold
+            else ""
+        )
     )
 
 
@@ -159,7 +163,8 @@ def _notes(comparison: Comparison) -> list[str]:
         "By cell: difference and paired t interval over the n seeds that both have; over all "
         "seeds, and Welch's, where they share fewer than two. Higher and lower: the interval is on "
         "one side of zero; each cell stands for itself, so about 1 in 20 that do not differ is "
-        "called apart by chance." + missing,
+        "called apart by chance. No spread: the seeds differ all by the same, from which no "
+        "interval follows; equal scores are not apart." + missing,
         CONTRAST_NOTE,
         BOOTSTRAP_NOTE,
         *map(ranking_note, comparison.rankings),
