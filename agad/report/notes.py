@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from agad.report.results import CellResult, Leaderboard, Ranking
 from agad.report.rounding import cost_text, count_text, names_text, p_text, seconds_text
-from agad.report.statistics import NUM_RESAMPLES
+from agad.report.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 
 
 def no_rows_line(board: Leaderboard) -> str:
@@ -83,7 +83,8 @@ def _comparing(board: Leaderboard) -> list[str]:
 CONTRAST_NOTE = (
     "First - second: mean difference over the cells that both have confirmed, by seed where both "
     "have it; cells that one lacks are in no number. P: chance that a seed of the first beats one "
-    "of the second in the same cell."
+    "of the second in the same cell; too few for an interval: a single cell, a cell of fewer than "
+    f"{MIN_SEEDS_FOR_CHANCE} seeds, or resamples that all agree."
 )
 """What two methods side by side mean."""
 

@@ -251,7 +251,7 @@ class Contrast:
     """Chance that a seed of the first beats one of the second in a cell, ties one half."""
 
     probability_interval: Interval | None
-    """95 % interval of ``probability`` over seeds; None too for a single cell."""
+    """95 % interval of ``probability`` over seeds; None where they are too few to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

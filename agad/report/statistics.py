@@ -20,6 +20,9 @@ CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000
 """Resamples of a bootstrap: an end of an interval is off by about 6 % of the mean's error."""
 
+MIN_SEEDS_FOR_CHANCE = 3
+"""Seeds a cell that ``probability_interval`` needs: two have three different resamples."""
+
 Strata: TypeAlias = Sequence[Sequence[float]]
 """Scores of the seeds of one cell, for each cell."""
 
@@ -263,10 +266,10 @@ def probability_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     """Return the stratified bootstrap interval of ``probability_better``.
 
     Returns:
-        None for a single cell, or where a cell has fewer than two seeds: seeds that all win would
-        give an interval without width.
+        None for a single cell, where a cell has fewer than ``MIN_SEEDS_FOR_CHANCE`` seeds, or
+        where all resamples agree: seeds that all win would give an interval without width.
     """
-    if len(firsts) < 2 or not (_have_spread(firsts) and _have_spread(seconds)):
+    if len(firsts) < 2 or min(map(len, (*firsts, *seconds))) < MIN_SEEDS_FOR_CHANCE:
         return None
     import numpy as np
 

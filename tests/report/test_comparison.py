@@ -104,6 +104,18 @@ def test_one_swapped_pair_of_a_saturated_cell_is_no_fall(
     assert "1 cell of one seed or no spread could not be checked." in text
 
 
+def test_a_chance_that_too_few_seeds_show_has_no_interval(
+    board: Callable[..., Leaderboard],
+) -> None:
+    new, old = board((0.9, 0.92), (0.8, 0.83)), board((0.7, 0.71), (0.6, 0.62), study="old")
+
+    page = markdown(comparison_page(compared(new, old)))
+
+    (row,) = (line for line in page.splitlines() if line.startswith("| new | old |"))
+    assert "| 1.000 | too few |" in row
+    assert "a cell of fewer than 3 seeds" in " ".join(page.split())
+
+
 def test_one_seed_on_both_sides_tells_nothing(board: Callable[..., Leaderboard]) -> None:
     comparison = compared(board((0.2,)), board((0.8,), study="old"))
 

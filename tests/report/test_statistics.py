@@ -280,6 +280,23 @@ def test_one_cell_has_no_interval_of_the_chance() -> None:
     assert probability_interval([[0.9, 0.8]], [[0.1, 0.2]]) is None
 
 
+@pytest.mark.parametrize(
+    ("firsts", "seconds"),
+    [
+        ([[0.9, 0.8], [0.9, 0.8]], [[0.7, 0.85], [0.7, 0.85]]),
+        ([[0.9, 0.8, 0.7], [0.9, 0.8, 0.7]], [[0.7, 0.85, 0.9], [0.7, 0.85]]),
+        ([[0.9, 0.8, 0.7]] * 4, [[0.1, 0.2, 0.3]] * 4),
+        ([[0.1, 0.2, 0.3]] * 4, [[0.9, 0.8, 0.7]] * 4),
+        ([[1.0, 1.0, 1.0]] * 4, [[1.0, 1.0, 1.0]] * 4),
+    ],
+    ids=["two seeds", "two on one side", "all won", "all lost", "all equal"],
+)
+def test_too_few_seeds_claim_no_certain_chance(
+    firsts: list[list[float]], seconds: list[list[float]]
+) -> None:
+    assert probability_interval(firsts, seconds) is None
+
+
 def test_scores_below_a_half_are_not_turned_over() -> None:
     found = mean_interval([[0.1, 0.2], [0.2, 0.3]])
 
