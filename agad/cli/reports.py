@@ -54,7 +54,7 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help=f"exit code {FALLEN} where a cell of the comparison falls by more than its interval",
+        help=f"exit code {FALLEN} where a cell falls by more than its interval, or has fewer seeds",
     )
     parser.add_argument(
         "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
@@ -151,16 +151,18 @@ def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -
         )
     if arguments.check and not _can_be_checked(comparison):
         raise ConfigError(
-            f"--check finds no cell of {comparison.first} and {comparison.second} with two seeds "
-            "on both sides, so no difference has an interval; confirm with more seeds."
+            f"--check finds no cell of {comparison.first} and {comparison.second} whose seeds tell "
+            "a difference from chance (two on both sides, not all apart by the same); confirm with "
+            "more seeds."
         )
     return comparison
 
 
 def _can_be_checked(comparison: Comparison) -> bool:
-    """Whether any cell has an interval, or is known to have lost its score."""
+    """Whether any cell has a verdict, or is known to have lost seeds."""
     return bool(comparison.fallen) or any(
-        one.difference and one.difference.interval for one in comparison.pairs
+        one.difference and (one.difference.interval or one.difference.is_none)
+        for one in comparison.pairs
     )
 
 

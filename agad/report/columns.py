@@ -138,11 +138,17 @@ def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
         ("first - second", lambda one: difference_text(one.difference)),
         ("95 % interval", lambda one: signed_interval_text(one.interval)),
         ("P(first better)", lambda one: score_text(one.probability)),
-        ("P 95 % interval", lambda one: interval_text(one.probability_interval)),
+        ("P 95 % interval", _chance_text),
         ("cells", cells_text),
     ]
     whole = replace(text_table(columns, contrasts), names=("first", "second"))
     return [[whole], whole.grouped()]
+
+
+def _chance_text(one: Contrast) -> str:
+    if one.probability is not None and one.probability_interval is None:
+        return "too few"
+    return interval_text(one.probability_interval)
 
 
 def ranking_layouts(ranking: Ranking) -> list[Layouts]:

@@ -9,9 +9,18 @@ from typing import Literal, TypeAlias
 
 from agad.report.methods import Question, contrast, pair, question, rankings
 from agad.report.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.statistics import Difference
 
 Outcome: TypeAlias = Literal[
-    "higher", "lower", "not apart", "one seed", "not confirmed", "first only", "second only"
+    "higher",
+    "lower",
+    "not apart",
+    "one seed",
+    "no spread",
+    "fewer seeds",
+    "not confirmed",
+    "first only",
+    "second only",
 ]
 
 
@@ -33,7 +42,7 @@ class Comparison:
 
     @property
     def fallen(self) -> tuple[CellPair, ...]:
-        """Cells below the second side by more than the interval, or that have lost their score."""
+        """Cells below the second side by more than the interval, or that have lost seeds."""
         return tuple(one for one in self.pairs if has_fallen(one))
 
 
@@ -84,18 +93,35 @@ def outcome(one: CellPair) -> Outcome:
         return "not confirmed"
     interval = one.difference.interval
     if interval is None:
-        return "one seed"
+        return _without_interval(one, one.difference)
     if interval.low > 0:
         return "higher"
     return "lower" if interval.high < 0 else "not apart"
 
 
+def has_fewer_seeds(one: CellPair) -> bool:
+    """Whether fewer seeds of a cell are confirmed on the first side than on the second."""
+    return _num_confirmed(one.first) < _num_confirmed(one.second)
+
+
 def has_fallen(one: CellPair) -> bool:
-    """Whether a cell's interval is below the second side, or its score is gone."""
-    is_gone = bool(one.second and one.second.test_aurocs) and not (
-        one.first and one.first.test_aurocs
-    )
-    return is_gone or outcome(one) == "lower"
+    """Whether a cell's interval is below the second side, or seeds of it are gone.
+
+    A seed that diverges leaves no score, so the scores of those that are left do not tell.
+    """
+    return has_fewer_seeds(one) or outcome(one) == "lower"
+
+
+def _without_interval(one: CellPair, found: Difference) -> Outcome:
+    if found.is_none:
+        return "not apart"
+    if has_fewer_seeds(one):
+        return "fewer seeds"
+    return "one seed" if found.num < 2 else "no spread"
+
+
+def _num_confirmed(cell: CellResult | None) -> int:
+    return len(cell.test_aurocs) if cell else 0
 
 
 def _partners(

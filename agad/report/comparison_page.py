@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from agad.report.columns import contrast_layouts, ranking_layouts
-from agad.report.comparison import Comparison, outcome
+from agad.report.comparison import Comparison, has_fewer_seeds, outcome
 from agad.report.notes import BOOTSTRAP_NOTE, CONTRAST_NOTE, ranking_note
 from agad.report.page import Column, Layouts, Page, text_table
 from agad.report.render import csv_table
@@ -133,14 +133,20 @@ def _method_text(one: CellPair) -> str:
 
 def _check_note(comparison: Comparison) -> str:
     fallen = [one.either.cell for one in comparison.fallen]
-    untold = sum(outcome(one) == "one seed" for one in comparison.pairs)
+    untold = sum(outcome(one) in ("one seed", "no spread") for one in comparison.pairs)
+    short = [one.either.cell for one in comparison.fallen if has_fewer_seeds(one)]
     found = f"{count_text(len(fallen), 'cell')} fell" + (
         f": {names_text(fallen)}." if fallen else "."
     )
+    fewer = f" Fewer seeds than the second side: {names_text(short)}." if short else ""
     return (
-        f"Check: {found} A cell falls when its whole interval is below zero, or when the score "
-        "that the second side has is gone."
-        + (f" {count_text(untold, 'cell')} of one seed could not be checked." if untold else "")
+        f"Check: {found}{fewer} A cell falls when its whole interval is below zero, or when fewer "
+        "seeds of it are confirmed than on the second side."
+        + (
+            f" {count_text(untold, 'cell')} of one seed or no spread could not be checked."
+            if untold
+            else ""
+        )
     )
 
 
@@ -157,7 +163,8 @@ def _notes(comparison: Comparison) -> list[str]:
         "By cell: difference and paired t interval over the n seeds that both have; over all "
         "seeds, and Welch's, where they share fewer than two. Higher and lower: the interval is on "
         "one side of zero; each cell stands for itself, so about 1 in 20 that do not differ is "
-        "called apart by chance." + missing,
+        "called apart by chance. No spread: the seeds differ all by the same, from which no "
+        "interval follows; equal scores are not apart." + missing,
         CONTRAST_NOTE,
         BOOTSTRAP_NOTE,
         *map(ranking_note, comparison.rankings),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from agad.report.results import CellResult, Leaderboard, Ranking
 from agad.report.rounding import cost_text, count_text, names_text, p_text, seconds_text
-from agad.report.statistics import NUM_RESAMPLES
+from agad.report.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 
 
 def no_rows_line(board: Leaderboard) -> str:
@@ -30,10 +30,10 @@ def notes(board: Leaderboard) -> list[str]:
 
 BOOTSTRAP_NOTE = (
     f"Intervals over several cells: bootstrap of the seeds within each cell, {NUM_RESAMPLES:,} "
-    "resamples, none where a cell has one seed. They say what other seeds would give on these "
-    "classes and data sets, and nothing of others, nor of other test images. With few seeds they "
-    "are too narrow: of 3 seeds a cell they hold the true mean in about 88 of 100 cases, of 5 in "
-    "91. IQM: mean of the middle half of all seeds of all cells."
+    "resamples, none where a cell has one seed or all resamples agree. They say what other seeds "
+    "would give on these classes and data sets, and nothing of others, nor of other test images. "
+    "With few seeds they are too narrow: of 3 seeds a cell they hold the true mean in about 88 of "
+    "100 cases, of 5 in 91. IQM: mean of the middle half of all seeds of all cells."
 )
 """What an interval over several cells is, as every page that has one says."""
 
@@ -50,9 +50,9 @@ def _meaning(board: Leaderboard) -> list[str]:
     phase = "test" if most > 1 else "confirm"
     return [
         "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
-        "epoch, and Student's 95 % interval of that mean, which needs two seeds. By ratio: mean "
-        "over the classes' means; its SD over classes and the pooled SD over seeds stand apart. "
-        "No AUROC is flipped: one below 0.5 stands as it is.",
+        "epoch, and Student's 95 % interval of that mean, which needs two seeds that differ. "
+        "By ratio: mean over the classes' means; its SD over classes and the pooled SD over "
+        "seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
         BOOTSTRAP_NOTE,
         f"{candidates}Chosen by validation AUROC, {', '.join(selections)}; the test split was "
         f"scored once a {phase} trial, at the last epoch, and chose nothing. Cells do not compare, "
@@ -83,7 +83,8 @@ def _comparing(board: Leaderboard) -> list[str]:
 CONTRAST_NOTE = (
     "First - second: mean difference over the cells that both have confirmed, by seed where both "
     "have it; cells that one lacks are in no number. P: chance that a seed of the first beats one "
-    "of the second in the same cell."
+    "of the second in the same cell; too few for an interval: a single cell, a cell of fewer than "
+    f"{MIN_SEEDS_FOR_CHANCE} seeds, or resamples that all agree."
 )
 """What two methods side by side mean."""
 

@@ -75,7 +75,7 @@ class CellResult:
     """Sample SD over the n seeds (ddof 1); None for fewer than two."""
 
     test_auroc_interval: Interval | None = None
-    """Student's 95 % interval of the mean over seeds; None for fewer than two."""
+    """Student's 95 % interval of the mean over seeds; None for fewer than two that differ."""
 
     test_aurocs: tuple[float, ...] = ()
     """The n values, in order of seed."""
@@ -245,13 +245,13 @@ class Contrast:
     """Mean over the cells of the first's mean minus the second's, in [-1, 1]."""
 
     interval: Interval | None
-    """95 % interval of ``difference`` over seeds; None where a cell has fewer than two."""
+    """95 % interval of ``difference`` over seeds; None where a cell has one or all are alike."""
 
     probability: float | None
     """Chance that a seed of the first beats one of the second in a cell, ties one half."""
 
     probability_interval: Interval | None
-    """95 % interval of ``probability`` over seeds; None too for a single cell."""
+    """95 % interval of ``probability`` over seeds; None where they are too few to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

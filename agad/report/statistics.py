@@ -20,10 +20,16 @@ CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000
 """Resamples of a bootstrap: an end of an interval is off by about 6 % of the mean's error."""
 
+MIN_SEEDS_FOR_CHANCE = 3
+"""Seeds a cell that ``probability_interval`` needs: two have three different resamples."""
+
 Strata: TypeAlias = Sequence[Sequence[float]]
 """Scores of the seeds of one cell, for each cell."""
 
 Method: TypeAlias = Literal["t", "paired t", "Welch", "bootstrap"]
+
+ROUND_OFF = 1e-12
+"""Spread that sums of floats make; one step of an AUROC of 10,000 images is above 1e-8."""
 
 SCORE_BOUNDS = (0.0, 1.0)
 DIFFERENCE_BOUNDS = (-1.0, 1.0)
@@ -56,16 +62,21 @@ class Difference:
     """In [-1, 1]."""
 
     interval: Interval | None
-    """None for fewer than two seeds."""
+    """None for fewer than two seeds, or where they have no spread."""
 
     num: int
     """n: pairs of seeds, or where seeds are not shared the fewer of the two."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the seeds show no difference at all: pairs, or all scores, are equal."""
+        return self.num >= 2 and self.interval is None and abs(self.value) <= ROUND_OFF
 
 
 def t_interval(
     values: Sequence[float], bounds: tuple[float, float] = SCORE_BOUNDS, method: Method = "t"
 ) -> Interval | None:
-    """Return Student's interval of the mean of a few seeds, None for fewer than two.
+    """Return Student's interval of the mean of a few seeds.
 
     A percentile bootstrap of three seeds has ten different resamples and covers the mean of normal
     draws in 3 cases of 4, not in 95 of 100; Student's interval covers it in 95 at any n.
@@ -75,18 +86,28 @@ def t_interval(
         bounds: What the mean can be; the interval ends there.
         method: What the interval is called.
 
+    Returns:
+        None for fewer than two seeds, and where all scores are equal: a spread that was not seen
+        tells nothing of the next seed's, so an interval without width would claim certainty.
+
     Source:
         Student 1908, The probable error of a mean; Colas, Sigaud and Oudeyer 2018, How many random
         seeds?, for what a bootstrap of few seeds does.
     """
     if len(values) < 2:
         return None
-    error = stdev(values) / math.sqrt(len(values))
+    spread = stdev(values)
+    if spread <= ROUND_OFF:
+        return None
+    error = spread / math.sqrt(len(values))
     return _around(fmean(values), error * _t_quantile(len(values) - 1), bounds, method)
 
 
 def welch_interval(first: Sequence[float], second: Sequence[float]) -> Interval | None:
-    """Return the interval of the difference of two means, None for fewer than two seeds in either.
+    """Return the interval of the difference of two means.
+
+    Returns:
+        None for fewer than two seeds in either, and where neither has a spread.
 
     Source:
         Welch 1947, The generalization of Student's problem, with Satterthwaite's degrees of
@@ -95,14 +116,14 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> Interval 
     if min(len(first), len(second)) < 2:
         return None
     shares = [variance(values) / len(values) for values in (first, second)]
-    center, total = fmean(first) - fmean(second), math.fsum(shares)
-    if not total:
-        return _around(center, 0.0, DIFFERENCE_BOUNDS, "Welch")
+    total = math.fsum(shares)
+    if math.sqrt(total) <= ROUND_OFF:
+        return None
     counts = (len(first), len(second))
     freedom = total**2 / sum(
         share**2 / (count - 1) for share, count in zip(shares, counts, strict=True)
     )
-    half = math.sqrt(total) * _t_quantile(freedom)
+    center, half = fmean(first) - fmean(second), math.sqrt(total) * _t_quantile(freedom)
     return _around(center, half, DIFFERENCE_BOUNDS, "Welch")
 
 
@@ -171,7 +192,8 @@ def mean_interval(
         bounds: What the mean can be.
 
     Returns:
-        None where a cell has fewer than two seeds, whose spread nothing tells.
+        None where a cell has fewer than two seeds, whose spread nothing tells, and where no cell
+        has a spread.
 
     Source:
         Agarwal et al. 2021 (stratified bootstrap).
@@ -190,7 +212,7 @@ def interquartile_mean_interval(strata: Strata) -> Interval | None:
     """Return the interval of the interquartile mean of all cells' scores together.
 
     Returns:
-        None for a single cell, or where a cell has fewer than two seeds.
+        None for a single cell, where a cell has fewer than two seeds, or where all resamples agree.
     """
     if len(strata) < 2 or not _have_spread(strata):
         return None
@@ -211,6 +233,9 @@ def difference_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     Args:
         firsts: The cells of one side.
         seconds: Those of the other, in the same order.
+
+    Returns:
+        None where a cell has fewer than two seeds, or no cell has a spread.
     """
     if not (_have_spread(firsts) and _have_spread(seconds)):
         return None
@@ -241,10 +266,10 @@ def probability_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     """Return the stratified bootstrap interval of ``probability_better``.
 
     Returns:
-        None for a single cell, or where a cell has fewer than two seeds: seeds that all win would
-        give an interval without width.
+        None for a single cell, where a cell has fewer than ``MIN_SEEDS_FOR_CHANCE`` seeds, or
+        where all resamples agree: seeds that all win would give an interval without width.
     """
-    if len(firsts) < 2 or not (_have_spread(firsts) and _have_spread(seconds)):
+    if len(firsts) < 2 or min(map(len, (*firsts, *seconds))) < MIN_SEEDS_FOR_CHANCE:
         return None
     import numpy as np
 
@@ -275,10 +300,13 @@ def _resampled(strata: Strata, purpose: _Purpose) -> list[NDArray[np.float64]]:
     ]
 
 
-def _percentiles(draws: NDArray[np.float64]) -> Interval:
+def _percentiles(draws: NDArray[np.float64]) -> Interval | None:
+    """Return the middle of the resamples, None where those agree: that is no certainty."""
     import numpy as np
 
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    if high - low <= ROUND_OFF:
+        return None
     return Interval(low=float(low), high=float(high), method="bootstrap")
 
 

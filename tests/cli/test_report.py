@@ -257,10 +257,17 @@ def test_a_study_is_compared_with_itself_in_another_store(
 
 @pytest.mark.parametrize(
     ("now", "code"),
-    [((0.81, 0.83), 0), ((0.80, 0.84), 0), ((0.61, 0.63), 1), ((0.91, 0.93), 0), ((), 1)],
-    ids=["equal", "within", "fell", "rose", "gone"],
+    [
+        ((0.81, 0.83), 0),
+        ((0.80, 0.84), 0),
+        ((0.61, 0.632), 1),
+        ((0.91, 0.932), 0),
+        ((0.50,), 1),
+        ((), 1),
+    ],
+    ids=["equal", "within", "fell", "rose", "one left", "gone"],
 )
-def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval(
+def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval_or_loses_seeds(
     run_agad: RunAgad, fill_store: FillStore, tmp_path: Path, now: tuple[float, ...], code: int
 ) -> None:
     baseline = tmp_path / "baseline.csv"
@@ -301,11 +308,21 @@ def test_one_study_is_compared_at_a_time(
     assert (ended.code, "name it with --study: another, tiny" in ended.err) == (2, True)
 
 
-def test_a_check_of_single_seeds_is_refused(
-    run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [((0.2,), (0.8,)), ((0.999, 0.999), (1.0, 1.0))],
+    ids=["one seed", "no spread"],
+)
+def test_a_check_that_can_tell_nothing_is_refused(
+    run_agad: RunAgad,
+    fill_store: FillStore,
+    tmp_path: Path,
+    now: tuple[float, ...],
+    before: tuple[float, ...],
 ) -> None:
-    single = fill_store(tmp_path / "single", test_aurocs=(0.2,))
-    ended = run_agad("report", single, "--against-store", filled, "--check")
+    single = fill_store(tmp_path / "single", test_aurocs=now)
+    other = fill_store(tmp_path / "other", test_aurocs=before)
+    ended = run_agad("report", single, "--against-store", other, "--check")
     assert (ended.code, "confirm with more seeds" in ended.err) == (2, True)
 
 

@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from agad.report.statistics import (
-    Interval,
     difference,
     difference_interval,
     interquartile_mean,
@@ -120,7 +119,35 @@ def test_equal_cells_differ_by_nothing() -> None:
     found = difference(one, one)
 
     assert found.value == 0
-    assert found.interval == Interval(low=0.0, high=0.0, method="paired t")
+    assert found.interval is None
+    assert found.is_none
+
+
+@pytest.mark.parametrize("num", [2, 3, 10])
+def test_seeds_without_a_spread_claim_no_certainty(num: int) -> None:
+    seeds, saturated = list(range(num)), [1.0] * num
+
+    assert t_interval(saturated) is None
+    assert t_interval([0.1 + 0.2, 0.3] * num) is None
+    assert welch_interval(saturated, [0.999] * num) is None
+    found = difference((seeds, saturated), (seeds, [0.999] * num))
+    assert (found.interval, found.num, found.is_none) == (None, num, False)
+    assert found.value == pytest.approx(0.001)
+
+
+def test_cells_without_a_spread_claim_no_certainty() -> None:
+    saturated, lower = [[1.0] * 3] * 4, [[0.9] * 3] * 4
+
+    assert mean_interval(saturated) is None
+    assert interquartile_mean_interval(saturated) is None
+    assert difference_interval(saturated, lower) is None
+
+
+def test_a_cell_without_a_spread_leaves_the_others_theirs() -> None:
+    found = mean_interval([[1.0, 1.0, 1.0], [0.8, 0.9, 0.7]])
+
+    assert found is not None
+    assert found.low < 0.9 < found.high
 
 
 @pytest.mark.parametrize("num", [1, 3, 4, 7, 50])
@@ -251,6 +278,23 @@ def test_equal_sides_have_even_chances() -> None:
 
 def test_one_cell_has_no_interval_of_the_chance() -> None:
     assert probability_interval([[0.9, 0.8]], [[0.1, 0.2]]) is None
+
+
+@pytest.mark.parametrize(
+    ("firsts", "seconds"),
+    [
+        ([[0.9, 0.8], [0.9, 0.8]], [[0.7, 0.85], [0.7, 0.85]]),
+        ([[0.9, 0.8, 0.7], [0.9, 0.8, 0.7]], [[0.7, 0.85, 0.9], [0.7, 0.85]]),
+        ([[0.9, 0.8, 0.7]] * 4, [[0.1, 0.2, 0.3]] * 4),
+        ([[0.1, 0.2, 0.3]] * 4, [[0.9, 0.8, 0.7]] * 4),
+        ([[1.0, 1.0, 1.0]] * 4, [[1.0, 1.0, 1.0]] * 4),
+    ],
+    ids=["two seeds", "two on one side", "all won", "all lost", "all equal"],
+)
+def test_too_few_seeds_claim_no_certain_chance(
+    firsts: list[list[float]], seconds: list[list[float]]
+) -> None:
+    assert probability_interval(firsts, seconds) is None
 
 
 def test_scores_below_a_half_are_not_turned_over() -> None:
