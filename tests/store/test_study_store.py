@@ -125,25 +125,38 @@ def test_epochs_without_their_trial_row_are_not_read(
     assert store.epochs() == [epoch_row()]
 
 
-def test_put_claim_keeps_every_attempt_once(store: StudyStore, claim: Build) -> None:
+def test_put_claim_keeps_every_attempt_once(
+    store: StudyStore, objects: ObjectStore, claim: Build
+) -> None:
+    other = StudyStore(objects, "study")
     assert store.put_claim(claim())
-    assert not store.put_claim(claim())
+    assert not other.put_claim(claim())
     assert not store.put_claim(claim(number=4))
-    assert store.put_claim(claim(attempt=1))
+    assert other.put_claim(claim(attempt=1))
+    assert not store.put_claim(claim(attempt=1))
     assert store.claims() == [claim(), claim(attempt=1)]
 
 
 def test_put_claim_has_one_winner_among_drivers_with_equal_claims(
-    store: StudyStore, claim: Build
+    objects: ObjectStore, claim: Build
 ) -> None:
     barrier = threading.Barrier(8)
 
     def put(_driver: int) -> bool:
+        store = StudyStore(objects, "study")
         barrier.wait()
         return store.put_claim(claim())
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(put, range(8))) == 1
+
+
+def test_put_claim_tells_a_driver_that_repeats_its_own_claim_that_it_has_it(
+    store: StudyStore, claim: Build
+) -> None:
+    assert store.put_claim(claim())
+    assert store.put_claim(claim())
+    assert store.claims() == [claim()]
 
 
 def _winner(**changes: Any) -> Winner:  # noqa: ANN401
