@@ -207,7 +207,7 @@ def test_rows_are_in_order_of_their_phases(store: StudyStore, trial_row: Build) 
 def test_open_keeps_the_configuration_once(store: StudyStore, objects: ObjectStore) -> None:
     store.open(STUDY.as_json())
     store.open(STUDY.as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study.json"]
+    assert objects.list("study/") == ["study/study.json"]
     assert store.config() == json.loads(json.dumps(STUDY.as_json()))
 
 
@@ -218,7 +218,7 @@ def test_open_keeps_an_extension_once_and_then_asks_for_it(
     store.open(STUDY.as_json())
     store.open(wanted.as_json())
     store.open(wanted.as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study-1.json", "study/study.json"]
+    assert objects.list("study/") == ["study/study-1.json", "study/study.json"]
     assert store.config() == json.loads(json.dumps(wanted.as_json()))
     with pytest.raises(StudyChangedError, match=r"confirm.seeds was 4 and is now 3"):
         store.open(STUDY.as_json())
@@ -240,7 +240,7 @@ def test_open_refuses_a_change_and_keeps_what_there_is(
     store.open(STUDY.as_json())
     with pytest.raises(StudyChangedError, match=r"^study 'study' is .*: seed was 0 and is now 1\."):
         store.open(replace(STUDY, seed=1).as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study.json"]
+    assert objects.list("study/") == ["study/study.json"]
 
 
 def test_open_by_two_drivers_at_once_keeps_one_and_tells_the_other(store: StudyStore) -> None:
@@ -267,8 +267,7 @@ def test_open_by_drivers_that_extend_at_once_keeps_every_extension(
     first = replace(STUDY, confirm=Confirm(seeds=4)).as_json()
     racing = StudyStore(_Racing(objects, lambda: store.open(first)), "study")
     racing.open(replace(STUDY, confirm=Confirm(seeds=5)).as_json())
-    assert objects.list("") == [
-        "_probes/passed-1",
+    assert objects.list("study/") == [
         "study/study-1.json",
         "study/study-2.json",
         "study/study.json",
@@ -317,6 +316,7 @@ class _Dying:
         self._objects = objects
         self._part = part
         self.uri = objects.uri
+        self.identity = objects.identity
         self.get = objects.get
         self.get_file = objects.get_file
         self.open = objects.open
