@@ -344,7 +344,7 @@ class StudyMemory(Protocol):
         """Return every claim ever put."""
 
     def put_claim(self, claim: Claim) -> bool:
-        """Keep a claim; False where this attempt of the trial was claimed before."""
+        """Keep a claim; False where another driver claimed this attempt of the trial before."""
 
     def release(self, trial_key: str, attempt: int) -> None:
         """Keep that a claimed attempt was given up in good order: it does not count as one."""

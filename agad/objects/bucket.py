@@ -50,6 +50,10 @@ class Bucket(Protocol):
     def uri(self) -> str:
         """See ``ObjectStore``."""
 
+    @property
+    def identity(self) -> str:
+        """See ``ObjectStore``."""
+
     def check_reachable(self) -> None:
         """Ask for a listing, and wait 5 s at most for every step of it."""
 

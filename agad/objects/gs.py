@@ -59,6 +59,10 @@ class GoogleBucket:
     def uri(self) -> str:
         return f"gs://{self._name}/{self._prefix}".rstrip("/")
 
+    @property
+    def identity(self) -> str:
+        return self.uri
+
     def check_reachable(self) -> None:
         with self._errors_named():
             pages = self._client.list_blobs(

@@ -23,6 +23,10 @@ class LocalObjects:
     def uri(self) -> str:
         return str(self._root)
 
+    @property
+    def identity(self) -> str:
+        return self.uri
+
     def get(self, key: str) -> bytes:
         check_key(key)
         path = self._root / key

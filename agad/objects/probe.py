@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from agad.errors import StoreError
 from agad.objects.protocol import MissingObjectError, ObjectStore
 
-# Not below "_probe", which is an object of its own in stores of agad 0.1: in a folder, a file.
-_PASSED_KEY = "_probes/passed-1"
-"""The number is the check's: a stricter one is run anew where an older one was passed."""
+_NUMBER = 2
+"""The check's: a stricter one is run anew where an older one was passed."""
 
 _NUM_ROUNDS = 3
 _NUM_WRITERS = 8
@@ -22,20 +22,27 @@ def check_conditional_put(objects: ObjectStore) -> None:
 
     In 3 rounds, 8 threads put bytes of their own under a key that none had before: exactly one
     must be told that it won, and its bytes must be there. A store that passed is marked, and
-    from then on asked for the mark alone, in one request. Any number of checks may run at once.
+    from then on asked for the mark alone, in one request; the mark names the store, so that a copy
+    of it elsewhere is checked anew. Any number of checks may run at once.
     What failed in no round may still fail in another: this finds a server that only checks before
     it writes (one in PyPI's Swift had two winners in 7 of 10 such rounds), it proves nothing.
 
     Raises:
         StoreError: A second put was not refused, or a race had no winner, or several.
     """
+    passed_key = _passed_key(objects)
     try:
-        objects.get(_PASSED_KEY)
+        objects.get(passed_key)
     except MissingObjectError:
         _check_second_put(objects)
         for _ in range(_NUM_ROUNDS):
             _check_race(objects)
-        objects.put_if_absent(_PASSED_KEY, b"agad")
+        objects.put_if_absent(passed_key, b"agad")
+
+
+def _passed_key(objects: ObjectStore) -> str:
+    # Not below "_probe", which is an object of its own in stores of agad 0.1: in a folder, a file.
+    return f"_probes/passed-{_NUMBER}-{hashlib.sha256(objects.identity.encode()).hexdigest()[:16]}"
 
 
 def _check_second_put(objects: ObjectStore) -> None:

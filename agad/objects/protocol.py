@@ -29,6 +29,10 @@ class ObjectStore(Protocol):
     def uri(self) -> str:
         """Where the objects are: absolute, without secrets, and accepted by ``open_objects``."""
 
+    @property
+    def identity(self) -> str:
+        """What tells this store from every other, without secrets: ``uri``, and of S3 the host."""
+
     def get(self, key: str) -> bytes:
         """Return an object's bytes.
 

@@ -47,6 +47,10 @@ class RemoteObjects:
     def uri(self) -> str:
         return self._bucket.uri
 
+    @property
+    def identity(self) -> str:
+        return self._bucket.identity
+
     def check_reachable(self) -> None:
         """Refuse a bucket that cannot be listed, within about 10 s.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -51,6 +52,11 @@ class S3Bucket:
     @property
     def uri(self) -> str:
         return f"s3://{self._name}/{self._prefix}".rstrip("/")
+
+    @property
+    def identity(self) -> str:
+        host = urlsplit(self._client.meta.endpoint_url).netloc.rpartition("@")[2]
+        return f"{self.uri} {host}"
 
     def check_reachable(self) -> None:
         client = self._connected(_OPEN_READ_TIMEOUT_S)

@@ -27,6 +27,8 @@ _FURTHER_AXES = "cells.settings."
 _DATA = "data."
 """Fingerprints by data set: a data set more is no change of another."""
 
+_BESIDE_STUDY: dict[str, Any] = {"precision": "float32", "data": {}}
+"""What is kept beside a study's own fields, as it is taken where it is missing."""
 
 _SECTIONS: dict[str, type] = {
     "cells": Grid,
@@ -94,7 +96,7 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with the fields that it lacks, but for those without a default."""
-    filled = _defaults(Study) | config
+    filled = _BESIDE_STUDY | _defaults(Study) | config
     detectors = {one.name: one for one in DETECTORS}
     for name, kind in _SECTIONS.items():
         if isinstance(config.get(name), dict):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from agad.errors import ConfigError
-from agad.objects import ObjectStore
+from agad.objects import ObjectStore, check_conditional_put
 from agad.store.choose import all_places, in_order
 from agad.store.compacted import overlapping, read_compacted
 from agad.store.keys import (
@@ -78,14 +78,15 @@ def compact(objects: ObjectStore, study: str, grace: timedelta = DEFAULT_GRACE) 
 
     Raises:
         ConfigError: ``grace`` is negative, or ``study`` is no name.
-        StoreError: An object is damaged, or has columns of a newer version; nothing is removed
-            then.
+        StoreError: An object is damaged, or has columns of a newer version, or the store's puts
+            replace what is there; nothing is removed then.
     """
     check_study_name(study)
     if grace < timedelta(0):
         raise ConfigError(
             f"grace is {grace.total_seconds() / 60:g} minutes, but must be at least 0."
         )
+    check_conditional_put(objects)
     num_attempts = _merge_loose(objects, study)
     newest = newest_number(objects, study)
     manifest = read_manifest(objects, study, newest) if newest else None

@@ -73,15 +73,13 @@ class Spool:
         """Send all that waits, and return how many groups that was.
 
         Raises:
-            StoreError: The store still fails, or a file is damaged; what was not sent stays.
+            StoreError: The store still fails; or a file is damaged, and all others were sent. What
+                was not sent stays.
         """
-        with self._sending:
-            keys = self._keys()
-            for key in keys:
-                self._send(key)
-        if keys:
-            logger.warning("%d groups of rows that waited in %s are stored.", len(keys), self.path)
-        return len(keys)
+        num_sent, damage = self._send_all()
+        if damage:
+            raise StoreError(damage)
+        return num_sent
 
     @contextmanager
     def flushing(self) -> Iterator[None]:
@@ -110,22 +108,28 @@ class Spool:
             if stop.wait(seconds):
                 raise _StoppedError("The study ends.")
 
+        last_damage = ""
         while not stop.is_set():
             self._arrival.wait()
             self._arrival.clear()
             try:
-                retry(self.flush, on=StoreError, backoff=_PATIENT, sleep=pause)
+                _, damage = retry(self._send_all, on=StoreError, backoff=_PATIENT, sleep=pause)
             except _StoppedError:
                 return
             except StoreError:
                 self._arrival.set()
+            else:
+                if damage not in ("", last_damage):
+                    logger.warning("Other rows are stored, but %s", damage)
+                last_damage = damage
 
     def _flush_last(self, *, is_patient: bool) -> None:
         num_waiting = self.num_waiting
         error = "the study was interrupted"
         if num_waiting and is_patient:
             try:
-                retry(self.flush, on=StoreError, backoff=_AT_THE_END)
+                _, damage = retry(self._send_all, on=StoreError, backoff=_AT_THE_END)
+                error = damage or error
             except StoreError as last:
                 error = str(last)
             num_waiting = self.num_waiting
@@ -142,13 +146,38 @@ class Spool:
     def _keys(self) -> list[str]:
         return self._kept.list(f"{self._study}/")
 
+    def _send_all(self) -> tuple[int, str]:
+        """Send what waits and is whole; return how many groups, and what is wrong with the others.
+
+        Raises:
+            StoreError: The store still fails.
+        """
+        damage = []
+        with self._sending:
+            keys = self._keys()
+            for key in keys:
+                try:
+                    self._send(key)
+                except _DamagedError as error:
+                    damage.append(str(error))
+        num_sent = len(keys) - len(damage)
+        if num_sent:
+            logger.warning("%d groups of rows that waited in %s are stored.", num_sent, self.path)
+        return num_sent, " ".join(damage)
+
     def _send(self, key: str) -> None:
         try:
             data = self._kept.get(key)
         except MissingObjectError:  # Another driver on this host has sent it.
             return
+        except StoreError as error:
+            raise _DamagedError(str(error)) from error
         put_group(self._objects, _unpacked(data, f"{self._kept.uri}/{key}"))
         self._kept.delete(key)
+
+
+class _DamagedError(StoreError):
+    """A file of the spool cannot be sent, now or later; the others can."""
 
 
 class _StoppedError(Exception):
@@ -182,7 +211,7 @@ def _unpacked(packed: bytes, path: str) -> list[tuple[str, bytes]]:
                 raise ValueError(f"{one['key']} has other bytes")
             group.append((str(one["key"]), data))
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
+        raise _DamagedError(
             f"{path} is damaged ({error}), so the rows of a trial in it cannot be sent; remove it "
             "to run the trial again."
         ) from error

@@ -77,7 +77,7 @@ class StudyStore(StudyReader):
         self._lease: Lease | None = None
         self._is_connected = True
         self._claim_tokens: dict[tuple[str, int], str] = {}
-        """Of claims that may have been put, although the store said nothing."""
+        """Of this driver's claims, by trial key and attempt."""
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -145,17 +145,16 @@ class StudyStore(StudyReader):
         )
 
     def put_claim(self, claim: Claim) -> bool:
-        """See ``StudyMemory``. Of several drivers that put equal claims, one is told True."""
+        """See ``StudyMemory``. Of several drivers that put equal claims, one is told True.
+
+        A driver is one ``StudyStore``: it is told the same each time.
+        """
         attempt = (claim.trial_key, claim.attempt)
         key = attempt_key(self._study, "claims", *attempt)
-        # The token tells equal claims apart, but not the repetitions of one put.
-        token = self._claim_tokens.pop(attempt, None) or uuid.uuid4().hex
+        # The token tells equal claims of drivers apart, but not the repetitions of one's own.
+        token = self._claim_tokens.setdefault(attempt, uuid.uuid4().hex)
         values = dataclasses.asdict(claim) | {"token": token}
-        try:
-            return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
-        except StoreError:
-            self._claim_tokens[attempt] = token
-            raise
+        return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
 
     def release(self, trial_key: str, attempt: int) -> None:
         """See ``StudyMemory``."""

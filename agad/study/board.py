@@ -92,7 +92,10 @@ class StudyBoard:
         self._writes: list[tuple[Future[None], Callable[[], None]]] = []
         self._patience = patience or Patience()
         self._unclaimed: tuple[CellRun, TrialSpec] | None = None
-        """The next trial, whose claim could not be put."""
+        """The next trial, whose claim could not be put, or only while the study was not held."""
+
+        self._idle: Launch | None = None
+        """A launch whose claim was put and that has not started."""
 
         self._start = time.monotonic()
         self._remember()
@@ -108,8 +111,8 @@ class StudyBoard:
         return self
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        for running in self._running.values():
-            launch = running.launch
+        launches = [running.launch for running in self._running.values()]
+        for launch in launches + ([self._idle] if self._idle else []):
             self._write(partial(self._memory.release, launch.spec.key, launch.attempt))
         if kind is None:
             self._writers.shutdown(wait=True)
@@ -320,6 +323,10 @@ class StudyBoard:
         try:
             self._memory.check_held()
             is_ours = self._memory.put_claim(claim)
+            if is_ours:
+                self._idle = launch
+                # A put may take longer than another driver waits before it takes the study over.
+                self._memory.check_held()
         except StoreError as error:
             self._unclaimed = cell, spec
             self._patience.lose(error)
@@ -330,7 +337,7 @@ class StudyBoard:
                 f"taken study {self._study.name} over; let it finish, or stop it, then run this "
                 "command again."
             )
-        self._unclaimed = None
+        self._unclaimed = self._idle = None
         self._patience.regain()
         self._attempts[key] += 1
         self._paused.pop(key, None)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,13 +14,20 @@ from typing import BinaryIO
 import pytest
 
 from agad.errors import StoreError
-from agad.objects import LocalObjects, MissingObjectError, ObjectStore, check_conditional_put
+from agad.objects import (
+    LocalObjects,
+    MissingObjectError,
+    ObjectStore,
+    check_conditional_put,
+    open_objects,
+)
+from agad.objects.s3 import S3Bucket
 
 
 class _Careless:
     """Objects in memory; a put replaces what is there."""
 
-    uri = "s3://careless/prefix"
+    uri = identity = "s3://careless/prefix"
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
@@ -103,7 +113,8 @@ def test_check_conditional_put_refuses_a_store_that_keeps_other_bytes(tmp_path: 
 
 def test_check_conditional_put_leaves_a_mark_alone(objects: ObjectStore) -> None:
     check_conditional_put(objects)
-    assert objects.list("") == ["_probes/passed-1"]
+    (mark,) = objects.list("")
+    assert re.fullmatch(r"_probes/passed-2-[0-9a-f]{16}", mark)
 
 
 def test_check_conditional_put_trusts_the_mark(tmp_path: Path) -> None:
@@ -119,10 +130,36 @@ def test_check_conditional_put_accepts_a_store_with_the_key_of_an_older_check(
 ) -> None:
     objects.put_if_absent("_probe", b"agad")
     check_conditional_put(objects)
-    assert objects.list("") == ["_probe", "_probes/passed-1"]
+    older, _ = objects.list("")
+    assert older == "_probe"
 
 
 def test_check_conditional_put_accepts_any_number_of_starts_at_once(objects: ObjectStore) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(check_conditional_put, [objects] * 4))
-    assert objects.list("") == ["_probes/passed-1"]
+    (mark,) = objects.list("")
+    assert re.fullmatch(r"_probes/passed-2-[0-9a-f]{16}", mark)
+
+
+def _marks(objects: ObjectStore) -> list[str]:
+    return [key for key in objects.list("_probes/") if "passed" in key]
+
+
+def test_check_conditional_put_checks_a_copy_of_a_store_anew(tmp_path: Path) -> None:
+    first = LocalObjects(tmp_path / "first")
+    check_conditional_put(first)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    with pytest.raises(StoreError, match="kept other bytes"):
+        check_conditional_put(_Torn(tmp_path / "copy"))
+    check_conditional_put(LocalObjects(tmp_path / "copy"))
+    assert len(_marks(LocalObjects(tmp_path / "copy"))) == 2
+
+
+def test_an_identity_names_the_server_and_no_secret(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = open_objects(s3_uri)
+    host = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+    assert usual.identity == f"{s3_uri} {host}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:secret@{host}")
+    assert S3Bucket("bucket", "prefix").identity == f"s3://bucket/prefix {host}"

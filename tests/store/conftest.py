@@ -177,6 +177,10 @@ class Forwarding:
     def uri(self) -> str:
         return self._inner.uri
 
+    @property
+    def identity(self) -> str:
+        return self._inner.identity
+
     def get(self, key: str) -> bytes:
         return self._inner.get(key)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +238,34 @@ def test_extends_takes_more_values_on_an_axis_that_was_not_kept_for_an_extension
 def test_extends_tells_true_from_one() -> None:
     with pytest.raises(StudyChangedError, match=r"flag was 1 and is now true"):
         extends({"flag": 1}, {"flag": True})
+
+
+def _first_version() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the first version kept, and what is kept of the same study today."""
+    path = Path(__file__).parent / "data" / "first-version" / "first" / "study.json"
+    kept: dict[str, Any] = json.loads(path.read_text())
+    today = Study(
+        name="first",
+        cells=Grid(dataset="digits", normal_class=[0], anomaly_ratio=0.05),
+        search=Search(
+            space={"lr": LogUniform(1e-4, 1e-2), "weight_lat": LogUniform(1, 10)},
+            trials_per_cell=1,
+        ),
+        confirm=Confirm(seeds=1),
+    )
+    return kept, _as_kept(today) | {"data": {"digits": "ab"}, "precision": "float32"}
+
+
+def test_extends_takes_the_same_study_of_the_first_version_for_an_extension() -> None:
+    kept, wanted = _first_version()
+    kept["detector"]["version"] = wanted["detector"]["version"]
+    assert extends(kept, wanted)  # By the fingerprint of its data.
+    assert not extends(kept | {"data": wanted["data"]}, wanted)
+    with pytest.raises(StudyChangedError, match=r'one: precision was "float32" and is now "bf'):
+        extends(kept, wanted | {"precision": "bfloat16"})
+
+
+def test_extends_refuses_a_study_of_the_first_version_for_its_detector_alone() -> None:
+    text = "was another one: detector.version was 1 and is now 2. Choose"
+    with pytest.raises(StudyChangedError, match=re.escape(text)):
+        extends(*_first_version())

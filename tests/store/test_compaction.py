@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -206,7 +207,7 @@ def test_parameters_of_several_types_become_one_column(tmp_path: Path, trial_row
 def test_an_empty_study_has_no_manifest(tmp_path: Path) -> None:
     objects = LocalObjects(tmp_path)
     done = compact(objects, STUDY)
-    assert (done.number, done.num_files, objects.list("")) == (0, 0, [])
+    assert (done.number, done.num_files, objects.list(f"{STUDY}/")) == (0, 0, [])
 
 
 def test_nothing_new_writes_nothing(tmp_path: Path, fill: Fill) -> None:
@@ -237,10 +238,10 @@ def test_a_damaged_object_stops_a_compaction_that_removes_nothing(
     path = tmp_path / objects.list(f"{STUDY}/epochs/")[0]
     data = path.read_bytes()
     path.write_bytes(data[:-20])
-    before = [key for key in objects.list("") if "/compact/" not in key]
+    before = [key for key in objects.list(f"{STUDY}/") if "/compact/" not in key]
     with pytest.raises(StoreError, match=r"epochs/\S+ cannot be read as a table of EpochRow"):
         compact(objects, STUDY, NOW)
-    assert [key for key in objects.list("") if "/compact/" not in key] == before
+    assert [key for key in objects.list(f"{STUDY}/") if "/compact/" not in key] == before
     path.write_bytes(data)
     compact(objects, STUDY, NOW)
     assert not verify(objects, STUDY).faults
@@ -265,6 +266,26 @@ def test_a_damaged_manifest_is_one_line(
         StudyReader(objects, STUDY).trials()
     with pytest.raises(StoreError, match=message):
         compact(objects, STUDY, NOW)
+
+
+class _Replacing(LocalObjects):
+    """A store whose puts replace what is there."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        self.delete(key)
+        return super().put_if_absent(key, data)
+
+
+def test_a_store_that_was_copied_to_where_puts_replace_is_not_compacted(
+    tmp_path: Path, fill: Fill
+) -> None:
+    first = LocalObjects(tmp_path / "first")
+    fill(first)
+    compact(first, STUDY)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    with pytest.raises(StoreError, match=r"copy replaced an object .* condition"):
+        compact(_Replacing(tmp_path / "copy"), STUDY, NOW)
+    assert LocalObjects(tmp_path / "copy").list(f"{STUDY}/") == first.list(f"{STUDY}/")
 
 
 def test_a_manifest_that_names_anothers_object_is_refused(tmp_path: Path, fill: Fill) -> None:

@@ -232,6 +232,67 @@ def test_a_damaged_file_is_named_and_nothing_of_it_is_sent(
     assert [key for key in objects.list("study/") if "/trials/" in key] == []
 
 
+def _damage_first(spool: Path) -> Path:
+    path = min(_files(spool))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    return path
+
+
+def _numbered(trial_row: Build, num_rows: int) -> list[Any]:
+    return [trial_row(trial_key=f"{number:032x}", number=number) for number in range(num_rows)]
+
+
+def test_a_damaged_file_keeps_no_other_rows_waiting(
+    store: StudyStore, objects: FailingObjects, spool: Path, trial_row: Build
+) -> None:
+    objects.num_failures = 1
+    for row in _numbered(trial_row, 3):
+        store.put(row, [])
+    damaged = _damage_first(spool)
+    with pytest.raises(StoreError, match=rf"^1 groups .*{damaged.name} is damaged"):
+        store.flush()
+    assert _files(spool) == [damaged]
+    assert len(store.trials()) == 2
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_rows_waiting(
+    store: StudyStore, objects: FailingObjects, spool: Path, trial_row: Build
+) -> None:
+    objects.num_failures = 1
+    for row in _numbered(trial_row, 3):
+        store.put(row, [])
+    unreadable = min(_files(spool))
+    unreadable.unlink()
+    unreadable.symlink_to(unreadable.name)  # As a bad sector, for root too.
+    with pytest.raises(StoreError, match=rf"{unreadable.name} cannot be read"):
+        store.flush()
+    assert len(store.trials()) == 2
+
+
+def test_rows_that_come_beside_a_damaged_file_are_stored_at_once_and_it_is_told_of_once(
+    store: StudyStore,
+    objects: FailingObjects,
+    spool: Path,
+    caplog: pytest.LogCaptureFixture,
+    trial_row: Build,
+) -> None:
+    objects.num_failures = 1
+    first, *later = _numbered(trial_row, 4)
+    store.put(first, [])
+    damaged = _damage_first(spool)
+    with store.hold():
+        for row in later:
+            store.put(row, [])
+            deadline_s = time.monotonic() + 10
+            while _files(spool) != [damaged] and time.monotonic() < deadline_s:
+                time.sleep(0.02)
+            assert row in store.trials()
+        assert caplog.text.count(f"{damaged.name} is damaged") == 1
+    last = caplog.records[-1].getMessage()
+    assert last.startswith("1 groups of rows of study study wait in")
+    assert f"{damaged.name} is damaged" in last
+
+
 def test_stores_and_studies_share_a_folder_without_mixing(tmp_path: Path) -> None:
     stores = [LocalObjects(tmp_path / name) for name in ("one", "other")]
     spools = [Spool(tmp_path / "spool", store, study) for store in stores for study in ("a", "a-2")]

@@ -125,25 +125,38 @@ def test_epochs_without_their_trial_row_are_not_read(
     assert store.epochs() == [epoch_row()]
 
 
-def test_put_claim_keeps_every_attempt_once(store: StudyStore, claim: Build) -> None:
+def test_put_claim_keeps_every_attempt_once(
+    store: StudyStore, objects: ObjectStore, claim: Build
+) -> None:
+    other = StudyStore(objects, "study")
     assert store.put_claim(claim())
-    assert not store.put_claim(claim())
+    assert not other.put_claim(claim())
     assert not store.put_claim(claim(number=4))
-    assert store.put_claim(claim(attempt=1))
+    assert other.put_claim(claim(attempt=1))
+    assert not store.put_claim(claim(attempt=1))
     assert store.claims() == [claim(), claim(attempt=1)]
 
 
 def test_put_claim_has_one_winner_among_drivers_with_equal_claims(
-    store: StudyStore, claim: Build
+    objects: ObjectStore, claim: Build
 ) -> None:
     barrier = threading.Barrier(8)
 
     def put(_driver: int) -> bool:
+        store = StudyStore(objects, "study")
         barrier.wait()
         return store.put_claim(claim())
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(put, range(8))) == 1
+
+
+def test_put_claim_tells_a_driver_that_repeats_its_own_claim_that_it_has_it(
+    store: StudyStore, claim: Build
+) -> None:
+    assert store.put_claim(claim())
+    assert store.put_claim(claim())
+    assert store.claims() == [claim()]
 
 
 def _winner(**changes: Any) -> Winner:  # noqa: ANN401
@@ -194,7 +207,7 @@ def test_rows_are_in_order_of_their_phases(store: StudyStore, trial_row: Build) 
 def test_open_keeps_the_configuration_once(store: StudyStore, objects: ObjectStore) -> None:
     store.open(STUDY.as_json())
     store.open(STUDY.as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study.json"]
+    assert objects.list("study/") == ["study/study.json"]
     assert store.config() == json.loads(json.dumps(STUDY.as_json()))
 
 
@@ -205,7 +218,7 @@ def test_open_keeps_an_extension_once_and_then_asks_for_it(
     store.open(STUDY.as_json())
     store.open(wanted.as_json())
     store.open(wanted.as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study-1.json", "study/study.json"]
+    assert objects.list("study/") == ["study/study-1.json", "study/study.json"]
     assert store.config() == json.loads(json.dumps(wanted.as_json()))
     with pytest.raises(StudyChangedError, match=r"confirm.seeds was 4 and is now 3"):
         store.open(STUDY.as_json())
@@ -227,7 +240,7 @@ def test_open_refuses_a_change_and_keeps_what_there_is(
     store.open(STUDY.as_json())
     with pytest.raises(StudyChangedError, match=r"^study 'study' is .*: seed was 0 and is now 1\."):
         store.open(replace(STUDY, seed=1).as_json())
-    assert objects.list("") == ["_probes/passed-1", "study/study.json"]
+    assert objects.list("study/") == ["study/study.json"]
 
 
 def test_open_by_two_drivers_at_once_keeps_one_and_tells_the_other(store: StudyStore) -> None:
@@ -254,8 +267,7 @@ def test_open_by_drivers_that_extend_at_once_keeps_every_extension(
     first = replace(STUDY, confirm=Confirm(seeds=4)).as_json()
     racing = StudyStore(_Racing(objects, lambda: store.open(first)), "study")
     racing.open(replace(STUDY, confirm=Confirm(seeds=5)).as_json())
-    assert objects.list("") == [
-        "_probes/passed-1",
+    assert objects.list("study/") == [
         "study/study-1.json",
         "study/study-2.json",
         "study/study.json",
@@ -304,6 +316,7 @@ class _Dying:
         self._objects = objects
         self._part = part
         self.uri = objects.uri
+        self.identity = objects.identity
         self.get = objects.get
         self.get_file = objects.get_file
         self.open = objects.open

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agad.objects import LocalObjects, ObjectStore, TransientError
+from agad.objects import LocalObjects, ObjectStore, TransientError, check_conditional_put
 from agad.records import Pause, Winner
 from agad.store import StudyStore, compact, study_info, verify
 
@@ -181,6 +181,7 @@ def test_files_of_a_crashed_compaction_are_notes_then_faults_then_removed(
 ) -> None:
     objects = LocalObjects(tmp_path)
     fill(objects)
+    check_conditional_put(objects)
     with pytest.raises(SystemExit, match="killed"):
         compact(mortal(objects, 2), STUDY, NOW)
     found = verify(objects, STUDY)

@@ -95,6 +95,9 @@ class ListMemory:
         self.hold_error: AgadError | None = None
         """Raised by ``hold`` and by ``check_held``."""
 
+        self.lost_by_claim: AgadError | None = None
+        """Is ``hold_error`` once a claim was put."""
+
         self.all_released: set[tuple[str, int]] = set()
         self.all_pauses: list[Pause] = []
         self.num_flushes = 0
@@ -154,8 +157,11 @@ class ListMemory:
         if self.refuses_claims:
             return False
         with self._lock:
-            self.all_claims.append(claim)
-            self.events.append(("claim", claim.trial_key, claim.attempt))
+            if claim not in self.all_claims:
+                self.all_claims.append(claim)
+                self.events.append(("claim", claim.trial_key, claim.attempt))
+        if self.lost_by_claim is not None:
+            self.hold_error, self.lost_by_claim = self.lost_by_claim, None
         return True
 
     def release(self, trial_key: str, attempt: int) -> None:

@@ -146,6 +146,45 @@ def test_a_driver_that_may_have_lost_the_study_waits_and_serves_what_runs(
     assert len(memory.all_claims) == 2
 
 
+def test_a_driver_that_loses_the_study_while_it_claims_launches_nothing_and_releases_the_claim(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    memory.lost_by_claim = OtherDriverError("another driver has taken it")
+    with make_simulation(study).board as board:
+        with pytest.raises(OtherDriverError, match="another driver has taken it"):
+            board.launch()
+        assert sum(cell.running for cell in board.status(slots=1).cells) == 0
+    (claim,) = memory.all_claims
+    assert memory.all_released == {(claim.trial_key, claim.attempt)}
+
+
+def test_a_driver_that_may_have_lost_the_study_while_it_claims_launches_that_attempt_later(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    clock = _Clock()
+    memory.lost_by_claim = StoreError("the lease could not be renewed")
+    board = make_simulation(study, patience=Patience(clock=clock)).board.__enter__()
+    assert board.launch() is None
+    memory.hold_error = None
+    clock.now_s = 60.0
+    launch = _launched(board)
+    (claim,) = memory.all_claims
+    assert (launch.spec.key, launch.attempt) == (claim.trial_key, claim.attempt)
+    board.end(launch.spec.key, Progress(diverged="nan"))
+    board.__exit__()
+    assert memory.all_released == set()
+
+
+def test_a_claim_of_a_driver_that_ends_before_it_may_launch_it_is_released(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    memory.lost_by_claim = StoreError("the lease could not be renewed")
+    with make_simulation(study).board as board:
+        assert board.launch() is None
+    (claim,) = memory.all_claims
+    assert memory.all_released == {(claim.trial_key, claim.attempt)}
+
+
 # A store that takes no claims, or no rows.
 
 
