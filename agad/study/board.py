@@ -146,9 +146,10 @@ class StudyBoard:
         return None
 
     def _choose_winners(self) -> bool:
-        """Keep the winner of each cell whose candidates are confirmed; False where the store fails.
+        """Keep the winner of each cell that has to choose one; False where the store fails.
 
-        No test trial is launched before the memory has it: a later driver can pick no other.
+        Nothing that sees the test split is launched before the memory has it: a later driver can
+        pick no other.
         """
         for cell in self._cells.values():
             choice = cell.choice()

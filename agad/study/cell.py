@@ -216,17 +216,30 @@ class CellRun:
         return self._confirms
 
     def _candidates(self) -> list[dict[str, Setting]]:
-        """The best configurations, the best first, and with them a winner that was one earlier."""
-        # Of equals the lowest number: a later driver does not know which came first.
-        ranked = [
-            spec.params
-            for tied in self._ladder.ranking()
-            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
-        ]
-        best = ranked[: self._study.confirm.candidates]
+        """The best configurations, the best first, and with them a winner that was one earlier.
+
+        A winner that was the only candidate stays so: whatever is found out later, its confirm
+        trials have seen the test split.
+        """
+        if self._has_one_candidate and self._winner is not None:
+            return [self._winner.params]
+        best = [spec.params for spec in self._ranking()[: self._study.confirm.candidates]]
         if self._winner is not None and self._winner.params not in best:
             best.append(self._winner.params)
         return best
+
+    def _ranking(self) -> list[TrialSpec]:
+        """The search trials, the best first."""
+        # Of equals the lowest number: a later driver does not know which came first.
+        return [
+            spec
+            for tied in self._ladder.ranking()
+            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
+        ]
+
+    @property
+    def _has_one_candidate(self) -> bool:
+        return self._study.confirm.candidates == 1
 
     def _on_fresh_seeds(
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
@@ -235,6 +248,8 @@ class CellRun:
 
     def _test_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed that it finished on; nothing before there is a winner."""
+        if self._has_one_candidate:
+            return []  # Its confirm trials see the test split.
         if self._winner is not None and self._is_confirmed and not self._tests:
             tests = self._on_fresh_seeds(self._winner.params, "test")
             self._tests = [spec for spec in tests if self._is_finished(spec.training_key)]
@@ -243,11 +258,15 @@ class CellRun:
     def choice(self) -> Winner | None:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
-        It is the one with the most finished confirm trials, then with the highest mean validation
-        AUROC, then the better one of the search.
+        Of several it is the one with the most finished confirm trials, then with the highest mean
+        validation AUROC, then the better one of the search. One alone is chosen by the search,
+        before its confirm trials; where these have all ended, it is too late to choose.
         """
-        if self._study.confirm.candidates == 1 or self._winner is not None:
+        if self._winner is not None or not self.is_searched:
             return None
+        if self._has_one_candidate:
+            best = None if self._is_confirmed else self._ranking()[0]
+            return best and self._as_winner(best.params, self._ladder.last_objective(best.key))
         if not self._is_confirmed:
             return None
         finished = [
@@ -262,6 +281,9 @@ class CellRun:
         if not means:
             return None
         _, val_auroc, params = max(means, key=lambda one: one[:2])
+        return self._as_winner(params, val_auroc)
+
+    def _as_winner(self, params: dict[str, Setting], val_auroc: float) -> Winner:
         return Winner(
             cell=self.materials.cell.label,
             num_search_trials=self._num_planned,
