@@ -111,6 +111,10 @@ class StudyBoard:
         for running in self._running.values():
             launch = running.launch
             self._write(partial(self._memory.release, launch.spec.key, launch.attempt))
+        if self._unclaimed is not None and kind is not OtherDriverError:
+            # The store may have kept the claim and lost its answer.
+            key = self._unclaimed[1].key
+            self._write(partial(self._memory.release, key, self._attempts[key]))
         if kind is None:
             self._writers.shutdown(wait=True)
             self._check_writes(most=0)

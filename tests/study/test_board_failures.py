@@ -227,3 +227,18 @@ def test_trials_that_are_given_back_start_again_and_never_count_as_failed(
     launches = make_simulation(one_cell).run_and_close()
     assert (launches[0].spec.number, launches[0].attempt) == (0, len(places))
     assert {row.state for row in memory.rows_of("search")} <= {"finished", "pruned"}
+
+
+def test_a_claim_whose_answer_was_lost_is_no_lost_attempt(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    one_cell = replace(study, cells=Grid(dataset="digits", normal_class=0))
+    for attempt in range(MAX_ATTEMPTS):
+        memory.put_claim_error = StoreError("no answer")
+        with make_simulation(one_cell).board as board:
+            assert board.launch() is None
+        assert memory.all_claims[-1].attempt == attempt
+    memory.put_claim_error = None
+    launches = make_simulation(one_cell).run_and_close()
+    assert (launches[0].spec.number, launches[0].attempt) == (0, MAX_ATTEMPTS)
+    assert "failed" not in {row.state for row in memory.all_rows}
