@@ -33,6 +33,9 @@ class CellRun:
         self._remembered: set[str] = set()
         self._states: dict[str, State] = {}
         self._again: deque[TrialSpec] = deque()
+        self._failed_before: deque[TrialSpec] = deque()
+        """Search trials that failed under an earlier driver; they start again after all others."""
+
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
         self._confirmed: dict[str, float] = {}
@@ -55,8 +58,9 @@ class CellRun:
     ) -> None:
         """Take up a trial of an earlier driver; one that failed or has no state starts again.
 
-        A confirm or test trial does so once all before it have ended, if its configuration is
-        still to be confirmed or tested.
+        One without a state does so before anything new; one that failed after all others of the
+        search, so that trials that always fail hold up nothing. A confirm or test trial does so
+        once all before it have ended, if its configuration is still to be confirmed or tested.
 
         Args:
             spec: In order of its phase and number.
@@ -69,7 +73,7 @@ class CellRun:
         if state is None or (state == "failed" and not is_given_up):
             if spec.phase == "search":
                 self._specs[key] = spec
-                self._again.append(spec)
+                (self._again if state is None else self._failed_before).append(spec)
                 self._sampler.reopen(key, spec.params)
         else:
             self._specs[key] = spec
@@ -91,7 +95,8 @@ class CellRun:
             is_paused: Whether it still waits, so that it starts when it is promoted and not before.
         """
         if is_paused:
-            self._again.remove(self._specs[trial_key])
+            spec = self._specs[trial_key]
+            (self._again if spec in self._again else self._failed_before).remove(spec)
         self._ladder.take_up(trial_key, objectives, is_paused=is_paused)
         self.pause(trial_key, objectives)
 
@@ -105,6 +110,8 @@ class CellRun:
             return self._specs[promoted]
         if not self._has_proposed_all:
             return self._propose()
+        if self._failed_before:
+            return self._failed_before.popleft()
         for spec in (*self._confirm_specs(), *self._test_specs()):
             if spec.key not in self._specs:
                 self._specs[spec.key] = spec
@@ -265,8 +272,10 @@ class CellRun:
         if self._winner is not None or not self.is_searched:
             return None
         if self._has_one_candidate:
-            best = None if self._is_confirmed else self._ranking()[0]
-            return best and self._as_winner(best.params, self._ladder.last_objective(best.key))
+            if self._is_confirmed:
+                return None
+            best = self._ranking()[0]
+            return self._as_winner(best.params, self._ladder.last_objective(best.key))
         if not self._is_confirmed:
             return None
         finished = [
@@ -351,7 +360,8 @@ class CellRun:
     @property
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1]."""
-        return (len(self._specs) - len(self._again)) / (self._num_planned + self._num_to_confirm)
+        num_waiting = len(self._again) + len(self._failed_before)
+        return (len(self._specs) - num_waiting) / (self._num_planned + self._num_to_confirm)
 
     @property
     def _num_to_confirm(self) -> int:
