@@ -48,7 +48,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Winner:
-    """The configuration that a cell's confirm phase chose, kept before its test split is opened."""
+    """The configuration that a cell chose, kept before its test split is opened.
+
+    The confirm phase chooses it among several candidates, the search where there is one alone.
+    """
 
     cell: str
     """Label of the cell."""
@@ -63,7 +66,8 @@ class Winner:
     """The searched parameters, by name."""
 
     val_auroc: float
-    """Mean validation AUROC of its finished confirm trials, in [0, 1]."""
+    """Mean of its finished confirm trials, or that of its search trial where these see the test
+    split; in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

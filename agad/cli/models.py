@@ -13,9 +13,10 @@ from rich.console import Console
 
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_store_flag
+from agad.cli.studies import stored_winners
 from agad.errors import CheckpointError, ConfigError
 from agad.reading import chosen_studies, store_uri
-from agad.records import TrialRow
+from agad.records import TrialRow, Winner
 from agad.report import (
     ScoredPicture,
     confirmed_rows,
@@ -100,14 +101,15 @@ def _export(arguments: argparse.Namespace) -> int:
     objects = open_objects(store_uri(arguments.store))
     studies = chosen_studies(objects, arguments.study)
     study = _only(studies, "--study", f"{objects.uri} holds")
-    rows = StudyReader(objects, study).trials()
-    cells = {cell.cell: cell for cell in leaderboard(rows, study=study).cells}
+    store = StudyReader(objects, study)
+    rows, winners = store.trials(), stored_winners(store)
+    cells = {cell.cell: cell for cell in leaderboard(rows, study=study, winners=winners).cells}
     if arguments.cell is not None and arguments.cell not in cells:
         raise ConfigError(
             f"--cell is {arguments.cell!r}, but study {study} has: {_listed([*cells])}."
         )
     label = arguments.cell or _only([*cells], "--cell", f"study {study} has")
-    row = _first_confirmed([row for row in rows if row.cell == label], label)
+    row = _first_confirmed([row for row in rows if row.cell == label], label, winners.get(label))
     model = _with_threshold(_stored_model(objects, row), row, arguments.fpr)
     if arguments.pt2:
         write_file(arguments.pt2, to_program(model))
@@ -130,9 +132,9 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(map(repr, names[:_NUM_LISTED])) + more) or "none"
 
 
-def _first_confirmed(rows: Sequence[TrialRow], label: str) -> TrialRow:
+def _first_confirmed(rows: Sequence[TrialRow], label: str, winner: Winner | None) -> TrialRow:
     """Return the first seed's row of the configuration that the leaderboard has for a cell."""
-    confirmed = confirmed_rows(rows)
+    confirmed = confirmed_rows(rows, winner)
     if not any(row.state == "finished" and row.test_auroc is not None for row in confirmed):
         raise ConfigError(
             f"cell {label!r} has no confirmed result yet; run its study to the end first."

@@ -11,20 +11,21 @@ from statistics import fmean, stdev
 
 from agad.config import Cell, Setting, labelled_text, variant_label
 from agad.errors import ConfigError
-from agad.records import TrialRow
+from agad.records import TrialRow, Winner
 from agad.report.methods import contrasts, rankings
 from agad.report.results import CellResult, Leaderboard, Provenance, Totals
 from agad.report.statistics import t_interval
 from agad.report.summaries import ratio_results, summaries
 
 
-def leaderboard(
+def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the study.
     rows: Sequence[TrialRow],
     *,
     study: str = "",
     planned_cells: Sequence[Cell] = (),
     confirm_seeds: int | None = None,
     cell_trials: int | None = None,
+    winners: Mapping[str, Winner] | None = None,
 ) -> Leaderboard:
     """Aggregate the rows of one study.
 
@@ -34,6 +35,7 @@ def leaderboard(
         planned_cells: All cells, so that one without rows is shown as missing.
         confirm_seeds: Seeds a cell is confirmed with; None where that is not known.
         cell_trials: Search trials planned for a cell; None where that is not known.
+        winners: The winner that is kept for what is planned, by the label of its cell.
 
     Raises:
         ConfigError: The rows are of several studies, or hold a trial key twice.
@@ -47,7 +49,7 @@ def leaderboard(
     detectors = sorted({row.detector for row in rows})
     missing_detector = detectors[0] if len(detectors) == 1 else ""
     cells = [
-        _cell_result(of_cell, planned.get(label))
+        _cell_result(of_cell, planned.get(label), (winners or {}).get(label))
         if of_cell
         else _missing_cell(study, planned[label], missing_detector)
         for label, of_cell in by_cell.items()
@@ -113,9 +115,11 @@ def _budgeted(cell: CellResult, confirm_seeds: int, cell_trials: int) -> CellRes
     )
 
 
-def _cell_result(rows: Sequence[TrialRow], planned: Cell | None) -> CellResult:
+def _cell_result(
+    rows: Sequence[TrialRow], planned: Cell | None, winner: Winner | None
+) -> CellResult:
     search = [row for row in rows if row.phase == "search"]
-    chosen = confirmed_rows(rows)
+    chosen = confirmed_rows(rows, winner)
     scored = sorted(filter(_is_scored, chosen), key=lambda row: (row.seeds, row.number))
     test_aurocs = tuple(row.test_auroc for row in scored if row.test_auroc is not None)
     ends = Counter(row.state for row in search)
@@ -172,16 +176,18 @@ def _is_scored(row: TrialRow) -> bool:
     return row.state == "finished" and row.test_auroc is not None
 
 
-def confirmed_rows(rows: Sequence[TrialRow]) -> Sequence[TrialRow]:
+def confirmed_rows(rows: Sequence[TrialRow], winner: Winner | None = None) -> Sequence[TrialRow]:
     """Return the confirm rows of a cell's configuration, or all where none has a test score.
 
     Of several candidates the winner alone has test scores: in its test rows, which stand in the
     place of its confirm rows. A study that was extended may have confirmed a configuration that is
-    no longer its best. The one with the most test scores counts; among equals the highest mean
-    confirm validation AUROC; then the lowest trial key. No test score is compared.
+    no longer its best. The winner that is kept counts once it has a test score. Where none is kept,
+    or it has none yet, the configuration with the most test scores counts; among equals the highest
+    mean confirm validation AUROC; then the lowest trial key. No test score is compared.
 
     Args:
         rows: All rows of one cell.
+        winner: The one that the cell keeps for what is planned.
     """
     confirm = _by_seed(rows)
     by_params = defaultdict(list)
@@ -196,6 +202,10 @@ def confirmed_rows(rows: Sequence[TrialRow]) -> Sequence[TrialRow]:
 
     if not any(_is_scored(row) for row in confirm):
         return confirm
+    if winner is not None:
+        of_winner = by_params.get(json.dumps(winner.params, sort_keys=True), [])
+        if any(map(_is_scored, of_winner)):
+            return of_winner
     return min(by_params.values(), key=rank)
 
 

@@ -32,8 +32,9 @@ failed starts again under a later driver, until as many more are lost.
 """
 
 _MAX_FAILURES_IN_A_ROW = 12
-"""Crashes, each of a trial launched after the one before it crashed, with no other end between
-them, before the study stops, to be run again later. A node that dies counts once."""
+"""Crashes, each of a trial launched after the one before it crashed, and of as many trials, with no
+other end between them, before the study stops, to be run again later. A node that dies counts once,
+and a trial that has failed under an earlier driver never."""
 
 _LAST_WRITES_S = 5.0
 """Time for what still waits for the store when the study is interrupted."""
@@ -86,7 +87,13 @@ class StudyBoard:
         self._given_up: list[Running] = []
         """Trials that earlier drivers started too often, and whose rows are to be written."""
 
+        self._failed_before: set[str] = set()
+        """Trials that failed under an earlier driver."""
+
         self._num_failures_in_a_row = 0
+        self._failing: set[str] = set()
+        """Trials that crashed since one ended in another way."""
+
         self._last_failure_at = datetime.min.replace(tzinfo=UTC)
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[tuple[Future[None], Callable[[], None]]] = []
@@ -114,6 +121,10 @@ class StudyBoard:
         launches = [running.launch for running in self._running.values()]
         for launch in launches + ([self._idle] if self._idle else []):
             self._write(partial(self._memory.release, launch.spec.key, launch.attempt))
+        if self._unclaimed is not None and kind is not OtherDriverError:
+            # The store may have kept the claim and lost its answer.
+            key = self._unclaimed[1].key
+            self._write(partial(self._memory.release, key, self._attempts[key]))
         if kind is None:
             self._writers.shutdown(wait=True)
             self._check_writes(most=0)
@@ -149,9 +160,10 @@ class StudyBoard:
         return None
 
     def _choose_winners(self) -> bool:
-        """Keep the winner of each cell whose candidates are confirmed; False where the store fails.
+        """Keep the winner of each cell that has to choose one; False where the store fails.
 
-        No test trial is launched before the memory has it: a later driver can pick no other.
+        Nothing that sees the test split is launched before the memory has it: a later driver can
+        pick no other.
         """
         for cell in self._cells.values():
             choice = cell.choice()
@@ -192,6 +204,7 @@ class StudyBoard:
         running = self._running[trial_key]
         running.take(progress)
         self._num_failures_in_a_row = 0
+        self._failing.clear()
         if running.cell.is_paused(trial_key):
             self._pause(running)
             return
@@ -209,19 +222,24 @@ class StudyBoard:
             TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
         """
         self._num_lost[trial_key] += 1
-        if self._running[trial_key].started_at >= self._last_failure_at:
-            self._num_failures_in_a_row += 1
-            self._last_failure_at = datetime.now(UTC)
-        if self._num_failures_in_a_row >= _MAX_FAILURES_IN_A_ROW:
-            last_line = error.strip().rpartition("\n")[2]
-            raise TrialsFailingError(
-                f"{self._num_failures_in_a_row} trials in a row crashed on their workers, the last "
-                f"with {last_line!r}; mend that, then run the same command again to go on."
-            )
+        if trial_key not in self._failed_before:
+            self._count_failure(trial_key, error)
         if self._num_lost[trial_key] < MAX_ATTEMPTS:
             self._running.pop(trial_key).cell.retry(trial_key)
         else:
             self._end(self._running[trial_key], "failed", error)
+
+    def _count_failure(self, trial_key: str, error: str) -> None:
+        self._failing.add(trial_key)
+        if self._running[trial_key].started_at >= self._last_failure_at:
+            self._num_failures_in_a_row += 1
+            self._last_failure_at = datetime.now(UTC)
+        if min(self._num_failures_in_a_row, len(self._failing)) >= _MAX_FAILURES_IN_A_ROW:
+            last_line = error.strip().rpartition("\n")[2]
+            raise TrialsFailingError(
+                f"{len(self._failing)} trials in a row crashed on their workers, the last with "
+                f"{last_line!r}; mend that, then run the same command again to go on."
+            )
 
     def give_back(self, trial_key: str) -> None:
         """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
@@ -246,6 +264,7 @@ class StudyBoard:
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
+        self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         claims = self._count_claims(rows)
         pauses = self._last_pauses(claims, rows)
         objectives: dict[str, list[float]] = defaultdict(list)

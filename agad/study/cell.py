@@ -33,6 +33,9 @@ class CellRun:
         self._remembered: set[str] = set()
         self._states: dict[str, State] = {}
         self._again: deque[TrialSpec] = deque()
+        self._failed_before: deque[TrialSpec] = deque()
+        """Search trials that failed under an earlier driver; they start again after all others."""
+
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
         self._confirmed: dict[str, float] = {}
@@ -55,8 +58,9 @@ class CellRun:
     ) -> None:
         """Take up a trial of an earlier driver; one that failed or has no state starts again.
 
-        A confirm or test trial does so once all before it have ended, if its configuration is
-        still to be confirmed or tested.
+        One without a state does so before anything new; one that failed after all others of the
+        search, so that trials that always fail hold up nothing. A confirm or test trial does so
+        once all before it have ended, if its configuration is still to be confirmed or tested.
 
         Args:
             spec: In order of its phase and number.
@@ -69,7 +73,7 @@ class CellRun:
         if state is None or (state == "failed" and not is_given_up):
             if spec.phase == "search":
                 self._specs[key] = spec
-                self._again.append(spec)
+                (self._again if state is None else self._failed_before).append(spec)
                 self._sampler.reopen(key, spec.params)
         else:
             self._specs[key] = spec
@@ -91,7 +95,8 @@ class CellRun:
             is_paused: Whether it still waits, so that it starts when it is promoted and not before.
         """
         if is_paused:
-            self._again.remove(self._specs[trial_key])
+            spec = self._specs[trial_key]
+            (self._again if spec in self._again else self._failed_before).remove(spec)
         self._ladder.take_up(trial_key, objectives, is_paused=is_paused)
         self.pause(trial_key, objectives)
 
@@ -105,6 +110,8 @@ class CellRun:
             return self._specs[promoted]
         if not self._has_proposed_all:
             return self._propose()
+        if self._failed_before:
+            return self._failed_before.popleft()
         for spec in (*self._confirm_specs(), *self._test_specs()):
             if spec.key not in self._specs:
                 self._specs[spec.key] = spec
@@ -216,17 +223,30 @@ class CellRun:
         return self._confirms
 
     def _candidates(self) -> list[dict[str, Setting]]:
-        """The best configurations, the best first, and with them a winner that was one earlier."""
-        # Of equals the lowest number: a later driver does not know which came first.
-        ranked = [
-            spec.params
-            for tied in self._ladder.ranking()
-            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
-        ]
-        best = ranked[: self._study.confirm.candidates]
+        """The best configurations, the best first, and with them a winner that was one earlier.
+
+        A winner that was the only candidate stays so: whatever is found out later, its confirm
+        trials have seen the test split.
+        """
+        if self._has_one_candidate and self._winner is not None:
+            return [self._winner.params]
+        best = [spec.params for spec in self._ranking()[: self._study.confirm.candidates]]
         if self._winner is not None and self._winner.params not in best:
             best.append(self._winner.params)
         return best
+
+    def _ranking(self) -> list[TrialSpec]:
+        """The search trials, the best first."""
+        # Of equals the lowest number: a later driver does not know which came first.
+        return [
+            spec
+            for tied in self._ladder.ranking()
+            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
+        ]
+
+    @property
+    def _has_one_candidate(self) -> bool:
+        return self._study.confirm.candidates == 1
 
     def _on_fresh_seeds(
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
@@ -235,6 +255,8 @@ class CellRun:
 
     def _test_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed that it finished on; nothing before there is a winner."""
+        if self._has_one_candidate:
+            return []  # Its confirm trials see the test split.
         if self._winner is not None and self._is_confirmed and not self._tests:
             tests = self._on_fresh_seeds(self._winner.params, "test")
             self._tests = [spec for spec in tests if self._is_finished(spec.training_key)]
@@ -243,11 +265,17 @@ class CellRun:
     def choice(self) -> Winner | None:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
-        It is the one with the most finished confirm trials, then with the highest mean validation
-        AUROC, then the better one of the search.
+        Of several it is the one with the most finished confirm trials, then with the highest mean
+        validation AUROC, then the better one of the search. One alone is chosen by the search,
+        before its confirm trials; where these have all ended, it is too late to choose.
         """
-        if self._study.confirm.candidates == 1 or self._winner is not None:
+        if self._winner is not None or not self.is_searched:
             return None
+        if self._has_one_candidate:
+            if self._is_confirmed:
+                return None
+            best = self._ranking()[0]
+            return self._as_winner(best.params, self._ladder.last_objective(best.key))
         if not self._is_confirmed:
             return None
         finished = [
@@ -262,6 +290,9 @@ class CellRun:
         if not means:
             return None
         _, val_auroc, params = max(means, key=lambda one: one[:2])
+        return self._as_winner(params, val_auroc)
+
+    def _as_winner(self, params: dict[str, Setting], val_auroc: float) -> Winner:
         return Winner(
             cell=self.materials.cell.label,
             num_search_trials=self._num_planned,
@@ -329,7 +360,8 @@ class CellRun:
     @property
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1]."""
-        return (len(self._specs) - len(self._again)) / (self._num_planned + self._num_to_confirm)
+        num_waiting = len(self._again) + len(self._failed_before)
+        return (len(self._specs) - num_waiting) / (self._num_planned + self._num_to_confirm)
 
     @property
     def _num_to_confirm(self) -> int:

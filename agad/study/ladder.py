@@ -167,6 +167,11 @@ class Ladder:
         self._curves.pop(trial_key, None)
         self._paused.pop(trial_key, None)
 
+    def last_objective(self, trial_key: str) -> float:
+        """Return the objective of a ranked trial after its last epoch."""
+        curve = self._curves[trial_key]
+        return curve[max(curve)]
+
     def ranking(self) -> list[list[str]]:
         """Return all trials that reached a rung, the best first; those that tie stand together.
 

@@ -24,7 +24,7 @@ from agad.data import FULL_SCALE, Library, NodeCache, open_images
 from agad.data.readers import read_digits
 from agad.data.resize import Resize
 from agad.objects import LocalObjects, ObjectStore, open_objects
-from agad.records import TrialRow
+from agad.records import TrialRow, Winner
 from agad.store import StudyStore
 from agad.study import Where, run_study
 from agad.study.board import StudyBoard
@@ -363,6 +363,33 @@ def test_the_configuration_is_the_one_of_the_leaderboard(
     ended = run_agad("export", uri, "--out", tmp_path / "a")
     _assert_one_line(ended)
     assert f"/tiny/models/{0:032x}.safetensors does not exist" in ended.err
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3])
+def test_the_winner_of_what_is_planned_is_exported_and_reported(
+    run_agad: RunAgad,
+    trained: str,
+    copied: Callable[..., str],
+    tmp_path: Path,
+    num_seeds: int,
+) -> None:
+    is_current = num_seeds == _STUDY.confirm.seeds
+    uri = copied()
+    store = StudyStore(open_objects(uri), "tiny")
+    first = next(row for row in _confirmed(trained) if row.number == 0)
+    params = {"lr": 0.5}
+    store.put(replace(first, params=json.dumps(params), trial_key=f"{0:032x}"), [])
+    store.put_winner(
+        Winner(
+            cell=first.cell, num_search_trials=2, num_seeds=num_seeds, params=params, val_auroc=0.5
+        )
+    )
+    ended = run_agad("export", uri, "--out", tmp_path / "a")
+    _assert_one_line(ended)
+    assert (f"/tiny/models/{0:032x}.safetensors does not exist" in ended.err) == is_current
+    assert run_agad("report", uri, "--csv", tmp_path / "b.csv").code == 0
+    (cell,) = _read_csv(tmp_path / "b.csv")
+    assert (json.loads(cell["best_params"]) == params) == is_current
 
 
 @pytest.mark.parametrize("flag", ["--out", "--pt2"])

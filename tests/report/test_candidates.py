@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from agad.records import TrialRow
+from agad.records import TrialRow, Winner
 from agad.report import leaderboard
 from agad.report.notes import notes
 
@@ -59,3 +59,32 @@ def test_a_leaderboard_says_that_validation_chose_among_candidates(
     assert any("Of the up to 2 best configurations" in line for line in notes(leaderboard(rows)))
     alone = [make_confirm_row(1, 0.5)]
     assert not any("best configurations" in line for line in notes(leaderboard(alone)))
+
+
+def test_the_kept_winner_is_the_result_and_not_the_better_confirmed_one(
+    make_confirm_row: RowBuilder,
+) -> None:
+    other, kept = {"lr": 0.1}, {"b": 1, "a": 2}
+    rows = [
+        make_confirm_row(1, 0.9, params=json.dumps(other), val_auroc=0.99),
+        make_confirm_row(2, 0.9, params=json.dumps(other), val_auroc=0.99),
+        make_confirm_row(1, 0.5, params=json.dumps(kept), val_auroc=0.6),
+        make_confirm_row(2, None, params=json.dumps(kept), state="diverged"),
+    ]
+    winner = Winner(cell=rows[0].cell, num_search_trials=8, num_seeds=2, params=kept, val_auroc=0.6)
+    (cell,) = leaderboard(rows, winners={winner.cell: winner}).cells
+    assert (cell.best_params, cell.test_aurocs) == (kept, (0.5,))
+    assert (cell.num_confirm_diverged, cell.num_other_confirm_trials) == (1, 2)
+
+
+def test_a_winner_without_a_test_score_leaves_the_earlier_result(
+    make_confirm_row: RowBuilder,
+) -> None:
+    rows = [make_confirm_row(1, 0.9, params='{"lr": 0.1}')]
+    rows.append(make_confirm_row(1, None, params='{"lr": 0.2}', state="failed"))
+    for params in ({"lr": 0.2}, {"lr": 0.3}):
+        winner = Winner(
+            cell=rows[0].cell, num_search_trials=8, num_seeds=1, params=params, val_auroc=0.6
+        )
+        (cell,) = leaderboard(rows, winners={winner.cell: winner}).cells
+        assert cell.best_params == {"lr": 0.1}

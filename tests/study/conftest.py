@@ -92,6 +92,9 @@ class ListMemory:
 
         self.refuses_claims = False
         self.claim_error: StoreError | None = None
+        self.put_claim_error: StoreError | None = None
+        """Raised once the claim is kept."""
+
         self.hold_error: AgadError | None = None
         """Raised by ``hold`` and by ``check_held``."""
 
@@ -162,6 +165,8 @@ class ListMemory:
                 self.events.append(("claim", claim.trial_key, claim.attempt))
         if self.lost_by_claim is not None:
             self.hold_error, self.lost_by_claim = self.lost_by_claim, None
+        if self.put_claim_error is not None:
+            raise self.put_claim_error
         return True
 
     def release(self, trial_key: str, attempt: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation
 
 GONE = StoreError("the bucket is gone")
+
+
+class _KilledError(Exception):
+    """A driver that dies."""
 
 
 class _Clock:
@@ -58,10 +63,19 @@ def test_a_trial_that_kills_every_driver_is_started_six_times_and_never_again(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     key = _kill_after_first_launch(make_simulation, study).spec.key
+
+    def kills(launch: Launch) -> bool:
+        if launch.spec.key == key:
+            raise _KilledError
+        return False
+
     for _ in range(10):
-        board = make_simulation(study).board.__enter__()
-        _launched(board)
-        board._writers.shutdown()  # What was written arrived; what runs is never heard of again.
+        simulation = make_simulation(study, crashes=kills)
+        simulation.board.__enter__()
+        with suppress(_KilledError):
+            simulation.run()
+        # What was written arrived; what runs is never heard of again.
+        simulation.board._writers.shutdown()
     assert len([one for one in memory.all_claims if one.trial_key == key]) == 2 * MAX_ATTEMPTS
     assert {one.state for one in memory.all_rows if one.trial_key == key} == {"failed"}
 

@@ -134,6 +134,52 @@ def test_crashes_with_an_end_between_them_do_not_stop_the_study(
     assert "failed" not in {row.state for row in memory.trials()}
 
 
+@pytest.fixture
+def mostly_broken(make_study: MakeStudy) -> Study:
+    """Return a study of one cell with 16 trials; most of them crash where ``_crashes_most``."""
+    return make_study(
+        cells=Grid(dataset="digits", normal_class=0),
+        search=Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=16),
+    )
+
+
+def _crashes_most(launch: Launch) -> bool:
+    """Let 12 search trials crash every time, the first 11 in a row."""
+    return launch.spec.phase == "search" and launch.spec.number not in (11, 13, 14, 15)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_trials_that_always_crash_do_not_stop_those_that_do_not(
+    slots: int, mostly_broken: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    make_simulation(mostly_broken, slots=slots, crashes=_crashes_most).run_and_close()
+    states = [row.state for row in memory.rows_of("search")]
+    assert states.count("failed") == 12
+    assert len(states) == 16
+    assert len(memory.rows_of("confirm")) == 2
+
+
+def test_trials_that_failed_under_an_earlier_driver_do_not_stop_a_later_one(
+    mostly_broken: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    make_simulation(mostly_broken, crashes=_crashes_most).run_and_close(most_ends=2)
+    for _ in range(2):  # The second finds nothing but those that failed.
+        make_simulation(mostly_broken, crashes=_crashes_most).run_and_close()
+    assert len(memory.rows_of("search")) == 16
+    assert len(memory.rows_of("confirm")) == 2
+
+
+def test_trials_that_failed_before_start_again_after_all_others_of_the_search(
+    mostly_broken: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    make_simulation(mostly_broken, crashes=_crashes_most).run_and_close(most_ends=1)
+    failed = [row.number for row in memory.rows_of("search") if row.state == "failed"]
+    assert failed == [*range(11)]
+    launches = make_simulation(mostly_broken).run_and_close()
+    numbers = [one.spec.number for one in launches if one.spec.phase == "search"]
+    assert numbers == [12, 13, 14, 15, *failed]
+
+
 # A memory that fails.
 
 
@@ -227,3 +273,18 @@ def test_trials_that_are_given_back_start_again_and_never_count_as_failed(
     launches = make_simulation(one_cell).run_and_close()
     assert (launches[0].spec.number, launches[0].attempt) == (0, len(places))
     assert {row.state for row in memory.rows_of("search")} <= {"finished", "pruned"}
+
+
+def test_a_claim_whose_answer_was_lost_is_no_lost_attempt(
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation
+) -> None:
+    one_cell = replace(study, cells=Grid(dataset="digits", normal_class=0))
+    for attempt in range(MAX_ATTEMPTS):
+        memory.put_claim_error = StoreError("no answer")
+        with make_simulation(one_cell).board as board:
+            assert board.launch() is None
+        assert memory.all_claims[-1].attempt == attempt
+    memory.put_claim_error = None
+    launches = make_simulation(one_cell).run_and_close()
+    assert (launches[0].spec.number, launches[0].attempt) == (0, MAX_ATTEMPTS)
+    assert "failed" not in {row.state for row in memory.all_rows}

@@ -46,6 +46,7 @@ def test_another_seed_starts_other_trials(
     first = {str(one.spec.params) for one in make_simulation(study).run_and_close()}
     memory.all_claims.clear()
     memory.all_rows.clear()
+    memory.all_winners.clear()
     second = {
         str(one.spec.params) for one in make_simulation(replace(study, seed=1)).run_and_close()
     }

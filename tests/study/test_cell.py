@@ -204,14 +204,14 @@ def test_a_retried_trial_does_not_count_as_another_one(cell: CellRun) -> None:
     assert len(_start_all(cell)) == 8
 
 
-@pytest.mark.parametrize("state", [None, "failed"], ids=["claimed", "failed"])
-def test_a_trial_without_a_result_starts_first_after_a_restart(
-    cell: CellRun, state: State | None
-) -> None:
-    spec = cell.spec_of("search", 0, {"weight_con": 1.0, "weight_lat": 1.0})
-    cell.remember(spec, state, [])
+def test_after_a_restart_a_claimed_trial_starts_first_and_a_failed_one_last(cell: CellRun) -> None:
+    failed = cell.spec_of("search", 0, {"weight_con": 1.0, "weight_lat": 1.0})
+    claimed = cell.spec_of("search", 1, {"weight_con": 2.0, "weight_lat": 1.0})
+    cell.remember(failed, "failed", [])
+    cell.remember(claimed, None, [])
+    assert cell.share_started == 0.0
     specs = _start_all(cell)
-    assert specs[0].key == spec.key
+    assert (specs[0].key, specs[-1].key) == (claimed.key, failed.key)
     assert len(specs) == 8
 
 

@@ -1,0 +1,96 @@
+"""One candidate: the search's best is kept as the winner before its test split is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agad.config import Confirm, Grid, Search, Study, Uniform
+from agad.errors import StoreError
+from agad.study.patience import Patience
+from agad.study.running import Launch
+
+if TYPE_CHECKING:
+    from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
+
+
+@pytest.fixture
+def study(make_study: MakeStudy) -> Study:
+    """Return a study of one cell, of whose four configurations the best is confirmed."""
+    return make_study(
+        cells=Grid(dataset="digits", normal_class=0),
+        search=Search(space={"weight_con": Uniform(0, 100)}, trials_per_cell=4),
+        confirm=Confirm(seeds=2),
+    )
+
+
+def _crashes_first(launch: Launch) -> bool:
+    return launch.spec.phase == "search" and launch.spec.number == 0
+
+
+@pytest.mark.parametrize("num_ends", [None, 4])
+def test_a_failed_trial_that_turns_out_the_best_replaces_no_tested_configuration(
+    num_ends: int | None,
+    study: Study,
+    make_simulation: MakeSimulation,
+    memory: ListMemory,
+    worst_last: Curve,
+) -> None:
+    first = make_simulation(study, curve=worst_last, crashes=_crashes_first)
+    first.run_and_close(most_ends=num_ends)
+    make_simulation(study, curve=worst_last).run_and_close()
+    search = memory.rows_of("search")
+    assert search[0].val_auroc == max(row.val_auroc or 0 for row in search)
+    assert {row.params for row in memory.rows_of("confirm")} == {search[1].params}
+    assert len(memory.rows_of("confirm")) == 2
+    assert make_simulation(study).board.is_done
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_the_winner_is_kept_after_the_search_and_before_any_confirm_claim(
+    slots: int, study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    make_simulation(study, slots=slots).run_and_close()
+    phases = {one.trial_key: one.phase for one in memory.all_claims}
+    order = [phases.get(key, kind) for kind, key, _ in memory.events if kind != "row"]
+    assert order == ["search"] * 4 + ["winner"] + ["confirm"] * 2
+    (winner,) = memory.winners()
+    assert winner.val_auroc == max(row.val_auroc or 0 for row in memory.rows_of("search"))
+
+
+def test_nothing_is_confirmed_while_the_store_takes_no_winner(
+    study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    now_s = [0.0]
+    simulation = make_simulation(study, patience=Patience(clock=lambda: now_s[0]))
+    with simulation.board:
+        simulation.run(most_ends=4)
+        memory.claim_error = StoreError("no route to the store")
+        assert simulation.board.launch() is None
+        assert not simulation.board.is_done
+        memory.claim_error = None
+        now_s[0] = 60.0
+        launch = simulation.board.launch()
+    assert launch is not None
+    assert launch.spec.phase == "confirm"
+    assert len(memory.winners()) == 1
+
+
+def test_a_study_that_was_finished_without_a_winner_is_left_as_it_is(
+    study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    make_simulation(study).run_and_close()
+    memory.all_winners.clear()
+    with make_simulation(study).board as board:
+        assert board.is_done
+        assert board.launch() is None
+    assert memory.winners() == []
+
+
+def test_a_cell_without_a_best_configuration_ends_without_a_winner(
+    study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    make_simulation(study, diverges=lambda _: True).run_and_close()
+    assert memory.winners() == []
+    assert make_simulation(study).board.is_done
