@@ -158,7 +158,8 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
 def _check_reachable(where: Where) -> None:
     """Refuse a folder as the store of several machines, unless it is said to be shared."""
     num_nodes = len(_living_nodes())
-    if num_nodes > 1 and "://" not in where.store and not where.is_shared:
+    is_bucket = where.store.startswith(("s3://", "gs://"))
+    if num_nodes > 1 and not is_bucket and not where.is_shared:
         raise ConfigError(
             f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
             "must all reach it; use a bucket, or say --shared-store if all of them have it mounted."

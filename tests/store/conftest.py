@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from agad.objects import ObjectStore
+from agad.objects import ObjectStore, check_conditional_put
 from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow
 from agad.store import StudyStore
 
@@ -129,6 +129,7 @@ def fill(trial_row: Build, epoch_row: Build, score_row: Build, joined: Build) ->
     """Put trials of two cells, each with its epochs and the confirmed with scores; return them."""
 
     def put(objects: ObjectStore, numbers: range = range(4)) -> Rows:
+        check_conditional_put(objects)  # As the study's driver did.
         store = StudyStore(objects, "study")
         parts: list[Rows] = []
         for number in numbers:
