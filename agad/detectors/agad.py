@@ -285,8 +285,9 @@ class AgadDetector:
         return rebuilt
 
     def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the tensors that scoring needs, by name: the generator's."""
-        return dict(self.generator.state_dict())
+        """Return the tensors that scoring needs, by name: the generator's, in the usual layout."""
+        weights = self.generator.state_dict()
+        return {name: tensor.contiguous() for name, tensor in weights.items()}
 
     def state(self) -> dict[str, Any]:
         """Return all that a later ``restore`` needs to go on: tensors, numbers and containers."""
