@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from agad.config.counts import check_count
 from agad.errors import ConfigError
@@ -42,27 +42,17 @@ def _halved_epochs(rungs: tuple[int, ...], reduction_factor: int, max_epochs: in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asha:
-    """Asynchronous successive halving, one ladder a cell.
-
-    A trial goes on past a rung when its validation AUROC beats the (1 - 1/eta) quantile of those
-    that reached the rung before it; a tie loses.
-
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
-    """
-
-    rule: ClassVar[str] = "ASHA"
-    expectation: ClassVar[str] = "ASHA lets 1/eta past each rung"
-    """What ``expected_epochs`` takes for granted."""
+class _Halving:
+    """Rungs at which about 1/eta of a cell's trials go on."""
 
     max_epochs: int = 27
-    """Epochs of a trial that is never stopped."""
+    """Epochs of a trial that goes on at every rung."""
 
     grace_period: int = 3
-    """Epochs every trial trains before it can be stopped: the first rung."""
+    """Epochs that every trial trains: the first rung."""
 
     reduction_factor: int = 3
-    """eta: about 1/eta of the trials survive each rung."""
+    """eta: about 1/eta of the trials go on at each rung."""
 
     def __post_init__(self) -> None:
         check_count("scheduler.reduction_factor", self.reduction_factor, 2)
@@ -78,13 +68,28 @@ class Asha:
         """Epochs of a search trial where 1/eta of those at a rung go on."""
         return _halved_epochs(self.milestones, self.reduction_factor, self.max_epochs)
 
-    def reduced(self, max_epochs: int) -> Asha:
+    def reduced(self, max_epochs: int) -> Self:
         """Return the rule for so few epochs that a laptop finishes them."""
         return replace(self, max_epochs=min(max_epochs, self.max_epochs), grace_period=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SuccessiveHalving:
+class Asha(_Halving):
+    """Asynchronous successive halving, one ladder a cell.
+
+    A trial goes on past a rung when its validation AUROC beats the (1 - 1/eta) quantile of those
+    that reached the rung before it; a tie loses.
+
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
+    """
+
+    rule: ClassVar[str] = "ASHA"
+    expectation: ClassVar[str] = "ASHA lets 1/eta past each rung"
+    """What ``expected_epochs`` takes for granted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessiveHalving(_Halving):
     """Asynchronous successive halving that promotes, one ladder a cell.
 
     Every trial pauses at a rung: its checkpoint is kept and its slot is free. A free slot goes to
@@ -105,36 +110,9 @@ class SuccessiveHalving:
     expectation: ClassVar[str] = "successive halving promotes 1/eta of each rung"
     """What ``expected_epochs`` takes for granted."""
 
-    max_epochs: int = 27
-    """Epochs of a trial that is promoted at every rung."""
-
-    grace_period: int = 3
-    """Epochs every trial trains before it pauses: the first rung."""
-
-    reduction_factor: int = 3
-    """eta: 1/eta of the trials at each rung are promoted, rounded down."""
-
-    def __post_init__(self) -> None:
-        check_count("scheduler.reduction_factor", self.reduction_factor, 2)
-        _check_grace_period(self.grace_period, self.max_epochs)
-
-    @property
-    def milestones(self) -> tuple[int, ...]:
-        """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
-        return _rungs(self.grace_period, self.reduction_factor, self.max_epochs)
-
-    @property
-    def expected_epochs(self) -> float:
-        """Epochs of a search trial where 1/eta of those at a rung are promoted."""
-        return _halved_epochs(self.milestones, self.reduction_factor, self.max_epochs)
-
     def num_promoted(self, num_entered: int) -> int:
         """Return how many of the trials that reached a rung go on."""
         return num_entered // self.reduction_factor
-
-    def reduced(self, max_epochs: int) -> SuccessiveHalving:
-        """Return the rule for so few epochs that a laptop finishes them."""
-        return replace(self, max_epochs=min(max_epochs, self.max_epochs), grace_period=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
