@@ -41,7 +41,7 @@ def gs_uri(google: GoogleServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def rgw_url() -> Iterator[str]:
-    """Yield the URL of a real S3 server that this session started."""
+    """Yield the URL of a real S3 server that this test run started."""
     root = installed_root()
     if root is None:
         pytest.skip("no real S3 server: neither AGAD_TEST_S3_URL nor radosgw; see .ci/run")
