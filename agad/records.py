@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
+from agad.status import Bulletin
+
 Phase: TypeAlias = Literal["search", "confirm", "test"]
 """``test`` is there where the confirm phase has several candidates: it scores the winner's models.
 """
@@ -390,6 +392,16 @@ class StudyMemory(Protocol):
 
         Raises:
             StoreError: They cannot be kept anywhere.
+        """
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """Keep what this driver tells of the study in place of what was told before.
+
+        It may be lost, and is never kept on this host's disk.
+
+        Raises:
+            OtherDriverError: Another driver has taken the study, and tells of it.
+            StoreError: It cannot be kept now.
         """
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from agad.report.baseline import baseline_cells
 from agad.report.comparison import Comparison, compare
 from agad.report.comparison_page import comparison_csv, comparison_page
 from agad.report.datasets import dataset_details, dataset_line, dataset_table
-from agad.report.live import live_table, plain_line
+from agad.report.live import live_table, plain_line, watched_line, watched_table
 from agad.report.models import (
     ScoredPicture,
     export_summary,
@@ -57,4 +57,6 @@ __all__ = [
     "score_table",
     "scores_csv",
     "terminal",
+    "watched_line",
+    "watched_table",
 ]

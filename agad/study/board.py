@@ -20,6 +20,7 @@ from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.study.tally import Tally
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class StudyBoard:
         self._paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
 
+        self._tally = Tally(study)
         self._attempts: dict[str, int] = defaultdict(int)
         self._num_lost: dict[str, int] = defaultdict(int)
         """Attempts after a trial's row that left none, by trial key."""
@@ -252,18 +254,16 @@ class StudyBoard:
 
     def status(self, slots: int) -> StudyStatus:
         """Return how far the study is."""
-        num_running: dict[str, int] = defaultdict(int)
-        for running in self._running.values():
-            num_running[running.launch.spec.cell.label] += 1
         return StudyStatus(
             study=self._study.name,
-            cells=tuple(cell.status(num_running[label]) for label, cell in self._cells.items()),
+            cells=self._tally.statuses(self._cells, self._running.values(), self._paused.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
         )
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
+        self._tally.add(rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         claims = self._count_claims(rows)
         pauses = self._last_pauses(claims, rows)
@@ -387,6 +387,7 @@ class StudyBoard:
 
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
+        self._tally.add([trial])
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))

@@ -369,8 +369,15 @@ class CellRun:
         confirm = self._study.confirm
         return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
 
+    @property
+    def num_confirm_left(self) -> int:
+        """Confirm trials that are still to end, those that run among them."""
+        if not self.is_searched:
+            return self._study.confirm.num_trials
+        return sum(spec.key not in self._states for spec in self._confirm_specs())
+
     def status(self, num_running: int) -> CellStatus:
-        """Return how far the cell is."""
+        """Return how far the cell is, without what it takes."""
         states = [
             self._states[key]
             for key, spec in self._specs.items()
@@ -384,6 +391,7 @@ class CellRun:
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
             planned=self._num_planned,
             running=num_running,
+            paused=len(self._ladder.paused),
             finished=states.count("finished"),
             pruned=states.count("pruned"),
             diverged=states.count("diverged"),

@@ -15,6 +15,7 @@ CELL = CellStatus(
     phase="search",
     planned=12,
     running=0,
+    paused=0,
     finished=1,
     pruned=1,
     diverged=0,
@@ -57,14 +58,14 @@ def test_plain_line_says_all_on_one_line() -> None:
 
     assert line == (
         "13/72 search trials, 7 stopped, 1 diverged, best digits class=0 ratio=0 0.987, "
-        "0/18 confirmed, 41 s"
+        "0/18 confirmed, 41 s, ? left"
     )
 
 
 def test_plain_line_of_a_study_that_has_just_begun_names_no_best() -> None:
     cell = replace(CELL, finished=0, pruned=0, best_val_auroc=None)
 
-    assert plain_line(study_of(cell)) == "0/12 search trials, 0/3 confirmed, 41 s"
+    assert plain_line(study_of(cell)) == "0/12 search trials, 0/3 confirmed, 41 s, ? left"
 
 
 def test_plain_line_stays_one_line_whatever_the_name() -> None:

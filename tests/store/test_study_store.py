@@ -321,6 +321,7 @@ class _Dying:
         self.get_file = objects.get_file
         self.open = objects.open
         self.put_file_if_absent = objects.put_file_if_absent
+        self.overwrite = objects.overwrite
         self.delete = objects.delete
         self.sizes = objects.sizes
         self.list = objects.list

@@ -23,6 +23,7 @@ from agad.records import (
     TrialRow,
     Winner,
 )
+from agad.status import Bulletin
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -114,6 +115,9 @@ class ListMemory:
         """Seconds that a row takes."""
 
         self.all_scores: list[ScoreRow] = []
+        self.bulletins: list[Bulletin] = []
+        """All that was ever told, the last one last."""
+
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
 
@@ -223,6 +227,10 @@ class ListMemory:
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
             self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        self.check_held()
+        self.bulletins.append(bulletin)
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         with self._lock:

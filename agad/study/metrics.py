@@ -1,0 +1,85 @@
+"""The live status as Prometheus metrics, which Ray serves on every node."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from ray.util.metrics import Gauge
+
+from agad.status import CellStatus, StudyStatus
+
+_CELL = ("study", "cell")
+
+METRICS = {
+    "agad_trials": ("Search trials by how far they are", (*_CELL, "state")),
+    "agad_confirmed_trials": ("Confirm trials, and test trials, that finished", _CELL),
+    "agad_epochs": ("Epochs trained", _CELL),
+    "agad_worker_seconds": ("Time that workers spent", _CELL),
+    "agad_gpu_seconds": ("Time that workers spent x the GPUs reserved", _CELL),
+    "agad_best_val_auroc": ("Highest validation AUROC of the search, in [0, 1]", _CELL),
+    "agad_running_trials": ("Trials of any phase that train now", ("study",)),
+    "agad_slots": ("Trials that can run at the same time", ("study",)),
+    "agad_left_seconds": ("Estimate of the time until the study is done", ("study",)),
+}
+"""What each metric is, and its labels. Ray puts ``ray_`` before each name.
+
+All are gauges: Ray drops a gauge within some 20 s of its driver's end, and never drops a counter,
+which would count on for a study that is over or has moved to another driver.
+"""
+
+STATES = ("running", "paused", "finished", "stopped", "diverged", "failed", "waiting")
+"""Values of the label ``state``."""
+
+
+class StudyMetrics:
+    """Gauges of one driver, connected to Ray; each is set when its value has changed."""
+
+    def __init__(self) -> None:
+        self._gauges = {
+            name: Gauge(name, description=text, tag_keys=labels)
+            for name, (text, labels) in METRICS.items()
+        }
+        self._last: dict[tuple[str, ...], float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Say that nothing runs any more, whatever the process goes on to do."""
+        for name, *labels in list(self._last):
+            is_running = name == "agad_trials" and labels[-1] == "running"
+            if is_running or name in ("agad_running_trials", "agad_slots", "agad_left_seconds"):
+                self._set(name, 0, *labels)
+
+    def show(self, status: StudyStatus) -> None:
+        """Set what has changed."""
+        study = status.study
+        for cell in status.cells:
+            self._show_cell(study, cell)
+        self._set("agad_running_trials", sum(cell.running for cell in status.cells), study)
+        self._set("agad_slots", status.slots, study)
+        if status.left_s is not None:
+            self._set("agad_left_seconds", status.left_s, study)
+
+    def _show_cell(self, study: str, cell: CellStatus) -> None:
+        for state, count in zip(STATES, _counts(cell), strict=True):
+            self._set("agad_trials", count, study, cell.label, state)
+        self._set("agad_confirmed_trials", cell.confirmed, study, cell.label)
+        self._set("agad_epochs", cell.epochs, study, cell.label)
+        self._set("agad_worker_seconds", cell.seconds, study, cell.label)
+        self._set("agad_gpu_seconds", cell.gpu_s, study, cell.label)
+        if cell.best_val_auroc is not None:
+            self._set("agad_best_val_auroc", cell.best_val_auroc, study, cell.label)
+
+    def _set(self, name: str, value: float, *labels: str) -> None:
+        if self._last.get((name, *labels)) != value:
+            self._last[name, *labels] = value
+            self._gauges[name].set(value, dict(zip(METRICS[name][1], labels, strict=True)))
+
+
+def _counts(cell: CellStatus) -> tuple[int, ...]:
+    """Return the search trials in each of ``STATES``."""
+    running = cell.running if cell.phase == "search" else 0
+    waiting = max(cell.planned - cell.ended - running - cell.paused, 0)
+    ends = (cell.finished, cell.pruned, cell.diverged, cell.failed)
+    return (running, cell.paused, *ends, waiting)
