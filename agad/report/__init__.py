@@ -18,7 +18,7 @@ from agad.report.plan import plan_table
 from agad.report.published import published_page
 from agad.report.render import csv, markdown, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
-from agad.report.rounding import count_text, plain
+from agad.report.rounding import count_text, plain, seconds_text
 from agad.report.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "schema_tables",
     "score_table",
     "scores_csv",
+    "seconds_text",
     "terminal",
     "watched_line",
     "watched_table",

@@ -243,6 +243,11 @@ class StudyBoard:
                 f"{last_line!r}; mend that, then run the same command again to go on."
             )
 
+    def outcome(self, spec: TrialSpec) -> str:
+        """Return the state of an ended trial, ``paused``, or ``again`` where it starts so."""
+        cell = self._cells[spec.cell.label]
+        return cell.state_of(spec.key) or ("paused" if cell.is_paused(spec.key) else "again")
+
     def give_back(self, trial_key: str) -> None:
         """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
 

@@ -144,6 +144,10 @@ class CellRun:
         """Whether a trial waits at a rung to be promoted."""
         return trial_key in self._ladder.paused
 
+    def state_of(self, trial_key: str) -> State | None:
+        """Return how a trial ended, None where it has not."""
+        return self._states.get(trial_key)
+
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
         """Take a trial's pause into the sampler."""
         self._best_objective = max(*objectives, self._best_objective or 0.0)

@@ -19,6 +19,7 @@ from agad.study.objective import TrainTrial
 from agad.study.provenance import find_provenance
 from agad.study.publishing import Publisher
 from agad.study.running import RowMaker
+from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
 from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
@@ -75,11 +76,12 @@ def run_study(
 
 
 def _run(board: StudyBoard, study: Study, where: Where, watch: Watch, train: TrainTrial) -> None:
+    trackers = open_trackers(where.log_to, study.name, board)
     with connected(where) as connection, StudyMetrics() as metrics:
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
         show = _throttled(watch, board, slots)
-        fit(board, slots, train, study.scheduler.milestones, show)
+        fit(board, slots, train, study.scheduler.milestones, show, callbacks=trackers)
         watch(board.status(slots.num))
 
 
