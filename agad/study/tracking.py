@@ -21,7 +21,6 @@ Tracker: TypeAlias = Literal["mlflow", "wandb"]
 
 TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
 
-_INSTALL = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
 _CHECK = {
     "mlflow": "MLFLOW_TRACKING_URI and that its server answers",
     "wandb": "WANDB_API_KEY, or set WANDB_MODE=offline",
@@ -40,7 +39,7 @@ def check_trackers(names: Sequence[str]) -> None:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(
                 f"--log-to is {name}, but the package {name} is not installed; run "
-                f"pip install {_INSTALL[name]} where the driver runs, or leave it out."
+                f"pip install 'agad[{name}]' where the driver runs, or leave it out."
             )
 
 

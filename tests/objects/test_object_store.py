@@ -388,8 +388,13 @@ def test_overwrite_replaces_what_is_there(objects: ObjectStore) -> None:
 def test_overwrite_is_never_seen_half_done(objects: ObjectStore) -> None:
     offers = [bytes([place]) * 200_000 for place in range(20)]
     objects.overwrite("key", offers[0])
+
+    def overwrite_all() -> None:
+        for data in offers:
+            objects.overwrite("key", data)
+
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(lambda: [objects.overwrite("key", data) for data in offers])
+        writing = pool.submit(overwrite_all)
         while not writing.done():
             assert objects.get("key") in offers
         writing.result()

@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study
-from agad.errors import ConfigError, StoreError, StudyChangedError
+from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, ObjectStore
 from agad.records import StudyMemory, Winner
-from agad.store import StudyReader, StudyStore, list_studies
+from agad.status import Bulletin, StudyStatus
+from agad.store import StudyReader, StudyStore, list_studies, verify
 
 Build = Callable[..., Any]
 
@@ -307,6 +309,45 @@ def test_a_hostile_trial_key_is_refused(store: StudyStore, trial_row: Build, cla
         store.put_claim(claim(trial_key="../x"))
     with pytest.raises(StoreError, match=r"trial key is 'a/b', but must"):
         store.put(trial_row(trial_key="a/b"), [])
+
+
+@pytest.fixture
+def bulletin() -> Bulletin:
+    return Bulletin(
+        status=StudyStatus(study="study", cells=(), elapsed_s=1.0, slots=2),
+        state="running",
+        reason="",
+        host="a-host",
+        pid=1,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_the_last_bulletin_replaces_the_one_before(
+    store: StudyStore, objects: ObjectStore, bulletin: Bulletin
+) -> None:
+    store.open(STUDY.as_json())
+    assert store.bulletin() is None
+    with store.hold():
+        store.put_bulletin(bulletin)
+        store.put_bulletin(replace(bulletin, state="done"))
+    assert store.bulletin() == replace(bulletin, state="done")
+    assert list_studies(objects) == ["study"]
+    assert verify(objects, "study").faults == ()
+
+
+def test_a_driver_that_lost_the_study_leaves_the_bulletin_of_the_other_one(
+    store: StudyStore, bulletin: Bulletin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost() -> None:
+        raise OtherDriverError("another driver has taken it over")
+
+    with store.hold():
+        store.put_bulletin(bulletin)
+        monkeypatch.setattr(store, "check_held", lost)
+        with pytest.raises(OtherDriverError):
+            store.put_bulletin(replace(bulletin, state="done"))
+    assert store.bulletin() == bulletin
 
 
 class _Dying:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,7 @@ def _store(where: Where, tmp_path: Path) -> StudyStore:
 
 def _scraped() -> dict[str, dict[frozenset[tuple[str, str]], float]]:
     """Return this node's metrics of ours: values by labels by name, Ray's own labels left out."""
-    (node,) = ray.nodes()
+    (node,) = ray.nodes()  # type: ignore[no-untyped-call]
     url = f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     text = opener.open(url, timeout=10).read().decode()
@@ -77,12 +79,34 @@ def _scraped() -> dict[str, dict[frozenset[tuple[str, str]], float]]:
     return values
 
 
+@contextmanager
+def _titles() -> Iterator[set[str]]:
+    """Collect the titles that this host's processes have while the block runs."""
+    titles: set[str] = set()
+    is_over = threading.Event()
+
+    def collect() -> None:
+        while not is_over.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    titles.add(path.read_bytes().split(b"\0")[0].decode(errors="replace"))
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    yield titles
+    is_over.set()
+    thread.join()
+
+
 @pytest.mark.usefixtures("local_ray")
 def test_prometheus_and_the_store_are_told_how_the_study_ended(
     where: Where, tmp_path: Path
 ) -> None:
     store = _store(where, tmp_path)
-    run_study(STUDY, store, where)
+    with _titles() as titles:
+        run_study(STUDY, store, where)
+    # Ray's dashboard shows the titles of its workers.
+    assert any(re.match(r"ray::digits-class=[08]-ratio=0-search-[012]-", one) for one in titles)
     rows = store.trials()
     ended_s = time.monotonic()
     running = frozenset({("study", "watched")})
