@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from agad.cli.studies import stored_leaderboard
 from agad.config import (
     Asha,
     Confirm,
@@ -22,14 +23,16 @@ from agad.config import (
     NoStopping,
     Scheduler,
     Search,
+    Selection,
     Study,
     SuccessiveHalving,
 )
 from agad.data import ImportOptions, Library, NodeCache, import_dataset
-from agad.errors import ConfigError
+from agad.errors import ConfigError, StudyChangedError
 from agad.objects import open_objects
-from agad.records import TrialRow
+from agad.records import StudyMemory, TrialRow
 from agad.report import leaderboard
+from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
 from agad.study.plan import plan_study
@@ -63,7 +66,7 @@ def run(memory: ListMemory, digits_library: Library, session_cache: NodeCache) -
         library: Library = digits_library,
         train: Train = train_trial,
         most_ends: int | None = None,
-        kept_in: ListMemory = memory,
+        kept_in: StudyMemory = memory,
     ) -> list[Launch]:
         runtime = Runtime(store=library.uri, cache=session_cache)
         rows = RowMaker(
@@ -191,6 +194,37 @@ def test_a_fixed_epoch_study_confirms_its_one_configuration_and_searches_nothing
     assert [cell.num_confirmed for cell in board.cells] == [2, 2]
     assert {cell.policy for cell in board.cells} == {"fixed_epoch"}
     assert run(study) == []
+
+
+@pytest.mark.parametrize(
+    ("selection", "num_planned"),
+    [(LabelFree(), 3), (FixedEpoch(epochs=3), 0)],
+    ids=["label-free", "fixed-epoch"],
+)
+def test_a_stored_study_without_labels_is_reported_and_found_finished(
+    selection: Selection, num_planned: int, run: RunStudy, make_study: MakeStudy, tmp_path: Path
+) -> None:
+    is_searched = selection.searches
+    study = make_study(
+        search=SEARCH if is_searched else Search(),
+        scheduler=ASHA if is_searched else NoStopping(max_epochs=3),
+        selection=selection,
+        cells=Grid(dataset="digits", normal_class=8),
+    )
+    objects = open_objects(str(tmp_path / "store"))
+    store = StudyStore(objects, study.name)
+    with store.hold():
+        store.open(study.as_json())
+        run(study, kept_in=store)
+        assert store.is_kept(study.as_json())
+        assert run(study, kept_in=StudyStore(objects, study.name)) == []
+    [cell] = stored_leaderboard(objects, study.name).cells
+    assert (cell.num_trials_planned, cell.num_confirmed) == (num_planned, 2)
+    assert cell.selection == selection.name(0)
+    assert cell.objective is not None
+    assert cell.objective < 0
+    with pytest.raises(StudyChangedError, match=r"selection\."):
+        store.is_kept(replace(study, search=SEARCH, scheduler=ASHA, selection=Labelled()).as_json())
 
 
 def test_a_fixed_epoch_cell_whose_seeds_all_diverge_ends_without_a_result(
