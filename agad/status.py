@@ -34,7 +34,7 @@ class CellStatus:
     running: int
     """Trials that train now, of any phase."""
 
-    paused: int
+    paused: int = 0
     """Search trials that wait at a rung to be promoted."""
 
     finished: int
@@ -49,8 +49,8 @@ class CellStatus:
     failed: int
     """Search trials that ended in an error, after their retries."""
 
-    best_val_auroc: float | None
-    """The highest validation AUROC of the search so far, in [0, 1]; None before the first."""
+    best_objective: float | None
+    """The highest of the search so far; None before the first."""
 
     confirmed: int
     """Confirm trials that finished; with several candidates, and the winner's test trials."""
@@ -93,6 +93,9 @@ class StudyStatus:
 
     slots: int
     """Trials that can run at the same time; 0 while the cluster is not connected."""
+
+    objective: str = "validation AUROC"
+    """What ``best_objective`` is of."""
 
     @property
     def left_s(self) -> float | None:
@@ -194,7 +197,7 @@ def _is_a(annotation: str, value: object) -> bool:
         case "float":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return False
-            return math.isfinite(value) and value >= 0
+            return math.isfinite(value)
         case "float | None":
             return value is None or _is_a("float", value)
         case "CellPhase":

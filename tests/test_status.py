@@ -21,7 +21,7 @@ CELL = CellStatus(
     pruned=3,
     diverged=0,
     failed=0,
-    best_val_auroc=0.9,
+    best_objective=0.9,
     confirmed=0,
     confirm_planned=3,
     num_val_anomalies=30,
@@ -71,7 +71,7 @@ def test_a_bulletin_with_fields_of_a_later_version_is_read_without_them() -> Non
         (("status", "cells", 0, "planned"), -1, "planned is -1"),
         (("status", "cells", 0, "label"), 3, "label is 3, but must be: str"),
         (("status", "cells", 0, "phase"), "x", "phase is 'x'"),
-        (("status", "cells", 0, "best_val_auroc"), "0.9", "best_val_auroc is '0.9'"),
+        (("status", "cells", 0, "best_objective"), "0.9", "best_objective is '0.9'"),
     ],
 )
 def test_a_bulletin_that_is_damaged_is_refused(

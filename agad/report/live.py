@@ -13,7 +13,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.rounding import NONE, count_text, plain, score_text, seconds_text
+from agad.config import Labelled
+from agad.report.rounding import (
+    NONE,
+    count_text,
+    objective_text,
+    plain,
+    score_text,
+    seconds_text,
+)
 from agad.status import Bulletin, CellStatus, StudyStatus
 
 _WIDE = 100
@@ -46,7 +54,11 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
     widths = _widths(list(texts.values()), width, _longest_word(status.cells, shared))
     label_width = max(width - sum(widths.values()) - 1, _MIN_LABEL)
     labels = {cell.label: _folded(cell.label, shared, label_width) for cell in status.cells}
-    above = [_progress_text(status), *([f"all cells: {' '.join(shared)}"] if shared else [])]
+    above = [_progress_text(status)]
+    if shared:
+        above.append(f"all cells: {' '.join(shared)}")
+    if not _is_auroc(status):
+        above.append(f"obj: {status.objective}")
     # The name; the table's two; two of a summary, one below.
     num_around = 6 + sum(_num_lines(line, width) for line in above)
     shown = _shown_cells(status.cells, labels, max(height - num_around, 1))
@@ -62,7 +74,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 
 def plain_line(status: StudyStatus) -> str:
     """Return the whole state on one line, without colour."""
-    best = _best_text(status.cells)
+    best = _best_text(status)
     parts = [_search_text(status.cells), *best, _confirm_text(status.cells)]
     return ", ".join([*parts, *_cost_texts(status)])
 
@@ -146,10 +158,19 @@ def _hours_text(seconds: float) -> str:
     return f"{hours:.2f}" if hours < 9.995 else f"{hours:.1f}" if hours < 999.95 else f"{hours:.0f}"
 
 
-def _best_text(cells: Sequence[CellStatus]) -> list[str]:
-    scores = {cell.best_val_auroc: cell for cell in reversed(cells)}
+def _best_text(status: StudyStatus) -> list[str]:
+    scores = {cell.best_objective: cell for cell in reversed(status.cells)}
     best = max((score for score in scores if score is not None), default=None)
-    return [] if best is None else [f"best {plain(scores[best].label)} {score_text(best)}"]
+    if best is None:
+        return []
+    label = plain(scores[best].label)
+    if _is_auroc(status):
+        return [f"best {label} {score_text(best)}"]
+    return [f"best {label} {objective_text(best)} ({status.objective})"]
+
+
+def _is_auroc(status: StudyStatus) -> bool:
+    return status.objective == Labelled.objective
 
 
 def _confirm_text(cells: Sequence[CellStatus]) -> str:
@@ -233,6 +254,10 @@ def _texts(status: StudyStatus, cell: CellStatus, *, is_wide: bool) -> dict[str,
     phase_style = {"search": "", "confirm": "cyan", "done": "green"}[cell.phase]
     left = NONE if cell.phase == "done" else _left_text(status.cell_left_s(cell))
     space = " " if is_wide else ""
+    if _is_auroc(status):
+        best = {"val": Text(score_text(cell.best_objective), style="bold")}
+    else:
+        best = {"obj": Text(objective_text(cell.best_objective), style="bold")}
     return {
         "phase": Text(cell.phase, style=phase_style),
         "run": Text(str(cell.running)),
@@ -241,7 +266,7 @@ def _texts(status: StudyStatus, cell: CellStatus, *, is_wide: bool) -> dict[str,
         "pause": Text(str(cell.paused)),
         "div": Text(str(cell.diverged), style="red" if cell.diverged else ""),
         "fail": Text(str(cell.failed), style="red" if cell.failed else ""),
-        "val": Text(score_text(cell.best_val_auroc), style="bold"),
+        **best,
         "conf": Text(f"{cell.confirmed}/{cell.confirm_planned}"),
         "labels": Text(f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"),
         "time": Text(seconds_text(cell.seconds).replace(" ", space)),

@@ -6,6 +6,7 @@ from typing import Self
 
 from ray.util.metrics import Gauge
 
+from agad.config import Labelled
 from agad.status import CellStatus, StudyStatus
 
 _CELL = ("study", "cell")
@@ -17,6 +18,7 @@ METRICS = {
     "agad_worker_seconds": ("Time that workers spent", _CELL),
     "agad_gpu_seconds": ("Time that workers spent x the GPUs reserved", _CELL),
     "agad_best_val_auroc": ("Highest validation AUROC of the search, in [0, 1]", _CELL),
+    "agad_best_objective": ("Highest of what the search maximises", (*_CELL, "objective")),
     "agad_running_trials": ("Trials of any phase that train now", ("study",)),
     "agad_slots": ("Trials that can run at the same time", ("study",)),
     "agad_left_seconds": ("Estimate of the time until the study is done", ("study",)),
@@ -55,21 +57,26 @@ class StudyMetrics:
         """Set what has changed."""
         study = status.study
         for cell in status.cells:
-            self._show_cell(study, cell)
+            self._show_cell(status, cell)
         self._set("agad_running_trials", sum(cell.running for cell in status.cells), study)
         self._set("agad_slots", status.slots, study)
         if status.left_s is not None:
             self._set("agad_left_seconds", status.left_s, study)
 
-    def _show_cell(self, study: str, cell: CellStatus) -> None:
+    def _show_cell(self, status: StudyStatus, cell: CellStatus) -> None:
+        study = status.study
         for state, count in zip(STATES, _counts(cell), strict=True):
             self._set("agad_trials", count, study, cell.label, state)
         self._set("agad_confirmed_trials", cell.confirmed, study, cell.label)
         self._set("agad_epochs", cell.epochs, study, cell.label)
         self._set("agad_worker_seconds", cell.seconds, study, cell.label)
         self._set("agad_gpu_seconds", cell.gpu_s, study, cell.label)
-        if cell.best_val_auroc is not None:
-            self._set("agad_best_val_auroc", cell.best_val_auroc, study, cell.label)
+        if cell.best_objective is None:
+            return
+        objective = status.objective
+        self._set("agad_best_objective", cell.best_objective, study, cell.label, objective)
+        if objective == Labelled.objective:
+            self._set("agad_best_val_auroc", cell.best_objective, study, cell.label)
 
     def _set(self, name: str, value: float, *labels: str) -> None:
         if self._last.get((name, *labels)) != value:

@@ -197,9 +197,13 @@ def _numbers(progress: Progress) -> dict[str, Any]:
     numbers = {
         "training_iteration": last.epoch + 1,
         "epochs": last.epoch + 1,
-        "val_auroc": last.val_auroc,
+        "objective": last.objective,
         "seconds": progress.seconds,
         "gpu_s": progress.gpu_s,
         **last.losses,
     }
-    return numbers if last.test is None else {**numbers, "test_auroc": last.test.auroc}
+    if last.val_auroc is not None:
+        numbers["val_auroc"] = last.val_auroc
+    if last.test is not None:
+        numbers["test_auroc"] = last.test.auroc
+    return numbers

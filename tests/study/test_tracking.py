@@ -42,7 +42,13 @@ class _Recorder(LoggerCallback):
 
 def _progress() -> Progress:
     epochs = [
-        EpochResult(epoch=epoch, val_auroc=0.5 + epoch / 10, train_s=1.0, losses={"loss_g": 0.25})
+        EpochResult(
+            epoch=epoch,
+            objective=0.5 + epoch / 10,
+            val_auroc=0.5 + epoch / 10,
+            train_s=1.0,
+            losses={"loss_g": 0.25},
+        )
         for epoch in range(3)
     ]
     return Progress(epochs=tuple(epochs), seconds=3.0, gpu_s=1.5)
@@ -97,6 +103,7 @@ def test_a_tracker_sees_parameters_numbers_and_the_end(
     assert recorder.results[0] == {
         "training_iteration": 3,
         "epochs": 3,
+        "objective": 0.7,
         "val_auroc": 0.7,
         "seconds": 3.0,
         "gpu_s": 1.5,
