@@ -198,7 +198,9 @@ class StudyStore(StudyReader):
 
     def put_bulletin(self, bulletin: Bulletin) -> None:
         """See ``StudyMemory``."""
-        self.check_held()
+        if self._lease is None:  # It may come late, from a thread that nobody waits for any more.
+            raise StoreError(f"study {self._study} is not held, so nothing is told of it.")
+        self._lease.check()
         data = json.dumps(bulletin.as_json(), indent=2, allow_nan=False).encode()
         self._objects.overwrite(status_key(self._study), data)
 

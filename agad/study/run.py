@@ -81,7 +81,11 @@ def _run(board: StudyBoard, study: Study, where: Where, watch: Watch, train: Tra
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
         show = _throttled(watch, board, slots)
-        fit(board, slots, train, study.scheduler.milestones, show, callbacks=trackers)
+        try:
+            fit(board, slots, train, study.scheduler.milestones, show, callbacks=trackers)
+        finally:
+            for tracker in trackers:
+                tracker.close()
         watch(board.status(slots.num))
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from ray.tune import Callback
@@ -43,7 +44,7 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
-def open_trackers(names: Sequence[Tracker], study: str, board: StudyBoard) -> list[Callback]:
+def open_trackers(names: Sequence[Tracker], study: str, board: StudyBoard) -> list[TrackedTrials]:
     """Connect to trackers, each of which gets a run a launch of a trial.
 
     Raises:
@@ -144,6 +145,14 @@ class TrackedTrials(Callback):
     def on_experiment_end(self, trials: list[Trial], **_: object) -> None:
         """Let the tracker send what it still holds."""
         self._try(lambda: self._callback.on_experiment_end(trials))
+
+    def close(self) -> None:
+        """Close the runs of trials that a driver leaves behind that ends before they do."""
+        for shown in self._shown.values():
+            shown.config["state"] = "interrupted"
+            self._try(partial(self._callback.log_trial_start, shown))
+            self._try(partial(self._callback.log_trial_end, shown, failed=True))
+        self._shown.clear()
 
     def _end(self, iteration: int, trial: Trial, *, failed: bool) -> None:
         shown = self._shown.pop(trial.trial_id, None)

@@ -21,6 +21,7 @@ from agad.records import StudyMemory, Winner
 from agad.status import Bulletin, StudyStatus
 from agad.store import StudyReader, StudyStore, list_studies, verify
 from agad.store.keys import winner_key
+from agad.store.lease import Lease
 
 Build = Callable[..., Any]
 
@@ -350,15 +351,25 @@ def test_the_last_bulletin_replaces_the_one_before(
 def test_a_driver_that_lost_the_study_leaves_the_bulletin_of_the_other_one(
     store: StudyStore, bulletin: Bulletin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost() -> None:
+    def lost(_: Lease) -> None:
         raise OtherDriverError("another driver has taken it over")
 
     with store.hold():
         store.put_bulletin(bulletin)
-        monkeypatch.setattr(store, "check_held", lost)
+        monkeypatch.setattr(Lease, "check", lost)
         with pytest.raises(OtherDriverError):
             store.put_bulletin(replace(bulletin, state="done"))
     assert store.bulletin() == bulletin
+
+
+def test_a_bulletin_that_comes_after_the_study_was_let_go_is_refused(
+    store: StudyStore, bulletin: Bulletin
+) -> None:
+    with store.hold():
+        pass
+    with pytest.raises(StoreError, match="study study is not held"):
+        store.put_bulletin(bulletin)
+    assert store.bulletin() is None
 
 
 class _Dying:

@@ -145,6 +145,21 @@ def test_a_trial_that_crashed_and_starts_again_ends_as_again(
     assert recorder.ends == [True]
 
 
+def test_a_trial_that_its_driver_leaves_behind_ends_as_interrupted(
+    study: Study, make_simulation: MakeSimulation, recorder: _Recorder
+) -> None:
+    simulation = make_simulation(study)
+    with simulation.board as board:
+        launch = board.launch()
+        assert launch is not None
+        tracked = TrackedTrials("mlflow", recorder, board)
+        tracked.on_trial_start(0, [], _trial(launch, Progress()))
+        tracked.close()
+        tracked.close()
+    assert recorder.params[-1]["state"] == "interrupted"
+    assert recorder.ends == [True]
+
+
 def test_an_unknown_tracker_is_refused() -> None:
     with pytest.raises(ConfigError, match="--log-to is 'tensorboard', but must be one of: mlflow"):
         check_trackers(["tensorboard"])
