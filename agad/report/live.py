@@ -57,6 +57,9 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
     above = [_progress_text(status)]
     if shared:
         above.append(f"all cells: {' '.join(shared)}")
+    if status.cells and "labels" not in widths:
+        costs = sorted(status.cells, key=lambda one: one.num_val_anomalies + one.num_fit_anomalies)
+        above.append(f"labels: {_labels_text(costs[0])} to {_labels_text(costs[-1])}")
     if not _is_auroc(status):
         above.append(f"obj: {status.objective}")
     # The name; the table's two; two of a summary, one below.
@@ -169,6 +172,11 @@ def _best_text(status: StudyStatus) -> list[str]:
     return [f"best {label} {objective_text(best)} ({status.objective})"]
 
 
+def _labels_text(cell: CellStatus) -> str:
+    """Return the labelled anomalies of validation + of training."""
+    return f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
+
+
 def _is_auroc(status: StudyStatus) -> bool:
     return status.objective == Labelled.objective
 
@@ -268,7 +276,7 @@ def _texts(status: StudyStatus, cell: CellStatus, *, is_wide: bool) -> dict[str,
         "fail": Text(str(cell.failed), style="red" if cell.failed else ""),
         **best,
         "conf": Text(f"{cell.confirmed}/{cell.confirm_planned}"),
-        "labels": Text(f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"),
+        "labels": Text(_labels_text(cell)),
         "time": Text(seconds_text(cell.seconds).replace(" ", space)),
         "GPU h": Text(_hours_text(cell.gpu_s)),
         "left": Text(left.replace(" ", space)),
