@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Self
 
 from ray.util.metrics import Gauge
@@ -25,36 +26,57 @@ METRICS = {
 }
 """What each metric is, and its labels. Ray puts ``ray_`` before each name.
 
-All are gauges: Ray drops a gauge within some 20 s of its driver's end, and never drops a counter,
-which would count on for a study that is over or has moved to another driver.
+All are gauges: Ray drops a gauge that is set no more, and never drops a counter, which would count
+on for a study that is over or has moved to another driver.
 """
 
 STATES = ("running", "paused", "finished", "stopped", "diverged", "failed", "waiting")
 """Values of the label ``state``."""
 
 
+_SET_EVERY_S = 5.0
+"""Ray exports a gauge once for each time it is set, at most every 10 s, and drops it after 20 s."""
+
+
 class StudyMetrics:
-    """Gauges of one driver, connected to Ray; each is set when its value has changed."""
+    """Gauges of one driver, connected to Ray, set by a thread of its own while the context is open.
+
+    After it, nothing runs any more, and within some 20 s every series is gone.
+    """
 
     def __init__(self) -> None:
         self._gauges = {
             name: Gauge(name, description=text, tag_keys=labels)
             for name, (text, labels) in METRICS.items()
         }
-        self._last: dict[tuple[str, ...], float] = {}
+        self._values: dict[tuple[str, ...], float] = {}
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="agad-metrics", daemon=True)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Say that nothing runs any more, whatever the process goes on to do."""
-        for name, *labels in list(self._last):
+        self._is_over.set()
+        self._thread.join()
+        for name, *labels in self._values:
             is_running = name == "agad_trials" and labels[-1] == "running"
             if is_running or name in ("agad_running_trials", "agad_slots", "agad_left_seconds"):
                 self._set(name, 0, *labels)
+        self._export()
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(_SET_EVERY_S):
+            self._export()
+
+    def _export(self) -> None:
+        for (name, *labels), value in self._values.copy().items():
+            self._gauges[name].set(value, dict(zip(METRICS[name][1], labels, strict=True)))
 
     def show(self, status: StudyStatus) -> None:
-        """Set what has changed."""
+        """Take what is exported from now on."""
         study = status.study
         for cell in status.cells:
             self._show_cell(status, cell)
@@ -79,9 +101,7 @@ class StudyMetrics:
             self._set("agad_best_val_auroc", cell.best_objective, study, cell.label)
 
     def _set(self, name: str, value: float, *labels: str) -> None:
-        if self._last.get((name, *labels)) != value:
-            self._last[name, *labels] = value
-            self._gauges[name].set(value, dict(zip(METRICS[name][1], labels, strict=True)))
+        self._values[name, *labels] = value
 
 
 def _counts(cell: CellStatus) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ def local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
-        _system_config={"metrics_report_interval_ms": 1000},
+        _system_config={"metrics_report_interval_ms": 2000},
     )
     yield
     ray.shutdown()
@@ -80,6 +80,26 @@ def _scraped() -> dict[str, dict[frozenset[tuple[str, str]], float]]:
 
 
 @contextmanager
+def _scraping() -> Iterator[dict[str, dict[frozenset[tuple[str, str]], float]]]:
+    """Collect the last value that each series has while the block runs."""
+    values: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    is_over = threading.Event()
+
+    def collect() -> None:
+        while not is_over.wait(0.3):
+            for name, series in _scraped().items():
+                values.setdefault(name, {}).update(series)
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield values
+    finally:
+        is_over.set()
+        thread.join()
+
+
+@contextmanager
 def _titles() -> Iterator[set[str]]:
     """Collect the titles that this host's processes have while the block runs."""
     titles: set[str] = set()
@@ -93,9 +113,11 @@ def _titles() -> Iterator[set[str]]:
 
     thread = threading.Thread(target=collect)
     thread.start()
-    yield titles
-    is_over.set()
-    thread.join()
+    try:
+        yield titles
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -103,17 +125,16 @@ def test_prometheus_and_the_store_are_told_how_the_study_ended(
     where: Where, tmp_path: Path
 ) -> None:
     store = _store(where, tmp_path)
-    with _titles() as titles:
+    with _titles() as titles, _scraping() as values:
         run_study(STUDY, store, where)
+        ended_s = time.monotonic()
+        while not values or _scraped():
+            assert time.monotonic() - ended_s < 60, "series of a study that is over stay"
+            time.sleep(0.5)
     # Ray's dashboard shows the titles of its workers.
     assert any(re.match(r"ray::digits-class=[08]-ratio=0-search-[012]-", one) for one in titles)
     rows = store.trials()
-    ended_s = time.monotonic()
     running = frozenset({("study", "watched")})
-    while _scraped().get("agad_slots", {}).get(running) != 0:
-        assert time.monotonic() - ended_s < 60, "the metrics never came"
-        time.sleep(0.5)
-    values = _scraped()
 
     assert values.keys() == METRICS.keys()
     assert values["agad_running_trials"] == {running: 0}
