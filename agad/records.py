@@ -392,5 +392,8 @@ class StudyMemory(Protocol):
             StoreError: They cannot be kept anywhere.
         """
 
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """Return the newest checkpoint of each of these trials that left one."""
+
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""

@@ -16,7 +16,8 @@ from agad.errors import (
     StudyChangedError,
     TrialsFailingError,
 )
-from agad.study.board import _MAX_FAILURES_IN_A_ROW, MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
+from agad.study.board import _MAX_FAILURES_IN_A_ROW
 from agad.study.running import Launch, Progress
 
 if TYPE_CHECKING:
