@@ -210,6 +210,9 @@ class TrialRow:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
 
+    work_flop: int | None = None
+    """Floating-point operations of scoring one image; None where they are no objective."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:

@@ -13,7 +13,7 @@ from agad.config.branches import configurations
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.scheduler import SCHEDULERS, Asha, Scheduler, scheduler_as_json
+from agad.config.scheduler import SCHEDULERS, Asha, NoStopping, Scheduler, scheduler_as_json
 from agad.config.search import Search
 from agad.config.space import Setting
 from agad.errors import ConfigError
@@ -103,6 +103,12 @@ class Study:
             raise ConfigError(
                 f"confirm.candidates is {self.confirm.candidates}, but must be at most "
                 f"{num_trials}, the search trials of a cell; confirm fewer, or search more."
+            )
+        if self.search.counts_work and not isinstance(self.scheduler, NoStopping):
+            raise ConfigError(
+                f"scheduler is {self.scheduler}, but must be NoStopping(...) where search.sampler "
+                f"is {type(self.search.sampler).__name__}: of a trial stopped early, the AUROC at "
+                "the end is not known."
             )
         self._check_corners()
 

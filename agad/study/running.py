@@ -162,6 +162,7 @@ class RowMaker:
             ended_at=datetime.now(UTC),
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
+            work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:
