@@ -13,22 +13,18 @@ from functools import partial
 from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
-from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
+from agad.errors import OtherDriverError, StoreError, StudyChangedError
 from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow
 from agad.status import StudyStatus
 from agad.study.attempts import Attempts, given_up_text
 from agad.study.cell import CellRun
+from agad.study.crashes import Crashes
 from agad.study.materials import CellMaterials
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
-
-_MAX_FAILURES_IN_A_ROW = 12
-"""Crashes, each of a trial launched after the one before it crashed, and of as many trials, with no
-other end between them, before the study stops, to be run again later. A node that dies counts once,
-and a trial that has failed under an earlier driver never."""
 
 _LAST_WRITES_S = 5.0
 """Time for what still waits for the store when the study is interrupted."""
@@ -80,11 +76,7 @@ class StudyBoard:
         self._failed_before: set[str] = set()
         """Trials that failed under an earlier driver."""
 
-        self._num_failures_in_a_row = 0
-        self._failing: set[str] = set()
-        """Trials that crashed since one ended in another way."""
-
-        self._last_failure_at = datetime.min.replace(tzinfo=UTC)
+        self._crashes = Crashes()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[tuple[Future[None], Callable[[], None]]] = []
         self._patience = patience or Patience()
@@ -193,8 +185,7 @@ class StudyBoard:
         """Take the end of a trial that finished, was stopped, diverged, or pauses."""
         running = self._running[trial_key]
         running.take(progress)
-        self._num_failures_in_a_row = 0
-        self._failing.clear()
+        self._crashes.forget()
         if running.cell.is_paused(trial_key):
             self._pause(running)
             return
@@ -212,23 +203,11 @@ class StudyBoard:
             TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
         """
         if trial_key not in self._failed_before:
-            self._count_failure(trial_key, error)
+            self._crashes.count(trial_key, self._running[trial_key].started_at, error)
         if self._attempts.lose(trial_key):
             self._end(self._running[trial_key], "failed", error)
         else:
             self._running.pop(trial_key).cell.retry(trial_key)
-
-    def _count_failure(self, trial_key: str, error: str) -> None:
-        self._failing.add(trial_key)
-        if self._running[trial_key].started_at >= self._last_failure_at:
-            self._num_failures_in_a_row += 1
-            self._last_failure_at = datetime.now(UTC)
-        if min(self._num_failures_in_a_row, len(self._failing)) >= _MAX_FAILURES_IN_A_ROW:
-            last_line = error.strip().rpartition("\n")[2]
-            raise TrialsFailingError(
-                f"{len(self._failing)} trials in a row crashed on their workers, the last with "
-                f"{last_line!r}; mend that, then run the same command again to go on."
-            )
 
     def give_back(self, trial_key: str) -> None:
         """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
