@@ -194,15 +194,15 @@ class GaussianProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nsga2:
-    """NSGA-II: a genetic algorithm with two objectives, a high validation AUROC and little work.
+    """NSGA-II: a genetic algorithm with two objectives: that of the selection, and little work.
 
     Work is the floating-point operations of scoring one image, which the detector's use costs for
     ever after; they are counted, not timed, and stand in the row's ``work_flop``. It asks for
-    ``NoStopping``: of a trial stopped early the AUROC at the end is not known. Parents are made of
-    the ended trials in order of their number; one that diverged counts as the worst of all.
+    ``NoStopping``: of a trial stopped early the objective at the end is not known. Parents are made
+    of the ended trials in order of their number; one that diverged counts as the worst of all.
 
-    The candidates to confirm are those of the Pareto front with the highest AUROC; where it has too
-    few, the best of the others follow. Of several the highest mean validation AUROC wins.
+    The candidates to confirm are the best of the Pareto front by the selection's objective; where
+    it has too few, the best of the others follow. Of several the highest mean objective wins.
 
     Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE
     Transactions on Evolutionary Computation 2002.
