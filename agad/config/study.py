@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agad.config.branches import configurations
+from agad.config.cell import Cell
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
@@ -80,7 +81,8 @@ class Study:
     confirm: Confirm = field(default_factory=Confirm)
     selection: Labelled = field(default_factory=Labelled)
     seed: int = 0
-    """Seed of every search trial and of the samplers; confirm trials take the seeds after it."""
+    """First seed of every search trial, and that of the samplers; confirm trials take the seeds
+    after those of the search."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(
@@ -98,6 +100,7 @@ class Study:
                 f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
                 "axis is never searched; take it out of one of them."
             )
+        self._check_development_classes()
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
             raise ConfigError(
@@ -105,6 +108,16 @@ class Study:
                 f"{num_trials}, the search trials of a cell; confirm fewer, or search more."
             )
         self._check_corners()
+
+    def _check_development_classes(self) -> None:
+        known = self.cells.classes
+        for one in self.search.development:
+            if one not in known:
+                name = "normal_class" if self.cells.anomalous_class is None else "anomalous_class"
+                raise ConfigError(
+                    f"search.development_classes holds {one!r}, but cells.{name} is "
+                    f"{', '.join(map(repr, known))}; name classes of it, as it names them."
+                )
 
     def _check_corners(self) -> None:
         """Build the detector at every corner of the space, under every setting of the axes."""
@@ -132,15 +145,27 @@ class Study:
                 raise ConfigError(f"study.{name} is {value!r}, but must be one of: {choices}.")
 
     @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds of every search trial."""
+        return tuple(range(self.seed, self.seed + self.search.seeds))
+
+    @property
     def confirm_seeds(self) -> tuple[int, ...]:
         """The seeds of the confirm phase, none of which the search used."""
-        return tuple(range(self.seed + 1, self.seed + 1 + self.confirm.seeds))
+        first = self.seed + self.search.seeds
+        return tuple(range(first, first + self.confirm.seeds))
+
+    @property
+    def search_cells(self) -> tuple[Cell, ...]:
+        """The cells that search: all, or with development classes one for all classes together."""
+        return self.cells.search_cells(self.search.development)
 
     def reduced(self) -> Study:
         """Return the same question at a budget that a laptop finishes, under a name of its own.
 
         The first class at the lowest and the highest ratio, 4 trials a cell of at most 3 epochs,
-        2 confirm seeds, and networks of an eighth of the width.
+        2 seeds to search and 2 to confirm, and networks of an eighth of the width. Of several
+        development classes the first stays, with one other class to confirm on.
         """
         detector = replace(
             self.detector,
@@ -151,11 +176,17 @@ class Study:
             self.search,
             trials_per_cell=min(4, self.search.trials_per_cell),
             start=self.search.start[:4],
+            seeds=min(2, self.search.seeds),
+            development_classes=self.search.development[:1],
         )
+        cells = self.cells.reduced()
+        if search.development:
+            others = [one for one in self.cells.classes if one not in search.development]
+            cells = cells.on_classes((*search.development, *others[:1]))
         return replace(
             self,
             name=f"{self.name[:92]}-reduced",
-            cells=self.cells.reduced(),
+            cells=cells,
             search=search,
             detector=detector,
             scheduler=self.scheduler.reduced(3),
