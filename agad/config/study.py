@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from agad.config.branches import configurations
 from agad.config.cell import Cell
@@ -46,6 +46,9 @@ class Confirm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
     """Select by validation AUROC on labelled anomalies, which are drawn from training images."""
+
+    objective: ClassVar[str] = "validation AUROC"
+    """What is maximised."""
 
     num_anomalies: int | None = None
     """Labelled validation anomalies, the same at every ratio; None is the data set's default."""

@@ -70,7 +70,7 @@ def _search_text(cells: Sequence[CellStatus]) -> str:
 
 
 def _best_text(cells: Sequence[CellStatus]) -> list[str]:
-    scores = {cell.best_val_auroc: cell for cell in reversed(cells)}
+    scores = {cell.best_objective: cell for cell in reversed(cells)}
     best = max((score for score in scores if score is not None), default=None)
     return [] if best is None else [f"best {plain(scores[best].label)} {score_text(best)}"]
 
@@ -128,7 +128,7 @@ def _texts(cell: CellStatus) -> dict[str, Text]:
         "stop": Text(str(cell.pruned)),
         "div": Text(str(cell.diverged), style="red" if cell.diverged else ""),
         "fail": Text(str(cell.failed), style="red" if cell.failed else ""),
-        "val": Text(score_text(cell.best_val_auroc), style="bold"),
+        "val": Text(score_text(cell.best_objective), style="bold"),
         "confirm": Text(f"{cell.confirmed}/{cell.confirm_planned}"),
     }
 

@@ -40,8 +40,11 @@ class EpochResult:
     epoch: int
     """Counts from 0."""
 
-    val_auroc: float
-    """Validation AUROC after the epoch, in [0, 1]."""
+    objective: float
+    """What the study maximises, after the epoch: higher is better, and never a NaN."""
+
+    val_auroc: float | None
+    """Validation AUROC after the epoch, in [0, 1]; None without validation anomalies."""
 
     train_s: float
     """Seconds of the epoch, training and validation."""
@@ -129,13 +132,18 @@ class Training:
         """
         check_trial(state, self.spec, where)
         try:
-            self.history = [EpochResult(**result) for result in state["history"]]
+            self.history = [_result_of(result) for result in state["history"]]
             self.detector.restore(state["detector"])
             self.rng.bit_generator.state = json.loads(state["rng"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{where} does not hold what its trial needs ({error!r}); remove it to start anew."
             ) from error
+
+
+def _result_of(values: Mapping[str, Any]) -> EpochResult:
+    """Return an epoch of a checkpoint; where it names no objective, it is the validation AUROC."""
+    return EpochResult(**({"objective": values["val_auroc"]} | dict(values)))
 
 
 def train_trial(
@@ -255,7 +263,11 @@ def _epoch(training: Training) -> EpochResult:
     val_auroc = auroc(training.val_is_anomaly, scores)
     train_s = time.perf_counter() - start
     return EpochResult(
-        epoch=training.num_epochs, val_auroc=val_auroc, train_s=train_s, losses=losses
+        epoch=training.num_epochs,
+        objective=val_auroc,
+        val_auroc=val_auroc,
+        train_s=train_s,
+        losses=losses,
     )
 
 
