@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from agad.config import Setting, Study
+from agad.config import ClassGiven, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
 from agad.study.ladder import Ladder
@@ -20,13 +20,17 @@ _MAX_KNOWN_IN_A_ROW = 32
 
 
 class CellRun:
-    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store."""
+    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store.
+
+    One that searches on development classes has the confirm trials of all classes.
+    """
 
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
         self._study = study
         self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
         self._ladder = Ladder(study.scheduler, study.selection.objective)
+        self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
         self._num_planned = study.search.num_cell_trials
         self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
@@ -44,9 +48,17 @@ class CellRun:
         self._winner: Winner | None = None
         self._tests: list[TrialSpec] = []
 
-    def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
-        """Return the trial at a place of a phase."""
-        return self.materials.spec(self._study, phase, number, dict(params))
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The cells that its trials are of: its own, and those that its winner is confirmed on."""
+        return tuple(self._materials)
+
+    def spec_of(
+        self, phase: Phase, number: int, params: Mapping[str, Setting], label: str = ""
+    ) -> TrialSpec:
+        """Return the trial at a place of a phase, of the cell of this label or of this very one."""
+        materials = self._materials.get(label, self.materials)
+        return materials.spec(self._study, phase, number, dict(params))
 
     def remember(
         self,
@@ -218,7 +230,7 @@ class CellRun:
         return spec
 
     def _confirm_specs(self) -> list[TrialSpec]:
-        """The candidates on every fresh seed; nothing while a search trial is still to end."""
+        """The candidates on every class and fresh seed; nothing while a search trial is to end."""
         if self.is_searched and not self._confirms:
             self._confirms = [
                 spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
@@ -254,7 +266,11 @@ class CellRun:
     def _on_fresh_seeds(
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
     ) -> list[TrialSpec]:
-        return [self.spec_of(phase, number, params) for number in range(self._study.confirm.seeds)]
+        return [
+            one.spec(self._study, phase, number, dict(params))
+            for one in self.materials.confirmed
+            for number in range(self._study.confirm.seeds)
+        ]
 
     def _test_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed that it finished on; nothing before there is a winner."""
@@ -269,8 +285,9 @@ class CellRun:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
         Of several it is the one with the most finished confirm trials, then with the highest mean
-        objective, then the better one of the search. One alone is chosen by the search,
-        before its confirm trials; where these have all ended, it is too late to choose.
+        objective, then the better one of the search; where there are development classes, trials of
+        others count for nothing. One alone is chosen by the search, before its confirm trials;
+        where these have all ended, it is too late to choose.
         """
         if self._winner is not None or not self.is_searched:
             return None
@@ -282,7 +299,11 @@ class CellRun:
         if not self._is_confirmed:
             return None
         finished = [
-            [spec for spec in self._on_fresh_seeds(params) if self._is_finished(spec.key)]
+            [
+                spec
+                for spec in self._on_fresh_seeds(params)
+                if self._is_finished(spec.key) and spec.cell.given_class in self._deciding
+            ]
             for params in self._candidates()
         ]
         means = [
@@ -294,6 +315,11 @@ class CellRun:
             return None
         _, objective, params = max(means, key=lambda one: one[:2])
         return self._as_winner(params, objective)
+
+    @property
+    def _deciding(self) -> tuple[ClassGiven, ...]:
+        """The classes whose confirm trials choose among candidates."""
+        return self.materials.cell.classes
 
     def _as_winner(self, params: dict[str, Setting], objective: float) -> Winner:
         return Winner(
@@ -371,7 +397,8 @@ class CellRun:
     def _num_to_confirm(self) -> int:
         """Confirm trials, and where these do not see the test split, test trials."""
         confirm = self._study.confirm
-        return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        return of_class * len(self.materials.confirmed)
 
     def status(self, num_running: int) -> CellStatus:
         """Return how far the cell is."""

@@ -110,10 +110,12 @@ def check_trial(state: Mapping[str, Any], spec: TrialSpec, where: str) -> None:
 
 def mean_result(results: Sequence[EpochResult]) -> EpochResult:
     """Return the mean over instances of one epoch; its seconds are their sum."""
+    val_aurocs = [one.val_auroc for one in results if one.val_auroc is not None]
     names = dict.fromkeys(name for one in results for name in one.losses)
     return replace(
         results[0],
-        val_auroc=fmean(one.val_auroc for one in results),
+        objective=fmean(one.objective for one in results),
+        val_auroc=fmean(val_aurocs) if len(val_aurocs) == len(results) else None,
         train_s=sum(one.train_s for one in results),
         losses={name: _mean_of(name, results) for name in names},
     )

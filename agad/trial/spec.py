@@ -76,6 +76,11 @@ class TrialSpec:
         return classes[0]
 
     @property
+    def given_labels(self) -> tuple[int, ...]:
+        """That class of every instance, each once."""
+        return tuple(dict.fromkeys(one.given_label for one in self.instances))
+
+    @property
     def sees_test(self) -> bool:
         """Whether the test split is scored after the last epoch."""
         return self.phase != "search" and not self.is_candidate

@@ -72,7 +72,8 @@ def test_each_epoch_is_the_mean_of_what_the_instances_give_alone(
     assert len({one[-1].val_auroc for one in alone}) == len(alone)
     for epoch, result in enumerate(results):
         each = [one[epoch] for one in alone]
-        assert result.val_auroc == fmean(one.val_auroc for one in each)
+        assert result.objective == fmean(one.objective for one in each)
+        assert result.val_auroc == result.objective
         assert result.losses == {
             name: fmean(one.losses[name] for one in each) for name in each[0].losses
         }
