@@ -65,8 +65,8 @@ def _instances(board: Leaderboard) -> list[str]:
     """Say what a search trial is where it is more than one class and one seed."""
     most = max((cell.num_instances for cell in (*board.cells, *board.searches)), default=1)
     mean = (
-        f"A search trial trains up to {most} instances (class and seed) in lock-step; its objective "
-        "is the mean over them, and its images are counted together."
+        f"A search trial trains up to {most} instances (class and seed) in lock-step; its "
+        "objective is the mean over them, and its images are counted together."
     )
     lines = [mean] if most > 1 else []
     if board.searches:

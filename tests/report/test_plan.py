@@ -34,6 +34,7 @@ def printed(width: int) -> str:
             )
             for cell in GRID.all_cells
         ),
+        num_searches=2,
         trials_per_cell=8,
         confirm_per_cell=2,
         num_confirm_seeds=2,

@@ -57,6 +57,7 @@ def _plan(*epoch_s: float) -> StudyPlan:
     return StudyPlan(
         study="a-study",
         cells=tuple(cells),
+        num_searches=len(cells),
         trials_per_cell=8,
         confirm_per_cell=2,
         num_confirm_seeds=2,
