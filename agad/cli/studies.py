@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Cell, ClassGiven, Grid, Search, Study
+from agad.config import Cell, ClassGiven, Grid, Search, Study, selection_from_json
 from agad.errors import StoreError
 from agad.reading import store_uri
 from agad.records import Winner
@@ -162,6 +162,7 @@ def _planned(config: dict[str, Any]) -> _Planned:
         cells = Grid.from_json(config["cells"]).all_cells
         name, num_seeds = config["name"], config["confirm"]["seeds"]
         search = Search.from_json(config["search"])
+        selection = selection_from_json(config.get("selection", {}))
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
@@ -171,7 +172,7 @@ def _planned(config: dict[str, Any]) -> _Planned:
         name=name,
         cells=cells,
         development=search.development,
-        num_trials=search.num_cell_trials,
+        num_trials=search.num_cell_trials if selection.searches else 0,
         num_seeds=num_seeds,
     )
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from agad.config import ClassGiven, Setting, Study
+from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
 from agad.study.ladder import Ladder
@@ -31,7 +31,7 @@ class CellRun:
         self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
-        self._num_planned = study.search.num_cell_trials
+        self._num_planned = study.num_search_trials
         self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
         self._remembered: set[str] = set()
@@ -245,10 +245,19 @@ class CellRun:
         """
         if self._has_one_candidate and self._winner is not None:
             return [self._winner.params]
+        if not self._study.selection.searches:
+            return [self._only_params]
         best = [spec.params for spec in self._ranking()[: self._study.confirm.candidates]]
         if self._winner is not None and self._winner.params not in best:
             best.append(self._winner.params)
         return best
+
+    @property
+    def _only_params(self) -> dict[str, Setting]:
+        """The one configuration there is where nothing is searched."""
+        configurations = self._study.search.configurations
+        assert configurations is not None
+        return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
         """The search trials, the best first."""
@@ -294,6 +303,8 @@ class CellRun:
         if self._has_one_candidate:
             if self._is_confirmed:
                 return None
+            if not self._study.selection.searches:
+                return self._as_winner(self._only_params, None)
             best = self._ranking()[0]
             return self._as_winner(best.params, self._ladder.last_objective(best.key))
         if not self._is_confirmed:
@@ -321,13 +332,14 @@ class CellRun:
         """The classes whose confirm trials choose among candidates."""
         return self.materials.cell.classes
 
-    def _as_winner(self, params: dict[str, Setting], objective: float) -> Winner:
+    def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
+        is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
             cell=self.materials.cell.label,
             num_search_trials=self._num_planned,
             num_seeds=self._study.confirm.seeds,
             params=params,
-            val_auroc=objective,
+            val_auroc=objective if is_auroc else None,
             objective=objective,
         )
 

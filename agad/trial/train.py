@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agad.config import Labelled
 from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
 from agad.trial.confirm import TestResult, finish
 from agad.trial.lockstep import LockStep, check_trial
-from agad.trial.metrics import auroc
+from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.score import check_scores, score
 from agad.trial.shelf import CheckpointShelf
 from agad.trial.spec import Runtime, TrialSpec
@@ -260,11 +261,15 @@ def _between_epochs(
 def _epoch(training: Training) -> EpochResult:
     start = time.perf_counter()
     losses, scores = train_epoch(training)
-    val_auroc = auroc(training.val_is_anomaly, scores)
+    val_auroc = None
+    if isinstance(training.spec.policy, Labelled):
+        objective = val_auroc = auroc(training.val_is_anomaly, scores)
+    else:
+        objective = label_free_objective(scores)
     train_s = time.perf_counter() - start
     return EpochResult(
         epoch=training.num_epochs,
-        objective=val_auroc,
+        objective=objective,
         val_auroc=val_auroc,
         train_s=train_s,
         losses=losses,

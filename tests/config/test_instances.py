@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agad.config import Agad, Grid, LogUniform, Search, Study
+from agad.config import Agad, FixedEpoch, Grid, LogUniform, Search, Study
 from agad.errors import ConfigError
 
 
@@ -101,3 +101,14 @@ def test_a_reduced_study_develops_on_one_class_and_confirms_on_one_more() -> Non
     reduced = study_of(seeds=5, development_classes=(3, 5)).reduced()
     assert (reduced.search.development, reduced.cells.classes) == ((3,), (3, 0))
     assert reduced.search.seeds == 2
+
+
+@pytest.mark.parametrize("changes", [{"seeds": 2}, {"development_classes": 0}], ids=str)
+def test_a_study_that_searches_nothing_takes_no_instances(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="FixedEpoch searches nothing; leave them out"):
+        Study(
+            name="a-study",
+            cells=Grid(dataset="digits", normal_class=0),
+            search=Search(**changes),
+            selection=FixedEpoch(epochs=2),
+        )
