@@ -48,10 +48,14 @@ def _lines(plan: StudyPlan, slots: int) -> list[str]:
     labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
     most = max(cell.num_search_instances for cell in plan.cells)
     searched = [cell for cell in plan.cells if cell.num_search_instances]
-    alone = len(searched) == len(plan.cells)
+    is_everywhere = len(searched) == len(plan.cells)
     seeds = "one seed" if most == 1 else f"{most} seeds"
-    where = "" if alone else f", on {count_text(len(searched), 'cell')} alone"
-    each = "" if alone else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
+    where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
+    each = (
+        ""
+        if is_everywhere
+        else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
+    )
     return [
         f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
         f"({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",

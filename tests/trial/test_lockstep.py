@@ -16,6 +16,8 @@ from agad.errors import CheckpointError, PreemptedError, TrialDivergedError
 from agad.objects import open_objects
 from agad.trial import CheckpointPlan, EpochResult, Instance, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import read_checkpoint, write_checkpoint
+from agad.trial.lockstep import LockStep
+from agad.trial.train import prepare
 
 if TYPE_CHECKING:
     from tests.trial.conftest import TaskOf, UseStub
@@ -177,3 +179,14 @@ def test_a_checkpoint_that_lacks_an_instance_is_refused(
     write_checkpoint(path, state | {"instances": damage(state["instances"])})
     with pytest.raises(CheckpointError, match=reason):
         list(train_trial(spec, runtime, path))
+
+
+def test_a_group_of_one_is_the_plain_trial_bit_for_bit(
+    make_spec: MakeSpec, runtime: Runtime
+) -> None:
+    spec = make_spec()
+    group = LockStep(spec=spec, instances=(prepare(spec, runtime),))
+    for _ in range(spec.max_epochs):
+        group.advance()
+    assert spec.instances == (spec,)
+    assert _without_time(group.history) == _without_time(list(train_trial(spec, runtime)))
