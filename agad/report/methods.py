@@ -70,9 +70,17 @@ def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
 def contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
     """Return every two methods of a study, over the questions that either was asked.
 
-    Cells that another policy selected have contrasts of their own.
+    Cells that another policy selected have contrasts of their own, which name it.
     """
-    return [one for _, alike in _by_policy(cells) for one in _contrasts(alike)]
+    return [
+        replace(one, first=_named(one.first, policy), second=_named(one.second, policy))
+        for policy, alike in _by_policy(cells)
+        for one in _contrasts(alike)
+    ]
+
+
+def _named(method: str, policy: str) -> str:
+    return f"{method} ({policy})" if policy else method
 
 
 def _contrasts(cells: Iterable[CellResult]) -> list[Contrast]:

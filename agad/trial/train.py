@@ -265,7 +265,7 @@ def _epoch(training: Training) -> EpochResult:
     if isinstance(training.spec.policy, Labelled):
         objective = val_auroc = auroc(training.val_is_anomaly, scores)
     else:
-        objective = label_free_objective(scores)
+        objective = label_free_objective(scores[~training.val_is_anomaly])
     train_s = time.perf_counter() - start
     return EpochResult(
         epoch=training.num_epochs,

@@ -101,6 +101,11 @@ def test_no_mean_contrast_or_ranking_holds_cells_of_two_policies(make_board: Mak
         assert one.test_auroc == pytest.approx(expected + 0.015 + 0.001)
         assert one.num_confirmed == 6
     assert [(one.num_cells, one.num_missing) for one in board.contrasts] == [(3, 0)] * 3
+    assert [one.second for one in board.contrasts] == [
+        "agad backbone=naive",
+        "agad backbone=naive (fixed_epoch)",
+        "agad backbone=naive (label_free)",
+    ]
     # A mean over policies would not be zero: the two methods score alike under each.
     assert [one.difference for one in board.contrasts] == pytest.approx([0.0] * 3, abs=1e-12)
     assert {one.policy for one in board.rankings} == {"", "label_free", "fixed_epoch"}
