@@ -63,7 +63,9 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
     results.sort(key=_cell_order)
     developed = Development.of(rows, searches)
     searched = [
-        _budgeted(cell, 0, cell_trials or 0) for cell in results if cell.cell in developed.searches
+        replace(_budgeted(cell, 0, cell_trials or 0), is_search=True)
+        for cell in results
+        if cell.cell in developed.searches
     ]
     own_trials = 0 if searched else cell_trials or 0
     cells = [
@@ -115,9 +117,14 @@ def priced(board: Leaderboard, price_per_gpu_hour: float) -> Leaderboard:
         price_per_gpu_hour: 0 or more, in any currency.
     """
     price_per_s = price_per_gpu_hour / 3600
+
+    def with_cost(cells: Iterable[CellResult]) -> tuple[CellResult, ...]:
+        return tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in cells)
+
     return replace(
         board,
-        cells=tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in board.cells),
+        cells=with_cost(board.cells),
+        searches=with_cost(board.searches),
         totals=replace(board.totals, cost=board.totals.gpu_s * price_per_s),
     )
 

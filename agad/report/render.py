@@ -163,10 +163,14 @@ def _markdown_text(text: str) -> str:
 
 
 def csv(*boards: Leaderboard) -> str:
-    """Return one line a cell of every study at full precision; tuples and parameters are JSON."""
+    """Return one line a cell of every study at full precision; tuples and parameters are JSON.
+
+    The searches on development classes have lines too, with ``is_search`` and no test AUROC.
+    """
     names = [field.name for field in fields(CellResult)]
+    cells = [cell for board in boards for cell in (*board.cells, *board.searches)]
     return csv_table(
-        [{name: getattr(cell, name) for name in names} for board in boards for cell in board.cells],
+        [{name: getattr(cell, name) for name in names} for cell in cells],
         _header(names),
     )
 

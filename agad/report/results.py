@@ -133,6 +133,9 @@ class CellResult:
     is_development: bool = False
     """Whether its class is one that the configuration was searched on, for other classes too."""
 
+    is_search: bool = False
+    """Whether it is a search on development classes for other cells, which confirms nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioResult:

@@ -796,7 +796,9 @@ def test_a_class_that_was_not_searched_on_exports_the_winner_of_the_development_
     reported = run_agad("report", uri, "--csv", tmp_path / "board.csv")
     assert (reported.code, reported.err) == (0, "")
     assert "Development classes: 0, 5." in reported.out
-    lines = {line["given_class"]: line for line in _read_csv(tmp_path / "board.csv")}
+    *lines_of_cells, search_line = _read_csv(tmp_path / "board.csv")
+    assert (search_line["given_class"], search_line["is_search"]) == ("0, 5", "True")
+    lines = {line["given_class"]: line for line in lines_of_cells}
     assert {given: line["is_development"] for given, line in lines.items()} == {
         "0": "True",
         "3": "False",

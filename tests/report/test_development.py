@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,18 @@ import pytest
 from rich.console import Console
 
 from agad.config import Grid
-from agad.report import Leaderboard, leaderboard, markdown, means_csv, terminal
+from agad.report import (
+    Leaderboard,
+    baseline_cells,
+    compare,
+    comparison_page,
+    csv,
+    leaderboard,
+    markdown,
+    means_csv,
+    priced,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from tests.report.conftest import RowBuilder
@@ -104,6 +116,25 @@ def test_the_page_fits_a_terminal(board: Leaderboard, width: int) -> None:
 def test_the_means_as_csv_name_the_classes_left_out(board: Leaderboard) -> None:
     lines = list(csv_format.DictReader(io.StringIO(means_csv(board))))
     assert [line["left_out"] for line in lines] == ["[]", "[0, 5]"] * 3
+
+
+def test_costs_are_those_of_cells_and_searches(board: Leaderboard) -> None:
+    gpu = replace(board.searches[0], gpu_s=7200.0)
+    (search,) = priced(replace(board, searches=(gpu,)), 1.5).searches
+    assert search.cost == 3.0
+
+
+def test_a_search_is_no_cell_of_a_comparison_but_part_of_what_a_side_took(
+    board: Leaderboard,
+) -> None:
+    written = baseline_cells(csv(board), "board.csv", board.study)
+    assert [cell.is_search for cell in written] == [False] * 8 + [True] * 2
+    comparison = compare((board.study, [*board.cells, *board.searches]), ("board.csv", written))
+    assert len(comparison.pairs) == 8
+    assert not comparison.fallen
+    text = markdown(comparison_page(comparison, is_checked=True))
+    assert text.count("6 search trials, 4 min") == 2
+    assert "class=(0,5)" not in text
 
 
 def test_a_study_without_rows_plans_its_search_apart() -> None:
