@@ -22,6 +22,7 @@ from agad.config.sampler import (
     SAMPLERS,
     GaussianProcess,
     GridSearch,
+    Nsga2,
     Sampler,
     Tpe,
     sampler_as_json,
@@ -147,6 +148,8 @@ class Search:
         given = None
         if isinstance(self.sampler, Tpe | GaussianProcess):
             given = self.sampler.startup_trials
+        elif isinstance(self.sampler, Nsga2):
+            given = self.sampler.population
         return max(4, self.trials_per_cell // 4) if given is None else given
 
     @property
@@ -154,6 +157,11 @@ class Search:
         """The development classes, always as a tuple."""
         classes: Any = self.development_classes
         return tuple(classes)
+
+    @property
+    def counts_work(self) -> bool:
+        """Whether the work of scoring is an objective, beside that of the selection."""
+        return isinstance(self.sampler, Nsga2)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Search:
