@@ -111,10 +111,12 @@ class TrialRow:
     """``one-class`` or ``leave-one-out``."""
 
     normal_class: int | None
-    """Label of the normal class; None in the leave-one-out protocol."""
+    """Label of the normal class; None in the leave-one-out protocol, and where the trial has
+    ``development_classes``."""
 
     anomalous_class: int | None
-    """Label of the anomalous class; None in the one-class protocol."""
+    """Label of the anomalous class; None in the one-class protocol, and where the trial has
+    ``development_classes``."""
 
     anomaly_ratio: float
     """Labelled anomalies / (unlabelled + labelled anomalies) of the fit split, in [0, 1)."""
@@ -129,7 +131,7 @@ class TrialRow:
     """JSON object: the detector's parameters that the cell fixes."""
 
     seeds: tuple[int, ...]
-    """Seeds of the trial's instances."""
+    """Seeds of the trial's instances: each with each development class, where it has these."""
 
     params: str
     """JSON object: the searched parameters."""
@@ -223,6 +225,15 @@ class TrialRow:
     objective: float | None = None
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
+
+    development_classes: tuple[int, ...] = ()
+    """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
+    one; empty where it has one class, that of its cell."""
+
+    @property
+    def num_instances(self) -> int:
+        """Trained in lock-step: numbers of images are of all, AUROCs and losses are means."""
+        return len(self.seeds) * max(1, len(self.development_classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

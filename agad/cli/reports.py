@@ -141,7 +141,7 @@ def _show(shown: Sequence[Leaderboard | Page]) -> None:
 def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
     if arguments.baseline:
         cells = _read_baseline(arguments.baseline, board.study)
-        comparison = compare((board.study, board.cells), (str(arguments.baseline), cells))
+        comparison = compare((board.study, _with_searches(board)), (str(arguments.baseline), cells))
     else:
         comparison = _against(arguments, store, board)
     if not any(one.first and one.second for one in comparison.pairs):
@@ -186,7 +186,11 @@ def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> C
         if objects.uri != store
         else (board.study, study)
     )
-    return compare((names[0], board.cells), (names[1], other.cells))
+    return compare((names[0], _with_searches(board)), (names[1], _with_searches(other)))
+
+
+def _with_searches(board: Leaderboard) -> list[CellResult]:
+    return [*board.cells, *board.searches]
 
 
 def _read_baseline(path: Path, study: str) -> list[CellResult]:

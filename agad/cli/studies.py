@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
 from agad.cli.notify import Webhook
-from agad.config import Cell, Grid, Search, Study, selection_from_json
+from agad.config import Cell, ClassGiven, Grid, Search, Study, selection_from_json
 from agad.errors import AgadError, OtherDriverError, StoreError
 from agad.reading import store_uri
 from agad.records import Winner
@@ -116,33 +117,53 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
     from agad.store import StudyReader
 
     store = StudyReader(objects, study)
-    name, cells, num_trials, num_seeds = _planned(store.config())
+    planned = _planned(store.config())
     return leaderboard(
         store.trials(),
-        study=name,
-        planned_cells=cells,
-        confirm_seeds=num_seeds,
-        cell_trials=num_trials,
-        winners=_current_winners(store, num_trials, num_seeds),
+        study=planned.name,
+        planned_cells=planned.cells,
+        confirm_seeds=planned.num_seeds,
+        cell_trials=planned.num_trials,
+        winners=_current_winners(store, planned),
+        searches=planned.searches,
     )
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:
-    """Return the winner that each cell keeps for what is planned, by the cell's label."""
-    _, _, num_trials, num_seeds = _planned(store.config())
-    return _current_winners(store, num_trials, num_seeds)
+    """Return the winner that is kept for what is planned, by the label of each cell confirmed."""
+    return _current_winners(store, _planned(store.config()))
 
 
-def _current_winners(store: StudyReader, num_trials: int, num_seeds: int) -> dict[str, Winner]:
-    return {
-        one.cell: one
-        for one in store.winners()
-        if (one.num_search_trials, one.num_seeds) == (num_trials, num_seeds)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """What a stored study is to run."""
+
+    name: str
+    cells: Sequence[Cell]
+    development: tuple[ClassGiven, ...]
+    num_trials: int
+    """Search trials of a cell that searches."""
+
+    num_seeds: int
+    """Confirm seeds."""
+
+    @property
+    def searches(self) -> list[Cell]:
+        """The cells that search for others, if any do."""
+        searches = dict.fromkeys(cell.over(self.development) for cell in self.cells)
+        return list(searches) if self.development else []
+
+
+def _current_winners(store: StudyReader, planned: _Planned) -> dict[str, Winner]:
+    extent = (planned.num_trials, planned.num_seeds)
+    kept = {
+        one.cell: one for one in store.winners() if (one.num_search_trials, one.num_seeds) == extent
     }
+    searched = {cell.label: cell.over(planned.development).label for cell in planned.cells}
+    return {label: kept[search] for label, search in searched.items() if search in kept}
 
 
-def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
-    """Return name, cells, search trials a cell and confirm seeds of a stored study."""
+def _planned(config: dict[str, Any]) -> _Planned:
     try:
         cells = Grid.from_json(config["cells"]).all_cells
         name, num_seeds = config["name"], config["confirm"]["seeds"]
@@ -153,8 +174,13 @@ def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
             f"lacks {error}); restore it or name another --study."
         ) from error
-    num_trials = search.num_cell_trials if selection.searches else 0
-    return name, cells, num_trials, num_seeds
+    return _Planned(
+        name=name,
+        cells=cells,
+        development=search.development,
+        num_trials=search.num_cell_trials if selection.searches else 0,
+        num_seeds=num_seeds,
+    )
 
 
 @contextmanager

@@ -163,10 +163,14 @@ def _markdown_text(text: str) -> str:
 
 
 def csv(*boards: Leaderboard) -> str:
-    """Return one line a cell of every study at full precision; tuples and parameters are JSON."""
+    """Return one line a cell of every study at full precision; tuples and parameters are JSON.
+
+    The searches on development classes have lines too, with ``is_search`` and no test AUROC.
+    """
     names = [field.name for field in fields(CellResult)]
+    cells = [cell for board in boards for cell in (*board.cells, *board.searches)]
     return csv_table(
-        [{name: getattr(cell, name) for name in names} for board in boards for cell in board.cells],
+        [{name: getattr(cell, name) for name in names} for cell in cells],
         _header(names),
     )
 
@@ -175,13 +179,14 @@ _MEAN_NAMES = (
     *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
     *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
     *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
+    "left_out",
 )
 
 
 def means_csv(*boards: Leaderboard) -> str:
     """Return one line a mean over cells: each ratio, then what stands above the ratios.
 
-    The data set or the ratio is empty where a mean is over several.
+    The data set or the ratio is empty where a mean is over several. ``left_out`` is JSON.
     """
     rows = [
         *(_mean_row(board.study, one) for board in boards for one in board.ratios),
@@ -208,6 +213,7 @@ def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
         "num_cells": one.num_classes if isinstance(one, RatioResult) else one.num_cells,
         "num_missing": one.num_missing,
         "num_confirmed": one.num_confirmed,
+        "left_out": one.left_out,
     }
 
 

@@ -42,6 +42,7 @@ ADDED: dict[Any, dict[str, Any]] = {
         "peak_gpu_memory_bytes": None,
         "work_flop": None,
         "objective": None,
+        "development_classes": (),
     },
     EpochRow: {"objective": None},
     ScoreRow: {},

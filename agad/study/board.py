@@ -67,6 +67,9 @@ class StudyBoard:
         self._memory = memory
         self._rows = rows
         self._cells = {label: CellRun(study, one) for label, one in materials.items()}
+        self._cell_of = {label: cell for cell in self._cells.values() for label in cell.labels}
+        """By the label of any cell that it has trials of."""
+
         self._running: dict[str, Running] = {}
         self._paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
@@ -251,8 +254,8 @@ class StudyBoard:
             self._cells[winner.cell].take_winner(winner)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
             row = rows.get(claim.trial_key)
-            cell = self._cells[claim.cell]
-            spec = cell.spec_of(claim.phase, claim.number, claim.params)
+            cell = self._cell_of[claim.cell]
+            spec = cell.spec_of(claim.phase, claim.number, claim.params, claim.cell)
             if spec.key != claim.trial_key:
                 raise StudyChangedError(
                     f"trial {claim.number} of {claim.cell} was made of other data or by another "
@@ -298,7 +301,7 @@ class StudyBoard:
             phase=spec.phase,
             number=spec.number,
             params=spec.params,
-            seeds=(spec.seed,),
+            seeds=spec.seeds,
         )
         try:
             self._memory.check_held()

@@ -21,10 +21,12 @@ class _Spent:
     """What some trials took."""
 
     epochs: int = 0
+    """Of all instances."""
+
     seconds: float = 0.0
     gpu_s: float = 0.0
     search_epochs: int = 0
-    """Epochs of search trials that ended by themselves or were stopped."""
+    """Rounds of epochs of search trials that ended by themselves or were stopped."""
 
     num_searched: int = 0
     """How many these are."""
@@ -61,7 +63,7 @@ class Tally:
             is_typical = row.phase == "search" and row.state in ("finished", "pruned")
             self._ended[row.cell].add(
                 _Spent(
-                    epochs=row.epochs,
+                    epochs=row.epochs * row.num_instances,
                     seconds=row.seconds,
                     gpu_s=row.gpu_s,
                     search_epochs=row.epochs if is_typical else 0,
@@ -84,9 +86,9 @@ class Tally:
         """
         trials_of: dict[str, list[Running]] = defaultdict(list)
         for one in (*running, *paused):
-            trials_of[one.launch.spec.cell.label].append(one)
-        num_running = Counter(one.launch.spec.cell.label for one in running)
-        spents = {label: self._spent(label, trials_of[label]) for label in cells}
+            trials_of[one.cell.materials.cell.label].append(one)
+        num_running = Counter(one.cell.materials.cell.label for one in running)
+        spents = {label: self._spent(cell, trials_of[label]) for label, cell in cells.items()}
         whole = _Spent()
         for spent in spents.values():
             whole.add(spent)
@@ -97,10 +99,12 @@ class Tally:
             for label, cell in cells.items()
         )
 
-    def _spent(self, label: str, trials: Collection[Running]) -> _Spent:
-        spent = replace(self._ended[label])
+    def _spent(self, cell: CellRun, trials: Collection[Running]) -> _Spent:
+        spent = _Spent()
+        for label in cell.labels:
+            spent.add(self._ended[label])
         for one in trials:
-            own, last = len(one.own_results), one.last
+            own, last = len(one.own_results) * len(one.launch.spec.instances), one.last
             spent.add(_Spent(epochs=own, seconds=last.seconds, gpu_s=last.gpu_s))
         return spent
 
@@ -120,7 +124,8 @@ class Tally:
             spent: What the cell took, and what the whole study took.
         """
         own, _ = spent
-        counts = cell.materials.counts(self._study.seed)
+        first = cell.materials.search_spec(self._study, 0, {})
+        counts = cell.materials.trial_counts(first)
         return replace(
             status,
             num_val_anomalies=counts.num_val_anomalies,
@@ -128,7 +133,7 @@ class Tally:
             epochs=own.epochs,
             seconds=own.seconds,
             gpu_s=own.gpu_s,
-            left_s=self._left_s(cell, status, trials, spent),
+            left_s=self._left_s(cell, status, trials, spent, len(first.instances)),
         )
 
     def _left_s(
@@ -137,10 +142,12 @@ class Tally:
         status: CellStatus,
         trials: Collection[Running],
         spent: tuple[_Spent, _Spent],
+        num_instances: int,
     ) -> float | None:
         """Return the workers' time that is left; by the study's figures where a cell has none.
 
-        A search trial takes as many epochs as those before it did on average, a confirm trial all.
+        Each instance of a search trial takes as many epochs as those before it did on average, a
+        confirm trial all.
         """
         if status.phase == "done":
             return 0.0
@@ -152,7 +159,9 @@ class Tally:
             return None
         max_epochs = self._study.scheduler.max_epochs
         lengths = {"search": search_epochs or 0.0, "confirm": max_epochs, "test": 0.0}
-        epochs = num_search_left * lengths["search"] + cell.num_confirm_left * max_epochs
+        epochs = num_search_left * lengths["search"] * num_instances
+        epochs += cell.num_confirm_left * max_epochs
         for one in trials:
-            epochs -= min(lengths[one.launch.spec.phase], len(one.epochs))
+            spec = one.launch.spec
+            epochs -= min(lengths[spec.phase], len(one.epochs)) * len(spec.instances)
         return max(epochs, 0.0) * epoch_s
