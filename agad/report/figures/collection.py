@@ -1,0 +1,18 @@
+"""All figures of a study."""
+
+from __future__ import annotations
+
+from agad.report.figures.evidence import Evidence
+from agad.report.figures.figure import Figure
+from agad.report.figures.ratios import ratio_figures
+from agad.report.results import Leaderboard
+
+
+def figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+    """Return the figures that a study has rows for, in the order of a page; each name is unique.
+
+    Args:
+        board: The study's leaderboard: every statistic shown is its.
+        evidence: The rows that it was made from.
+    """
+    return [*ratio_figures(board, evidence)]
