@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from agad.report.figures.cost import cost_figures
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.heat import heat_figures
+from agad.report.figures.ranks import rank_figures
 from agad.report.figures.ratios import ratio_figures
 from agad.report.results import Leaderboard
 
@@ -15,4 +18,9 @@ def figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         board: The study's leaderboard: every statistic shown is its.
         evidence: The rows that it was made from.
     """
-    return [*ratio_figures(board, evidence)]
+    return [
+        *ratio_figures(board, evidence),
+        *heat_figures(board),
+        *rank_figures(board),
+        *cost_figures(board),
+    ]

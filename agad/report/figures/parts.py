@@ -45,7 +45,9 @@ def axis(field: str, title: str, kind: str = "quantitative", **more: Any) -> Spe
 
 def score_axis(field: str, title: str) -> Spec:
     """Return an axis of scores in [0, 1], as far as the data go."""
-    return axis(field, title, scale={"zero": False, "nice": True}, axis={"format": ".3~f"})
+    return axis(
+        field, title, scale={"zero": False, "nice": True, "padding": 6}, axis={"format": ".3~f"}
+    )
 
 
 def tip(field: str, title: str, kind: str = "nominal", digits: str = "") -> Spec:

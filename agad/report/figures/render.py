@@ -56,6 +56,11 @@ def themed(figure: Figure, *, is_dark: bool = False, has_background: bool = True
     return {**figure.spec, "config": config}
 
 
+def _titled(figure: Figure, *, is_dark: bool) -> Spec:
+    """Return a figure's chart for a file, where no page says what it is."""
+    return {**themed(figure, is_dark=is_dark), "title": {"text": figure.title, "offset": 14}}
+
+
 def svg(figure: Figure, *, is_dark: bool = False) -> str:
     """Return a figure as an SVG file, which loads nothing.
 
@@ -63,7 +68,7 @@ def svg(figure: Figure, *, is_dark: bool = False) -> str:
         ConfigError: The package that renders is not installed.
     """
     text: str = _converter().vegalite_to_svg(
-        themed(figure, is_dark=is_dark), vl_version=VEGA_LITE, allowed_base_urls=[]
+        _titled(figure, is_dark=is_dark), vl_version=VEGA_LITE, allowed_base_urls=[]
     )
     return text
 
@@ -75,7 +80,7 @@ def png(figure: Figure, *, is_dark: bool = False) -> bytes:
         ConfigError: As ``svg`` has it.
     """
     data: bytes = _converter().vegalite_to_png(
-        themed(figure, is_dark=is_dark),
+        _titled(figure, is_dark=is_dark),
         vl_version=VEGA_LITE,
         scale=_MIME_SCALE,
         allowed_base_urls=[],
