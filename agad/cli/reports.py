@@ -11,9 +11,8 @@ from rich.console import Console
 
 from agad.cli.files import write_file
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import stored_leaderboard
 from agad.errors import ConfigError
-from agad.reading import chosen_studies, store_uri
+from agad.reading import chosen_studies, store_uri, stored_leaderboard
 from agad.report import (
     CellResult,
     Comparison,

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Cell, Grid, Search, Study
-from agad.errors import StoreError
-from agad.reading import store_uri
-from agad.records import Winner
+from agad.config import Study
+from agad.reading import store_uri, stored_leaderboard
 from agad.report import (
-    Leaderboard,
-    leaderboard,
     live_table,
     plain,
     plain_line,
@@ -30,8 +26,6 @@ from agad.report import (
 from agad.status import StudyStatus
 
 if TYPE_CHECKING:
-    from agad.objects import ObjectStore
-    from agad.store import StudyReader
     from agad.study import Where
 
 NOT_CONFIRMED = 1
@@ -103,50 +97,6 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
         compilation=arguments.compile,
         **more,
     )
-
-
-def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
-    """Aggregate a stored study, its planned cells among them."""
-    from agad.store import StudyReader
-
-    store = StudyReader(objects, study)
-    name, cells, num_trials, num_seeds = _planned(store.config())
-    return leaderboard(
-        store.trials(),
-        study=name,
-        planned_cells=cells,
-        confirm_seeds=num_seeds,
-        cell_trials=num_trials,
-        winners=_current_winners(store, num_trials, num_seeds),
-    )
-
-
-def stored_winners(store: StudyReader) -> dict[str, Winner]:
-    """Return the winner that each cell keeps for what is planned, by the cell's label."""
-    _, _, num_trials, num_seeds = _planned(store.config())
-    return _current_winners(store, num_trials, num_seeds)
-
-
-def _current_winners(store: StudyReader, num_trials: int, num_seeds: int) -> dict[str, Winner]:
-    return {
-        one.cell: one
-        for one in store.winners()
-        if (one.num_search_trials, one.num_seeds) == (num_trials, num_seeds)
-    }
-
-
-def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
-    """Return name, cells, search trials a cell and confirm seeds of a stored study."""
-    try:
-        cells = Grid.from_json(config["cells"]).all_cells
-        name, num_seeds = config["name"], config["confirm"]["seeds"]
-        search = Search.from_json(config["search"])
-    except (KeyError, TypeError) as error:
-        raise StoreError(
-            f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
-            f"lacks {error}); restore it or name another --study."
-        ) from error
-    return name, cells, search.num_cell_trials, num_seeds
 
 
 @contextmanager

@@ -5,6 +5,18 @@ from agad.report.baseline import baseline_cells
 from agad.report.comparison import Comparison, compare
 from agad.report.comparison_page import comparison_csv, comparison_page
 from agad.report.datasets import dataset_details, dataset_line, dataset_table
+from agad.report.figures import (
+    VEGA_LITE,
+    Curves,
+    Evidence,
+    Figure,
+    Picture,
+    Scores,
+    png,
+    svg,
+    themed,
+)
+from agad.report.figures import figures as study_figures
 from agad.report.live import live_table, plain_line
 from agad.report.models import (
     ScoredPicture,
@@ -22,13 +34,19 @@ from agad.report.rounding import count_text, plain
 from agad.report.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
+    "VEGA_LITE",
     "CellResult",
     "Comparison",
+    "Curves",
+    "Evidence",
+    "Figure",
     "Leaderboard",
     "Page",
+    "Picture",
     "Provenance",
     "RatioResult",
     "ScoredPicture",
+    "Scores",
     "Totals",
     "baseline_cells",
     "compacted_line",
@@ -51,10 +69,14 @@ __all__ = [
     "plain",
     "plain_line",
     "plan_table",
+    "png",
     "priced",
     "published_page",
     "schema_tables",
     "score_table",
     "scores_csv",
+    "study_figures",
+    "svg",
     "terminal",
+    "themed",
 ]

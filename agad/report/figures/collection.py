@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from agad.report.figures.cost import cost_figures
+from agad.report.figures.curves import curve_figures
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.heat import heat_figures
+from agad.report.figures.history import history_figures
 from agad.report.figures.ranks import rank_figures
 from agad.report.figures.ratios import ratio_figures
+from agad.report.figures.slices import slice_figures
 from agad.report.results import Leaderboard
 
 
@@ -23,4 +26,7 @@ def figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         *heat_figures(board),
         *rank_figures(board),
         *cost_figures(board),
+        *curve_figures(board, evidence),
+        *history_figures(board, evidence),
+        *slice_figures(board, evidence),
     ]

@@ -56,9 +56,9 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
             caption=(
                 f"Each mark: a method at a ratio, its mean over classes and the {unit} of all "
                 "their trials, search and confirm. Line: the front, that is marks which no other "
-                "of the data set beats for as little. Hollow: a class is missing, so it is on no front. "
-                "Labels cost too, and stand in no time; differences within the intervals of the "
-                "tables are none."
+                "of the data set beats for as little. Hollow: a class is missing, so it is on no "
+                "front. Labels cost too, and stand in no time; differences within the intervals "
+                "of the tables are none."
             ),
             alt=f"Test AUROC and {unit}: "
             + told(

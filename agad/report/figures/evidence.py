@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Curves:
     """The validation AUROC of every trial after every epoch: one element an epoch of a trial.
 
-    The epochs of a trial stand side by side, ascending.
+    In order of trial, then of epoch; all arrays have one shape, ``(num_rows,)``.
     """
 
     trial: NDArray[np.int64]
@@ -31,12 +31,16 @@ class Curves:
     val_auroc: NDArray[np.float64]
     """In [0, 1]; NaN where there is none."""
 
+    def spans(self, places: Sequence[int]) -> list[slice]:
+        """Return where the epochs of each of some trials stand."""
+        return _spans(self.trial, places)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The scores of every test image by every model that has any: one element each.
 
-    Those of a trial stand side by side.
+    In order of trial; all arrays have one shape, ``(num_rows,)``.
     """
 
     trial: NDArray[np.int64]
@@ -45,6 +49,18 @@ class Scores:
     is_anomaly: NDArray[np.bool_]
     score: NDArray[np.float64]
     """Higher is more anomalous."""
+
+    def span(self, place: int) -> slice:
+        """Return where the scores of a trial stand."""
+        return _spans(self.trial, [place])[0]
+
+
+def _spans(trial: NDArray[np.int64], places: Sequence[int]) -> list[slice]:
+    import numpy as np
+
+    starts = np.searchsorted(trial, places).tolist()
+    ends = np.searchsorted(trial, places, side="right").tolist()
+    return [slice(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,4 +101,13 @@ class Evidence:
         found: dict[str, list[TrialRow]] = defaultdict(list)
         for row in self.trials:
             found[row.cell].append(row)
+        return found
+
+    @property
+    def search_places(self) -> dict[str, list[int]]:
+        """The places of each cell's search trials in ``trials``, by its label, in their order."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for place, row in enumerate(self.trials):
+            if row.phase == "search":
+                found[row.cell].append(place)
         return found

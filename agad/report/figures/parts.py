@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from agad.records import STATES, TrialRow
 from agad.report.results import CellResult, RatioResult
+
+_One = TypeVar("_One")
 
 Spec = dict[str, Any]
 Datum = dict[str, Any]
@@ -14,6 +18,29 @@ Datum = dict[str, Any]
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _NUM_COLUMNS = 3
 _NUM_TOLD = 12
+_NUM_PANELS = 12
+"""Cells in one figure: what still fits a page."""
+
+PANEL_PX = (230, 150)
+"""Width and height of one cell's panel."""
+
+_STATE_COLOURS = ("#0072B2", "#8a8a8a", "#D55E00", "#CC79A7")
+"""In order of ``STATES``; stopped trials are many, so they are grey."""
+
+_STATE_SHAPES = ("circle", "triangle-down", "cross", "square")
+
+CONFIRMED_COLOUR = "#009E73"
+"""Of the configuration that was confirmed."""
+
+STATE_COLOUR: Spec = {
+    "field": "state",
+    "type": "nominal",
+    "title": "trial",
+    "scale": {"domain": [*STATES], "range": [*_STATE_COLOURS]},
+}
+STATE_SHAPE: Spec = STATE_COLOUR | {
+    "scale": {"domain": [*STATES], "range": [*_STATE_SHAPES]},
+}
 
 
 def chart(values: Sequence[Mapping[str, Any]], spec: Spec) -> Spec:
@@ -54,6 +81,34 @@ def tip(field: str, title: str, kind: str = "nominal", digits: str = "") -> Spec
     """Return a line of what the pointer shows."""
     shown = {"field": field, "type": kind, "title": title}
     return shown | ({"format": digits} if digits else {})
+
+
+def cell_groups(of_cells: Sequence[_One], num: int = _NUM_PANELS) -> list[Sequence[_One]]:
+    """Return what belongs to cells, so many in a group as one figure shows."""
+    return [of_cells[start : start + num] for start in range(0, len(of_cells), num)]
+
+
+def part_name(name: str, place: int, parts: Sequence[object]) -> str:
+    """Return the name of one of several figures of a kind; of a single one as it is."""
+    return name if len(parts) == 1 else f"{name}-{place + 1}"
+
+
+def part_title(title: str, place: int, parts: Sequence[object]) -> str:
+    """Return the title of one of several figures of a kind; of a single one as it is."""
+    return title if len(parts) == 1 else f"{title}, part {place + 1} of {len(parts)}"
+
+
+def is_confirmed(row: TrialRow, cell: CellResult) -> bool:
+    """Whether a trial has the configuration that its cell confirmed."""
+    return cell.best_params is not None and json.loads(row.params) == cell.best_params
+
+
+def spread(all_of_them: Sequence[_One], num: int) -> list[_One]:
+    """Return so many, evenly from the first to the last, or all where they are no more."""
+    if num >= len(all_of_them):
+        return [*all_of_them]
+    step = (len(all_of_them) - 1) / max(num - 1, 1)
+    return [all_of_them[round(place * step)] for place in range(num)]
 
 
 def series(one: CellResult | RatioResult) -> str:

@@ -1,0 +1,86 @@
+"""The leaderboard of a stored study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agad.config import Cell, Grid, Scheduler, Search, scheduler_from_json
+from agad.errors import StoreError
+from agad.records import TrialRow, Winner
+from agad.report import Leaderboard, leaderboard
+
+if TYPE_CHECKING:
+    from agad.objects import ObjectStore
+    from agad.store import StudyReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a stored study was to run."""
+
+    name: str
+    cells: Sequence[Cell]
+    search: Search
+    scheduler: Scheduler
+    num_seeds: int
+    """Confirm seeds of a cell."""
+
+
+def planned(store: StudyReader) -> Planned:
+    """Return what a stored study was to run.
+
+    Raises:
+        StoreError: Its configuration is not one that this version wrote, or cannot be read.
+    """
+    config: dict[str, Any] = store.config()
+    try:
+        return Planned(
+            name=config["name"],
+            cells=Grid.from_json(config["cells"]).all_cells,
+            search=Search.from_json(config["search"]),
+            scheduler=scheduler_from_json(config["scheduler"]),
+            num_seeds=config["confirm"]["seeds"],
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreError(
+            f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
+            f"lacks {error}); restore it or name another --study."
+        ) from error
+
+
+def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
+    """Aggregate a stored study, its planned cells among them."""
+    from agad.store import StudyReader
+
+    store = StudyReader(objects, study)
+    plan = planned(store)
+    return board_of(plan, store.trials(), winners_of(store, plan))
+
+
+def board_of(
+    plan: Planned, trials: Sequence[TrialRow], winners: Mapping[str, Winner]
+) -> Leaderboard:
+    """Aggregate the rows of a study of which the plan is known."""
+    return leaderboard(
+        trials,
+        study=plan.name,
+        planned_cells=plan.cells,
+        confirm_seeds=plan.num_seeds,
+        cell_trials=plan.search.num_cell_trials,
+        winners=winners,
+    )
+
+
+def stored_winners(store: StudyReader) -> dict[str, Winner]:
+    """Return the winner that each cell keeps for what is planned, by the cell's label."""
+    return winners_of(store, planned(store))
+
+
+def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
+    """Return the winner that each cell keeps for what a plan says, by the cell's label."""
+    wanted = (plan.search.num_cell_trials, plan.num_seeds)
+    return {
+        one.cell: one for one in store.winners() if (one.num_search_trials, one.num_seeds) == wanted
+    }
