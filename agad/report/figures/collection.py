@@ -8,8 +8,11 @@ from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.heat import heat_figures
 from agad.report.figures.history import history_figures
+from agad.report.figures.importance import importance_figures
+from agad.report.figures.pictures import picture_figures
 from agad.report.figures.ranks import rank_figures
 from agad.report.figures.ratios import ratio_figures
+from agad.report.figures.scores import score_figures
 from agad.report.figures.slices import slice_figures
 from agad.report.results import Leaderboard
 
@@ -29,4 +32,7 @@ def figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         *curve_figures(board, evidence),
         *history_figures(board, evidence),
         *slice_figures(board, evidence),
+        *importance_figures(board, evidence),
+        *score_figures(board, evidence),
+        *picture_figures(board, evidence),
     ]

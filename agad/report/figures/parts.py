@@ -70,11 +70,10 @@ def axis(field: str, title: str, kind: str = "quantitative", **more: Any) -> Spe
     return {"field": field, "type": kind, "title": title, **more}
 
 
-def score_axis(field: str, title: str) -> Spec:
-    """Return an axis of scores in [0, 1], as far as the data go."""
-    return axis(
-        field, title, scale={"zero": False, "nice": True, "padding": 6}, axis={"format": ".3~f"}
-    )
+def score_axis(field: str, title: str, **more: Any) -> Spec:  # noqa: ANN401
+    """Return an axis of scores in [0, 1], as far as the data go, and more of its looks."""
+    scale = {"zero": False, "nice": True, "padding": 6}
+    return axis(field, title, scale=scale, axis={"format": ".3~f", **more})
 
 
 def tip(field: str, title: str, kind: str = "nominal", digits: str = "") -> Spec:

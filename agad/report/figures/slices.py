@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from agad.config import Choice, Fixed, LogUniform, Search, all_axes
+from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
 from agad.records import TrialRow
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
@@ -38,7 +37,7 @@ _MAX_VALUES = 5_000
 _PANEL_PX = (170, 130)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Parameter:
     """A searched parameter and how its axis is drawn."""
 
@@ -47,7 +46,7 @@ class _Parameter:
     """Its name in the data: a study's own could be an expression there."""
 
     is_number: bool
-    is_log: bool
+    axis: Spec
 
 
 def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
@@ -80,19 +79,37 @@ def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
 
 
 def _parameters(search: Search) -> list[_Parameter]:
-    draws: dict[str, list[Any]] = {}
+    draws: dict[str, list[Draw]] = {}
     for one in all_axes(search.space):
         draws.setdefault(one.name, []).append(one.draw)
     return [
-        _Parameter(
-            name=name,
-            field=f"p{number}",
-            is_number=not any(isinstance(one, Choice | Fixed) for one in drawn),
-            is_log=all(isinstance(one, LogUniform) or getattr(one, "log", False) for one in drawn),
-        )
+        _parameter(name, f"p{number}", drawn)
         for number, (name, drawn) in enumerate(draws.items())
         if not all(isinstance(one, Fixed) for one in drawn)
     ]
+
+
+def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
+    """Return a parameter; its axis spans what it is drawn from on every branch."""
+    ranges = [one for one in draws if not isinstance(one, Choice | Fixed)]
+    if len(ranges) < len(draws):
+        place = axis(field, plain(name), "nominal")
+        return _Parameter(name=name, field=field, is_number=False, axis=place)
+    is_log = all(isinstance(one, LogUniform) or getattr(one, "log", False) for one in ranges)
+    scale = {
+        "type": "log" if is_log else "linear",
+        "domain": [min(one.low for one in ranges), max(one.high for one in ranges)],
+        "zero": False,
+        "nice": False,
+        "padding": 6,
+    }
+    place = axis(
+        field,
+        plain(name),
+        scale=scale,
+        axis={"format": "~g", "labelOverlap": True, "tickCount": 4, "grid": False},
+    )
+    return _Parameter(name=name, field=field, is_number=True, axis=place)
 
 
 def _has_objective(row: TrialRow) -> bool:
@@ -115,13 +132,24 @@ def _caption(
 def _spec(
     group: Sequence[tuple[CellResult, Sequence[TrialRow]]], parameters: Sequence[_Parameter]
 ) -> Spec:
+    """Return one row of panels a cell, one column a parameter."""
     num_kept = _MAX_VALUES // (len(group) * (4 + len(parameters)))
     values = [
-        _datum(row, cell, parameters) for cell, rows in group for row in _kept(rows, cell, num_kept)
+        _datum(row, place, cell, parameters)
+        for place, (cell, rows) in enumerate(group)
+        for row in _kept(rows, cell, num_kept)
     ]
-    names = [plain(cell.cell) for cell, _ in group]
-    columns = [_column(one, names, is_first=one is parameters[0]) for one in parameters]
-    return chart(values, {"hconcat": columns, "spacing": 12})
+    rows = [
+        {
+            "title": {"text": plain(cell.cell), "fontWeight": "normal", "fontSize": 11},
+            "transform": [{"filter": {"field": "place", "equal": place}}],
+            "hconcat": [_panel(one, is_first=one is parameters[0]) for one in parameters],
+            "resolve": {"scale": {"y": "shared"}},
+        }
+        for place, (cell, _) in enumerate(group)
+    ]
+    own = {"scale": {"y": "independent", "color": "shared", "shape": "shared"}}
+    return chart(values, {"vconcat": rows, "resolve": own})
 
 
 def _kept(rows: Sequence[TrialRow], cell: CellResult, num: int) -> list[TrialRow]:
@@ -130,7 +158,7 @@ def _kept(rows: Sequence[TrialRow], cell: CellResult, num: int) -> list[TrialRow
     return [*kept.values()]
 
 
-def _datum(row: TrialRow, cell: CellResult, parameters: Sequence[_Parameter]) -> Datum:
+def _datum(row: TrialRow, place: int, cell: CellResult, parameters: Sequence[_Parameter]) -> Datum:
     params = json.loads(row.params)
     shown = {
         one.field: params[one.name] if one.is_number else plain(str(params[one.name]))
@@ -138,7 +166,7 @@ def _datum(row: TrialRow, cell: CellResult, parameters: Sequence[_Parameter]) ->
         if one.name in params
     }
     return {
-        "cell": plain(cell.cell),
+        "place": place,
         "number": row.number,
         "state": row.state,
         "auroc": row.val_auroc,
@@ -147,61 +175,37 @@ def _datum(row: TrialRow, cell: CellResult, parameters: Sequence[_Parameter]) ->
     }
 
 
-def _column(one: _Parameter, names: Sequence[str], *, is_first: bool) -> Spec:
-    """Return the panels of one parameter, a cell below the other."""
-    x = (
-        axis(
-            one.field,
-            plain(one.name),
-            scale={"type": "log" if one.is_log else "linear", "zero": False, "padding": 5},
-            axis={"format": "~g", "labelOverlap": True, "tickCount": 4},
-        )
-        if one.is_number
-        else axis(one.field, plain(one.name), "nominal")
-    )
-    y = score_axis("auroc", "validation AUROC" if is_first else "")
-    header: Spec = {"labelAnchor": "start", "labelOrient": "top"}
-    if not is_first:
-        header = {"labels": False}
+def _panel(one: _Parameter, *, is_first: bool) -> Spec:
+    """Return one parameter's panel of a cell."""
     tips = [
-        tip("cell", "cell"),
         tip("number", "trial"),
         tip("state", "ended"),
         tip(one.field, plain(one.name)),
         tip("auroc", "validation AUROC", "quantitative", ".3f"),
     ]
     return {
-        # The check of a field that a trial on another branch lacks names no text of a study.
+        # A trial on another branch lacks the field, whose name is none of the study's.
         "transform": [{"filter": f"isValid(datum.{one.field})"}],
-        "facet": {
-            "row": {
-                "field": "cell",
-                "type": "nominal",
-                "title": None,
-                "sort": [*names],
-                "header": header,
-            }
+        "width": _PANEL_PX[0],
+        "height": _PANEL_PX[1],
+        "encoding": {
+            "x": one.axis,
+            "y": score_axis("auroc", "validation AUROC" if is_first else "", minExtent=34),
         },
-        "resolve": {"scale": {"y": "independent"}},
-        "spec": {
-            "width": _PANEL_PX[0],
-            "height": _PANEL_PX[1],
-            "encoding": {"x": x, "y": y},
-            "layer": [
-                {
-                    "mark": {"type": "point", "filled": True, "size": 35, "opacity": 0.8},
-                    "encoding": {"color": STATE_COLOUR, "shape": STATE_SHAPE, "tooltip": tips},
+        "layer": [
+            {
+                "mark": {"type": "point", "filled": True, "size": 35, "opacity": 0.8},
+                "encoding": {"color": STATE_COLOUR, "shape": STATE_SHAPE, "tooltip": tips},
+            },
+            {
+                "transform": [{"filter": "datum.is_confirmed"}],
+                "mark": {
+                    "type": "point",
+                    "shape": "circle",
+                    "size": 150,
+                    "strokeWidth": 2.5,
+                    "color": CONFIRMED_COLOUR,
                 },
-                {
-                    "transform": [{"filter": "datum.is_confirmed"}],
-                    "mark": {
-                        "type": "point",
-                        "shape": "circle",
-                        "size": 150,
-                        "strokeWidth": 2.5,
-                        "color": CONFIRMED_COLOUR,
-                    },
-                },
-            ],
-        },
+            },
+        ],
     }
