@@ -12,11 +12,13 @@ from agad.report.figures import (
     Figure,
     Picture,
     Scores,
+    check_renderer,
     png,
     svg,
     themed,
 )
 from agad.report.figures import figures as study_figures
+from agad.report.latex import latex
 from agad.report.live import live_table, plain_line
 from agad.report.models import (
     ScoredPicture,
@@ -49,6 +51,7 @@ __all__ = [
     "Scores",
     "Totals",
     "baseline_cells",
+    "check_renderer",
     "compacted_line",
     "compare",
     "comparison_csv",
@@ -62,6 +65,7 @@ __all__ = [
     "export_summary",
     "few_normals",
     "info_table",
+    "latex",
     "leaderboard",
     "live_table",
     "markdown",

@@ -3,7 +3,7 @@
 from agad.report.figures.collection import figures
 from agad.report.figures.evidence import Curves, Evidence, Picture, Scores
 from agad.report.figures.figure import Figure
-from agad.report.figures.render import VEGA_LITE, png, svg, themed
+from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
 
 __all__ = [
     "VEGA_LITE",
@@ -12,6 +12,7 @@ __all__ = [
     "Figure",
     "Picture",
     "Scores",
+    "check_renderer",
     "figures",
     "png",
     "svg",

@@ -88,6 +88,15 @@ def png(figure: Figure, *, is_dark: bool = False) -> bytes:
     return data
 
 
+def check_renderer() -> None:
+    """Refuse figures before there is anything to draw.
+
+    Raises:
+        ConfigError: As ``svg`` has it.
+    """
+    _converter()
+
+
 def _converter() -> Any:  # noqa: ANN401  A module that may be missing.
     try:
         return importlib.import_module("vl_convert")
