@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from agad.config import Axis, Choice, Draw, Fixed, IntUniform, LogUniform, Search, Setting, draw
+from agad.errors import ConfigError, StoreError
 from agad.records import State
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -107,26 +108,70 @@ def _as_optuna_has_it(moment: datetime) -> datetime:
     return moment.astimezone().replace(tzinfo=None)
 
 
-def optuna_study(
-    name: str,
-    search: Search,
-    trials: Sequence[Ended],
-    storage: optuna.storages.BaseStorage | None = None,
-) -> optuna.Study:
-    """Return an Optuna study of trials that ended, in their order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldSearch:
+    """The search of one cell, as Optuna is told of it."""
+
+    name: str
+    """Of the Optuna study."""
+
+    search: Search
+    trials: Sequence[Ended]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """User attributes of the Optuna study: what JSON can hold."""
+
+
+def optuna_studies(
+    searches: Sequence[ToldSearch], storage: optuna.storages.BaseStorage | None = None
+) -> dict[str, optuna.Study]:
+    """Return an Optuna study for each search, by its name.
 
     Args:
-        name: Of the study, unique in its storage.
-        search: The space.
-        trials: All of one cell.
-        storage: Where it is kept; in memory where none is given.
+        searches: Of different names.
+        storage: Holds all of them; one in memory where none is given.
 
     Raises:
-        KeyError, ValueError: As ``Ended.frozen`` has it.
+        StoreError: A trial's parameters are not of its search's space.
     """
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    study.add_trials([trial.frozen(search) for trial in trials])
-    return study
+    storage = storage or optuna.storages.InMemoryStorage()
+    studies = {}
+    for one in searches:
+        study = optuna.create_study(storage=storage, study_name=one.name, direction="maximize")
+        study.add_trials(_frozen_trials(one))
+        for name, value in one.attributes.items():
+            study.set_user_attr(name, value)
+        studies[one.name] = study
+    return studies
+
+
+def _frozen_trials(one: ToldSearch) -> list[FrozenTrial]:
+    try:
+        return [trial.frozen(one.search) for trial in one.trials]
+    except (KeyError, ValueError) as error:
+        raise StoreError(
+            f"a trial of {one.name} has parameters that are not of its study's space "
+            f"({type(error).__name__}: {error}); restore its row from a copy."
+        ) from error
+
+
+def dashboard_app(searches: Sequence[ToldSearch]) -> Callable[..., Iterable[bytes]]:
+    """Return optuna-dashboard's WSGI application of these searches, held in memory.
+
+    Raises:
+        ConfigError: optuna-dashboard is not installed.
+        StoreError: As ``optuna_studies`` has it.
+    """
+    try:
+        import optuna_dashboard  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ConfigError(
+            "the dashboard is asked for, but optuna-dashboard is not installed; run pip install "
+            "optuna-dashboard."
+        ) from error
+    storage = optuna.storages.InMemoryStorage()
+    optuna_studies(searches, storage)
+    app: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(storage)
+    return app
 
 
 def importances(search: Search, trials: Sequence[Ended]) -> dict[str, float]:
@@ -149,6 +194,6 @@ def importances(search: Search, trials: Sequence[Ended]) -> dict[str, float]:
     if len({trial.objectives[max(trial.objectives)] for trial in known}) < 2:
         return {}
     finished = [replace(one, state="finished") for one in known]
-    study = optuna_study("importance", search, finished)
+    study = optuna_studies([ToldSearch(name="", search=search, trials=finished)])[""]
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
     return optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agad.config import Cell, Grid, Scheduler, Search, scheduler_from_json
+from agad.config import Cell, Grid, NoStopping, Scheduler, Search, scheduler_from_json
 from agad.errors import StoreError
 from agad.records import TrialRow, Winner
 from agad.report import Leaderboard, leaderboard
@@ -40,7 +40,7 @@ def planned(store: StudyReader) -> Planned:
             name=config["name"],
             cells=Grid.from_json(config["cells"]).all_cells,
             search=Search.from_json(config["search"]),
-            scheduler=scheduler_from_json(config["scheduler"]),
+            scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
             num_seeds=config["confirm"]["seeds"],
         )
     except (KeyError, TypeError) as error:

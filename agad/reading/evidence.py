@@ -43,7 +43,6 @@ def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evid
     trials, winners = store.trials(), winners_of(store, plan)
     board = board_of(plan, trials, winners)
     place_of = {row.trial_key: place for place, row in enumerate(trials)}
-    epochs = read_table(objects, [study], "epochs", columns=["trial_key", "epoch", "val_auroc"])
     scores = read_table(
         objects, [study], "scores", columns=["trial_key", "image", "is_anomaly", "score"]
     )
@@ -52,13 +51,26 @@ def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evid
         winners=winners,
         search=plan.search,
         scheduler=plan.scheduler,
-        curves=_curves(epochs, place_of),
+        curves=stored_curves(objects, study, place_of),
         scores=_scores(scores, place_of),
         pictures=_pictures(objects, study, _first_models(board, trials, winners), scores),
     )
 
 
-def _curves(table: Any, place_of: Mapping[str, int]) -> Curves:  # noqa: ANN401  Arrow has no types.
+def stored_curves(objects: ObjectStore, study: str, place_of: Mapping[str, int]) -> Curves:
+    """Return the validation AUROC of every trial after every epoch.
+
+    Args:
+        objects: The store.
+        study: Its name.
+        place_of: The place of each trial key among the study's trials.
+
+    Raises:
+        StoreError: The store cannot be reached, or an object is damaged.
+    """
+    from agad.store import read_table
+
+    table = read_table(objects, [study], "epochs", columns=["trial_key", "epoch", "val_auroc"])
     trial, order = _in_order_of_trial(table, place_of)
     # A column that holds None is read as one of NaN.
     return Curves(
@@ -68,7 +80,7 @@ def _curves(table: Any, place_of: Mapping[str, int]) -> Curves:  # noqa: ANN401 
     )
 
 
-def _scores(table: Any, place_of: Mapping[str, int]) -> Scores:  # noqa: ANN401
+def _scores(table: Any, place_of: Mapping[str, int]) -> Scores:  # noqa: ANN401  Arrow's.
     trial, order = _in_order_of_trial(table, place_of)
     return Scores(
         trial=trial,

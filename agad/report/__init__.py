@@ -30,7 +30,7 @@ from agad.report.models import (
 from agad.report.page import Page
 from agad.report.plan import plan_table
 from agad.report.published import published_page
-from agad.report.render import csv, markdown, means_csv, terminal
+from agad.report.render import cell_rows, csv, markdown, mean_rows, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
 from agad.report.rounding import count_text, plain
 from agad.report.stores import compacted_line, info_table, schema_tables
@@ -51,6 +51,7 @@ __all__ = [
     "Scores",
     "Totals",
     "baseline_cells",
+    "cell_rows",
     "check_renderer",
     "compacted_line",
     "compare",
@@ -69,6 +70,7 @@ __all__ = [
     "leaderboard",
     "live_table",
     "markdown",
+    "mean_rows",
     "means_csv",
     "plain",
     "plain_line",

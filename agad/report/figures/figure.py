@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,3 +30,13 @@ class Figure:
 
     table: TextTable | None = None
     """The same numbers as text; None where they are too many to read."""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:  # noqa: ANN401  What a notebook asks.
+        """Return what a notebook shows: the chart itself, or else its picture, or its text."""
+        from agad.report.figures.render import png, themed
+
+        return {
+            "application/vnd.vegalite.v5+json": themed(self),
+            "image/png": base64.b64encode(png(self)).decode(),
+            "text/plain": f"{self.title}. {self.caption} {self.alt}",
+        }
