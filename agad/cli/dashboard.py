@@ -47,8 +47,8 @@ def dashboard(arguments: argparse.Namespace) -> int:
     with _server(arguments.host, arguments.port, app) as server:
         shown = count_text(len(searches), "search", "searches")
         print(
-            f"Optuna's dashboard of {shown}: http://{arguments.host}:{server.server_port} (Ctrl-C ends it; "
-            "what is changed there is not kept)",
+            f"Optuna's dashboard of {shown}: http://{arguments.host}:{server.server_port} "
+            "(Ctrl-C ends it; what is changed there is not kept)",
             flush=True,
         )
         try:
