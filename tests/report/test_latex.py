@@ -1,3 +1,5 @@
+"""Leaderboards as LaTeX, and that LaTeX takes them."""
+
 from __future__ import annotations
 
 import shutil

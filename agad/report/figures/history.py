@@ -31,7 +31,7 @@ from agad.report.figures.parts import (
 from agad.report.results import CellResult, Leaderboard
 from agad.report.rounding import count_text, plain
 
-_MAX_TRIALS = 110
+_MAX_TRIALS = 80
 """Of one cell, about: what keeps a figure below 200 KB."""
 
 

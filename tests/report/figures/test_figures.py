@@ -1,3 +1,5 @@
+"""Every figure of a study: that it renders, and that no name in it is read as anything else."""
+
 from __future__ import annotations
 
 import json

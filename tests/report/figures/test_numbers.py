@@ -1,3 +1,5 @@
+"""The numbers in the figures are those of the board and of the rows."""
+
 from __future__ import annotations
 
 import json
