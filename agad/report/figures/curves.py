@@ -195,6 +195,7 @@ def _spec(group: Sequence[_Drawn], milestones: Sequence[int]) -> Spec:
                 "mark": {
                     "type": "line",
                     "strokeWidth": 3,
+                    "strokeJoin": "round",
                     "color": CONFIRMED_COLOUR,
                     "point": {"size": 25, "color": CONFIRMED_COLOUR},
                 },

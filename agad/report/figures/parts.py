@@ -24,7 +24,7 @@ _NUM_PANELS = 12
 PANEL_PX = (230, 150)
 """Width and height of one cell's panel."""
 
-_STATE_COLOURS = ("#0072B2", "#8a8a8a", "#D55E00", "#CC79A7")
+_STATE_COLOURS = ("#3a8fd0", "#8a8a8a", "#D55E00", "#CC79A7")
 """In order of ``STATES``; stopped trials are many, so they are grey."""
 
 _STATE_SHAPES = ("circle", "triangle-down", "cross", "square")

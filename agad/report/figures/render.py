@@ -19,7 +19,8 @@ _LIGHT = ("#ffffff", "#1b1b1b", "#d9d9d9")
 _DARK = ("#14171c", "#e6e6e6", "#3a3f47")
 """Background, text and grid."""
 
-_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a8a8a")
+_LIGHT_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a8a8a")
+_DARK_SERIES = ("#56B4E9", "#E69F00", "#2fbf8f", "#CC79A7", "#D55E00", "#3a8fd0", "#a0a0a0")
 """Colours that the colour-blind tell apart. Source: Okabe and Ito 2008, Color universal design."""
 
 
@@ -32,6 +33,7 @@ def themed(figure: Figure, *, is_dark: bool = False, has_background: bool = True
         has_background: Whether the chart paints what is behind it.
     """
     background, text, grid = _DARK if is_dark else _LIGHT
+    series = _DARK_SERIES if is_dark else _LIGHT_SERIES
     config = {
         "background": background if has_background else "transparent",
         "font": "DejaVu Sans, Verdana, sans-serif",
@@ -51,7 +53,8 @@ def themed(figure: Figure, *, is_dark: bool = False, has_background: bool = True
         "text": {"color": text},
         "rule": {"color": text},
         "tick": {"color": text},
-        "range": {"category": [*_SERIES], "heatmap": {"scheme": "viridis"}},
+        "mark": {"color": series[0]},
+        "range": {"category": [*series], "heatmap": {"scheme": "viridis"}},
     }
     return {**figure.spec, "config": config}
 

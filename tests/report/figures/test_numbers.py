@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from agad.config import Grid
 from agad.errors import StoreError
