@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agad.config import Cell, Grid, NoStopping, Scheduler, Search, scheduler_from_json
+from agad.config import (
+    Cell,
+    Grid,
+    NoStopping,
+    Scheduler,
+    Search,
+    Selection,
+    scheduler_from_json,
+    selection_from_json,
+)
 from agad.errors import StoreError
 from agad.records import TrialRow, Winner
 from agad.report import Leaderboard, leaderboard
@@ -24,8 +33,14 @@ class Planned:
     cells: Sequence[Cell]
     search: Search
     scheduler: Scheduler
+    selection: Selection
     num_seeds: int
     """Confirm seeds of a cell."""
+
+    @property
+    def num_cell_trials(self) -> int:
+        """Search trials of a cell; 0 where nothing is searched."""
+        return self.search.num_cell_trials if self.selection.searches else 0
 
 
 def planned(store: StudyReader) -> Planned:
@@ -41,6 +56,7 @@ def planned(store: StudyReader) -> Planned:
             cells=Grid.from_json(config["cells"]).all_cells,
             search=Search.from_json(config["search"]),
             scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
+            selection=selection_from_json(config.get("selection", {})),
             num_seeds=config["confirm"]["seeds"],
         )
     except (KeyError, TypeError) as error:
@@ -68,7 +84,7 @@ def board_of(
         study=plan.name,
         planned_cells=plan.cells,
         confirm_seeds=plan.num_seeds,
-        cell_trials=plan.search.num_cell_trials,
+        cell_trials=plan.num_cell_trials,
         winners=winners,
     )
 
@@ -80,7 +96,7 @@ def stored_winners(store: StudyReader) -> dict[str, Winner]:
 
 def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
     """Return the winner that each cell keeps for what a plan says, by the cell's label."""
-    wanted = (plan.search.num_cell_trials, plan.num_seeds)
+    wanted = (plan.num_cell_trials, plan.num_seeds)
     return {
         one.cell: one for one in store.winners() if (one.num_search_trials, one.num_seeds) == wanted
     }

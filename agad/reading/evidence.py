@@ -51,6 +51,7 @@ def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evid
         winners=winners,
         search=plan.search,
         scheduler=plan.scheduler,
+        objective=plan.selection.objective,
         curves=stored_curves(objects, study, place_of),
         scores=_scores(scores, place_of),
         pictures=_pictures(objects, study, _first_models(board, trials, winners), scores),
@@ -58,7 +59,7 @@ def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evid
 
 
 def stored_curves(objects: ObjectStore, study: str, place_of: Mapping[str, int]) -> Curves:
-    """Return the validation AUROC of every trial after every epoch.
+    """Return the objective of every trial after every epoch.
 
     Args:
         objects: The store.
@@ -68,15 +69,19 @@ def stored_curves(objects: ObjectStore, study: str, place_of: Mapping[str, int])
     Raises:
         StoreError: The store cannot be reached, or an object is damaged.
     """
+    import numpy as np
+
     from agad.store import read_table
 
-    table = read_table(objects, [study], "epochs", columns=["trial_key", "epoch", "val_auroc"])
+    columns = ["trial_key", "epoch", "val_auroc", "objective"]
+    table = read_table(objects, [study], "epochs", columns=columns)
     trial, order = _in_order_of_trial(table, place_of)
-    # A column that holds None is read as one of NaN.
+    # None is read as NaN; a row of an earlier version has no objective but its AUROC.
+    val_auroc, objective = (table[name].to_numpy().astype(float)[order] for name in columns[2:])
     return Curves(
         trial=trial,
         num_epochs=table["epoch"].to_numpy()[order] + 1,
-        val_auroc=table["val_auroc"].to_numpy().astype(float)[order],
+        objective=np.where(np.isnan(objective), val_auroc, objective),
     )
 
 

@@ -93,14 +93,14 @@ def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) ->
     found = []
     for place, span in zip(places, curves.spans(places), strict=True):
         row = trials[place]
-        is_known = np.isfinite(curves.val_auroc[span])
+        is_known = np.isfinite(curves.objective[span])
         epochs = curves.num_epochs[span][is_known] - 1
         found.append(
             Ended(
                 params=json.loads(row.params),
                 state=cast("State", row.state),
                 objectives=dict(
-                    zip(epochs.tolist(), curves.val_auroc[span][is_known].tolist(), strict=True)
+                    zip(epochs.tolist(), curves.objective[span][is_known].tolist(), strict=True)
                 ),
                 attributes={
                     "trial_key": row.trial_key,

@@ -34,7 +34,7 @@ _ESCAPES = {
 def latex(*boards: Leaderboard) -> str:
     """Return every table and the notes of some studies as a LaTeX fragment, cells missing or not.
 
-    The validation AUROCs and the configurations are left out, which no page has room for.
+    What validation gave and the configurations are left out, which no page has room for.
     """
     lines = [*_HEAD]
     for board in boards:
@@ -53,7 +53,7 @@ def _of_board(board: Leaderboard) -> Iterator[str]:
         for table in whole.grouped() if "data set" in whole.headers else [whole]:
             place = f", {table.title}" if table.title and table is not whole else ""
             caption = f"{study}{place}: {_what(whole)}"
-            yield from _table(table.shortened("val AUROC", CONFIGURATION), caption)
+            yield from _table(table.shortened("val AUROC", "objective", CONFIGURATION), caption)
             yield ""
     yield r"\begin{flushleft}\footnotesize"
     for line in notes(board):

@@ -56,9 +56,9 @@ def test_evidence_holds_the_rows_of_the_store(stored: ObjectStore, is_compacted:
     by_state = {evidence.trials[place].state: place for place in evidence.search_places[CELL]}
     (pruned,) = curves.spans([by_state["pruned"]])
     assert curves.num_epochs[pruned].tolist() == [1, 2]
-    assert curves.val_auroc[pruned].tolist() == pytest.approx([0.58, 0.6])
+    assert curves.objective[pruned].tolist() == pytest.approx([0.58, 0.6])
     (failed,) = curves.spans([by_state["failed"]])
-    assert np.isnan(curves.val_auroc[failed]).all()
+    assert np.isnan(curves.objective[failed]).all()
     confirmed = [place for place, row in enumerate(evidence.trials) if row.phase == "confirm"]
     assert scores.score[scores.span(confirmed[1])].tolist() == pytest.approx(
         [image + 0.1 for image in range(20)]

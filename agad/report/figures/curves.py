@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agad.records import objective_of
 from agad.report.figures.evidence import Curves, Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import (
@@ -17,17 +18,20 @@ from agad.report.figures.parts import (
     axis,
     cell_groups,
     chart,
+    first_upper,
     is_confirmed,
+    objective_axis,
+    objective_shown,
+    objective_tip,
     panels,
     part_name,
     part_title,
-    score_axis,
     spread,
     tip,
     told,
 )
 from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import count_text, plain, score_text
+from agad.report.rounding import count_text, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +43,8 @@ _NUM_SHOWN_EPOCHS = 24
 _MAX_POINTS = 260
 """Of one cell, about: what keeps a figure below 200 KB."""
 
-_DIGITS = 5
-"""Decimals of a point, which no line shows."""
+_DIGITS = 6
+"""Significant ones of a point, which no line shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class _Drawn:
     """One a curve: ``key`` is its place in ``Evidence.trials``."""
 
     points: list[Datum]
-    """``e`` epochs trained and ``v`` the AUROC of the trial ``t``: one letter a name, for size."""
+    """``e`` epochs trained, ``v`` the objective, ``t`` the trial: one letter a name, for size."""
 
 
 def curve_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
@@ -72,7 +76,7 @@ def curve_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
             title=part_title("Learning curves of the search", place, groups),
             caption=_caption(group, evidence),
             alt=_alt(group, evidence),
-            spec=_spec(group, evidence.scheduler.milestones),
+            spec=_spec(group, evidence.scheduler.milestones, evidence.objective),
         )
         for place, group in enumerate(groups)
     ]
@@ -90,7 +94,7 @@ def _shown_points(curves: Curves, milestones: Sequence[int]) -> NDArray[np.bool_
         is_shown[[one for one in milestones if one <= last]] = True
     is_last = np.append(curves.trial[1:] != curves.trial[:-1], True)
     shown: NDArray[np.bool_] = is_shown[curves.num_epochs] | is_last
-    return shown & np.isfinite(curves.val_auroc)
+    return shown & np.isfinite(curves.objective)
 
 
 def _drawn(
@@ -119,11 +123,11 @@ def _drawn(
             for place in sorted(kept)
         ],
         points=[
-            {"t": place, "e": epochs, "v": round(auroc, _DIGITS)}
+            {"t": place, "e": epochs, "v": float(f"{objective:.{_DIGITS}g}")}
             for place in sorted(kept)
-            for epochs, auroc in zip(
+            for epochs, objective in zip(
                 evidence.curves.num_epochs[points[place]].tolist(),
-                evidence.curves.val_auroc[points[place]].tolist(),
+                evidence.curves.objective[points[place]].tolist(),
                 strict=True,
             )
         ],
@@ -141,8 +145,9 @@ def _caption(group: Sequence[_Drawn], evidence: Evidence) -> str:
     rungs = ", ".join(map(str, evidence.scheduler.milestones))
     marked = f" Dashed: the rungs, after {rungs} epochs." if rungs else ""
     return (
-        f"Validation AUROC against epochs of {some}; of long curves the rungs, the end and some "
-        f"epochs between. Thick and green: the configuration that was confirmed.{marked} These "
+        f"{first_upper(evidence.objective)} against epochs of {some}; of long curves the rungs, "
+        "the end and some epochs between. Thick and green: the configuration that was confirmed."
+        f"{marked} These "
         "values chose it, so its own is higher than other seeds will find; the tables have test "
         "AUROCs."
     )
@@ -156,25 +161,26 @@ def _alt(group: Sequence[_Drawn], evidence: Evidence) -> str:
         texts.append(
             f"{plain(one.cell.cell)}: {count_text(one.num_trials, 'trial')}"
             + (
-                f", the confirmed one ended at {score_text(last.val_auroc)} after "
+                f", the confirmed one ended at "
+                f"{objective_shown(objective_of(last), evidence.objective)} after "
                 f"{count_text(last.epochs, 'epoch')}"
                 if last
                 else ""
             )
         )
-    return "Validation AUROC against epochs. " + told(texts)
+    return f"{first_upper(evidence.objective)} against epochs. " + told(texts)
 
 
-def _spec(group: Sequence[_Drawn], milestones: Sequence[int]) -> Spec:
+def _spec(group: Sequence[_Drawn], milestones: Sequence[int], objective: str) -> Spec:
     longest = max(point["e"] for one in group for point in one.points)
     tips = [
         tip("number", "trial"),
         tip("state", "ended"),
         tip("e", "epochs", "quantitative"),
-        tip("v", "validation AUROC", "quantitative", ".3f"),
+        objective_tip("v", objective),
     ]
     x = axis("e", "epochs trained", scale={"nice": False}, axis={"tickMinStep": 1})
-    y = score_axis("v", "validation AUROC")
+    y = objective_axis("v", objective)
     lines = {"x": x, "y": y, "detail": {"field": "t"}, "tooltip": tips}
     panel = {
         "width": PANEL_PX[0],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agad.config import NoStopping, Scheduler, Search
+from agad.config import Labelled, NoStopping, Scheduler, Search
 from agad.records import TrialRow, Winner
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """The validation AUROC of every trial after every epoch: one element an epoch of a trial.
+    """The objective of every trial after every epoch: one element an epoch of a trial.
 
     In order of trial, then of epoch; all arrays have one shape, ``(num_rows,)``.
     """
@@ -28,8 +28,8 @@ class Curves:
     num_epochs: NDArray[np.int64]
     """Epochs trained, from 1 on."""
 
-    val_auroc: NDArray[np.float64]
-    """In [0, 1]; NaN where there is none."""
+    objective: NDArray[np.float64]
+    """What the study maximises; NaN where there is none."""
 
     def spans(self, places: Sequence[int]) -> list[slice]:
         """Return where the epochs of each of some trials stand."""
@@ -90,6 +90,9 @@ class Evidence:
     """The study's space; None where it is not known."""
 
     scheduler: Scheduler = field(default_factory=lambda: NoStopping(max_epochs=1))
+    objective: str = Labelled.objective
+    """What the study maximises."""
+
     curves: Curves | None = None
     scores: Scores | None = None
     pictures: Sequence[Picture] = ()

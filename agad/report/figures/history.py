@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agad.records import STATES, TrialRow
+from agad.records import STATES, TrialRow, objective_of
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import (
@@ -19,11 +19,13 @@ from agad.report.figures.parts import (
     axis,
     cell_groups,
     chart,
+    first_upper,
     is_confirmed,
+    objective_axis,
+    objective_tip,
     panels,
     part_name,
     part_title,
-    score_axis,
     spread,
     tip,
     told,
@@ -59,10 +61,10 @@ def history_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         Figure(
             name=part_name("search-history", place, groups),
             title=part_title("Search history", place, groups),
-            caption=_caption(group),
+            caption=_caption(group, evidence.objective),
             alt="How the search trials ended: "
             + told(f"{plain(one.cell.cell)}: {_ends_text(one.trials)}" for one in group),
-            spec=_spec(group),
+            spec=_spec(group, evidence.objective),
         )
         for place, group in enumerate(groups)
     ]
@@ -73,10 +75,9 @@ def _course(cell: CellResult, rows: Sequence[TrialRow]) -> _Course:
     best: float | None = None
     bests: dict[int, float] = {}
     for row in trials:
-        is_better = best is None or (row.val_auroc is not None and row.val_auroc > best)
-        if row.state == "finished" and row.val_auroc is not None and is_better:
-            best = row.val_auroc
-            bests[row.number] = best
+        objective = objective_of(row) if row.state == "finished" else None
+        if objective is not None and (best is None or objective > best):
+            best = bests[row.number] = objective
     if best is not None:
         bests[trials[-1].number] = best
     told_anyway = [row for row in trials if row.number in bests or is_confirmed(row, cell)]
@@ -89,7 +90,7 @@ def _course(cell: CellResult, rows: Sequence[TrialRow]) -> _Course:
                 "cell": plain(cell.cell),
                 "number": number,
                 "state": row.state,
-                "auroc": row.val_auroc if row.state in ("finished", "pruned") else None,
+                "objective": objective_of(row) if row.state in ("finished", "pruned") else None,
                 "epochs": row.epochs,
                 "best": bests.get(number),
                 "is_confirmed": is_confirmed(row, cell),
@@ -104,13 +105,13 @@ def _ends_text(trials: Sequence[TrialRow]) -> str:
     return ", ".join(f"{ends[state]:,} {state}" for state in STATES if ends[state])
 
 
-def _caption(group: Sequence[_Course]) -> str:
+def _caption(group: Sequence[_Course], objective: str) -> str:
     num_trials = sum(len(one.trials) for one in group)
     num_drawn = sum(len(one.values) for one in group)
     some = f"{num_drawn:,} of {num_trials:,}, evenly by number, and each best one"
     return (
-        f"Validation AUROC of {count_text(num_trials, 'search trial')} at its last epoch, which a "
-        f"pruned trial reached early"
+        f"{first_upper(objective)} of {count_text(num_trials, 'search trial')} at its last epoch, "
+        f"which a pruned trial reached early"
         + (f"; drawn are {some}" if num_drawn < num_trials else "")
         + ". Line: the best so far of those that finished. Ring: the configuration that was "
         "confirmed. On the lower edge: diverged or failed trials, which have no objective. No test "
@@ -118,15 +119,15 @@ def _caption(group: Sequence[_Course]) -> str:
     )
 
 
-def _spec(group: Sequence[_Course]) -> Spec:
+def _spec(group: Sequence[_Course], objective: str) -> Spec:
     tips = [
         tip("number", "trial"),
         tip("state", "ended"),
         tip("epochs", "epochs", "quantitative"),
-        tip("auroc", "validation AUROC", "quantitative", ".3f"),
+        objective_tip("objective", objective),
     ]
     x = axis("number", "trial", axis={"tickMinStep": 1, "format": "d"}, scale={"padding": 6})
-    y = score_axis("auroc", "validation AUROC")
+    y = objective_axis("objective", objective)
     marks = {"color": STATE_COLOUR, "shape": STATE_SHAPE, "tooltip": tips}
     panel = {
         "width": PANEL_PX[0],
@@ -136,20 +137,20 @@ def _spec(group: Sequence[_Course]) -> Spec:
             {
                 "transform": [{"filter": "isValid(datum.best)"}],
                 "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5},
-                "encoding": {"y": score_axis("best", "validation AUROC")},
+                "encoding": {"y": objective_axis("best", objective)},
             },
             {
-                "transform": [{"filter": "isValid(datum.auroc)"}],
+                "transform": [{"filter": "isValid(datum.objective)"}],
                 "mark": {"type": "point", "filled": True, "size": 45},
                 "encoding": {"y": y, **marks},
             },
             {
-                "transform": [{"filter": "!isValid(datum.auroc)"}],
+                "transform": [{"filter": "!isValid(datum.objective)"}],
                 "mark": {"type": "point", "filled": True, "size": 60},
                 "encoding": {"y": {"value": PANEL_PX[1] - 6}, **marks},
             },
             {
-                "transform": [{"filter": "datum.is_confirmed && isValid(datum.auroc)"}],
+                "transform": [{"filter": "datum.is_confirmed && isValid(datum.objective)"}],
                 "mark": {
                     "type": "point",
                     "shape": "circle",

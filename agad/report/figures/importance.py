@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agad.config import Search
+from agad.records import objective_of
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
@@ -49,8 +50,8 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
             title="Importance of the searched parameters",
             caption=(
                 f"Share of each parameter in what sets the best quarter of a cell's trials apart, "
-                f"by validation AUROC at {when}, which all of them trained to (PED-ANOVA). Tick: a "
-                f"cell, {len(cells):,} of {len(board.cells):,}, those with "
+                f"by {evidence.objective} at {when}, which all of them trained to (PED-ANOVA). "
+                f"Tick: a cell, {len(cells):,} of {len(board.cells):,}, those with "
                 f"{MIN_IMPORTANCE_TRIALS} trials or more; circle: their mean. No interval: under "
                 "some 50 trials a cell it is a hint. It is about this space: a wider one gives "
                 "others."
@@ -104,13 +105,13 @@ def _equal_objectives(evidence: Evidence) -> dict[int, float]:
     assert curves is not None
     if not rungs:
         return {
-            place: row.val_auroc
+            place: objective
             for place, row in enumerate(evidence.trials)
-            if row.state == "finished" and row.val_auroc is not None
+            if row.state == "finished" and (objective := objective_of(row)) is not None
         }
-    at_rung = (curves.num_epochs == rungs[0]) & np.isfinite(curves.val_auroc)
+    at_rung = (curves.num_epochs == rungs[0]) & np.isfinite(curves.objective)
     return dict(
-        zip(curves.trial[at_rung].tolist(), curves.val_auroc[at_rung].tolist(), strict=True)
+        zip(curves.trial[at_rung].tolist(), curves.objective[at_rung].tolist(), strict=True)
     )
 
 

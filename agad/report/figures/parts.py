@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from agad.config import Labelled
 from agad.records import STATES, TrialRow
 from agad.report.results import CellResult, RatioResult
+from agad.report.rounding import objective_text, score_text
 
 _One = TypeVar("_One")
 
@@ -76,6 +78,25 @@ def score_axis(field: str, title: str, **more: Any) -> Spec:  # noqa: ANN401
     return axis(field, title, scale=scale, axis={"format": ".3~f", **more})
 
 
+def objective_axis(field: str, objective: str, **more: Any) -> Spec:  # noqa: ANN401
+    """Return an axis of what a study maximises, as ``score_axis`` where that is an AUROC."""
+    if objective == Labelled.objective:
+        return score_axis(field, objective, **more)
+    scale = {"zero": False, "nice": True, "padding": 6}
+    return axis(field, objective, scale=scale, axis={"format": ".3~g", **more})
+
+
+def objective_tip(field: str, objective: str) -> Spec:
+    """Return a line of what the pointer shows of what a study maximises."""
+    digits = ".3f" if objective == Labelled.objective else ".4~g"
+    return tip(field, objective, "quantitative", digits)
+
+
+def objective_shown(value: float | None, objective: str) -> str:
+    """Return what a study maximises as text."""
+    return score_text(value) if objective == Labelled.objective else objective_text(value)
+
+
 def tip(field: str, title: str, kind: str = "nominal", digits: str = "") -> Spec:
     """Return a line of what the pointer shows."""
     shown = {"field": field, "type": kind, "title": title}
@@ -113,6 +134,11 @@ def spread(all_of_them: Sequence[_One], num: int) -> list[_One]:
 def series(one: CellResult | RatioResult) -> str:
     """Return the name of a line: who answers which question."""
     return f"{one.detector or 'no trial yet'} {one.variant}".strip()
+
+
+def first_upper(text: str) -> str:
+    """Return a text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def told(texts: Iterable[str]) -> str:

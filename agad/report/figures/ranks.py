@@ -43,7 +43,8 @@ def rank_figures(board: Leaderboard) -> list[Figure]:
 
 
 def _of(ranking: Ranking) -> str:
-    return f"the classes of {ranking.dataset}" if ranking.dataset else "data sets"
+    alike = f", {ranking.policy} alone" if ranking.policy else ""
+    return (f"the classes of {ranking.dataset}" if ranking.dataset else "data sets") + alike
 
 
 def _spec(ranking: Ranking) -> Spec:

@@ -14,6 +14,7 @@ from agad.report.figures.parts import (
     Spec,
     axis,
     chart,
+    first_upper,
     panels,
     score_axis,
     series,
@@ -100,14 +101,14 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     return [
         Figure(
             name=name,
-            title=f"{measure[0].upper()}{measure[1:]} against anomaly ratio",
+            title=f"{first_upper(measure)} against anomaly ratio",
             caption=(
                 f"Large marks: means over classes of n = {num_seeds} confirm seeds in all; bars: "
                 "their 95 % intervals over seeds, none where a class has one seed; small marks: "
                 "each class. The intervals say nothing of other classes or other test images."
                 + missing
             ),
-            alt=f"{measure[0].upper()}{measure[1:]} at each anomaly ratio: "
+            alt=f"{first_upper(measure)} at each anomaly ratio: "
             + told(
                 f"{plain(point.of.dataset)}, {plain(series(point.of))}, ratio "
                 f"{ratio_text(point.of.anomaly_ratio)}: {score_text(point.score)} "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
-from agad.records import TrialRow
+from agad.records import TrialRow, objective_of
 from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import (
@@ -19,10 +19,12 @@ from agad.report.figures.parts import (
     axis,
     cell_groups,
     chart,
+    first_upper,
     is_confirmed,
+    objective_axis,
+    objective_tip,
     part_name,
     part_title,
-    score_axis,
     spread,
     tip,
     told,
@@ -68,11 +70,11 @@ def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     return [
         Figure(
             name=part_name("slices", place, groups),
-            title=part_title("Parameters against validation AUROC", place, groups),
-            caption=_caption(group, parameters),
+            title=part_title(f"Parameters against {evidence.objective}", place, groups),
+            caption=_caption(group, parameters, evidence.objective),
             alt="The confirmed configurations: "
             + told(f"{plain(cell.cell)}: {plain(params_text(cell))}" for cell, _ in group),
-            spec=_spec(group, parameters),
+            spec=_spec(group, parameters, evidence.objective),
         )
         for place, group in enumerate(groups)
     ]
@@ -113,16 +115,18 @@ def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
 
 
 def _has_objective(row: TrialRow) -> bool:
-    return row.state in ("finished", "pruned") and row.val_auroc is not None
+    return row.state in ("finished", "pruned") and objective_of(row) is not None
 
 
 def _caption(
-    group: Sequence[tuple[CellResult, Sequence[TrialRow]]], parameters: Sequence[_Parameter]
+    group: Sequence[tuple[CellResult, Sequence[TrialRow]]],
+    parameters: Sequence[_Parameter],
+    objective: str,
 ) -> str:
     num_trials = sum(len(rows) for _, rows in group)
     return (
-        f"Validation AUROC of {count_text(num_trials, 'search trial')} at its last epoch, which a "
-        f"pruned trial reached early, against each of "
+        f"{first_upper(objective)} of {count_text(num_trials, 'search trial')} at its last epoch, "
+        f"which a pruned trial reached early, against each of "
         f"{count_text(len(parameters), 'parameter')}; of many trials some, evenly by number. Ring: "
         "the configuration that was confirmed. The sampler chose where trials lie, so their "
         "density is no result; neither is a slope that another parameter may have caused."
@@ -130,7 +134,9 @@ def _caption(
 
 
 def _spec(
-    group: Sequence[tuple[CellResult, Sequence[TrialRow]]], parameters: Sequence[_Parameter]
+    group: Sequence[tuple[CellResult, Sequence[TrialRow]]],
+    parameters: Sequence[_Parameter],
+    objective: str,
 ) -> Spec:
     """Return one row of panels a cell, one column a parameter."""
     num_kept = _MAX_VALUES // (len(group) * (4 + len(parameters)))
@@ -143,7 +149,9 @@ def _spec(
         {
             "title": {"text": plain(cell.cell), "fontWeight": "normal", "fontSize": 11},
             "transform": [{"filter": {"field": "place", "equal": place}}],
-            "hconcat": [_panel(one, is_first=one is parameters[0]) for one in parameters],
+            "hconcat": [
+                _panel(one, objective, is_first=one is parameters[0]) for one in parameters
+            ],
             "resolve": {"scale": {"y": "shared"}},
         }
         for place, (cell, _) in enumerate(group)
@@ -169,20 +177,21 @@ def _datum(row: TrialRow, place: int, cell: CellResult, parameters: Sequence[_Pa
         "place": place,
         "number": row.number,
         "state": row.state,
-        "auroc": row.val_auroc,
+        "objective": objective_of(row),
         "is_confirmed": is_confirmed(row, cell),
         **shown,
     }
 
 
-def _panel(one: _Parameter, *, is_first: bool) -> Spec:
+def _panel(one: _Parameter, objective: str, *, is_first: bool) -> Spec:
     """Return one parameter's panel of a cell."""
     tips = [
         tip("number", "trial"),
         tip("state", "ended"),
         tip(one.field, plain(one.name)),
-        tip("auroc", "validation AUROC", "quantitative", ".3f"),
+        objective_tip("objective", objective),
     ]
+    y = objective_axis("objective", objective, minExtent=34)
     return {
         # A trial on another branch lacks the field, whose name is none of the study's.
         "transform": [{"filter": f"isValid(datum.{one.field})"}],
@@ -190,7 +199,7 @@ def _panel(one: _Parameter, *, is_first: bool) -> Spec:
         "height": _PANEL_PX[1],
         "encoding": {
             "x": one.axis,
-            "y": score_axis("auroc", "validation AUROC" if is_first else "", minExtent=34),
+            "y": y if is_first else y | {"title": ""},
         },
         "layer": [
             {

@@ -141,7 +141,7 @@ def _curves(rows: Sequence[TrialRow]) -> Curves:
     trial = np.repeat(np.arange(len(rows)), lengths)
     last = np.array([row.val_auroc for row in rows], float)[trial]
     total = np.array(lengths)[trial]
-    return Curves(trial=trial, num_epochs=epochs, val_auroc=last - (total - epochs) / 100)
+    return Curves(trial=trial, num_epochs=epochs, objective=last - (total - epochs) / 100)
 
 
 def _scores(rows: Sequence[TrialRow]) -> Scores:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
-from agad.config import Grid
+from agad.config import Asha, Grid, LabelFree
 from agad.errors import StoreError
-from agad.report import Picture, Scores, leaderboard, study_figures
+from agad.report import Curves, Picture, Scores, leaderboard, study_figures
 from agad.report.figures import Evidence
 from agad.report.figures.ranks import rank_figures
 from agad.report.statistics import mean_interval
@@ -131,7 +131,7 @@ def test_curves_hold_every_epoch_of_a_small_study_and_mark_the_confirmed_configu
     curves = drawn.evidence.curves
     assert curves is not None
     points = [(one["t"], one["e"], one["v"]) for one in drawn.values("learning-curves")]
-    stored = zip(curves.trial, curves.num_epochs, curves.val_auroc.round(5), strict=True)
+    stored = zip(curves.trial, curves.num_epochs, curves.objective.round(5), strict=True)
     assert points == [*stored]
     spec = drawn.figures["learning-curves"].spec
     trials = spec["transform"][0]["from"]["data"]["values"]
@@ -147,10 +147,27 @@ def test_history_knows_every_trial_and_the_best_of_those_that_finished(
     values = drawn.values("search-history")
     rows = [row for row in drawn.evidence.trials if row.phase == "search"]
     assert [one["number"] for one in values] == [row.number for row in rows]
-    assert {one["auroc"] for one in values if one["state"] == "diverged"} == {None}
+    assert {one["objective"] for one in values if one["state"] == "diverged"} == {None}
     finished = [row.val_auroc for row in rows if row.state == "finished"]
     assert [one["best"] for one in values if one["best"] is not None] == finished
     assert [one["number"] for one in values if one["is_confirmed"]] == [11]
+
+
+def test_a_study_without_labels_shows_what_it_maximised_under_its_name(
+    make_row: RowBuilder,
+) -> None:
+    rows = [
+        make_row(number=number, val_auroc=None, objective=-3.0 + number, selection="label_free")
+        for number in range(3)
+    ]
+    evidence = Evidence(trials=rows, search=SEARCH, objective=LabelFree.objective)
+    figures = {one.name: one for one in study_figures(leaderboard(rows), evidence)}
+    history = figures["search-history"]
+    assert [one["objective"] for one in history.spec["data"]["values"]] == [-3.0, -2.0, -1.0]
+    title = history.spec["spec"]["layer"][1]["encoding"]["y"]["title"]
+    assert title == "minus the mean validation score"
+    assert history.caption.startswith("Minus the mean validation score of 3 search trials")
+    assert "AUROC" not in figures["slices"].title
 
 
 def test_figures_of_a_large_study_stay_small(studies: StudyBuilder) -> None:
@@ -171,14 +188,11 @@ def test_figures_of_a_large_study_stay_small(studies: StudyBuilder) -> None:
 
 
 def test_long_curves_keep_their_rungs_and_their_ends(make_row: RowBuilder) -> None:
-    from agad.config import Asha
-    from agad.report import Curves
-
     row = make_row(epochs=200, max_epochs=200)
     curves = Curves(
         trial=np.zeros(200, np.int64),
         num_epochs=np.arange(1, 201),
-        val_auroc=np.linspace(0.5, 0.9, 200),
+        objective=np.linspace(0.5, 0.9, 200),
     )
     scheduler = Asha(max_epochs=200, grace_period=7, reduction_factor=4)
     evidence = Evidence(trials=[row], scheduler=scheduler, curves=curves)
@@ -213,7 +227,7 @@ def test_slices_hold_each_parameter_of_the_trials_that_have_an_objective(
     ]
     expected = [(*json.loads(row.params).values(), row.val_auroc) for row in rows]
     values = drawn.values("slices")
-    assert [(one["p0"], one["p1"], one["auroc"]) for one in values] == expected
+    assert [(one["p0"], one["p1"], one["objective"]) for one in values] == expected
     assert [*SEARCH.space] == ["lr", "weight_con"]
 
 
