@@ -215,6 +215,9 @@ class TrialRow:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
 
+    work_flop: int | None = None
+    """Floating-point operations of scoring one image; None where they are no objective."""
+
     objective: float | None = None
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
@@ -417,6 +420,9 @@ class StudyMemory(Protocol):
         Raises:
             StoreError: They cannot be kept anywhere.
         """
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """Return the newest checkpoint of each of these trials that left one."""
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""
