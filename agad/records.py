@@ -336,6 +336,14 @@ def checkpoints_prefix(study: str) -> str:
     return f"{study}/checkpoints"
 
 
+def pictures_prefix(study: str) -> str:
+    """Return what the keys of all pictures of a study start with, without the ``/``.
+
+    A trial's follow as ``<trial key>/<image>.png``.
+    """
+    return f"{study}/pictures"
+
+
 class StudyMemory(Protocol):
     """What a study needs of the place that remembers it. One memory holds one study."""
 

@@ -20,6 +20,7 @@ LAYERS = (
     "status",
     "records",
     "rungs",
+    "told",
     "objects",
     "data",
     "detectors",
@@ -37,7 +38,7 @@ LAYERS = (
 HOMES = {
     "torch": {"data", "detectors", "trial"},
     "ray": {"study"},
-    "optuna": {"study"},
+    "optuna": {"study", "told"},
     "cmaes": {"study"},
     "boto3": {"objects"},
     "botocore": {"objects"},
@@ -45,7 +46,7 @@ HOMES = {
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
-    "PIL": {"data"},
+    "PIL": {"data", "report"},
     "safetensors": {"trial"},
 }
 

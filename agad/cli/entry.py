@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, models, reports, store, studies, watch
+from agad.cli import dashboard, datasets, models, reports, store, studies, watch
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -77,6 +77,10 @@ def _command(arguments: Sequence[str]) -> int:
     report = commands.add_parser("report", help="print leaderboards, compare studies")
     reports.add_report_flags(report)
     report.set_defaults(do=reports.report)
+
+    shown = commands.add_parser("dashboard", help="show searches in Optuna's dashboard")
+    dashboard.add_dashboard_flags(shown)
+    shown.set_defaults(do=dashboard.dashboard)
 
     models.add_commands(commands)
 

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,13 +15,10 @@ from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
 from agad.cli.notify import Webhook
-from agad.config import Cell, ClassGiven, Grid, Search, Study, selection_from_json
-from agad.errors import AgadError, OtherDriverError, StoreError
-from agad.reading import store_uri
-from agad.records import Winner
+from agad.config import Study
+from agad.errors import AgadError, OtherDriverError
+from agad.reading import store_uri, stored_leaderboard
 from agad.report import (
-    Leaderboard,
-    leaderboard,
     live_table,
     plain,
     plain_line,
@@ -33,8 +29,6 @@ from agad.report import (
 from agad.status import StudyStatus
 
 if TYPE_CHECKING:
-    from agad.objects import ObjectStore
-    from agad.store import StudyReader
     from agad.study import Where
 
 NOT_CONFIRMED = 1
@@ -109,77 +103,6 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
         channels_last=arguments.channels_last,
         compilation=arguments.compile,
         **more,
-    )
-
-
-def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
-    """Aggregate a stored study, its planned cells among them."""
-    from agad.store import StudyReader
-
-    store = StudyReader(objects, study)
-    planned = _planned(store.config())
-    return leaderboard(
-        store.trials(),
-        study=planned.name,
-        planned_cells=planned.cells,
-        confirm_seeds=planned.num_seeds,
-        cell_trials=planned.num_trials,
-        winners=_current_winners(store, planned),
-        searches=planned.searches,
-    )
-
-
-def stored_winners(store: StudyReader) -> dict[str, Winner]:
-    """Return the winner that is kept for what is planned, by the label of each cell confirmed."""
-    return _current_winners(store, _planned(store.config()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Planned:
-    """What a stored study is to run."""
-
-    name: str
-    cells: Sequence[Cell]
-    development: tuple[ClassGiven, ...]
-    num_trials: int
-    """Search trials of a cell that searches."""
-
-    num_seeds: int
-    """Confirm seeds."""
-
-    @property
-    def searches(self) -> list[Cell]:
-        """The cells that search for others, if any do."""
-        searches = dict.fromkeys(cell.over(self.development) for cell in self.cells)
-        return list(searches) if self.development else []
-
-
-def _current_winners(store: StudyReader, planned: _Planned) -> dict[str, Winner]:
-    extent = (planned.num_trials, planned.num_seeds)
-    kept = {
-        one.cell: one for one in store.winners() if (one.num_search_trials, one.num_seeds) == extent
-    }
-    searched = {cell.label: cell.over(planned.development).label for cell in planned.cells}
-    return {label: kept[search] for label, search in searched.items() if search in kept}
-
-
-def _planned(config: dict[str, Any]) -> _Planned:
-    try:
-        cells = Grid.from_json(config["cells"]).all_cells
-        name, num_seeds = config["name"], config["confirm"]["seeds"]
-        search = Search.from_json(config["search"])
-        selection = selection_from_json(config.get("selection", {}))
-    except (KeyError, TypeError) as error:
-        raise StoreError(
-            f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
-            f"lacks {error}); restore it or name another --study."
-        ) from error
-    return _Planned(
-        name=name,
-        cells=cells,
-        development=search.development,
-        num_trials=search.num_cell_trials if selection.searches else 0,
-        num_seeds=num_seeds,
     )
 
 

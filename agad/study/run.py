@@ -10,7 +10,7 @@ from typing import TypeAlias
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
 from agad.objects import open_objects
-from agad.records import StudyMemory, checkpoints_prefix
+from agad.records import StudyMemory, checkpoints_prefix, pictures_prefix
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
@@ -22,7 +22,7 @@ from agad.study.running import RowMaker
 from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
+from agad.trial import CheckpointPlan, models_prefix, train_trial
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
