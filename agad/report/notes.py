@@ -19,6 +19,11 @@ def no_rows_line(board: Leaderboard) -> str:
 
 def notes(board: Leaderboard) -> list[str]:
     """Return the notes, one sentence or two each, in the order in which they are printed."""
+    return [*explanations(board), *_provenance(board)]
+
+
+def explanations(board: Leaderboard) -> list[str]:
+    """Return all notes but those of what made the rows."""
     return [
         *_meaning(board),
         *_comparing(board),
@@ -26,7 +31,6 @@ def notes(board: Leaderboard) -> list[str]:
         *_cost(board),
         *_incomplete(board.cells),
         *_unstopped(board),
-        *_provenance(board),
     ]
 
 
@@ -147,17 +151,9 @@ def ranking_note(ranking: Ranking) -> str:
 def _cost(board: Leaderboard) -> list[str]:
     totals = board.totals
     lines = []
-    labels = sorted(
-        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
-        for cell in board.cells
-        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
-    )
+    labels = labels_span(board)
     if labels:
-        (least, least_val), (most, most_val) = labels[0], labels[-1]
-        span = f"{least_val}+{least - least_val}"
-        if most > least:
-            span += f" to {most_val}+{most - most_val}"
-        lines.append(f"Labels: anomalies labelled to select + to train; {span} a seed.")
+        lines.append(f"Labels: anomalies labelled to select + to train; {labels} a seed.")
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(
@@ -179,6 +175,20 @@ def _cost(board: Leaderboard) -> list[str]:
     if totals.cost is not None:
         lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
     return lines
+
+
+def labels_span(board: Leaderboard) -> str:
+    """Return the least and the most labels of a cell, to select + to train; empty where unknown."""
+    labels = sorted(
+        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
+        for cell in board.cells
+        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
+    )
+    if not labels:
+        return ""
+    (least, least_val), (most, most_val) = labels[0], labels[-1]
+    fewest = f"{least_val}+{least - least_val}"
+    return f"{fewest} to {most_val}+{most - most_val}" if most > least else fewest
 
 
 def _incomplete(cells: Iterable[CellResult]) -> list[str]:
