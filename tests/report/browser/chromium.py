@@ -19,7 +19,7 @@ _PACKAGES = ("chromium", "fonts-dejavu-core")
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{fonts}</dir><cachedir>{cache}</cachedir></fontconfig>
+<fontconfig><dir>/usr/share/fonts</dir><dir>{fonts}</dir><cachedir>{cache}</cachedir></fontconfig>
 """
 
 
@@ -41,7 +41,8 @@ def installed_chromium() -> Chromium | None:
     if not program.exists():
         return None
     # The unpacked libraries know nothing of the folder that they are in.
-    libraries = ":".join(map(str, [*library_folders(root), program.parent]))
+    folders = [one for usr in library_folders(root) for one in (usr, usr / "pulseaudio")]
+    libraries = ":".join(map(str, folders))
     return Chromium(
         program, {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(_home() / "fonts.conf")}
     )
