@@ -23,7 +23,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="cluster YAML of `ray up`, manifests, or /dev/stdin",
+        help="cluster YAML of `ray up`, manifests, a unit (.service), or /dev/stdin",
     )
     check.add_argument(
         "--crd",

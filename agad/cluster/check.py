@@ -13,6 +13,7 @@ from agad.cluster.operator import operator_faults
 from agad.cluster.pods import pod_faults
 from agad.cluster.schema import schema_faults
 from agad.cluster.secrets import secret_faults
+from agad.cluster.unit import read_unit, unit_faults
 from agad.errors import ConfigError
 
 _KUBERAY = ("RayCluster", "RayJob")
@@ -33,11 +34,14 @@ class Checked:
 
 
 def check_file(path: Path, crds: Crds) -> Checked:
-    """Check a cluster YAML of ``ray up``, or the manifests in a file.
+    """Check a cluster YAML of ``ray up``, the manifests in a file, or a systemd unit (.service).
 
     Raises:
         ConfigError: The file cannot be read, is no YAML, or is neither.
     """
+    if path.suffix == ".service":
+        unit = read_unit(path)
+        return _checked(path, ["systemd unit"], [*secret_faults(unit), *unit_faults(unit)])
     kinds = []
     faults = []
     for document in read_documents(path):
@@ -45,6 +49,10 @@ def check_file(path: Path, crds: Crds) -> Checked:
         kind, found = _of_kind(document, crds)
         kinds.append(kind)
         faults += found
+    return _checked(path, kinds, faults)
+
+
+def _checked(path: Path, kinds: list[str], faults: list[Fault]) -> Checked:
     ordered = sorted(set(faults), key=lambda fault: (fault.line, fault.text))
     return Checked(str(path), tuple(kinds), tuple(ordered))
 

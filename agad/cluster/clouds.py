@@ -13,6 +13,8 @@ from agad.errors import ConfigError
 if TYPE_CHECKING:
     from botocore.model import Shape
 
+_COMPUTE = "discovery_cache/documents/compute.v1.json"
+
 _EC2_TYPES = {
     "boolean": "boolean",
     "double": "number",
@@ -65,13 +67,13 @@ def gce_schema() -> Schema:
         ConfigError: Google's client, which brings the description, is not installed.
     """
     try:
-        folder = files("googleapiclient.discovery_cache.documents")
+        client = files("googleapiclient")
     except ModuleNotFoundError as error:
         raise ConfigError(
             "provider.type is gcp, whose nodes are checked against the description in Google's "
             "client; pip install 'agad[cluster]', which `ray up` needs for gcp too."
         ) from error
-    described = json.loads(folder.joinpath("compute.v1.json").read_text())["schemas"]
+    described = json.loads(client.joinpath(_COMPUTE).read_text())["schemas"]
     definitions = {name: _of_discovery(part) for name, part in described.items()}
     instance = definitions["Instance"]
     instance["properties"]["sourceInstanceTemplate"] = {"type": "string"}

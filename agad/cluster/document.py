@@ -18,6 +18,8 @@ Place: TypeAlias = tuple[object, ...]
 _MAX_BYTES = 5_000_000
 _MAX_VALUES = 200_000
 _MAX_DEPTH = 100
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
 @dataclass(slots=True)
@@ -105,9 +107,9 @@ def read_documents(path: Path) -> list[Document]:
         ConfigError: The file cannot be read, or is no YAML.
     """
     text = read_text(path)
-    loader = yaml.SafeLoader(text)
     documents = []
     try:
+        loader = yaml.SafeLoader(text)
         while loader.check_node():
             node = loader.get_node()
             reader = _Reader(str(path), loader)
@@ -121,8 +123,6 @@ def read_documents(path: Path) -> list[Document]:
         ) from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
-    finally:
-        loader.dispose()
     if not documents:
         raise ConfigError(f"{path} is empty; give a cluster's YAML.")
     return documents
@@ -145,6 +145,10 @@ class _Reader:
                 f"{self._file} holds more than {_MAX_VALUES:,} values, or more than {_MAX_DEPTH} "
                 "in each other; give a cluster's YAML."
             )
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            raise ConfigError(
+                f"{self._file}:{self.lines[place]}: no plain YAML: it has the tag {node.tag}."
+            )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
@@ -164,6 +168,8 @@ class _Reader:
     def _note_doubles(self, node: yaml.MappingNode) -> None:
         seen: dict[Hashable, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE_TAG:
+                continue
             line = key_node.start_mark.line + 1
             key = self._key(key_node)
             if key in seen:

@@ -33,7 +33,8 @@ def _image_faults(document: Document) -> Iterator[Fault]:
     for key in ("image", "head_image", "worker_image"):
         image = document.get(("docker", key))
         if isinstance(image, str) and is_floating(image):
-            yield document.fault(("docker", key), floating_text(f"docker.{key}"))
+            text = floating_text(f"docker.{key}")
+            yield document.fault(("docker", key), text, is_warning=True)
 
 
 def is_floating(image: str) -> bool:

@@ -140,4 +140,5 @@ def _pod_faults(document: Document, pod: Place) -> Iterator[Fault]:
             )
         image = container.get("image") if isinstance(container, Mapping) else None
         if isinstance(image, str) and is_floating(image):
-            yield document.fault((*place, "image"), floating_text(f"{spelled(place)}.image"))
+            text = floating_text(f"{spelled(place)}.image")
+            yield document.fault((*place, "image"), text, is_warning=True)

@@ -37,7 +37,7 @@ def start_faults(document: Document) -> Iterator[Fault]:
 
 
 def _command_faults(document: Document, role: str, command: str, place: Place) -> Iterator[Fault]:
-    if not _has_token(document, role, command):
+    if not _has_token_there(document, role, command):
         yield document.fault(place, f"ray start on the {role} runs without a token; {_FIX_TOKEN}.")
     if role == "head":
         for text in dashboard_texts(command):
@@ -72,12 +72,17 @@ def _value(command: str, flag: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _has_token(document: Document, role: str, command: str) -> bool:
-    """Return whether the mode that the command sees is the token's; its own setting comes last."""
+def _has_token_there(document: Document, role: str, command: str) -> bool:
+    """Return whether a command of a cluster YAML runs with the token."""
     options = [
-        option
+        str(option)
         for key in ("run_options", f"{role}_run_options")
         for option in document.items(("docker", key))
     ]
-    modes = re.findall(r"\bRAY_AUTH_MODE=[\"']?(\w+)", " ; ".join([*map(str, options), command]))
+    return has_token([*options, command])
+
+
+def has_token(settings: list[str]) -> bool:
+    """Return whether the last mode that some settings name is the token's."""
+    modes = re.findall(r"\bRAY_AUTH_MODE=[\"']?(\w+)", " ; ".join(settings))
     return bool(modes) and modes[-1] == "token"
