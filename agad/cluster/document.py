@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +19,7 @@ _MAX_BYTES = 5_000_000
 _MAX_VALUES = 200_000
 _MAX_DEPTH = 100
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_TEXT_TAG = "tag:yaml.org,2002:str"
 _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
@@ -32,7 +33,7 @@ class Document:
     """The line of a key, or of an item of a list, from 1."""
 
     faults: list[Fault] = field(default_factory=list)
-    """Keys that a mapping has twice."""
+    """Keys that a mapping has twice, or that are no text."""
 
     def line(self, place: Place) -> int:
         """Return the line of a place, or of the nearest one above it that is written."""
@@ -156,30 +157,33 @@ class _Reader:
         scalar: object = self._loader.construct_object(node)
         return scalar
 
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[Hashable, object]:
-        self._note_doubles(node)
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
+        self._note_keys(node)
         self._loader.flatten_mapping(node)  # Resolves "<<", which comes before a node's own keys.
-        read: dict[Hashable, object] = {}
+        read: dict[str, object] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
             read[key] = self.value(value_node, (*place, key), key_node.start_mark.line + 1)
         return read
 
-    def _note_doubles(self, node: yaml.MappingNode) -> None:
-        seen: dict[Hashable, int] = {}
+    def _note_keys(self, node: yaml.MappingNode) -> None:
+        """Note keys that stand twice, and those that YAML takes for something else than text."""
+        seen: dict[str, int] = {}
         for key_node, _ in node.value:
             if key_node.tag == _MERGE_TAG:
                 continue
             line = key_node.start_mark.line + 1
             key = self._key(key_node)
+            if key_node.tag != _TEXT_TAG:
+                text = f"The key {key} is no text to YAML; write it in quotes."
+                self.faults.append(Fault(file=self._file, line=line, text=text))
             if key in seen:
                 text = f"{key} stands in line {seen[key]} too, and YAML keeps the last; keep one."
                 self.faults.append(Fault(file=self._file, line=line, text=text))
             seen[key] = line
 
-    def _key(self, node: yaml.Node) -> Hashable:
+    def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
             line = node.start_mark.line + 1
             raise ConfigError(f"{self._file}:{line}: a key is a list or a mapping; use a word.")
-        key: Hashable = self._loader.construct_object(node)
-        return key
+        return str(node.value)

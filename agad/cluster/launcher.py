@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,8 +25,12 @@ _SUBJECTS = {
     "coordinator_address": ("provider",),
     "available_node_types": ("available_node_types",),
     "container": ("docker",),
+    "PathLike": ("file_mounts",),
 }
 """Where in the file a message of Ray's, which names no line, belongs."""
+
+_REFUSALS = (ValueError, TypeError, KeyError, AttributeError, AssertionError, RuntimeError)
+"""What Ray's checks raise, also where a value is of a type that they did not think of."""
 
 
 def launcher_faults(document: Document) -> list[Fault]:
@@ -62,15 +67,17 @@ def _refused_by_ray(document: Document) -> Iterator[Fault]:
     from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    said = io.StringIO()
+    # It tells of defaults that it fills in, which are no faults.
+    logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
+    unread = io.StringIO()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(unread), redirect_stderr(unread):
             validate_config(prepare_config(copy.deepcopy(document.mapping(()))))
     except ValidationError as error:
         text = f"Ray refuses {spelled(tuple(error.absolute_path))}: {error.validator}"
         yield document.fault(tuple(error.absolute_path), f"{text} must be {error.validator_value}.")
-    except (ClickException, ValueError, AssertionError, RuntimeError, NotImplementedError) as error:
-        reason = " ".join((str(error) or said.getvalue()).split())
+    except (ClickException, *_REFUSALS) as error:
+        reason = " ".join(str(error).split())
         place = next((at for word, at in _SUBJECTS.items() if word in reason), ())
         yield document.fault(place, f"Ray refuses it: {reason}")
 

@@ -16,6 +16,7 @@ def node_faults(document: Document) -> Iterator[Fault]:
     kind = document.get(("provider", "type"))
     yield from _image_faults(document)
     if kind == "local":
+        yield from _hosts_faults(document)
         return
     yield from _provider_faults(document)
     head = document.get(("head_node_type",))
@@ -35,6 +36,18 @@ def _image_faults(document: Document) -> Iterator[Fault]:
         if isinstance(image, str) and is_floating(image):
             text = floating_text(f"docker.{key}")
             yield document.fault(("docker", key), text, is_warning=True)
+
+
+def _hosts_faults(document: Document) -> Iterator[Fault]:
+    num_hosts = len(document.items(("provider", "worker_ips")))
+    workers = document.get(("max_workers",))
+    if isinstance(workers, int) and workers != num_hosts:
+        yield document.fault(
+            ("max_workers",),
+            f"max_workers is {workers}, but provider.worker_ips has {num_hosts} hosts; leave it "
+            "out, to take all of them.",
+            is_warning=True,
+        )
 
 
 def is_floating(image: str) -> bool:

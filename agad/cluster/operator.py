@@ -195,10 +195,10 @@ def _redis_faults(document: Document) -> Iterator[Fault]:
             )
 
 
-def _head_env(document: Document) -> set[object]:
+def _head_env(document: Document) -> set[str]:
     """Return the names of the variables of the head's Ray container, which is the first."""
     at = (*cluster_place(document), "headGroupSpec", "template", "spec", "containers", 0, "env")
-    return {document.get((*at, index, "name")) for index in range(len(document.items(at)))}
+    return {str(document.get((*at, index, "name"))) for index in range(len(document.items(at)))}
 
 
 def _group_faults(document: Document, place: Place) -> Iterator[Fault]:

@@ -107,6 +107,10 @@ FAULTS = {
     "a secret of the unit": Mistake(
         UNIT, "TOKEN_PATH=%h", "TOKEN=s3cr3t", "holds a secret in plain"
     ),
+    "a key that is no text": Mistake(AWS, "{ CPU: 0 }", "{ CPU: 0, on: 1 }", "write it in quotes"),
+    "a mount that is no path": Mistake(
+        GCP, "/auth: ~/.agad/auth", "/auth: [~/.agad/auth]", "Ray refuses it", at="file_mounts"
+    ),
     "a key twice": Mistake(
         GCP, "max_workers: 18", "docker: {}\nmax_workers: 18", "too", at="docker:\n"
     ),
@@ -367,6 +371,13 @@ WARNINGS = {
     ),
     "pods that are always paid for": Mistake(
         JOB, "minReplicas: 0", "minReplicas: 1", "paid for", at="minReplicas: 1"
+    ),
+    "more workers than hosts": Mistake(
+        LOCAL,
+        "upscaling_speed:",
+        "max_workers: 9\nupscaling_speed:",
+        "has 2 hosts",
+        at="max_workers",
     ),
     "nodes that stop": Mistake(
         AWS,
