@@ -32,8 +32,8 @@ class CellStatus:
     failed: int
     """Search trials that ended in an error, after their retries."""
 
-    best_val_auroc: float | None
-    """The highest validation AUROC of the search so far, in [0, 1]; None before the first."""
+    best_objective: float | None
+    """The highest of the search so far; None before the first."""
 
     confirmed: int
     """Confirm trials that finished; with several candidates, and the winner's test trials."""
@@ -58,3 +58,6 @@ class StudyStatus:
 
     slots: int
     """Trials that can run at the same time."""
+
+    objective: str = "validation AUROC"
+    """What ``best_objective`` is of."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Cell, Grid, Search, Study
+from agad.config import Cell, Grid, Search, Study, selection_from_json
 from agad.errors import StoreError
 from agad.reading import store_uri
 from agad.records import Winner
@@ -141,12 +141,14 @@ def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
         cells = Grid.from_json(config["cells"]).all_cells
         name, num_seeds = config["name"], config["confirm"]["seeds"]
         search = Search.from_json(config["search"])
+        selection = selection_from_json(config.get("selection", {}))
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
             f"lacks {error}); restore it or name another --study."
         ) from error
-    return name, cells, search.num_cell_trials, num_seeds
+    num_trials = search.num_cell_trials if selection.searches else 0
+    return name, cells, num_trials, num_seeds
 
 
 @contextmanager

@@ -23,6 +23,14 @@ from agad.config.scheduler import (
     scheduler_from_json,
 )
 from agad.config.search import Search
+from agad.config.selection import (
+    FixedEpoch,
+    LabelFree,
+    Labelled,
+    Selection,
+    ranked_apart,
+    selection_from_json,
+)
 from agad.config.space import (
     Choice,
     Distribution,
@@ -34,7 +42,7 @@ from agad.config.space import (
     Uniform,
     When,
 )
-from agad.config.study import Confirm, Labelled, Study
+from agad.config.study import Confirm, Study
 
 __all__ = [
     "DETECTORS",
@@ -49,10 +57,12 @@ __all__ = [
     "Distribution",
     "Draw",
     "Fixed",
+    "FixedEpoch",
     "GaussianProcess",
     "Grid",
     "GridSearch",
     "IntUniform",
+    "LabelFree",
     "Labelled",
     "LabelledClasses",
     "LogUniform",
@@ -63,6 +73,7 @@ __all__ = [
     "Sampler",
     "Scheduler",
     "Search",
+    "Selection",
     "Setting",
     "Study",
     "SuccessiveHalving",
@@ -74,7 +85,9 @@ __all__ = [
     "check_count",
     "draw",
     "labelled_text",
+    "ranked_apart",
     "scheduler_from_json",
+    "selection_from_json",
     "variant_label",
     "with_parameters",
 ]

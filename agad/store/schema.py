@@ -40,8 +40,9 @@ ADDED: dict[Any, dict[str, Any]] = {
         "precision": "float32",
         "peak_memory_bytes": None,
         "peak_gpu_memory_bytes": None,
+        "objective": None,
     },
-    EpochRow: {},
+    EpochRow: {"objective": None},
     ScoreRow: {},
 }
 """Columns that the first files did not have, and what was true of the rows in them."""

@@ -14,7 +14,7 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
-from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow
+from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, objective_of
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -193,7 +193,7 @@ class StudyBoard:
             goes_on = goes_on and running.cell.survives(
                 trial_key,
                 result.epoch + 1,
-                result.val_auroc,
+                result.objective,
                 is_restored=result.is_restored,
             )
         running.is_pruned = not goes_on
@@ -260,6 +260,7 @@ class StudyBoard:
             cells=tuple(cell.status(num_running[label]) for label, cell in self._cells.items()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
+            objective=self._study.selection.objective,
         )
 
     def _remember(self) -> None:
@@ -269,8 +270,9 @@ class StudyBoard:
         pauses = self._last_pauses(claims, rows)
         objectives: dict[str, list[float]] = defaultdict(list)
         for epoch in self._memory.epochs():
-            if epoch.val_auroc is not None:
-                objectives[epoch.trial_key].append(epoch.val_auroc)
+            objective = objective_of(epoch)
+            if objective is not None:
+                objectives[epoch.trial_key].append(objective)
         for winner in self._memory.winners():
             self._cells[winner.cell].take_winner(winner)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from agad.errors import ConfigError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, ObjectStore
 from agad.records import StudyMemory, Winner
 from agad.store import StudyReader, StudyStore, list_studies
+from agad.store.keys import winner_key
 
 Build = Callable[..., Any]
 
@@ -188,6 +190,15 @@ def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
     for winner in winners:
         assert store.put_winner(winner) == winner
     assert sorted(store.winners(), key=str) == sorted(winners, key=str)
+
+
+def test_a_winner_of_the_version_before_objectives_is_read(
+    store: StudyStore, objects: ObjectStore
+) -> None:
+    values = dataclasses.asdict(_winner())
+    del values["objective"]
+    objects.put_if_absent(winner_key("study", _winner()), json.dumps(values).encode())
+    assert store.winners() == [_winner()]
 
 
 def test_an_object_that_is_no_winner_is_named(store: StudyStore, objects: ObjectStore) -> None:
