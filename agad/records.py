@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
+from agad.status import Bulletin
+
 Phase: TypeAlias = Literal["search", "confirm", "test"]
 """``test`` is there where the confirm phase has several candidates: it scores the winner's models.
 """
@@ -215,6 +217,9 @@ class TrialRow:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
 
+    work_flop: int | None = None
+    """Floating-point operations of scoring one image; None where they are no objective."""
+
     objective: float | None = None
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
@@ -409,6 +414,19 @@ class StudyMemory(Protocol):
         Raises:
             StoreError: They cannot be kept anywhere.
         """
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """Keep what this driver tells of the study in place of what was told before.
+
+        It may be lost, and is never kept on this host's disk.
+
+        Raises:
+            OtherDriverError: Another driver has taken the study, and tells of it.
+            StoreError: It cannot be kept now.
+        """
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """Return the newest checkpoint of each of these trials that left one."""
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
+from agad.cli.notify import Webhook
 from agad.config import Cell, Grid, Search, Study, selection_from_json
-from agad.errors import StoreError
+from agad.errors import AgadError, OtherDriverError, StoreError
 from agad.reading import store_uri
 from agad.records import Winner
 from agad.report import (
@@ -25,6 +26,7 @@ from agad.report import (
     plain,
     plain_line,
     plan_table,
+    seconds_text,
     terminal,
 )
 from agad.status import StudyStatus
@@ -48,6 +50,8 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     from agad.study import run_study
 
     study = study.reduced() if arguments.reduced else study
+    address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
+    webhook = Webhook(address) if address else None
     objects = open_objects(store_uri(arguments.store))
     where = _where(
         objects.uri,
@@ -55,12 +59,14 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
         is_shared=arguments.shared_store,
         address=arguments.address or os.environ.get("RAY_ADDRESS"),
         gpus_per_trial=arguments.gpus_per_trial,
+        log_to=tuple(arguments.log_to),
     )
     store = StudyStore(objects, study.name, spool_folder())
     print(f"Study {study.name}, store {objects.uri}", flush=True)
-    with _watching() as watch:
-        run_study(study, store, where, watch=watch)
-    board = stored_leaderboard(objects, study.name)
+    with _notifying(study.name, webhook):
+        with _watching() as watch:
+            run_study(study, store, where, watch=watch)
+        board = stored_leaderboard(objects, study.name)
     Console().print(terminal(board))
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
     if missing:
@@ -149,6 +155,25 @@ def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
         ) from error
     num_trials = search.num_cell_trials if selection.searches else 0
     return name, cells, num_trials, num_seeds
+
+
+@contextmanager
+def _notifying(study: str, webhook: Webhook | None) -> Iterator[None]:
+    """Tell a webhook that a study is done, or why it failed; not that somebody stopped it."""
+    start_s = time.monotonic()
+    try:
+        yield
+    except (KeyboardInterrupt, OtherDriverError):
+        raise
+    except BaseException as error:
+        if webhook is not None:
+            # Only the errors of this project are known to hold no secret.
+            reason = str(error) if isinstance(error, AgadError) else type(error).__name__
+            webhook.tell(study, "failed", f"agad: study {study} failed: {reason}")
+        raise
+    if webhook is not None:
+        took = seconds_text(time.monotonic() - start_s)
+        webhook.tell(study, "done", f"agad: study {study} is done, after {took} of this run.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from agad.report.baseline import baseline_cells
 from agad.report.comparison import Comparison, compare
 from agad.report.comparison_page import comparison_csv, comparison_page
 from agad.report.datasets import dataset_details, dataset_line, dataset_table
-from agad.report.live import live_table, plain_line
+from agad.report.live import live_table, plain_line, watched_line, watched_table
 from agad.report.models import (
     ScoredPicture,
     export_summary,
@@ -18,7 +18,7 @@ from agad.report.plan import plan_table
 from agad.report.published import published_page
 from agad.report.render import csv, markdown, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
-from agad.report.rounding import count_text, plain
+from agad.report.rounding import count_text, plain, seconds_text
 from agad.report.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
@@ -56,5 +56,8 @@ __all__ = [
     "schema_tables",
     "score_table",
     "scores_csv",
+    "seconds_text",
     "terminal",
+    "watched_line",
+    "watched_table",
 ]

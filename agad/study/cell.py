@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 from agad.config import Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
+from agad.study.front import best_first
 from agad.study.ladder import Ladder
-from agad.study.materials import CellMaterials
+from agad.study.materials import CellMaterials, work_of
 from agad.study.sampler import CellSampler
 from agad.trial import TrialSpec
 
@@ -25,7 +27,9 @@ class CellRun:
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
         self._study = study
-        self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
+        self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
+        stream_name = f"{study.seed}/{materials.cell.label}"
+        self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._num_planned = study.num_search_trials
         self._stop_reasons: dict[str, str] = {}
@@ -144,6 +148,10 @@ class CellRun:
         """Whether a trial waits at a rung to be promoted."""
         return trial_key in self._ladder.paused
 
+    def state_of(self, trial_key: str) -> State | None:
+        """Return how a trial ended, None where it has not."""
+        return self._states.get(trial_key)
+
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
         """Take a trial's pause into the sampler."""
         self._raise_best(objectives)
@@ -248,13 +256,9 @@ class CellRun:
         return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
-        """The search trials, the best first."""
-        # Of equals the lowest number: a later driver does not know which came first.
-        return [
-            spec
-            for tied in self._ladder.ranking()
-            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
-        ]
+        """The search trials, the best first, with two objectives those of the Pareto front."""
+        ranking = self._ladder.ranking()
+        return best_first([[self._specs[key] for key in tied] for tied in ranking], self.work_of)
 
     @property
     def _has_one_candidate(self) -> bool:
@@ -385,8 +389,15 @@ class CellRun:
         confirm = self._study.confirm
         return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
 
+    @property
+    def num_confirm_left(self) -> int:
+        """Confirm trials that are still to end, those that run among them."""
+        if not self.is_searched:
+            return self._study.confirm.num_trials
+        return sum(spec.key not in self._states for spec in self._confirm_specs())
+
     def status(self, num_running: int) -> CellStatus:
-        """Return how far the cell is."""
+        """Return how far the cell is, without what it takes."""
         states = [
             self._states[key]
             for key, spec in self._specs.items()
@@ -400,6 +411,7 @@ class CellRun:
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
             planned=self._num_planned,
             running=num_running,
+            paused=len(self._ladder.paused),
             finished=states.count("finished"),
             pruned=states.count("pruned"),
             diverged=states.count("diverged"),

@@ -163,6 +163,7 @@ class RowMaker:
             ended_at=datetime.now(UTC),
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
+            work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )
 

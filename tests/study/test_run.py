@@ -121,6 +121,20 @@ def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
     assert (held, memory.is_held) == ([True], False)
 
 
+def test_run_study_tells_how_far_it_is_and_that_it_was_interrupted(
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+) -> None:
+    def connect(_where: Where) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agad.study.run, "connected", connect)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, memory, where)
+    last = memory.bulletins[-1]
+    assert last.state == "interrupted"
+    assert [cell.planned for cell in last.status.cells] == [8, 8]
+
+
 class _NoRows(LocalObjects):
     """A folder that takes claims, and no rows."""
 
