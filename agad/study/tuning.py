@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 
 from agad.errors import GpuMemoryError, PreemptedError
 from agad.study.board import StudyBoard
+from agad.study.memory_kill import memory_kills_as_deaths
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.packing import Packing
 from agad.study.running import Launch
@@ -88,7 +89,8 @@ def fit(
             ),
         )
         try:
-            tuner.fit()
+            with memory_kills_as_deaths():
+                tuner.fit()
         except TuneError as error:
             raise first_error.error or error from None
 
