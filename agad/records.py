@@ -69,6 +69,10 @@ class Winner:
     """Mean of its finished confirm trials, or that of its search trial where these see the test
     split; in [0, 1]."""
 
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:

@@ -58,3 +58,7 @@ class StudyStatus:
 
     slots: int
     """Trials that can run at the same time."""
+
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""

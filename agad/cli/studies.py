@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Cell, Grid, Search, Study
+from agad.config import Budget, Cell, Grid, Search, Study
 from agad.errors import StoreError
 from agad.reading import store_uri
 from agad.records import Winner
@@ -110,43 +111,62 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
     from agad.store import StudyReader
 
     store = StudyReader(objects, study)
-    name, cells, num_trials, num_seeds = _planned(store.config())
+    planned = _planned(store.config())
     return leaderboard(
         store.trials(),
-        study=name,
-        planned_cells=cells,
-        confirm_seeds=num_seeds,
-        cell_trials=num_trials,
-        winners=_current_winners(store, num_trials, num_seeds),
+        study=planned.name,
+        planned_cells=planned.cells,
+        confirm_seeds=planned.num_seeds,
+        cell_trials=planned.num_trials,
+        winners=_current_winners(store, planned),
     )
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:
     """Return the winner that each cell keeps for what is planned, by the cell's label."""
-    _, _, num_trials, num_seeds = _planned(store.config())
-    return _current_winners(store, num_trials, num_seeds)
+    return _current_winners(store, _planned(store.config()))
 
 
-def _current_winners(store: StudyReader, num_trials: int, num_seeds: int) -> dict[str, Winner]:
-    return {
-        one.cell: one
-        for one in store.winners()
-        if (one.num_search_trials, one.num_seeds) == (num_trials, num_seeds)
-    }
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What a stored study asks for."""
+
+    name: str
+    cells: Sequence[Cell]
+    num_trials: int
+    """Search trials a cell."""
+
+    num_seeds: int
+    """Confirm seeds a cell."""
+
+    budget: Budget
+
+    def has(self, winner: Winner) -> bool:
+        """Whether a winner was chosen for this, be it among fewer trials by the budget's end."""
+        is_searched = winner.num_search_trials == self.num_trials
+        is_ended = winner.ended_by in self.budget.names.values()
+        return winner.num_seeds == self.num_seeds and (is_searched or is_ended)
 
 
-def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
-    """Return name, cells, search trials a cell and confirm seeds of a stored study."""
+def _current_winners(store: StudyReader, planned: _Planned) -> dict[str, Winner]:
+    return {one.cell: one for one in store.winners() if planned.has(one)}
+
+
+def _planned(config: dict[str, Any]) -> _Planned:
+    """Return what a stored study asks for."""
     try:
-        cells = Grid.from_json(config["cells"]).all_cells
-        name, num_seeds = config["name"], config["confirm"]["seeds"]
-        search = Search.from_json(config["search"])
+        return _Planned(
+            cells=Grid.from_json(config["cells"]).all_cells,
+            name=config["name"],
+            num_seeds=config["confirm"]["seeds"],
+            num_trials=Search.from_json(config["search"]).num_cell_trials,
+            budget=Budget(**config.get("budget", {})),
+        )
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
             f"lacks {error}); restore it or name another --study."
         ) from error
-    return name, cells, search.num_cell_trials, num_seeds
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agad.config.branches import configurations
+from agad.config.budget import Budget
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
@@ -79,6 +80,9 @@ class Study:
 
     confirm: Confirm = field(default_factory=Confirm)
     selection: Labelled = field(default_factory=Labelled)
+    budget: Budget = field(default_factory=Budget)
+    """What ends the search before its planned trials."""
+
     seed: int = 0
     """Seed of every search trial and of the samplers; confirm trials take the seeds after it."""
 
@@ -124,6 +128,7 @@ class Study:
             "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
             "selection": (Labelled,),
+            "budget": (Budget,),
         }
         for name, types in allowed.items():
             value = getattr(self, name)
@@ -140,7 +145,7 @@ class Study:
         """Return the same question at a budget that a laptop finishes, under a name of its own.
 
         The first class at the lowest and the highest ratio, 4 trials a cell of at most 3 epochs,
-        2 confirm seeds, and networks of an eighth of the width.
+        2 confirm seeds, networks of an eighth of the width, and no further budget.
         """
         detector = replace(
             self.detector,
@@ -159,6 +164,7 @@ class Study:
             search=search,
             detector=detector,
             scheduler=self.scheduler.reduced(3),
+            budget=Budget(),
             confirm=Confirm(
                 seeds=min(2, self.confirm.seeds),
                 candidates=min(self.confirm.candidates, search.num_cell_trials),

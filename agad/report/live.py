@@ -47,13 +47,14 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 def plain_line(status: StudyStatus) -> str:
     """Return the whole state on one line, without colour."""
     best = _best_text(status.cells)
-    parts = [_search_text(status.cells), *best, _confirm_text(status.cells)]
+    search = [_search_text(status.cells), *_ended_text(status)]
+    parts = [*search, *best, _confirm_text(status.cells)]
     return ", ".join([*parts, seconds_text(status.elapsed_s)])
 
 
 def _progress_text(status: StudyStatus) -> str:
     running = sum(cell.running for cell in status.cells)
-    parts = [_search_text(status.cells), _confirm_text(status.cells)]
+    parts = [_search_text(status.cells), *_ended_text(status), _confirm_text(status.cells)]
     busy = f"{running:,} of {count_text(status.slots, 'slot')} busy"
     return ", ".join([*parts, seconds_text(status.elapsed_s), busy])
 
@@ -67,6 +68,10 @@ def _search_text(cells: Sequence[CellStatus]) -> str:
     }
     ends = [f"{count:,} {name}" for name, count in counts.items() if count]
     return ", ".join([f"{ended:,}/{planned:,} search trials", *ends])
+
+
+def _ended_text(status: StudyStatus) -> list[str]:
+    return [f"{plain(status.ended_by)} ended the search"] if status.ended_by else []
 
 
 def _best_text(cells: Sequence[CellStatus]) -> list[str]:

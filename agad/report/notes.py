@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agad.report.results import CellResult, Leaderboard, Ranking
-from agad.report.rounding import cost_text, count_text, names_text, p_text, seconds_text
+from agad.report.rounding import (
+    cost_text,
+    count_text,
+    names_text,
+    p_text,
+    plain,
+    seconds_text,
+)
 from agad.report.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 
 
@@ -141,6 +148,7 @@ def _cost(board: Leaderboard) -> list[str]:
         f"{totals.num_planned_search_epochs:,} planned epochs trained, "
         f"{totals.num_saved_epochs:,} saved."
     )
+    lines += _ended_early(board.cells)
     lines.append(
         f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "
         f"{totals.num_confirm_diverged:,} diverged, {totals.num_confirm_failed:,} failed."
@@ -152,6 +160,19 @@ def _cost(board: Leaderboard) -> list[str]:
     )
     if totals.cost is not None:
         lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
+    return lines
+
+
+def _ended_early(cells: Sequence[CellResult]) -> list[str]:
+    lines = []
+    for ended_by in sorted({cell.ended_by for cell in cells} - {""}):
+        ended = [cell for cell in cells if cell.ended_by == ended_by]
+        num_trials = sum(cell.num_trials for cell in ended)
+        num_planned = sum(cell.num_trials_planned for cell in ended)
+        lines.append(
+            f"{num_trials:,} of {num_planned:,} planned trials in {count_text(len(ended), 'cell')}:"
+            f" {plain(ended_by)} ended the search."
+        )
     return lines
 
 

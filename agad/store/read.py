@@ -125,6 +125,8 @@ class StudyReader:
         """
         values = self.json_object(key)
         try:
+            # One that an earlier version kept lacks what has a default.
+            values = {"ended_by": ""} | values
             named = {field.name: values[field.name] for field in dataclasses.fields(Winner)}
             return Winner(**{**named, "params": {**named["params"]}})
         except (KeyError, TypeError) as error:

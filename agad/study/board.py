@@ -20,6 +20,7 @@ from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.study.spending import Spending
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
@@ -151,6 +152,7 @@ class StudyBoard:
             return None
         if self._unclaimed is not None:
             return self._claim(*self._unclaimed)
+        self._check_budget()
         if not self._choose_winners():
             return None
         for cell in sorted(self._cells.values(), key=lambda cell: cell.share_started):
@@ -158,6 +160,14 @@ class StudyBoard:
             if spec is not None:
                 return self._claim(cell, spec)
         return None
+
+    def _check_budget(self) -> None:
+        """End the search of all cells where a limit of the budget is reached."""
+        running = [*self._running.values(), *self._paused.values()]
+        ended_by = self._spending.ended_by(running, self._cells.values())
+        for cell in self._cells.values() if ended_by else ():
+            cell.end_search(ended_by)
+            self._give_up_paused(cell)
 
     def _choose_winners(self) -> bool:
         """Keep the winner of each cell that has to choose one; False where the store fails.
@@ -260,10 +270,12 @@ class StudyBoard:
             cells=tuple(cell.status(num_running[label]) for label, cell in self._cells.items()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
+            ended_by=next((cell.ended_by for cell in self._cells.values() if cell.ended_by), ""),
         )
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
+        self._spending = Spending(self._study, rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         claims = self._count_claims(rows)
         pauses = self._last_pauses(claims, rows)
@@ -387,6 +399,7 @@ class StudyBoard:
 
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
+        self._spending.take(trial)
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))

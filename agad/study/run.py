@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
+from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.records import StudyMemory, checkpoints_prefix
 from agad.status import StudyStatus
@@ -75,11 +76,20 @@ def _run(
     board: StudyBoard, study: Study, where: Where, watch: Watch | None, train: TrainTrial
 ) -> None:
     with connected(where) as connection:
+        _check_budget(study, connection)
         slots = _keeping(connection, study)
         show = _throttled(watch, board, slots)
         fit(board, slots, train, study.scheduler.milestones, show)
         if watch is not None:
             watch(board.status(slots.num))
+
+
+def _check_budget(study: Study, slots: Slots) -> None:
+    if study.budget.gpu_hours is not None and not slots.runtime.gpus:
+        raise ConfigError(
+            f"budget.gpu_hours is {study.budget.gpu_hours:g}, but a trial takes no GPU and would "
+            "never reach it; use budget.hours, or name a share with --gpus-per-trial."
+        )
 
 
 def _keeping(slots: Slots, study: Study) -> Slots:

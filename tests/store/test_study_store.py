@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,19 @@ def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
     for winner in winners:
         assert store.put_winner(winner) == winner
     assert sorted(store.winners(), key=str) == sorted(winners, key=str)
+
+
+def test_a_winner_keeps_what_ended_its_search(store: StudyStore) -> None:
+    winner = _winner(ended_by="the budget of 2 GPU-hours")
+    store.put_winner(winner)
+    assert store.winners() == [winner]
+
+
+def test_a_winner_of_an_earlier_version_is_read(store: StudyStore, objects: ObjectStore) -> None:
+    values = asdict(_winner())
+    del values["ended_by"]
+    objects.put_if_absent("study/winners/ab/8-3.json", json.dumps(values).encode())
+    assert store.winners() == [_winner()]
 
 
 def test_an_object_that_is_no_winner_is_named(store: StudyStore, objects: ObjectStore) -> None:
