@@ -214,6 +214,9 @@ class TrialRow:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
 
+    gpu_memory_bytes: int | None = None
+    """All memory of the GPU that trained; None without a GPU, and where it was not noted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:

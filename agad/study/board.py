@@ -45,6 +45,10 @@ _MAX_WRITES_WAITING = 64
 """Rows that may wait for the store before the study waits for it too."""
 
 
+def _always(_: TrialSpec) -> bool:
+    return True
+
+
 class StudyBoard:
     """All cells of a study on one driver; a context that closes when every row is written.
 
@@ -102,8 +106,14 @@ class StudyBoard:
         self._unclaimed: tuple[CellRun, TrialSpec] | None = None
         """The next trial, whose claim could not be put, or only while the study was not held."""
 
+        self._waiting: tuple[CellRun, TrialSpec] | None = None
+        """The next trial, which does not fit yet."""
+
         self._idle: Launch | None = None
         """A launch whose claim was put and that has not started."""
+
+        self.past: list[tuple[TrialSpec, TrialRow]] = []
+        """Trials that ended under an earlier driver."""
 
         self._start = time.monotonic()
         self._remember()
@@ -141,8 +151,12 @@ class StudyBoard:
             cell.is_done for cell in self._cells.values()
         )
 
-    def launch(self) -> Launch | None:
+    def launch(self, fits: Callable[[TrialSpec], bool] = _always) -> Launch | None:
         """Claim the next trial of the cell that is furthest behind; None where all wait.
+
+        Args:
+            fits: Whether there is room for a trial now. For one that has none the others wait, too:
+                they would take the room away for ever.
 
         Raises:
             OtherDriverError: Another driver works on this study.
@@ -155,10 +169,17 @@ class StudyBoard:
         self._check_budget()
         if not self._choose_winners():
             return None
+        self._waiting = self._waiting or self._next_trial()
+        if self._waiting is None or not fits(self._waiting[1]):
+            return None
+        (cell, spec), self._waiting = self._waiting, None
+        return self._claim(cell, spec)
+
+    def _next_trial(self) -> tuple[CellRun, TrialSpec] | None:
         for cell in sorted(self._cells.values(), key=lambda cell: cell.share_started):
             spec = cell.next_trial()
             if spec is not None:
-                return self._claim(cell, spec)
+                return cell, spec
         return None
 
     def _check_budget(self) -> None:
@@ -279,10 +300,7 @@ class StudyBoard:
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         claims = self._count_claims(rows)
         pauses = self._last_pauses(claims, rows)
-        objectives: dict[str, list[float]] = defaultdict(list)
-        for epoch in self._memory.epochs():
-            if epoch.val_auroc is not None:
-                objectives[epoch.trial_key].append(epoch.val_auroc)
+        objectives = self._past_objectives()
         for winner in self._memory.winners():
             self._cells[winner.cell].take_winner(winner)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
@@ -295,6 +313,8 @@ class StudyBoard:
                     f"version of {self._study.detector.name}; choose another name for this study "
                     f"than {self._study.name}."
                 )
+            if row is not None:
+                self.past.append((spec, row))
             state = cast(State, row.state) if row else None
             is_given_up = self._num_lost[spec.key] >= MAX_ATTEMPTS
             if is_given_up and row is None:
@@ -305,6 +325,13 @@ class StudyBoard:
             pause = pauses.get(spec.key)
             if pause is not None and not is_given_up:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
+
+    def _past_objectives(self) -> dict[str, list[float]]:
+        objectives: dict[str, list[float]] = defaultdict(list)
+        for epoch in self._memory.epochs():
+            if epoch.val_auroc is not None:
+                objectives[epoch.trial_key].append(epoch.val_auroc)
+        return objectives
 
     def _last_pauses(
         self, trial_keys: Iterable[str], rows: Mapping[str, TrialRow]

@@ -47,6 +47,9 @@ class Progress:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that its tensors took; None without a GPU."""
 
+    gpu_memory_bytes: int | None = None
+    """All memory of that GPU."""
+
 
 @dataclass(slots=True)
 class Running:
@@ -162,6 +165,7 @@ class RowMaker:
             ended_at=datetime.now(UTC),
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
+            gpu_memory_bytes=running.last.gpu_memory_bytes,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:

@@ -80,7 +80,9 @@ def test_the_kept_winner_is_the_result_and_not_the_better_confirmed_one(
 def test_a_report_says_what_ended_a_search(make_confirm_row: RowBuilder) -> None:
     rows = [make_confirm_row(1, 0.9)]
     rows += [
-        replace(rows[0], phase="search", number=number, trial_key=f"{number:032x}", test_auroc=None)
+        replace(
+            rows[0], phase="search", number=number, trial_key=f"{number + 99:032x}", test_auroc=None
+        )
         for number in range(3)
     ]
     winner = Winner(
