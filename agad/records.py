@@ -65,9 +65,13 @@ class Winner:
     params: dict[str, Any]
     """The searched parameters, by name."""
 
-    val_auroc: float
+    val_auroc: float | None
     """Mean of its finished confirm trials, or that of its search trial where these see the test
-    split; in [0, 1]."""
+    split; in [0, 1]. None where no validation AUROC chose it."""
+
+    objective: float | None = None
+    """What chose it, of the same trials: higher is better. None where nothing did, and in a winner
+    of an earlier version, which ``val_auroc`` chose."""
 
     ended_by: str = ""
     """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
@@ -176,7 +180,8 @@ class TrialRow:
     """GPU seconds: ``seconds`` x the share of a GPU reserved."""
 
     val_auroc: float | None
-    """Validation AUROC at the last epoch, in [0, 1]; None where no epoch ended."""
+    """Validation AUROC at the last epoch, in [0, 1]; None where no epoch ended, and without
+    validation anomalies."""
 
     test_auroc: float | None
     """Test AUROC at the last epoch, in [0, 1]; None in the search, and of a candidate."""
@@ -217,6 +222,10 @@ class TrialRow:
     gpu_memory_bytes: int | None = None
     """All memory of the GPU that trained; None without a GPU, and where it was not noted."""
 
+    objective: float | None = None
+    """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
+    earlier version, where it is ``val_auroc``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRow:
@@ -238,6 +247,15 @@ class EpochRow:
 
     losses: dict[str, float] = field(default_factory=dict)
     """The detector's mean losses over the epoch, by name."""
+
+    objective: float | None = None
+    """What the study maximises, after this epoch; None in a row of an earlier version, where it is
+    ``val_auroc``."""
+
+
+def objective_of(row: TrialRow | EpochRow) -> float | None:
+    """Return a row's objective, which in one of an earlier version is the validation AUROC."""
+    return row.val_auroc if row.objective is None else row.objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

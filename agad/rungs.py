@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agad.config import Asha, NoStopping, Scheduler, SuccessiveHalving
-from agad.records import EpochRow, TrialRow
+from agad.records import EpochRow, TrialRow, objective_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,9 @@ def rung_table(
     }
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for row in epochs:
-        if (row.trial_key, row.attempt) in climbed and row.val_auroc is not None:
-            curves[row.trial_key][row.epoch + 1] = row.val_auroc
+        objective = objective_of(row)
+        if (row.trial_key, row.attempt) in climbed and objective is not None:
+            curves[row.trial_key][row.epoch + 1] = objective
     table = []
     for index, num_epochs in enumerate(scheduler.milestones):
         entered = [curve for curve in curves.values() if num_epochs in curve]

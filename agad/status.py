@@ -32,8 +32,8 @@ class CellStatus:
     failed: int
     """Search trials that ended in an error, after their retries."""
 
-    best_val_auroc: float | None
-    """The highest validation AUROC of the search so far, in [0, 1]; None before the first."""
+    best_objective: float | None
+    """The highest of the search so far; None before the first."""
 
     confirmed: int
     """Confirm trials that finished; with several candidates, and the winner's test trials."""
@@ -62,3 +62,6 @@ class StudyStatus:
     ended_by: str = ""
     """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
     where nothing did."""
+
+    objective: str = "validation AUROC"
+    """What ``best_objective`` is of."""

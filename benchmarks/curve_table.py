@@ -176,7 +176,7 @@ def train_curve(spec: TrialSpec, runtime: Runtime) -> Curve:
     aurocs, seconds, diverged = [], 0.0, ""
     try:
         for result in train_trial(spec, runtime):
-            aurocs.append(result.val_auroc)
+            aurocs.append(result.objective)
             seconds += result.train_s
     except TrialDivergedError as error:
         diverged = str(error)

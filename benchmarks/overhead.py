@@ -47,7 +47,7 @@ def no_op(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:  # noqa: 
     params = {name: float(value) for name, value in spec.params.items()}
     for epoch in range(spec.max_epochs):
         val_auroc = objective(params["lr"], params["weight_adcon"], epoch)
-        yield EpochResult(epoch=epoch, val_auroc=val_auroc, train_s=0.0)
+        yield EpochResult(epoch=epoch, objective=val_auroc, val_auroc=val_auroc, train_s=0.0)
 
 
 def plain_no_op(config: dict[str, Any]) -> None:

@@ -181,8 +181,9 @@ class _Trial:
         """Return the epochs since the last time, as a worker would send them."""
         known = min(self.trained, len(self.observed))
         results = tuple(
-            EpochResult(epoch=epoch, val_auroc=float(self.observed[epoch]), train_s=1.0)
+            EpochResult(epoch=epoch, objective=auroc, val_auroc=auroc, train_s=1.0)
             for epoch in range(self.reported, known)
+            for auroc in [float(self.observed[epoch])]
         )
         self.reported = known
         return Progress(

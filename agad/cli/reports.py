@@ -146,8 +146,9 @@ def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -
         comparison = _against(arguments, store, board)
     if not any(one.first and one.second for one in comparison.pairs):
         raise ConfigError(
-            f"{comparison.first} and {comparison.second} share no cell (data set, class, ratio and "
-            "variant), so nothing can be compared; name two studies of the same question."
+            f"{comparison.first} and {comparison.second} share no cell (data set, class, ratio, "
+            "variant and kind of selection), so nothing can be compared; name two studies of the "
+            "same question."
         )
     if arguments.check and not _can_be_checked(comparison):
         raise ConfigError(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Budget, Cell, Grid, Search, Study
+from agad.config import Budget, Cell, Grid, Search, Study, selection_from_json
 from agad.errors import StoreError
 from agad.reading import store_uri
 from agad.records import Winner
@@ -155,18 +155,23 @@ def _current_winners(store: StudyReader, planned: _Planned) -> dict[str, Winner]
 def _planned(config: dict[str, Any]) -> _Planned:
     """Return what a stored study asks for."""
     try:
-        return _Planned(
-            cells=Grid.from_json(config["cells"]).all_cells,
-            name=config["name"],
-            num_seeds=config["confirm"]["seeds"],
-            num_trials=Search.from_json(config["search"]).num_cell_trials,
-            budget=Budget(**config.get("budget", {})),
-        )
+        cells = Grid.from_json(config["cells"]).all_cells
+        name, num_seeds = config["name"], config["confirm"]["seeds"]
+        search = Search.from_json(config["search"])
+        selection = selection_from_json(config.get("selection", {}))
+        budget = Budget(**config.get("budget", {}))
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
             f"lacks {error}); restore it or name another --study."
         ) from error
+    return _Planned(
+        name=name,
+        cells=cells,
+        num_trials=search.num_cell_trials if selection.searches else 0,
+        num_seeds=num_seeds,
+        budget=budget,
+    )
 
 
 @contextmanager

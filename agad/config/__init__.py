@@ -24,6 +24,14 @@ from agad.config.scheduler import (
     scheduler_from_json,
 )
 from agad.config.search import Search
+from agad.config.selection import (
+    FixedEpoch,
+    LabelFree,
+    Labelled,
+    Selection,
+    ranked_apart,
+    selection_from_json,
+)
 from agad.config.space import (
     Choice,
     Distribution,
@@ -35,7 +43,7 @@ from agad.config.space import (
     Uniform,
     When,
 )
-from agad.config.study import Confirm, Labelled, Study
+from agad.config.study import Confirm, Study
 
 __all__ = [
     "DETECTORS",
@@ -51,10 +59,12 @@ __all__ = [
     "Distribution",
     "Draw",
     "Fixed",
+    "FixedEpoch",
     "GaussianProcess",
     "Grid",
     "GridSearch",
     "IntUniform",
+    "LabelFree",
     "Labelled",
     "LabelledClasses",
     "LogUniform",
@@ -65,6 +75,7 @@ __all__ = [
     "Sampler",
     "Scheduler",
     "Search",
+    "Selection",
     "Setting",
     "Study",
     "SuccessiveHalving",
@@ -76,7 +87,9 @@ __all__ = [
     "check_count",
     "draw",
     "labelled_text",
+    "ranked_apart",
     "scheduler_from_json",
+    "selection_from_json",
     "variant_label",
     "with_parameters",
 ]

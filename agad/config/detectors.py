@@ -41,6 +41,12 @@ class Agad:
     version: ClassVar[int] = 2
     """Grows when the same settings and seed give other scores; part of every trial key."""
 
+    loss_weights: ClassVar[tuple[str, ...]] = (
+        *("weight_adv", "weight_con", "weight_adcon", "weight_lat"),
+        "contextual_adversarial",
+    )
+    """The parameters that weigh the loss's terms, or switch one off."""
+
     backbone: str = "unet++"
     """Generator: ``unet++`` (nested skip connections), ``unet`` or ``naive`` (a bottleneck)."""
 

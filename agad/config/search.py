@@ -33,7 +33,7 @@ from agad.errors import ConfigError
 class Search:
     """What each cell's sampler draws, how, and how often."""
 
-    space: Mapping[str, Distribution]
+    space: Mapping[str, Distribution] = field(default_factory=dict)
     """The detector's parameters to search, each with its distribution."""
 
     trials_per_cell: int = 32
@@ -60,11 +60,6 @@ class Search:
     def _check_space(self) -> None:
         if not isinstance(self.space, Mapping):
             raise ConfigError(f"search.space is {self.space!r}, but must be a dictionary.")
-        if not self.space:
-            raise ConfigError(
-                "search.space is empty, but must hold at least one parameter, such as "
-                '{"lr": LogUniform(1e-4, 1e-2)}.'
-            )
         for name, distribution in self.space.items():
             if not isinstance(distribution, Distribution):
                 raise ConfigError(

@@ -14,12 +14,23 @@ from agad.config.budget import Budget
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.scheduler import SCHEDULERS, Asha, Scheduler, scheduler_as_json
+from agad.config.scheduler import SCHEDULERS, Asha, NoStopping, Scheduler, scheduler_as_json
 from agad.config.search import Search
+from agad.config.selection import (
+    SELECTIONS,
+    FixedEpoch,
+    LabelFree,
+    Labelled,
+    Selection,
+    selection_as_json,
+)
 from agad.config.space import Setting
 from agad.errors import ConfigError
 
 _MAX_CORNERS = 4096
+
+_NO_SCHEDULER_GIVEN = Asha()
+"""Stands where a study names no scheduler, told from an equal one by its identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +41,8 @@ class Confirm:
     """Fresh seeds a cell: one trial each and candidate, full budget, none stopped."""
 
     candidates: int = 1
-    """Best configurations of a cell's search to confirm. Of several, the highest mean validation
-    AUROC over the fresh seeds wins."""
+    """Best configurations of a cell's search to confirm. Of several, the highest mean objective
+    over the fresh seeds wins."""
 
     def __post_init__(self) -> None:
         check_count("confirm.seeds", self.seeds, 1)
@@ -44,26 +55,6 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
-    """Select by validation AUROC on labelled anomalies, which are drawn from training images."""
-
-    num_anomalies: int | None = None
-    """Labelled validation anomalies, the same at every ratio; None is the data set's default."""
-
-    val_share: float = 0.1
-    """Share of the class's training normals held out for validation, in (0, 1)."""
-
-    def __post_init__(self) -> None:
-        if self.num_anomalies is not None:
-            check_count("selection.num_anomalies", self.num_anomalies, 1)
-        is_number = isinstance(self.val_share, int | float)
-        if not is_number or not 0 < self.val_share < 1:
-            raise ConfigError(
-                f"selection.val_share is {self.val_share!r}, but must be between 0 and 1."
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """One question: cells x a search space x a budget. A value: it says what, never where."""
 
@@ -71,15 +62,20 @@ class Study:
     """Lower-case letters, digits, ``.``, ``_`` and ``-``; the study's prefix in the store."""
 
     cells: Grid
-    search: Search
+    search: Search = field(default_factory=Search)
+    """Left out where there is nothing to search, under ``FixedEpoch``."""
+
     detector: DetectorConfig = field(default_factory=Agad)
     """The detector, with every parameter that neither an axis nor the search sets."""
 
-    scheduler: Scheduler = field(default_factory=Asha)
-    """When a search trial is stopped early."""
+    scheduler: Scheduler = field(default_factory=lambda: _NO_SCHEDULER_GIVEN)
+    """When a search trial is stopped early: ``Asha()``, and under ``FixedEpoch``, which stops none,
+    ``NoStopping`` of its epochs."""
 
     confirm: Confirm = field(default_factory=Confirm)
-    selection: Labelled = field(default_factory=Labelled)
+    selection: Selection = field(default_factory=Labelled)
+    """What chooses a cell's configuration."""
+
     budget: Budget = field(default_factory=Budget)
     """What ends the search before its planned trials."""
 
@@ -102,6 +98,7 @@ class Study:
                 f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
                 "axis is never searched; take it out of one of them."
             )
+        self._check_selection()
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
             raise ConfigError(
@@ -109,6 +106,41 @@ class Study:
                 f"{num_trials}, the search trials of a cell; confirm fewer, or search more."
             )
         self._check_corners()
+
+    def _check_selection(self) -> None:
+        if isinstance(self.selection, FixedEpoch):
+            self._fix_epochs(self.selection.epochs)
+        elif not self.search.space:
+            raise ConfigError(
+                "search.space is empty, but must hold at least one parameter, such as "
+                '{"lr": LogUniform(1e-4, 1e-2)}; with nothing to search, select by '
+                "FixedEpoch(epochs=...)."
+            )
+        weights = [name for name in self.detector.loss_weights if name in self.search.space]
+        if weights and isinstance(self.selection, LabelFree):
+            raise ConfigError(
+                f"search.space holds {', '.join(weights)}, but LabelFree searches no loss weight: "
+                "searching them by reconstruction error would always switch the contextual "
+                "adversarial term off; fix them in the detector, or select by Labelled()."
+            )
+
+    def _fix_epochs(self, epochs: int) -> None:
+        """Take the epochs that are given in advance; refuse what would choose or stop."""
+        num = self.search.num_configurations
+        if num != 1:
+            raise ConfigError(
+                f"search.space has {'endless' if num is None else num} configurations, but "
+                "FixedEpoch chooses among none; leave the search out, and set its parameters in "
+                "the detector or in cells.settings."
+            )
+        wanted = NoStopping(max_epochs=epochs)
+        if self.scheduler is _NO_SCHEDULER_GIVEN:
+            object.__setattr__(self, "scheduler", wanted)
+        if self.scheduler != wanted:
+            raise ConfigError(
+                f"study.scheduler is {self.scheduler}, but FixedEpoch(epochs={epochs}) trains "
+                f"every trial for {epochs} epochs; leave it out, or give {wanted}."
+            )
 
     def _check_corners(self) -> None:
         """Build the detector at every corner of the space, under every setting of the axes."""
@@ -127,7 +159,7 @@ class Study:
             "detector": known,
             "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
-            "selection": (Labelled,),
+            "selection": SELECTIONS,
             "budget": (Budget,),
         }
         for name, types in allowed.items():
@@ -135,6 +167,11 @@ class Study:
             if not isinstance(value, types):
                 choices = ", ".join(f"{one.__name__}(...)" for one in types)
                 raise ConfigError(f"study.{name} is {value!r}, but must be one of: {choices}.")
+
+    @property
+    def num_search_trials(self) -> int:
+        """Search trials of a cell; none where nothing is searched."""
+        return self.search.num_cell_trials if self.selection.searches else 0
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
@@ -165,6 +202,7 @@ class Study:
             detector=detector,
             scheduler=self.scheduler.reduced(3),
             budget=Budget(),
+            selection=self.selection.reduced(3),
             confirm=Confirm(
                 seeds=min(2, self.confirm.seeds),
                 candidates=min(self.confirm.candidates, search.num_cell_trials),
@@ -178,4 +216,5 @@ class Study:
         values["detector"]["version"] = self.detector.version
         values["search"] = self.search.as_json()
         values["scheduler"] = scheduler_as_json(self.scheduler)
+        values["selection"] = selection_as_json(self.selection)
         return values

@@ -167,7 +167,12 @@ class _Anomalies:
         pool = self._left_of_labelled_classes()
         wanted = self._task.num_val_anomalies
         if wanted > len(pool):
-            hint = "" if len(pool) else "; import it with --test-share, which leaves some in it"
+            hint = (
+                ""
+                if len(pool)
+                else "; import it with --test-share, which leaves some in it, or select without "
+                "them, by LabelFree()"
+            )
             raise ConfigError(
                 f"selection.num_anomalies is {wanted}, but the training part holds {len(pool)} "
                 f"anomalies of labelled classes{hint}; use at most so many."
@@ -194,11 +199,11 @@ class _Anomalies:
         wanted = num_for_share(num_unlabelled, ratio)
         if wanted > len(pool):
             limit = _largest_share(len(pool), num_unlabelled)
+            smaller = ", or a smaller selection.num_anomalies" * bool(self._task.num_val_anomalies)
             raise ConfigError(
                 f"cells.anomaly_ratio is {ratio:g}, which needs {wanted} anomalies of labelled "
                 f"classes beside the {self._task.num_val_anomalies} for validation, but the "
-                f"training part has {len(pool)} left; use a ratio of at most {limit}, or a smaller "
-                "selection.num_anomalies."
+                f"training part has {len(pool)} left; use a ratio of at most {limit}{smaller}."
             )
         return self._draw(pool, wanted, Purpose.FIT_ANOMALIES)
 

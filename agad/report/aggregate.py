@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
-from agad.config import Cell, Setting, labelled_text, variant_label
+from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
 from agad.errors import ConfigError
-from agad.records import TrialRow, Winner
+from agad.records import TrialRow, Winner, objective_of
 from agad.report.methods import contrasts, rankings
 from agad.report.results import CellResult, Leaderboard, Provenance, Totals
 from agad.report.statistics import t_interval
@@ -48,10 +48,12 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
     study = rows[0].study if rows else study
     detectors = sorted({row.detector for row in rows})
     missing_detector = detectors[0] if len(detectors) == 1 else ""
+    policies = sorted({ranked_apart(row.selection) for row in rows})
+    missing_policy = policies[0] if len(policies) == 1 else ""
     cells = [
         _cell_result(of_cell, planned.get(label), (winners or {}).get(label))
         if of_cell
-        else _missing_cell(study, planned[label], missing_detector)
+        else _missing_cell(study, planned[label], missing_detector, missing_policy)
         for label, of_cell in by_cell.items()
     ]
     cells = [
@@ -126,6 +128,7 @@ def _cell_result(
     confirm_ends = Counter(row.state for row in chosen)
     first = rows[0]
     settings = json.loads(first.settings)
+    policy = ranked_apart(first.selection)
     return CellResult(
         study=first.study,
         cell=first.cell,
@@ -133,14 +136,18 @@ def _cell_result(
         detector=first.detector,
         given_class=planned.given_class if planned else _class_of(first),
         anomaly_ratio=first.anomaly_ratio,
-        variant=variant_label(
-            protocol=first.protocol,
-            pollution_ratio=first.pollution_ratio,
-            labelled_classes=first.labelled_classes,
-            settings=settings,
+        variant=_apart(
+            policy,
+            variant_label(
+                protocol=first.protocol,
+                pollution_ratio=first.pollution_ratio,
+                labelled_classes=first.labelled_classes,
+                settings=settings,
+            ),
         ),
-        task=_task(first.protocol, first.pollution_ratio, first.labelled_classes),
+        task=_apart(policy, _task(first.protocol, first.pollution_ratio, first.labelled_classes)),
         method=_method(first.detector, settings),
+        policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
         ended_by=winner.ended_by if winner else "",
@@ -161,6 +168,7 @@ def _cell_result(
         seeds=tuple(seed for row in scored for seed in row.seeds),
         test_average_precision=_mean(_known(row.test_average_precision for row in scored)),
         val_auroc=_mean(_known(row.val_auroc for row in scored)),
+        objective=_mean(_known(map(objective_of, scored))),
         best_params=json.loads(scored[0].params) if scored else None,
         num_val_anomalies=max(row.num_val_anomalies for row in rows),
         num_fit_anomalies=max(row.num_fit_anomalies for row in rows),
@@ -184,7 +192,7 @@ def confirmed_rows(rows: Sequence[TrialRow], winner: Winner | None = None) -> Se
     place of its confirm rows. A study that was extended may have confirmed a configuration that is
     no longer its best. The winner that is kept counts once it has a test score. Where none is kept,
     or it has none yet, the configuration with the most test scores counts; among equals the highest
-    mean confirm validation AUROC; then the lowest trial key. No test score is compared.
+    mean confirm objective; then the lowest trial key. No test score is compared.
 
     Args:
         rows: All rows of one cell.
@@ -197,9 +205,9 @@ def confirmed_rows(rows: Sequence[TrialRow], winner: Winner | None = None) -> Se
 
     def rank(rows: Sequence[TrialRow]) -> tuple[int, float, str]:
         scored = [row for row in rows if _is_scored(row)]
-        val_auroc = _mean(_known(row.val_auroc for row in scored))
+        objective = _mean(_known(map(objective_of, scored)))
         lowest_key = min(row.trial_key for row in rows)
-        return (-len(scored), -val_auroc if val_auroc is not None else math.inf, lowest_key)
+        return (-len(scored), -objective if objective is not None else math.inf, lowest_key)
 
     if not any(_is_scored(row) for row in confirm):
         return confirm
@@ -253,7 +261,12 @@ def _method(detector: str, settings: Mapping[str, Setting]) -> str:
     return f"{detector} {fixed}".rstrip()
 
 
-def _missing_cell(study: str, cell: Cell, detector: str) -> CellResult:
+def _apart(policy: str, variant: str) -> str:
+    """Return a variant or a task with the policy that it is ranked apart by."""
+    return f"selection={policy} {variant}".rstrip() if policy else variant
+
+
+def _missing_cell(study: str, cell: Cell, detector: str, policy: str) -> CellResult:
     """Return a planned cell that has no row."""
     return CellResult(
         study=study,
@@ -262,9 +275,13 @@ def _missing_cell(study: str, cell: Cell, detector: str) -> CellResult:
         detector=detector,
         given_class=cell.given_class,
         anomaly_ratio=cell.anomaly_ratio,
-        variant=cell.variant,
-        task=_task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+        variant=_apart(policy, cell.variant),
+        task=_apart(
+            policy,
+            _task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+        ),
         method=_method(detector, dict(cell.settings)),
+        policy=policy,
     )
 
 

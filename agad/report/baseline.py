@@ -66,6 +66,7 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
         given |= {name: int(row[name]) for name in _COUNTS}
         given |= {name: float(row[name]) for name in _NUMBERS}
         given |= {name: float(row[name]) if row[name] else None for name in _SCORES}
+        given["policy"] = _policy(given["task"])
         given["given_class"] = _text(row["given_class"])
         given["test_aurocs"] = tuple(float(score) for score in json.loads(row["test_aurocs"]))
         given["seeds"] = tuple(int(seed) for seed in json.loads(row["seeds"]))
@@ -80,6 +81,12 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
             f"{place} has a mean without its scores, or the other way; write it anew."
         )
     return CellResult(**given)
+
+
+def _policy(task: str) -> str:
+    """Return the policy that a task names, also of a cell without rows, which has no selection."""
+    words = dict(word.partition("=")[::2] for word in task.split())
+    return words.get("selection", "")
 
 
 def _text(value: str) -> str:

@@ -17,6 +17,7 @@ from agad.report.rounding import (
     difference_text,
     interval_text,
     labels_text,
+    objective_text,
     p_text,
     params_text,
     ratio_text,
@@ -24,6 +25,9 @@ from agad.report.rounding import (
     seconds_text,
     signed_interval_text,
 )
+
+_WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost")
+"""Headers of the columns by cell that 80 characters have no room for."""
 
 
 def leaderboard_tables(board: Leaderboard) -> list[Layouts]:
@@ -42,10 +46,7 @@ def _cell_layouts(board: Leaderboard) -> Layouts:
         [whole],
         whole.grouped(),
         whole.without(CONFIGURATION).grouped(),
-        [
-            table.shortened("avg. prec.", "val AUROC", "GPU time", "cost", CONFIGURATION)
-            for table in whole.grouped()
-        ],
+        [table.shortened(*_WIDE_ONLY, CONFIGURATION) for table in whole.grouped()],
     ]
 
 
@@ -70,6 +71,7 @@ def _cell_table(board: Leaderboard) -> TextTable:
         ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
         ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
         ("val AUROC", lambda cell: score_text(cell.val_auroc)),
+        ("objective", lambda cell: objective_text(cell.objective if cell.policy else None)),
         ("trials", lambda cell: _trials(cell, cell.num_trials)),
         ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
         ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
@@ -187,13 +189,19 @@ def ranking_layouts(ranking: Ranking) -> list[Layouts]:
 
 
 def _blocks_text(ranking: Ranking) -> str:
+    alike = f", {ranking.policy} alone" if ranking.policy else ""
     if ranking.dataset:
-        return f"{count_text(ranking.num_blocks, 'class', 'classes')} of {ranking.dataset}"
-    return count_text(ranking.num_blocks, "data set")
+        classes = count_text(ranking.num_blocks, "class", "classes")
+        return f"{classes} of {ranking.dataset}{alike}"
+    return count_text(ranking.num_blocks, "data set") + alike
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:
     empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    if not any(cell.policy for cell in board.cells):
+        empty.add("objective")
+    elif all(cell.policy for cell in board.cells):
+        empty.add("val AUROC")
     if not board.totals.gpu_s:
         empty.add("GPU time")
     if board.totals.cost is None:

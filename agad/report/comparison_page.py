@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from itertools import chain
 
+from agad.config import Labelled
 from agad.report.columns import contrast_layouts, ranking_layouts
 from agad.report.comparison import Comparison, has_fewer_seeds, outcome
 from agad.report.notes import BOOTSTRAP_NOTE, CONTRAST_NOTE, ranking_note
@@ -189,6 +190,13 @@ def _unlike(comparison: Comparison) -> list[str]:
     """Return what partners do not share and should."""
     both = [(one.first, one.second) for one in comparison.pairs if one.first and one.second]
     lines = []
+    policies = [_policies(one.first for one in comparison.pairs)]
+    policies.append(_policies(one.second for one in comparison.pairs))
+    if policies[0] != policies[1]:
+        lines.append(
+            f"Ranked apart: first selected by {', '.join(sorted(policies[0]))}, second by "
+            f"{', '.join(sorted(policies[1]))}; cells of different policies are no partners."
+        )
     if any(ours.selection != theirs.selection for ours, theirs in both if ours.selection):
         first = _distinct(ours.selection for ours, _ in both)
         second = _distinct(theirs.selection for _, theirs in both)
@@ -199,6 +207,10 @@ def _unlike(comparison: Comparison) -> list[str]:
     if any(len(different) > 1 for different in prints):
         lines.append("Not the same images: the fingerprints of the data differ.")
     return lines
+
+
+def _policies(cells: Iterable[CellResult | None]) -> set[str]:
+    return {cell.policy or Labelled.policy for cell in cells if cell}
 
 
 def _distinct(texts: Iterable[str]) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.rounding import count_text, plain, score_text, seconds_text
+from agad.config import Labelled
+from agad.report.rounding import count_text, objective_text, plain, score_text, seconds_text
 from agad.status import CellStatus, StudyStatus
 
 _WIDE = 100
@@ -31,14 +32,18 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
         height: Lines that the view may take; the cells that do not fit become one line.
     """
     labels = {cell.label: _folded(cell.label, width) for cell in status.cells}
-    shown = _shown_cells(status.cells, labels, max(height - _LINES_AROUND, 1))
+    is_auroc = status.objective == Labelled.objective
+    num_lines = height - _LINES_AROUND - (not is_auroc)
+    shown = _shown_cells(status.cells, labels, max(num_lines, 1))
     left_out = [cell for cell in status.cells if cell not in shown]
     parts: list[RenderableType] = [
         Text(f"Study {plain(status.study)}", style="bold", no_wrap=True, overflow="ellipsis"),
         Text(_progress_text(status), overflow="fold"),
     ]
     if shown:
-        parts.append(_cells_table(shown, labels, width))
+        parts.append(_cells_table(shown, labels, width, status.objective))
+    if shown and not is_auroc:
+        parts.append(Text(f"obj: {status.objective}", style="dim", overflow="fold"))
     if left_out:
         parts.append(Text(_summary(left_out), style="dim", overflow="fold"))
     return Group(*parts)
@@ -46,7 +51,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 
 def plain_line(status: StudyStatus) -> str:
     """Return the whole state on one line, without colour."""
-    best = _best_text(status.cells)
+    best = _best_text(status)
     search = [_search_text(status.cells), *_ended_text(status)]
     parts = [*search, *best, _confirm_text(status.cells)]
     return ", ".join([*parts, seconds_text(status.elapsed_s)])
@@ -74,10 +79,15 @@ def _ended_text(status: StudyStatus) -> list[str]:
     return [f"{plain(status.ended_by)} ended the search"] if status.ended_by else []
 
 
-def _best_text(cells: Sequence[CellStatus]) -> list[str]:
-    scores = {cell.best_val_auroc: cell for cell in reversed(cells)}
+def _best_text(status: StudyStatus) -> list[str]:
+    scores = {cell.best_objective: cell for cell in reversed(status.cells)}
     best = max((score for score in scores if score is not None), default=None)
-    return [] if best is None else [f"best {plain(scores[best].label)} {score_text(best)}"]
+    if best is None:
+        return []
+    label = plain(scores[best].label)
+    if status.objective == Labelled.objective:
+        return [f"best {label} {score_text(best)}"]
+    return [f"best {label} {objective_text(best)} ({status.objective})"]
 
 
 def _confirm_text(cells: Sequence[CellStatus]) -> str:
@@ -111,20 +121,24 @@ def _columns(width: int) -> dict[str, int]:
     return columns | {"confirm": 8 if width < _WIDE else 9}
 
 
-def _cells_table(cells: Sequence[CellStatus], labels: Mapping[str, str], width: int) -> Table:
+def _cells_table(
+    cells: Sequence[CellStatus], labels: Mapping[str, str], width: int, objective: str
+) -> Table:
+    is_auroc = objective == Labelled.objective
     columns = _columns(width)
     view = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     view.add_column("cell", overflow="fold")
     for header, characters in columns.items():
-        view.add_column(header, justify="right", min_width=characters - 1, no_wrap=True)
+        shown = header if is_auroc or header != "val" else "obj"
+        view.add_column(shown, justify="right", min_width=characters - 1, no_wrap=True)
     for cell in cells:
-        texts = _texts(cell)
+        texts = _texts(cell, score_text if is_auroc else objective_text)
         label = Text(labels[cell.label], style="" if cell.running else "dim")
         view.add_row(label, *(texts[header] for header in columns))
     return view
 
 
-def _texts(cell: CellStatus) -> dict[str, Text]:
+def _texts(cell: CellStatus, as_text: Callable[[float | None], str]) -> dict[str, Text]:
     phase_style = {"search": "", "confirm": "cyan", "done": "green"}[cell.phase]
     return {
         "phase": Text(cell.phase, style=phase_style),
@@ -133,7 +147,7 @@ def _texts(cell: CellStatus) -> dict[str, Text]:
         "stop": Text(str(cell.pruned)),
         "div": Text(str(cell.diverged), style="red" if cell.diverged else ""),
         "fail": Text(str(cell.failed), style="red" if cell.failed else ""),
-        "val": Text(score_text(cell.best_val_auroc), style="bold"),
+        "val": Text(as_text(cell.best_objective), style="bold"),
         "confirm": Text(f"{cell.confirmed}/{cell.confirm_planned}"),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
 from typing import TypeAlias
@@ -67,7 +68,22 @@ def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
 
 
 def contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
-    """Return every two methods of a study, over the questions that either was asked."""
+    """Return every two methods of a study, over the questions that either was asked.
+
+    Cells that another policy selected have contrasts of their own, which name it.
+    """
+    return [
+        replace(one, first=_named(one.first, policy), second=_named(one.second, policy))
+        for policy, alike in _by_policy(cells)
+        for one in _contrasts(alike)
+    ]
+
+
+def _named(method: str, policy: str) -> str:
+    return f"{method} ({policy})" if policy else method
+
+
+def _contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
     by_method = _by_method(cells)
     return [
         contrast(
@@ -86,8 +102,17 @@ def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
     """Rank the methods of a study over the classes of each data set, and over data sets.
 
     Classes of one data set share their images, so a ranking over them is about that data set
-    alone; over several data sets, each is one block, however many classes it has.
+    alone; over several data sets, each is one block, however many classes it has. Cells that
+    another policy selected have rankings of their own.
     """
+    return [
+        replace(one, policy=policy)
+        for policy, alike in _by_policy(cells)
+        for one in _rankings(alike)
+    ]
+
+
+def _rankings(cells: Iterable[CellResult]) -> list[Ranking]:
     by_method = _by_method(cells)
     if len(by_method) < 2:
         return []
@@ -104,6 +129,13 @@ def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
         *(_ranking(dataset, methods, classes) for dataset, classes in by_dataset.items()),
         _ranking("", methods, whole),
     ]
+
+
+def _by_policy(cells: Iterable[CellResult]) -> list[tuple[str, list[CellResult]]]:
+    by_policy: dict[str, list[CellResult]] = defaultdict(list)
+    for cell in cells:
+        by_policy[cell.policy].append(cell)
+    return sorted(by_policy.items())
 
 
 def _by_method(cells: Iterable[CellResult]) -> dict[str, dict[Question, CellResult]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from agad.config import FixedEpoch, LabelFree, ranked_apart
 from agad.report.results import CellResult, Leaderboard, Ranking
 from agad.report.rounding import (
     cost_text,
@@ -48,8 +50,10 @@ BOOTSTRAP_NOTE = (
 def _meaning(board: Leaderboard) -> list[str]:
     selections = sorted({cell.selection for cell in board.cells if cell.selection})
     most = max((cell.num_candidates for cell in board.cells), default=1)
+    policies = {cell.policy for cell in board.cells}
+    chosen_by = "objective" if any(policies) else "validation AUROC"
     candidates = (
-        f"Of the up to {most} best configurations of a cell's search, mean validation AUROC over "
+        f"Of the up to {most} best configurations of a cell's search, mean {chosen_by} over "
         "the confirm seeds chose one; it alone was tested. "
         if most > 1
         else ""
@@ -61,13 +65,34 @@ def _meaning(board: Leaderboard) -> list[str]:
         "By ratio: mean over the classes' means; its SD over classes and the pooled SD over "
         "seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
         BOOTSTRAP_NOTE,
-        f"{candidates}Chosen by validation AUROC, {', '.join(selections)}; the test split was "
-        f"scored once a {phase} trial, at the last epoch, and chose nothing. Cells do not compare, "
-        "so none is ranked against another.",
+        f"{candidates}{_choice(selections)}; the test split was scored once a {phase} trial, at "
+        "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
+        "another.",
     ]
 
 
+def _choice(selections: Sequence[str]) -> str:
+    """Return what chose the configurations, by policy."""
+    by_policy: dict[str, list[str]] = defaultdict(list)
+    for selection in selections:
+        by_policy[ranked_apart(selection)].append(selection)
+    return "; ".join(
+        f"{_CHOSEN_BY[policy]}, {', '.join(named)}" for policy, named in sorted(by_policy.items())
+    )
+
+
+_CHOSEN_BY = {
+    "": "Chosen by validation AUROC",
+    LabelFree.policy: "Chosen without labels, by the lowest mean score of held-out normal images "
+    "(objective: minus that, no AUROC)",
+    FixedEpoch.policy: "Chosen by nothing: one configuration, trained for epochs given in advance "
+    "(objective: minus the mean score of held-out normal images, shown and not used)",
+}
+
+
 _VARIANTS = {
+    "selection": "Selection: cells of a policy without labelled validation anomalies are ranked "
+    "apart; no mean, contrast or ranking holds them beside those that labels selected.",
     "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
     "pollution": "Pollution: share of hidden anomalies among the unlabelled images; those of "
     "validation count as normal in the validation AUROC.",
@@ -100,6 +125,7 @@ def ranking_note(ranking: Ranking) -> str:
     """Return what a ranking found, or why there is none."""
     noun = ("class", "classes") if ranking.dataset else ("data set", "data sets")
     of = f" of {ranking.dataset}" if ranking.dataset else ""
+    of += f", {ranking.policy} alone" if ranking.policy else ""
     left_out = (
         f" {count_text(ranking.num_left_out, *noun)} left out, since a cell is missing."
         if ranking.num_left_out

@@ -38,6 +38,9 @@ class CellResult:
     selection: str = ""
     """What chose the configuration, such as ``labelled(30)``."""
 
+    policy: str = ""
+    """The policy by which it is ranked apart, ``label_free`` or ``fixed_epoch``; else empty."""
+
     num_trials: int = 0
     """Search trials that ended, however they did."""
 
@@ -92,6 +95,9 @@ class CellResult:
 
     val_auroc: float | None = None
     """Mean validation AUROC of the n confirm trials, in [0, 1]."""
+
+    objective: float | None = None
+    """Mean of the n confirm trials of what the study maximises: higher is better."""
 
     best_params: dict[str, Any] | None = None
     """The configuration confirmed; None before the first test AUROC."""
@@ -279,6 +285,9 @@ class Ranking:
 
     average_ranks: tuple[float, ...] = ()
     """In order of ``methods``, 1 the best; empty where there are too few blocks."""
+
+    policy: str = ""
+    """The policy by which the methods' cells are ranked apart, as ``CellResult.policy``."""
 
     groups: tuple[str, ...] = ()
     """Letters of each method; two that share none differ."""

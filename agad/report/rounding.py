@@ -28,6 +28,11 @@ def score_text(score: float | None) -> str:
     return NONE if score is None else f"{score:.3f}"
 
 
+def objective_text(objective: float | None) -> str:
+    """Return what was maximised and is no AUROC, with four digits: it has any unit."""
+    return NONE if objective is None else f"{objective:.4g}"
+
+
 def interval_text(interval: Interval | None) -> str:
     """Return the ends of an interval of scores."""
     return NONE if interval is None else f"{interval.low:.3f}-{interval.high:.3f}"

@@ -125,9 +125,12 @@ class StudyReader:
         """
         values = self.json_object(key)
         try:
-            # One that an earlier version kept lacks what has a default.
-            values = {"ended_by": ""} | values
-            named = {field.name: values[field.name] for field in dataclasses.fields(Winner)}
+            # One of an earlier version lacks what has a default.
+            named = {
+                field.name: values[field.name]
+                for field in dataclasses.fields(Winner)
+                if field.name in values or field.default is dataclasses.MISSING
+            }
             return Winner(**{**named, "params": {**named["params"]}})
         except (KeyError, TypeError) as error:
             raise StoreError(

@@ -41,8 +41,9 @@ ADDED: dict[Any, dict[str, Any]] = {
         "peak_memory_bytes": None,
         "peak_gpu_memory_bytes": None,
         "gpu_memory_bytes": None,
+        "objective": None,
     },
-    EpochRow: {},
+    EpochRow: {"objective": None},
     ScoreRow: {},
 }
 """Columns that the first files did not have, and what was true of the rows in them."""

@@ -14,7 +14,7 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
-from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow
+from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, objective_of
 from agad.status import StudyStatus
 from agad.study.cell import CellRun
 from agad.study.materials import CellMaterials
@@ -224,7 +224,7 @@ class StudyBoard:
             goes_on = goes_on and running.cell.survives(
                 trial_key,
                 result.epoch + 1,
-                result.val_auroc,
+                result.objective,
                 is_restored=result.is_restored,
             )
         running.is_pruned = not goes_on
@@ -292,6 +292,7 @@ class StudyBoard:
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
             ended_by=next((cell.ended_by for cell in self._cells.values() if cell.ended_by), ""),
+            objective=self._study.selection.objective,
         )
 
     def _remember(self) -> None:
@@ -329,8 +330,9 @@ class StudyBoard:
     def _past_objectives(self) -> dict[str, list[float]]:
         objectives: dict[str, list[float]] = defaultdict(list)
         for epoch in self._memory.epochs():
-            if epoch.val_auroc is not None:
-                objectives[epoch.trial_key].append(epoch.val_auroc)
+            objective = objective_of(epoch)
+            if objective is not None:
+                objectives[epoch.trial_key].append(objective)
         return objectives
 
     def _last_pauses(

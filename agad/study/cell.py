@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from agad.config import Setting, Study
+from agad.config import Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
 from agad.study.ladder import Ladder
@@ -26,8 +26,8 @@ class CellRun:
         self.materials = materials
         self._study = study
         self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
-        self._ladder = Ladder(study.scheduler)
-        self._num_planned = study.search.num_cell_trials
+        self._ladder = Ladder(study.scheduler, study.selection.objective)
+        self._num_planned = study.num_search_trials
         self._ended_by = ""
         """What ended the search before all of its trials had started."""
 
@@ -42,7 +42,7 @@ class CellRun:
         self._best_objective: float | None = None
         self._confirms: list[TrialSpec] = []
         self._confirmed: dict[str, float] = {}
-        """Validation AUROC of each confirm trial after its last epoch, by trial key."""
+        """What the study maximises, of each confirm trial after its last epoch, by trial key."""
 
         self._winner: Winner | None = None
         self._tests: list[TrialSpec] = []
@@ -68,7 +68,7 @@ class CellRun:
         Args:
             spec: In order of its phase and number.
             state: How it ended.
-            objectives: Validation AUROC after each epoch.
+            objectives: What the study maximises, after each epoch.
             is_given_up: Whether one that failed stays so.
         """
         key = spec.key
@@ -94,7 +94,7 @@ class CellRun:
 
         Args:
             trial_key: The trial.
-            objectives: Validation AUROC after each epoch before the pause.
+            objectives: What the study maximises, after each epoch before the pause.
             is_paused: Whether it still waits, so that it starts when it is promoted and not before.
         """
         if is_paused:
@@ -129,12 +129,12 @@ class CellRun:
         Args:
             trial_key: The trial.
             num_epochs: Epochs that it has trained.
-            objective: Validation AUROC after them.
+            objective: What the study maximises, after them.
             is_restored: Whether a checkpoint holds them.
         """
         if self._specs[trial_key].phase != "search":
             return True
-        self._best_objective = max(objective, self._best_objective or 0.0)
+        self._raise_best([objective])
         verdict = self._ladder.decide(trial_key, num_epochs, objective, is_restored=is_restored)
         self._stop_reasons[trial_key] = verdict.reason
         return verdict.action == "go on"
@@ -149,7 +149,7 @@ class CellRun:
 
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
         """Take a trial's pause into the sampler."""
-        self._best_objective = max(*objectives, self._best_objective or 0.0)
+        self._raise_best(objectives)
         self._sampler.pause(trial_key, objectives)
 
     def give_up_paused(self) -> list[str]:
@@ -194,13 +194,16 @@ class CellRun:
 
     def _climb(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """Enter a trial's rungs; one that diverged or failed may not be chosen as the best."""
-        if objectives:
-            self._best_objective = max(*objectives, self._best_objective or 0.0)
+        self._raise_best(objectives)
         if state not in ("finished", "pruned"):
             self._ladder.forget(trial_key)
             return
         for epoch, objective in enumerate(objectives):
             self._ladder.record(trial_key, epoch + 1, objective)
+
+    def _raise_best(self, objectives: Sequence[float]) -> None:
+        known = [] if self._best_objective is None else [self._best_objective]
+        self._best_objective = max((*objectives, *known), default=None)
 
     def _propose(self) -> TrialSpec:
         """Return a configuration that was never tried; only called while there is one."""
@@ -250,10 +253,19 @@ class CellRun:
         """
         if self._has_one_candidate and self._winner is not None:
             return [self._winner.params]
+        if not self._study.selection.searches:
+            return [self._only_params]
         best = [spec.params for spec in self._ranking()[: self._study.confirm.candidates]]
         if self._winner is not None and self._winner.params not in best:
             best.append(self._winner.params)
         return best
+
+    @property
+    def _only_params(self) -> dict[str, Setting]:
+        """The one configuration there is where nothing is searched."""
+        configurations = self._study.search.configurations
+        assert configurations is not None
+        return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
         """The search trials, the best first."""
@@ -286,7 +298,7 @@ class CellRun:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
         Of several it is the one with the most finished confirm trials, then with the highest mean
-        validation AUROC, then the better one of the search. One alone is chosen by the search,
+        objective, then the better one of the search. One alone is chosen by the search,
         before its confirm trials; where these have all ended, it is too late to choose.
         """
         if self._winner is not None or not self.is_searched:
@@ -294,6 +306,8 @@ class CellRun:
         if self._has_one_candidate:
             if self._is_confirmed:
                 return None
+            if not self._study.selection.searches:
+                return self._as_winner(self._only_params, None)
             best = self._ranking()[0]
             return self._as_winner(best.params, self._ladder.last_objective(best.key))
         if not self._is_confirmed:
@@ -309,16 +323,18 @@ class CellRun:
         ]
         if not means:
             return None
-        _, val_auroc, params = max(means, key=lambda one: one[:2])
-        return self._as_winner(params, val_auroc)
+        _, objective, params = max(means, key=lambda one: one[:2])
+        return self._as_winner(params, objective)
 
-    def _as_winner(self, params: dict[str, Setting], val_auroc: float) -> Winner:
+    def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
+        is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
             cell=self.materials.cell.label,
             num_search_trials=self._num_planned,
             num_seeds=self._study.confirm.seeds,
             params=params,
-            val_auroc=val_auroc,
+            val_auroc=objective if is_auroc else None,
+            objective=objective,
             ended_by=self._ended_by,
         )
 
@@ -420,13 +436,13 @@ class CellRun:
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._study.search.num_cell_trials,
+            planned=self._study.num_search_trials,
             running=num_running,
             finished=states.count("finished"),
             pruned=states.count("pruned"),
             diverged=states.count("diverged"),
             failed=states.count("failed"),
-            best_val_auroc=self._best_objective,
+            best_objective=self._best_objective,
             confirmed=confirms.count("finished"),
             confirm_planned=self._num_to_confirm,
         )

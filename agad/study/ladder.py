@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agad.config import Asha, Median, Scheduler, SuccessiveHalving
+from agad.config import Asha, Labelled, Median, Scheduler, SuccessiveHalving
 from agad.rungs import cutoff
 
 Action: TypeAlias = Literal["go on", "stop", "pause"]
@@ -32,8 +32,15 @@ class Ladder:
     algorithm is the paper's own: trials pause at each rung, and some are promoted.
     """
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, objective: str = Labelled.objective) -> None:
+        """Start empty.
+
+        Args:
+            scheduler: The rule.
+            objective: What the objectives are, for the reasons.
+        """
         self._scheduler = scheduler
+        self._objective = objective
         self._curves: dict[str, dict[int, float]] = defaultdict(dict)
         """Objectives by trial and number of epochs trained."""
 
@@ -58,7 +65,7 @@ class Ladder:
         Args:
             trial_key: The trial.
             num_epochs: Epochs that it has trained.
-            objective: Validation AUROC after them.
+            objective: What the study maximises, after them.
             is_restored: Whether a checkpoint holds them: at its rungs it was let go on before,
                 maybe under an earlier driver, and others that come there may not undo that. Where
                 trials pause it says nothing, since the checkpoint comes before the pause.
@@ -84,7 +91,7 @@ class Ladder:
 
         Args:
             trial_key: The trial.
-            objectives: Validation AUROC after each epoch, the last of them that of the rung.
+            objectives: What the study maximises, after each epoch, the last that of the rung.
             is_paused: Whether it still waits there.
         """
         for epoch, objective in enumerate(objectives):
@@ -125,7 +132,7 @@ class Ladder:
         num = scheduler.num_promoted(len(entered))
         lowest = "" if bar is None else f", the lowest of which has {bar:.6f}"
         return (
-            f"{scheduler.rule}, {self._rung(num_epochs)}: validation AUROC "
+            f"{scheduler.rule}, {self._rung(num_epochs)}: {self._objective} "
             f"{self._curves[trial_key][num_epochs]:.6f} is not among the {num} of {len(entered)} "
             f"that go on{lowest}"
         )
@@ -149,7 +156,7 @@ class Ladder:
         if isinstance(scheduler, Asha) and curve[num_epochs] <= bar:
             return Verdict(
                 "stop",
-                f"ASHA, {rung}: validation AUROC {curve[num_epochs]:.6f} does not beat "
+                f"ASHA, {rung}: {self._objective} {curve[num_epochs]:.6f} does not beat "
                 f"{bar:.6f}, the 1 - 1/{scheduler.reduction_factor} quantile of {num_others} "
                 "before it",
             )
@@ -157,7 +164,7 @@ class Ladder:
         if isinstance(scheduler, Median) and best < bar:
             return Verdict(
                 "stop",
-                f"median rule, {rung}: best validation AUROC {best:.6f} is below {bar:.6f}, the "
+                f"median rule, {rung}: best {self._objective} {best:.6f} is below {bar:.6f}, the "
                 f"median of the means of {num_others} others",
             )
         return Verdict()

@@ -74,6 +74,7 @@ class CellMaterials:
             seed=seed,
             max_epochs=study.scheduler.max_epochs,
             detector=with_parameters(study.detector, {**dict(self.cell.settings), **params}),
+            policy=study.selection,
             is_candidate=phase == "confirm" and study.confirm.candidates > 1,
         )
 
@@ -120,7 +121,7 @@ def _task(cell: Cell, data: Manifest, study: Study) -> Task:
         labelled_classes=_labelled(cell.labelled_classes, data, anomalous),
         anomaly_ratio=cell.anomaly_ratio,
         pollution_ratio=cell.pollution_ratio,
-        num_val_anomalies=study.selection.num_anomalies or data.num_val_anomalies,
+        num_val_anomalies=study.selection.num_val_anomalies(data.num_val_anomalies),
         val_share=study.selection.val_share,
     )
 

@@ -112,7 +112,7 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
     return StudyPlan(
         study=study.name,
         cells=tuple(cells),
-        trials_per_cell=study.search.num_cell_trials,
+        trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
         num_confirm_seeds=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,

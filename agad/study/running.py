@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Self, cast
 
 from agad.config import labelled_text
-from agad.records import EpochRow, Pause, ScoreRow, State, TrialRow
+from agad.records import EpochRow, Pause, ScoreRow, State, TrialRow, objective_of
 from agad.study.cell import CellRun
 from agad.study.provenance import Provenance
 from agad.trial import EpochResult, TrialSpec
@@ -68,7 +68,8 @@ class Running:
         epochs = [
             EpochResult(
                 epoch=row.epoch,
-                val_auroc=cast(float, row.val_auroc),
+                objective=cast(float, objective_of(row)),
+                val_auroc=row.val_auroc,
                 train_s=row.train_s,
                 losses=row.losses,
             )
@@ -104,8 +105,8 @@ class Running:
 
     @property
     def objectives(self) -> list[float]:
-        """Validation AUROC after each epoch."""
-        return [result.val_auroc for result in self.results]
+        """What the study maximises, after each epoch."""
+        return [result.objective for result in self.results]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +167,7 @@ class RowMaker:
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
             gpu_memory_bytes=running.last.gpu_memory_bytes,
+            objective=last.objective if last else None,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:
@@ -182,6 +184,7 @@ class RowMaker:
                 val_auroc=result.val_auroc,
                 train_s=result.train_s,
                 losses=result.losses,
+                objective=result.objective,
             )
             for result in running.own_results
         ]

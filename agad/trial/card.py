@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from agad.config import DETECTORS, DetectorConfig, with_parameters
@@ -73,9 +74,12 @@ class ModelCard:
     trial_key: str
     seed: int
     num_epochs: int
-    val_auroc: float
+    val_auroc: float | None
+    """Of this model, after its last epoch; None where it was chosen without validation anomalies.
+    """
+
     test_auroc: float
-    """Both of this model, after its last epoch."""
+    """Of this model, after its last epoch."""
 
     exported: Exported | None = None
     """None in the store of the study."""
@@ -88,7 +92,7 @@ class ModelCard:
             raise ValueError(f"normal_classes is {self.normal_classes}")
 
     @classmethod
-    def of_trial(cls, spec: TrialSpec, *, val_auroc: float, test_auroc: float) -> ModelCard:
+    def of_trial(cls, spec: TrialSpec, *, val_auroc: float | None, test_auroc: float) -> ModelCard:
         """Return the card of a trial's model after its last epoch."""
         return cls(
             detector=spec.detector,
@@ -195,6 +199,8 @@ def _typed(
 
 
 def _value(name: str, value: object, kind: Any) -> object:  # noqa: ANN401
+    if isinstance(kind, UnionType):
+        return None if value is None else _value(name, value, get_args(kind)[0])
     if kind is float:
         # A whole number is the equal real one.
         if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]

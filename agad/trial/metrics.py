@@ -54,10 +54,35 @@ def average_precision(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating
     return float(np.sum(gained * precision) / num_anomalies)
 
 
-def _count(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[int, int]:
+def label_free_objective(scores: NDArray[np.floating]) -> float:
+    """Minus the mean score of held-out normal images: higher is better, and no label is needed.
+
+    Of a detector that scores by how it rebuilds an image, such as AGAD, it is minus the mean
+    reconstruction error, at most 0. A generator that collapses to one image, or few, rebuilds
+    held-out images badly and loses; a figure that is relative, such as the spread of the scores
+    over their mean, would reward it. What no figure of normal images alone can see is a generator
+    that rebuilds anomalies as well, so that the weights of the loss, which decide about that, must
+    not be searched by this one. Nor is it of use for a detector whose scores a constant output
+    makes zero.
+
+    Args:
+        scores: Of images taken for normal, higher is more anomalous, shape ``(N,)``, N above 0.
+
+    Raises:
+        TrialDivergedError: A score is not finite.
+    """
+    _check_finite(scores)
+    return -float(scores.astype(np.float64).mean())
+
+
+def _check_finite(scores: NDArray[np.floating]) -> None:
     if not np.isfinite(scores).all():
         num_bad = int((~np.isfinite(scores)).sum())
         raise TrialDivergedError(f"{num_bad} of {len(scores)} scores are not finite")
+
+
+def _count(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[int, int]:
+    _check_finite(scores)
     num_anomalies = int(is_anomaly.sum())
     num_normals = len(is_anomaly) - num_anomalies
     if num_anomalies == 0 or num_normals == 0:

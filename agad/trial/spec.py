@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from agad.config import Cell, DetectorConfig, Setting
+from agad.config import Cell, DetectorConfig, Labelled, Selection, Setting
 from agad.data import Manifest, NodeCache, Task
 from agad.detectors import Compute
 from agad.records import Phase
@@ -38,6 +38,9 @@ class TrialSpec:
     detector: DetectorConfig
     """With the cell's settings and the searched parameters in place."""
 
+    policy: Selection = field(default_factory=Labelled)
+    """What chooses the cell's configuration."""
+
     is_candidate: bool = False
     """Whether it is a confirm trial of one candidate of several: it does not see the test split."""
 
@@ -55,7 +58,7 @@ class TrialSpec:
     @property
     def selection(self) -> str:
         """The selection policy's name in every row."""
-        return f"labelled({self.task.num_val_anomalies})"
+        return self.policy.name(self.task.num_val_anomalies)
 
     @property
     def key(self) -> str:

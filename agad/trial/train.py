@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agad.config import Labelled
 from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
 from agad.trial.confirm import TestResult, finish
-from agad.trial.metrics import auroc
+from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.score import check_scores, score
 from agad.trial.shelf import CheckpointShelf
 from agad.trial.spec import Runtime, TrialSpec
@@ -39,8 +40,11 @@ class EpochResult:
     epoch: int
     """Counts from 0."""
 
-    val_auroc: float
-    """Validation AUROC after the epoch, in [0, 1]."""
+    objective: float
+    """What the study maximises, after the epoch: higher is better, and never a NaN."""
+
+    val_auroc: float | None
+    """Validation AUROC after the epoch, in [0, 1]; None without validation anomalies."""
 
     train_s: float
     """Seconds of the epoch, training and validation."""
@@ -116,13 +120,18 @@ class Training:
                 f"{where} is of trial {state.get('trial_key')}, but must be of {trial_key}."
             )
         try:
-            self.history = [EpochResult(**result) for result in state["history"]]
+            self.history = [_result_of(result) for result in state["history"]]
             self.detector.restore(state["detector"])
             self.rng.bit_generator.state = json.loads(state["rng"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{where} does not hold what its trial needs ({error!r}); remove it to start anew."
             ) from error
+
+
+def _result_of(values: Mapping[str, Any]) -> EpochResult:
+    """Return an epoch of a checkpoint; where it names no objective, it is the validation AUROC."""
+    return EpochResult(**({"objective": values["val_auroc"]} | dict(values)))
 
 
 def train_trial(
@@ -224,10 +233,18 @@ def _between_epochs(training: Training, runtime: Runtime, shelf: CheckpointShelf
 def _epoch(training: Training) -> EpochResult:
     start = time.perf_counter()
     losses, scores = train_epoch(training)
-    val_auroc = auroc(training.val_is_anomaly, scores)
+    val_auroc = None
+    if isinstance(training.spec.policy, Labelled):
+        objective = val_auroc = auroc(training.val_is_anomaly, scores)
+    else:
+        objective = label_free_objective(scores[~training.val_is_anomaly])
     train_s = time.perf_counter() - start
     return EpochResult(
-        epoch=training.num_epochs, val_auroc=val_auroc, train_s=train_s, losses=losses
+        epoch=training.num_epochs,
+        objective=objective,
+        val_auroc=val_auroc,
+        train_s=train_s,
+        losses=losses,
     )
 
 

@@ -85,7 +85,7 @@ def test_study_refuses_a_name_that_is_no_plain_prefix(name: AnyValue) -> None:
         ("detector", Agad, "Agad(...)"),
         ("scheduler", None, "Asha(...), NoStopping(...), Median(...), SuccessiveHalving(...)"),
         ("confirm", 3, "Confirm(...)"),
-        ("selection", 30, "Labelled(...)"),
+        ("selection", 30, "Labelled(...), LabelFree(...), FixedEpoch(...)"),
     ],
     ids=["cells", "search", "detector", "detector-class", "scheduler", "confirm", "selection"],
 )
@@ -179,10 +179,10 @@ def test_study_refuses_an_axis_value_that_the_detector_refuses(
         _study(cells=cells, search=search)
 
 
-def test_search_refuses_an_empty_space() -> None:
+def test_study_refuses_an_empty_space_where_something_is_to_be_chosen() -> None:
     message = "search.space is empty, but must hold at least one parameter"
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Search(space={})
+        _study(search=Search(space={}))
 
 
 @pytest.mark.parametrize("value", [0.1, [0.1, 0.2], "lr", Uniform], ids=repr)

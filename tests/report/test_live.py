@@ -19,7 +19,7 @@ CELL = CellStatus(
     pruned=1,
     diverged=0,
     failed=0,
-    best_val_auroc=0.9,
+    best_objective=0.9,
     confirmed=0,
     confirm_planned=3,
 )
@@ -48,10 +48,10 @@ def many_cells(label: str, count: int) -> StudyStatus:
 
 def test_plain_line_says_all_on_one_line() -> None:
     cells = [
-        replace(CELL, label=f"digits class={place} ratio=0", best_val_auroc=0.987 - place / 10)
+        replace(CELL, label=f"digits class={place} ratio=0", best_objective=0.987 - place / 10)
         for place in range(6)
     ]
-    cells[1] = replace(cells[1], pruned=2, finished=0, diverged=1, best_val_auroc=None)
+    cells[1] = replace(cells[1], pruned=2, finished=0, diverged=1, best_objective=None)
 
     line = plain_line(study_of(*cells))
 
@@ -69,7 +69,7 @@ def test_a_search_that_a_budget_ended_says_so() -> None:
 
 
 def test_plain_line_of_a_study_that_has_just_begun_names_no_best() -> None:
-    cell = replace(CELL, finished=0, pruned=0, best_val_auroc=None)
+    cell = replace(CELL, finished=0, pruned=0, best_objective=None)
 
     assert plain_line(study_of(cell)) == "0/12 search trials, 0/3 confirmed, 41 s"
 

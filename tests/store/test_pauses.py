@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from agad.errors import StoreError
 from agad.objects import LocalObjects
-from agad.records import Pause
+from agad.records import Pause, objective_of
 from agad.store import StudyStore
+from agad.store.release import pause_to_json
 
 
 @pytest.fixture
@@ -27,6 +29,19 @@ def store(objects: LocalObjects) -> StudyStore:
 def test_a_pause_is_read_as_it_was_put(store: StudyStore, pause: Pause) -> None:
     store.put_pause(pause)
     assert store.pauses({"0" * 32}) == [pause]
+
+
+def test_a_pause_of_the_version_before_objectives_has_its_auroc_as_objective(
+    store: StudyStore, objects: LocalObjects, pause: Pause
+) -> None:
+    values = json.loads(pause_to_json(pause))
+    for epoch in values["epochs"]:
+        del epoch["objective"]
+    objects.put_if_absent(f"study/claims/{'0' * 32}/0-paused.json", json.dumps(values).encode())
+    [found] = store.pauses({"0" * 32})
+    assert [objective_of(epoch) for epoch in found.epochs] == [
+        epoch.val_auroc for epoch in pause.epochs
+    ]
 
 
 def test_the_last_pause_of_a_trial_counts(store: StudyStore, pause: Pause) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from agad.errors import ConfigError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, ObjectStore
 from agad.records import StudyMemory, Winner
 from agad.store import StudyReader, StudyStore, list_studies
+from agad.store.keys import winner_key
 
 Build = Callable[..., Any]
 
@@ -196,10 +198,13 @@ def test_a_winner_keeps_what_ended_its_search(store: StudyStore) -> None:
     assert store.winners() == [winner]
 
 
-def test_a_winner_of_an_earlier_version_is_read(store: StudyStore, objects: ObjectStore) -> None:
-    values = asdict(_winner())
-    del values["ended_by"]
-    objects.put_if_absent("study/winners/ab/8-3.json", json.dumps(values).encode())
+@pytest.mark.parametrize("field", ["objective", "ended_by"])
+def test_a_winner_of_an_earlier_version_is_read(
+    store: StudyStore, objects: ObjectStore, field: str
+) -> None:
+    values = dataclasses.asdict(_winner())
+    del values[field]
+    objects.put_if_absent(winner_key("study", _winner()), json.dumps(values).encode())
     assert store.winners() == [_winner()]
 
 

@@ -338,6 +338,7 @@ class Simulation:
         test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
         return EpochResult(
             epoch=epoch,
+            objective=val_auroc,
             val_auroc=val_auroc,
             train_s=1.0,
             losses={"loss_g": 1 - val_auroc},

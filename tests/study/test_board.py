@@ -140,7 +140,9 @@ def test_epochs_of_several_reports_are_kept_in_order(
     # A heartbeat brings epochs between rungs; the last report comes again with the end.
     def some(*epochs: int) -> Progress:
         return Progress(
-            epochs=tuple(EpochResult(epoch=one, val_auroc=0.5, train_s=1.0) for one in epochs)
+            epochs=tuple(
+                EpochResult(epoch=one, objective=0.5, val_auroc=0.5, train_s=1.0) for one in epochs
+            )
         )
 
     with make_simulation(study).board as board:

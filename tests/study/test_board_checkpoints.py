@@ -37,7 +37,11 @@ def _epochs(first: int, last: int, val_auroc: float, *, num_restored: int = 0) -
     return Progress(
         epochs=tuple(
             EpochResult(
-                epoch=epoch, val_auroc=val_auroc, train_s=1.0, is_restored=epoch < num_restored
+                epoch=epoch,
+                objective=val_auroc,
+                val_auroc=val_auroc,
+                train_s=1.0,
+                is_restored=epoch < num_restored,
             )
             for epoch in range(first - 1, last)
         )
@@ -119,7 +123,7 @@ def test_a_finished_confirm_trial_puts_its_scores_with_its_row(
     with make_simulation(one_cell).board as board:
         _lead(board, 8)
         confirm = _launched(board).spec
-        last = EpochResult(epoch=8, val_auroc=0.9, train_s=1.0, test=test)
+        last = EpochResult(epoch=8, objective=0.9, val_auroc=0.9, train_s=1.0, test=test)
         board.end(confirm.key, Progress(epochs=(last,)))
     assert {(row.trial_key, row.attempt, row.cell) for row in memory.all_scores} == {
         (confirm.key, 0, EASY)

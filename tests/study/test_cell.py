@@ -148,7 +148,7 @@ def test_a_cell_whose_trials_all_diverge_ends_without_a_confirm_trial(cell: Cell
 def test_a_cell_whose_trials_all_diverge_has_no_best_auroc(cell: CellRun) -> None:
     for spec in _start_all(cell):
         cell.end(spec.key, "diverged", [])
-    assert cell.status(0).best_val_auroc is None
+    assert cell.status(0).best_objective is None
 
 
 def test_a_tiny_space_ends_when_every_configuration_was_tried(
@@ -259,16 +259,21 @@ def test_status_has_the_best_auroc_of_the_search_alone(cell: CellRun) -> None:
     _search(cell, [0.1, 0.2, 0.3, 0.4, 0.8, 0.7, 0.6, 0.5])
     for spec in _start_all(cell):
         cell.end(spec.key, "finished", [0.99] * 9)
-    assert cell.status(0).best_val_auroc == 0.8
+    assert cell.status(0).best_objective == 0.8
 
 
 def test_status_has_the_best_auroc_of_an_epoch_while_its_trial_runs(cell: CellRun) -> None:
     spec = cell.next_trial()
     assert spec is not None
     cell.survives(spec.key, 1, 0.625)
-    best = cell.status(1).best_val_auroc
+    best = cell.status(1).best_objective
     assert best is not None
     assert math.isclose(best, 0.625)
+
+
+def test_status_has_the_best_objective_where_all_are_negative(cell: CellRun) -> None:
+    _search(cell, [-0.8, -0.2, -0.5, -0.4, -0.3, -0.7, -0.6, -0.9])
+    assert cell.status(0).best_objective == -0.2
 
 
 def test_more_seeds_add_confirm_trials_of_the_same_winner(

@@ -16,7 +16,20 @@ import pytest
 import ray
 from PIL import Image
 
-from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import (
+    Agad,
+    Asha,
+    Confirm,
+    FixedEpoch,
+    Grid,
+    LabelFree,
+    Labelled,
+    LogUniform,
+    NoStopping,
+    Search,
+    Selection,
+    Study,
+)
 from agad.data import (
     PARTS,
     ImportOptions,
@@ -155,6 +168,28 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
     assert sum(row.epochs for row in rows) == len(store.epochs())
     board = leaderboard(rows, study="spans")
     assert all(cell.num_confirmed == 1 for cell in board.cells)
+
+
+@pytest.mark.parametrize("selection", [LabelFree(), FixedEpoch(epochs=2)], ids=repr)
+def test_a_study_without_labelled_validation_anomalies_is_confirmed(
+    where: Where, selection: Selection
+) -> None:
+    lr = Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=2)
+    study = Study(
+        name="label-free",
+        cells=Grid(dataset="digits", normal_class=8, anomaly_ratio=0.1),
+        detector=TINY,
+        search=lr if selection.searches else Search(),
+        scheduler=NoStopping(max_epochs=2),
+        confirm=Confirm(seeds=1),
+        selection=selection,
+    )
+    store = open_store(where, study)
+    run_study(study, store, where)
+    rows = store.trials()
+    assert keys_by_phase(rows) == {"confirm": 1} | ({"search": 2} if selection.searches else {})
+    assert {(row.selection, row.val_auroc) for row in rows} == {(selection.name(0), None)}
+    assert all(row.objective is not None and row.objective < 0 for row in rows)
 
 
 def tiny_study(name: str, cells: Grid, num_anomalies: int) -> Study:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from tests.study.conftest import MakeSimulation, MakeStudy
 
 
+def _result(epoch: int, score: float) -> EpochResult:
+    return EpochResult(epoch=epoch, val_auroc=score, objective=score, train_s=0.0)
+
+
 def _end(board: StudyBoard, launch: Launch) -> None:
     epochs = tuple(
-        EpochResult(epoch=epoch, val_auroc=0.9 - launch.spec.number / 100, train_s=0.0)
-        for epoch in range(launch.spec.max_epochs)
+        _result(epoch, 0.9 - launch.spec.number / 100) for epoch in range(launch.spec.max_epochs)
     )
     board.end(launch.spec.key, Progress(epochs=epochs, hardware="none"))
 

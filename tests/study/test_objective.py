@@ -38,7 +38,8 @@ MakeOrder = Callable[..., Order]
 def count_up(spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
     """Train nothing: the AUROC is the epoch."""
     for epoch in range(spec.max_epochs):
-        yield EpochResult(epoch=epoch, val_auroc=epoch / 100, train_s=0.0)
+        objective = epoch / 100
+        yield EpochResult(epoch=epoch, objective=objective, val_auroc=objective, train_s=0.0)
 
 
 def diverge_at_five(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
@@ -49,7 +50,7 @@ def diverge_at_five(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def crash(_spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
-    yield EpochResult(epoch=0, val_auroc=0.5, train_s=0.0)
+    yield EpochResult(epoch=0, objective=0.5, val_auroc=0.5, train_s=0.0)
     raise RuntimeError("out of memory")
 
 
@@ -85,7 +86,7 @@ def _steps(objective: Objective) -> list[Progress]:
 
 
 def _results(steps: list[Progress]) -> list[tuple[int, float, dict[str, float]]]:
-    return [(one.epoch, one.val_auroc, one.losses) for step in steps for one in step.epochs]
+    return [(one.epoch, one.objective, one.losses) for step in steps for one in step.epochs]
 
 
 def test_an_objective_returns_at_milestones_and_at_the_end(make_order: MakeOrder) -> None:

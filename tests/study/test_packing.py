@@ -88,7 +88,10 @@ class _Trials:
     def end(self, peak_gib: float = 4.0, epoch_s: float = 1.0) -> None:
         """Have the first of them tell of 8 epochs and end."""
         launch, _ = self.launched.pop(0)
-        epochs = [EpochResult(epoch=one, val_auroc=0.5, train_s=epoch_s) for one in range(8)]
+        epochs = [
+            EpochResult(epoch=one, val_auroc=0.5, objective=0.5, train_s=epoch_s)
+            for one in range(8)
+        ]
         progress = Progress(
             epochs=tuple(epochs),
             hardware="A100",
@@ -239,7 +242,8 @@ def greedy(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
     if runtime.gpus < 0.5 or (spec.phase, spec.number) == ("search", 0):
         raise GpuMemoryError(f"{spec.number} does not fit {runtime.gpus:g} of a GPU")
     for epoch in range(spec.max_epochs):
-        yield EpochResult(epoch=epoch, val_auroc=0.9 - spec.number / 100, train_s=0.0)
+        objective = 0.9 - spec.number / 100
+        yield EpochResult(epoch=epoch, objective=objective, val_auroc=objective, train_s=0.0)
 
 
 @pytest.mark.cluster

@@ -72,7 +72,7 @@ def _results(objective: Objective, order: Order) -> dict[str, Any]:
     objects = open_objects(order.runtime.store)
     (model,) = objects.list("reuse/models/")
     return {
-        "epochs": [[one.epoch, one.val_auroc.hex(), _hex(one.losses)] for one in results],
+        "epochs": [[one.epoch, one.objective.hex(), _hex(one.losses)] for one in results],
         "test": [test.auroc.hex(), test.average_precision.hex(), test.scores.tobytes().hex()],
         "model": objects.get(model).hex(),
         "pictures": [objects.get(key).hex() for key in objects.list("reuse/pictures/")],

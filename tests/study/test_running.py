@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 RowOf: TypeAlias = Callable[..., TrialRow]
 
 PROVENANCE = Provenance(commit="0123abcd", is_dirty=True, versions='{"torch": "2"}')
-FIRST = EpochResult(epoch=0, val_auroc=0.5, train_s=1.0, losses={"con": 0.25})
+FIRST = EpochResult(epoch=0, objective=0.5, val_auroc=0.5, train_s=1.0, losses={"con": 0.25})
 LAST = EpochResult(
     epoch=1,
+    objective=0.75,
     val_auroc=0.75,
     train_s=1.0,
     test=TestResult(

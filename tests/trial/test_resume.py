@@ -12,6 +12,7 @@ import pytest
 
 from agad.errors import CheckpointError
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
+from agad.trial.checkpoint import read_checkpoint, write_checkpoint
 from agad.trial.train import prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
@@ -76,6 +77,20 @@ def test_the_epochs_before_are_yielded_again_with_the_time_that_they_took(
     spec, checkpoint = make_spec(max_epochs=3), tmp_path / "trial.ckpt"
     before = _train(spec, runtime, checkpoint, num_epochs)
     assert list(train_trial(spec, runtime, checkpoint))[:num_epochs] == before
+
+
+def test_a_checkpoint_of_the_version_before_objectives_is_gone_on_from(
+    make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    spec, checkpoint = make_spec(max_epochs=3), tmp_path / "trial.ckpt"
+    _train(spec, runtime, checkpoint, 2)
+    state = read_checkpoint(checkpoint)
+    for epoch in state["history"]:
+        del epoch["objective"]
+    write_checkpoint(checkpoint, state)
+    resumed = list(train_trial(spec, runtime, checkpoint))
+    assert [one.is_restored for one in resumed] == [True, True, False]
+    assert _without_time(resumed) == _without_time(list(train_trial(spec, runtime)))
 
 
 def test_a_finished_trial_trains_no_epoch_again(
