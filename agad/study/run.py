@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
-from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.records import StudyMemory, checkpoints_prefix
 from agad.status import StudyStatus
@@ -21,6 +21,8 @@ from agad.study.running import RowMaker
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
 from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
+
+logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -76,7 +78,7 @@ def _run(
     board: StudyBoard, study: Study, where: Where, watch: Watch | None, train: TrainTrial
 ) -> None:
     with connected(where) as connection:
-        _check_budget(study, connection)
+        _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         show = _throttled(watch, board, slots)
         fit(board, slots, train, study.scheduler.milestones, show)
@@ -84,11 +86,12 @@ def _run(
             watch(board.status(slots.num))
 
 
-def _check_budget(study: Study, slots: Slots) -> None:
+def _warn_of_budget(study: Study, slots: Slots) -> None:
     if study.budget.gpu_hours is not None and not slots.runtime.gpus:
-        raise ConfigError(
-            f"budget.gpu_hours is {study.budget.gpu_hours:g}, but a trial takes no GPU and would "
-            "never reach it; use budget.hours, or name a share with --gpus-per-trial."
+        logger.warning(
+            "budget.gpu_hours is %g, but a trial takes no GPU here and spends nothing of it; "
+            "budget.hours ends a search on any machine.",
+            study.budget.gpu_hours,
         )
 
 

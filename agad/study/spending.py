@@ -82,6 +82,9 @@ class Spending:
             running: The trials that run or wait at a rung.
             cells: All cells, of which some are still to be confirmed.
         """
+        names = self._budget.names
+        if not names:
+            return ""
         self._most_running = max(self._most_running, len(running))
         seconds_left, gpu_s_left = self._set_aside(running, cells)
         gpu_s = self._gpu_s + sum(one.last.gpu_s for one in running)
@@ -91,7 +94,7 @@ class Spending:
             "gpu_hours": gpu_s + gpu_s_left,
             "hours": wall_s + seconds_left / self._most_running,
         }
-        for field, name in self._budget.names.items():
+        for field, name in names.items():
             if spent[field] >= getattr(self._budget, field) * _S_PER_HOUR:
                 return name
         return ""
