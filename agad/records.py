@@ -222,6 +222,9 @@ class TrialRow:
     gpu_memory_bytes: int | None = None
     """All memory of the GPU that trained; None without a GPU, and where it was not noted."""
 
+    work_flop: int | None = None
+    """Floating-point operations of scoring one image; None where they are no objective."""
+
     objective: float | None = None
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
@@ -416,6 +419,9 @@ class StudyMemory(Protocol):
         Raises:
             StoreError: They cannot be kept anywhere.
         """
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """Return the newest checkpoint of each of these trials that left one."""
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""

@@ -20,6 +20,7 @@ from agad.config.sampler import (
     SAMPLERS,
     GaussianProcess,
     GridSearch,
+    Nsga2,
     Sampler,
     Tpe,
     sampler_as_json,
@@ -120,7 +121,14 @@ class Search:
         given = None
         if isinstance(self.sampler, Tpe | GaussianProcess):
             given = self.sampler.startup_trials
+        elif isinstance(self.sampler, Nsga2):
+            given = self.sampler.population
         return max(4, self.trials_per_cell // 4) if given is None else given
+
+    @property
+    def counts_work(self) -> bool:
+        """Whether the work of scoring is an objective, beside that of the selection."""
+        return isinstance(self.sampler, Nsga2)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Search:

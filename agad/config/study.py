@@ -105,6 +105,12 @@ class Study:
                 f"confirm.candidates is {self.confirm.candidates}, but must be at most "
                 f"{num_trials}, the search trials of a cell; confirm fewer, or search more."
             )
+        if self.search.counts_work and not isinstance(self.scheduler, NoStopping):
+            raise ConfigError(
+                f"scheduler is {self.scheduler}, but must be NoStopping(...) where search.sampler "
+                f"is {type(self.search.sampler).__name__}: of a trial stopped early, the objective "
+                "at the end is not known."
+            )
         self._check_corners()
 
     def _check_selection(self) -> None:

@@ -41,6 +41,7 @@ ADDED: dict[Any, dict[str, Any]] = {
         "peak_memory_bytes": None,
         "peak_gpu_memory_bytes": None,
         "gpu_memory_bytes": None,
+        "work_flop": None,
         "objective": None,
     },
     EpochRow: {"objective": None},

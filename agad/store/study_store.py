@@ -195,22 +195,30 @@ class StudyStore(StudyReader):
             group.insert(1, (key, rows_to_parquet(scores, ScoreRow)))
         self._put(group)
 
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """See ``StudyMemory``."""
+        return {key: max(names) for key, names in self._checkpoints(trial_keys).items()}
+
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """See ``StudyMemory``."""
         if not self._is_connected:
             return  # The next driver drops them.
+        for trial_key, names in self._checkpoints(trial_keys).items():
+            newest = max(names)
+            for name in names:
+                if name != newest or trial_key not in kept:
+                    self._objects.delete(f"{checkpoints_prefix(self._study)}/{trial_key}/{name}")
+
+    def _checkpoints(self, trial_keys: Collection[str]) -> dict[str, list[CheckpointName]]:
+        """Return all checkpoints of each of these trials that left one."""
         prefix = f"{checkpoints_prefix(self._study)}/"
-        found: dict[str, list[tuple[CheckpointName, str]]] = defaultdict(list)
+        found: dict[str, list[CheckpointName]] = defaultdict(list)
         for key in self._objects.list(prefix):
             trial_key, _, text = key.removeprefix(prefix).partition("/")
             name = CheckpointName.parse(text)
             if name is not None and trial_key in trial_keys:
-                found[trial_key].append((name, key))
-        for trial_key, checkpoints in found.items():
-            newest = max(checkpoints)
-            for checkpoint in checkpoints:
-                if checkpoint != newest or trial_key not in kept:
-                    self._objects.delete(checkpoint[1])
+                found[trial_key].append(name)
+        return found
 
     def _put(self, group: Group) -> None:
         """Put a group into the store, or where that fails, into the spool."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 from agad.config import Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
+from agad.study.front import best_first
 from agad.study.ladder import Ladder
-from agad.study.materials import CellMaterials
+from agad.study.materials import CellMaterials, work_of
 from agad.study.sampler import CellSampler
 from agad.trial import TrialSpec
 
@@ -25,7 +27,9 @@ class CellRun:
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
         self._study = study
-        self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
+        self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
+        stream_name = f"{study.seed}/{materials.cell.label}"
+        self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._num_planned = study.num_search_trials
         self._ended_by = ""
@@ -268,13 +272,9 @@ class CellRun:
         return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
-        """The search trials, the best first."""
-        # Of equals the lowest number: a later driver does not know which came first.
-        return [
-            spec
-            for tied in self._ladder.ranking()
-            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
-        ]
+        """The search trials, the best first, with two objectives those of the Pareto front."""
+        ranking = self._ladder.ranking()
+        return best_first([[self._specs[key] for key in tied] for tied in ranking], self.work_of)
 
     @property
     def _has_one_candidate(self) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from agad.config import Cell, LabelledClasses, Setting, Study, with_parameters
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
+from agad.detectors import scoring_flop
 from agad.errors import ConfigError
 from agad.records import Phase
 from agad.trial import TrialSpec
@@ -77,6 +79,12 @@ class CellMaterials:
             policy=study.selection,
             is_candidate=phase == "confirm" and study.confirm.candidates > 1,
         )
+
+
+def work_of(study: Study, materials: CellMaterials, params: Mapping[str, Setting]) -> int:
+    """Return the floating-point operations of scoring one image with a configuration of a cell."""
+    settings = {**dict(materials.cell.settings), **params}
+    return scoring_flop(with_parameters(study.detector, settings), materials.data.image_shape)
 
 
 def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:

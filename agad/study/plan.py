@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agad.config import Choice, Study, draw
 from agad.data import Library
+from agad.study.expected import expected_epochs
 from agad.study.materials import CellMaterials, find_materials
 from agad.trial import EpochCost, Runtime, measure_epoch
 
@@ -44,7 +45,7 @@ class StudyPlan:
     """Epochs of a search trial where the scheduler does what is expected of it."""
 
     expectation: str
-    """What is expected of the scheduler, such as ``ASHA lets 1/eta past each rung``."""
+    """What is expected of the search, such as ``no trial is stopped``."""
 
     @property
     def num_search_trials(self) -> int:
@@ -116,7 +117,7 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
         confirm_per_cell=study.confirm.num_trials,
         num_confirm_seeds=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
-        expected_epochs=study.scheduler.expected_epochs,
+        expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),
         expectation=study.scheduler.expectation,
     )
 

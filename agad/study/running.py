@@ -167,6 +167,7 @@ class RowMaker:
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
             gpu_memory_bytes=running.last.gpu_memory_bytes,
+            work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -35,13 +35,20 @@ class CellSampler:
     after a restart proposes what the first one would have proposed.
     """
 
-    def __init__(self, search: Search, stream_name: str) -> None:
+    def __init__(
+        self,
+        search: Search,
+        stream_name: str,
+        work_of: Callable[[Mapping[str, Setting]], int] | None = None,
+    ) -> None:
         """Start empty.
 
         Args:
             search: The space and the sampler.
             stream_name: Names the study's seed and the cell.
+            work_of: Returns a configuration's second objective, where ``search.counts_work``.
         """
+        self._work_of = work_of
         self._search = search
         self._stream_name = stream_name
         self._proposer = proposer_of(search, _seed(stream_name))
@@ -202,7 +209,8 @@ class CellSampler:
                 is_scored = (paused or state in ("finished", "pruned")) and values
                 score = values[max(values)] if is_scored else None
                 params = self._params[trial.number]
-                seen.append(Seen(params=params, score=score, is_running=is_running))
+                work = self._work_of(params) if self._work_of is not None else None
+                seen.append(Seen(params=params, score=score, work=work, is_running=is_running))
         return seen
 
 

@@ -71,6 +71,7 @@ def trial_row(make_row: Build) -> Build:
         epochs=2,
         gpu_s=0.1 + 0.2,
         val_auroc=1 / 3,
+        work_flop=3_720_085_504,
         started_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
     )
 

@@ -235,6 +235,7 @@ def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
     )
     assert (search.labelled_classes, search.num_fit_hidden, search.num_val_hidden) == ("all", 0, 0)
     assert (search.precision, search.peak_memory_bytes) == ("float32", None)
+    assert search.work_flop is None
     assert (confirm.normal_class, confirm.test_auroc, len(before[1])) == (0, 0.8, 4)
     assert len(Grid.from_json(store.config()["cells"]).all_cells) == 1
     compact(objects, "first", timedelta(0))

@@ -15,6 +15,7 @@ from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalv
 from agad.errors import AgadError, StoreError
 from agad.records import (
     STATES,
+    CheckpointName,
     Claim,
     EpochRow,
     Pause,
@@ -117,6 +118,13 @@ class ListMemory:
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
 
+        self.newest_checkpoints: dict[str, CheckpointName] = {}
+        """By trial key."""
+
+        self.asked_checkpoints: list[set[str]] = []
+        """The trial keys that ``checkpoints`` was asked for, call by call."""
+
+        self.checkpoints_error: StoreError | None = None
         self.all_winners: dict[tuple[str, int, int], Winner] = {}
         """By cell, search trials and seeds."""
 
@@ -223,6 +231,12 @@ class ListMemory:
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
             self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        self.asked_checkpoints.append(set(trial_keys))
+        if self.checkpoints_error is not None:
+            raise self.checkpoints_error
+        return {key: one for key, one in self.newest_checkpoints.items() if key in trial_keys}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         with self._lock:

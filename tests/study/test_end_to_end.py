@@ -419,7 +419,7 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 def test_workers_that_always_crash_stop_the_study_with_their_last_error(
     where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agad.study.board._MAX_FAILURES_IN_A_ROW", 3)
+    monkeypatch.setattr("agad.study.crashes.MAX_IN_A_ROW", 3)
     study = small_study("hopeless")
     with pytest.raises(TrialsFailingError, match=r"3 trials in a row .* no GPU driver for cpu"):
         run_study(study, open_store(where, study), where, train=hopeless)

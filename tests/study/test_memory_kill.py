@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from agad.config import Asha, Confirm, Grid, Search, Uniform
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.tuning import fit
 from agad.study.where import Slots
 from agad.trial import EpochResult, Runtime, TrialSpec

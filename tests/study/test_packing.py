@@ -25,7 +25,7 @@ from agad.config import (
 from agad.data import NodeCache
 from agad.errors import GpuMemoryError
 from agad.records import TrialRow
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.materials import CellMaterials
 from agad.study.packing import Packing
 from agad.study.running import Launch, Progress

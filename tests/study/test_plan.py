@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,7 +10,6 @@ import pytest
 import ray
 
 from agad.config import (
-    Asha,
     Choice,
     Confirm,
     Distribution,
@@ -25,6 +23,7 @@ from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.study import CellPlan, StudyPlan, plan_study
+from agad.study.expected import expected_epochs
 from agad.study.materials import find_materials
 from agad.trial import EpochCost, Runtime, TrialSpec
 from agad.trial.train import prepare
@@ -62,26 +61,8 @@ def _plan(*epoch_s: float) -> StudyPlan:
         num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
-        expectation="ASHA lets 1/eta past each rung",
+        expectation="trials come in random order",
     )
-
-
-@pytest.mark.parametrize(
-    ("grace", "eta", "max_epochs", "epochs"),
-    [
-        (3, 3, 27, 3 + 6 / 3 + 18 / 9),
-        (1, 2, 4, 1 + 1 / 2 + 2 / 4),
-        (1, 4, 10, 1 + 3 / 4 + 6 / 16),
-        (5, 3, 5, 5.0),
-        (5, 3, 6, 5 + 1 / 3),
-    ],
-    ids=["3-3-27", "1-2-4", "1-4-10", "no rung", "one rung"],
-)
-def test_expected_epochs_are_those_worked_out_by_hand(
-    grace: int, eta: int, max_epochs: int, epochs: float
-) -> None:
-    asha = Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs)
-    assert math.isclose(asha.expected_epochs, epochs)
 
 
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
@@ -117,7 +98,10 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
-    assert (plan.max_epochs, plan.expected_epochs) == (9, study.scheduler.expected_epochs)
+    assert (plan.max_epochs, plan.expected_epochs) == (
+        9,
+        expected_epochs(study.scheduler, 8),
+    )
     assert not ray.is_initialized()
 
 
