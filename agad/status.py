@@ -92,7 +92,15 @@ class StudyStatus:
     """Seconds since this driver started."""
 
     slots: int
-    """Trials that can run at the same time; 0 while the cluster is not connected."""
+    """The most trials at the same time; 0 while the cluster is not connected."""
+
+    most_running: int = 0
+    """The most trials that this driver ever had on workers at once; fewer than the slots where the
+    cluster is still to grow, or where it is still to be learned how many share a GPU."""
+
+    budget_left_s: float | None = None
+    """The most seconds that the study's budget leaves it; None where it ends nothing, or has ended
+    the search."""
 
     ended_by: str = ""
     """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
@@ -105,16 +113,22 @@ class StudyStatus:
     def left_s(self) -> float | None:
         """Seconds until the study is done, with every slot at work; None where nobody can know."""
         lefts = [cell.left_s for cell in self.cells]
-        if not self.slots or None in lefts:
+        if None in lefts:
             return None
-        return sum(left for left in lefts if left is not None) / self.slots
+        return self._on_slots(sum(left for left in lefts if left is not None))
 
     def cell_left_s(self, cell: CellStatus) -> float | None:
         """Seconds until a cell is done, with its even share of the slots; None as ``left_s``."""
         num_open = sum(one.phase != "done" for one in self.cells)
-        if not self.slots or cell.left_s is None:
+        return None if cell.left_s is None else self._on_slots(cell.left_s * num_open)
+
+    def _on_slots(self, worker_s: float) -> float | None:
+        """Return the seconds that the slots take for so many of one worker, in the budget."""
+        slots = self.most_running or self.slots
+        if not slots:
             return None
-        return cell.left_s * num_open / self.slots
+        seconds = worker_s / slots
+        return seconds if self.budget_left_s is None else min(seconds, self.budget_left_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

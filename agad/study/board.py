@@ -79,6 +79,7 @@ class StudyBoard:
         self._paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
 
+        self._most_running = 0
         self._tally = Tally(study)
         self._given_up: list[Running] = []
         """Trials that earlier drivers started too often, and whose rows are to be written."""
@@ -171,11 +172,15 @@ class StudyBoard:
 
     def _check_budget(self) -> None:
         """End the search of all cells where a limit of the budget is reached."""
-        running = [*self._running.values(), *self._paused.values()]
-        ended_by = self._spending.ended_by(running, self._cells.values())
+        ended_by = self._spending.ended_by(self._taken, self._cells)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
             self._give_up_paused(cell)
+
+    @property
+    def _taken(self) -> list[Running]:
+        """The trials that run or wait at a rung."""
+        return [*self._running.values(), *self._paused.values()]
 
     def _choose_winners(self) -> bool:
         """Keep the winner of each cell that has to choose one; False where the store fails.
@@ -195,6 +200,13 @@ class StudyBoard:
                 return False
             self._patience.regain()
         return True
+
+    def start(self, trial_key: str) -> None:
+        """Note that a worker has a launched trial now."""
+        self._running[trial_key].is_started = True
+        num = sum(one.is_started for one in self._running.values())
+        self._most_running = max(self._most_running, num)
+        self._spending.run(num)
 
     def report(self, trial_key: str, progress: Progress) -> bool:
         """Take a running trial's new epochs; False where it is to be stopped, or pauses.
@@ -261,19 +273,22 @@ class StudyBoard:
 
     def status(self, slots: int) -> StudyStatus:
         """Return how far the study is."""
+        ended_by = next((cell.ended_by for cell in self._cells.values() if cell.ended_by), "")
         return StudyStatus(
             study=self._study.name,
             cells=self._tally.statuses(self._cells, self._running.values(), self._paused.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
-            ended_by=next((cell.ended_by for cell in self._cells.values() if cell.ended_by), ""),
+            most_running=self._most_running,
+            budget_left_s=None if ended_by else self._spending.left_s(self._taken, self._cells),
+            ended_by=ended_by,
             objective=self._study.selection.objective,
         )
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
         self._tally.add(rows.values())
-        self._spending = Spending(self._study, rows.values())
+        self._spending = Spending(self._study, self._tally, rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         self._attempts = Attempts(self._memory, rows)
         claims = self._attempts.last_claims
@@ -391,7 +406,6 @@ class StudyBoard:
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
         self._tally.add([trial])
-        self._spending.take(trial)
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))

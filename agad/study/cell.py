@@ -449,6 +449,11 @@ class CellRun:
         return of_class * len(self.materials.confirmed)
 
     @property
+    def num_search_left(self) -> int:
+        """Search trials that are still to end, those that run or wait among them."""
+        return self._num_planned - self._num_search_ended
+
+    @property
     def num_confirm_left(self) -> int:
         """Confirm trials that are still to end, those that run among them."""
         if not self.is_searched:

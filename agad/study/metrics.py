@@ -82,12 +82,14 @@ class StudyMetrics:
             self._show_cell(status, cell)
         self._set("agad_running_trials", sum(cell.running for cell in status.cells), study)
         self._set("agad_slots", status.slots, study)
-        if status.left_s is not None:
+        if status.left_s is None:
+            self._values.pop(("agad_left_seconds", study), None)
+        else:
             self._set("agad_left_seconds", status.left_s, study)
 
     def _show_cell(self, status: StudyStatus, cell: CellStatus) -> None:
         study = status.study
-        for state, count in zip(STATES, _counts(cell), strict=True):
+        for state, count in zip(STATES, _counts(status, cell), strict=True):
             self._set("agad_trials", count, study, cell.label, state)
         self._set("agad_confirmed_trials", cell.confirmed, study, cell.label)
         self._set("agad_epochs", cell.epochs, study, cell.label)
@@ -104,9 +106,10 @@ class StudyMetrics:
         self._values[name, *labels] = value
 
 
-def _counts(cell: CellStatus) -> tuple[int, ...]:
+def _counts(status: StudyStatus, cell: CellStatus) -> tuple[int, ...]:
     """Return the search trials in each of ``STATES``."""
     running = cell.running if cell.phase == "search" else 0
-    waiting = max(cell.planned - cell.ended - running - cell.paused, 0)
+    is_open = cell.phase == "search" and not status.ended_by
+    waiting = max(cell.planned - cell.ended - running - cell.paused, 0) if is_open else 0
     ends = (cell.finished, cell.pruned, cell.diverged, cell.failed)
     return (running, cell.paused, *ends, waiting)

@@ -60,6 +60,9 @@ class Running:
     started_at: datetime
     epochs: dict[int, EpochResult] = field(default_factory=dict)
     last: Progress = field(default_factory=Progress)
+    is_started: bool = False
+    """Whether a worker has it; until then it waits for the cluster to have room, or to grow."""
+
     is_pruned: bool = False
 
     @classmethod
@@ -89,6 +92,7 @@ class Running:
 
     def take(self, progress: Progress) -> None:
         """Keep what the worker sent."""
+        self.is_started = True
         self.last = progress
         self.epochs |= {result.epoch: result for result in progress.epochs}
 
@@ -102,6 +106,12 @@ class Running:
         """The epochs so far without those that are in the row of another trial."""
         is_test = self.launch.spec.phase == "test"
         return [result for result in self.results if not (is_test and result.is_restored)]
+
+    @property
+    def num_own_epochs(self) -> int:
+        """How many ``own_results`` are."""
+        is_test = self.launch.spec.phase == "test"
+        return len(self.own_results) if is_test else len(self.epochs)
 
     @property
     def objectives(self) -> list[float]:

@@ -17,7 +17,7 @@ _MIN_ENDED = 3
 
 
 @dataclass(slots=True)
-class _Spent:
+class Spent:
     """What some trials took."""
 
     epochs: int = 0
@@ -31,7 +31,7 @@ class _Spent:
     num_searched: int = 0
     """How many these are."""
 
-    def add(self, other: _Spent) -> None:
+    def add(self, other: Spent) -> None:
         self.epochs += other.epochs
         self.seconds += other.seconds
         self.gpu_s += other.gpu_s
@@ -54,7 +54,7 @@ class Tally:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._ended: dict[str, _Spent] = defaultdict(_Spent)
+        self._ended: dict[str, Spent] = defaultdict(Spent)
         """By the cell's label."""
 
     def add(self, rows: Iterable[TrialRow]) -> None:
@@ -62,7 +62,7 @@ class Tally:
         for row in rows:
             is_typical = row.phase == "search" and row.state in ("finished", "pruned")
             self._ended[row.cell].add(
-                _Spent(
+                Spent(
                     epochs=row.epochs * row.num_instances,
                     seconds=row.seconds,
                     gpu_s=row.gpu_s,
@@ -70,6 +70,47 @@ class Tally:
                     num_searched=int(is_typical),
                 )
             )
+
+    def spent(
+        self, cells: Mapping[str, CellRun], trials: Iterable[Running]
+    ) -> tuple[Spent, dict[str, Spent]]:
+        """Return what the whole study took so far, and each cell.
+
+        Args:
+            cells: By their labels.
+            trials: All that run or wait at a rung.
+        """
+        own = {label: Spent() for label in cells}
+        for label, cell in cells.items():
+            for one in cell.labels:
+                own[label].add(self._ended[one])
+        for running in trials:
+            last = running.last
+            epochs = running.num_own_epochs * len(running.launch.spec.instances)
+            own[running.cell.materials.cell.label].add(
+                Spent(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
+            )
+        whole = Spent()
+        for spent in own.values():
+            whole.add(spent)
+        return whole, own
+
+    def confirm_epochs_left(
+        self, cells: Mapping[str, CellRun], trials: Iterable[Running]
+    ) -> dict[str, int]:
+        """Return the epochs that each cell's confirm trials are still to train.
+
+        Args:
+            cells: As ``spent`` takes them.
+            trials: As ``spent`` takes them.
+        """
+        max_epochs = self._study.scheduler.max_epochs
+        left = {label: cell.num_confirm_left * max_epochs for label, cell in cells.items()}
+        for one in trials:
+            if one.launch.spec.phase == "confirm":
+                label = one.cell.materials.cell.label
+                left[label] -= len(one.epochs)
+        return left
 
     def statuses(
         self,
@@ -81,87 +122,64 @@ class Tally:
 
         Args:
             cells: By their labels.
-            running: All trials that train now.
+            running: All trials that were launched.
             paused: All trials that wait at a rung.
         """
-        trials_of: dict[str, list[Running]] = defaultdict(list)
-        for one in (*running, *paused):
-            trials_of[one.cell.materials.cell.label].append(one)
-        num_running = Counter(one.cell.materials.cell.label for one in running)
-        spents = {label: self._spent(cell, trials_of[label]) for label, cell in cells.items()}
-        whole = _Spent()
-        for spent in spents.values():
-            whole.add(spent)
-        return tuple(
-            self._with_costs(
-                cell, cell.status(num_running[label]), trials_of[label], (spents[label], whole)
-            )
-            for label, cell in cells.items()
-        )
-
-    def _spent(self, cell: CellRun, trials: Collection[Running]) -> _Spent:
-        spent = _Spent()
-        for label in cell.labels:
-            spent.add(self._ended[label])
+        trials = [*running, *paused]
+        whole, own = self.spent(cells, trials)
+        confirm_left = self.confirm_epochs_left(cells, trials)
+        searching: dict[str, list[Running]] = defaultdict(list)
         for one in trials:
-            own, last = len(one.own_results) * len(one.launch.spec.instances), one.last
-            spent.add(_Spent(epochs=own, seconds=last.seconds, gpu_s=last.gpu_s))
-        return spent
+            if one.launch.spec.phase == "search":
+                searching[one.cell.materials.cell.label].append(one)
+        num_running = Counter(one.cell.materials.cell.label for one in running if one.is_started)
+        statuses = []
+        for label, cell in cells.items():
+            status = self._with_costs(cell, cell.status(num_running[label]), own[label])
+            left_s = self._left_s(cell, searching[label], confirm_left[label], (own[label], whole))
+            statuses.append(replace(status, left_s=left_s))
+        return tuple(statuses)
 
-    def _with_costs(
-        self,
-        cell: CellRun,
-        status: CellStatus,
-        trials: Collection[Running],
-        spent: tuple[_Spent, _Spent],
-    ) -> CellStatus:
-        """Return a cell's status with what it took and will take.
-
-        Args:
-            cell: The cell.
-            status: How far it is.
-            trials: Its trials that run or wait.
-            spent: What the cell took, and what the whole study took.
-        """
-        own, _ = spent
+    def _with_costs(self, cell: CellRun, status: CellStatus, spent: Spent) -> CellStatus:
         first = cell.materials.search_spec(self._study, 0, {})
         counts = cell.materials.trial_counts(first)
         return replace(
             status,
             num_val_anomalies=counts.num_val_anomalies,
             num_fit_anomalies=counts.num_fit_anomalies,
-            epochs=own.epochs,
-            seconds=own.seconds,
-            gpu_s=own.gpu_s,
-            left_s=self._left_s(cell, status, trials, spent, len(first.instances)),
+            epochs=spent.epochs,
+            seconds=spent.seconds,
+            gpu_s=spent.gpu_s,
         )
 
     def _left_s(
         self,
         cell: CellRun,
-        status: CellStatus,
-        trials: Collection[Running],
-        spent: tuple[_Spent, _Spent],
-        num_instances: int,
+        searching: Collection[Running],
+        confirm_epochs: int,
+        spent: tuple[Spent, Spent],
     ) -> float | None:
         """Return the workers' time that is left; by the study's figures where a cell has none.
 
         Each instance of a search trial takes as many epochs as those before it did on average, a
         confirm trial all.
+
+        Args:
+            cell: The cell.
+            searching: Its search trials that run or wait.
+            confirm_epochs: What its confirm trials are still to train.
+            spent: What the cell took, and what the whole study took.
         """
-        if status.phase == "done":
+        if cell.is_done:
             return 0.0
         own, whole = spent
         epoch_s = own.seconds_an_epoch or whole.seconds_an_epoch
         search_epochs = own.epochs_a_trial or whole.epochs_a_trial
-        num_search_left = status.planned - status.ended
-        if epoch_s is None or (search_epochs is None and num_search_left):
+        if epoch_s is None or (search_epochs is None and cell.num_search_left):
             return None
-        max_epochs = self._study.scheduler.max_epochs
-        lengths = {"search": search_epochs or 0.0, "confirm": max_epochs, "test": 0.0}
-        epochs = num_search_left * lengths["search"] * num_instances
-        epochs += cell.num_confirm_left * max_epochs
-        for one in trials:
-            spec = one.launch.spec
-            epochs -= min(lengths[spec.phase], len(one.epochs)) * len(spec.instances)
+        epochs = float(confirm_epochs)
+        if search_epochs is not None:
+            trained = sum(min(search_epochs, len(one.epochs)) for one in searching)
+            num_instances = len(cell.materials.search_spec(self._study, 0, {}).instances)
+            epochs += (cell.num_search_left * search_epochs - trained) * num_instances
         return max(epochs, 0.0) * epoch_s

@@ -90,7 +90,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=list(callbacks),
+                callbacks=[_Starts(board), *callbacks],
                 verbose=0,
             ),
         )
@@ -143,6 +143,27 @@ class FirstError:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self.error = self.error or error
+
+
+class _Starts(tune.Callback):
+    """Tell the board which of its launches have come to a worker."""
+
+    def __init__(self, board: StudyBoard) -> None:
+        self._board = board
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        return {}
+
+    def on_trial_start(
+        self,
+        iteration: int,  # noqa: ARG002  Ray's own signature.
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **_: object,
+    ) -> None:
+        """A worker has the trial."""
+        self._board.start(_launch(trial).spec.key)
 
 
 class BoardSearcher(Searcher):

@@ -324,6 +324,7 @@ class Simulation:
             launch = self.board.launch()
             if launch is None:
                 return
+            self.board.start(launch.spec.key)
             self.launches.append(launch)
             self.running.append((launch, 0))
 

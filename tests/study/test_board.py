@@ -218,7 +218,9 @@ def test_status_counts_running_trials_by_cell(
 ) -> None:
     with make_simulation(study).board as board:
         for _ in range(3):
-            board.launch()
+            launch = board.launch()
+            assert launch is not None
+            board.start(launch.spec.key)
         status = board.status(slots=4)
     assert (status.study, status.slots) == ("a-study", 4)
     assert [(cell.label, cell.running) for cell in status.cells] == [(EASY, 2), (HARD, 1)]

@@ -11,7 +11,9 @@ import pytest
 from agad.config import Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalving
 from agad.errors import ConfigError
 from agad.records import TrialRow
+from agad.study.running import Progress
 from agad.study.spending import Spending
+from agad.study.tally import Tally
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
@@ -195,11 +197,13 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spending = Spending(study, rows, clock)
+    spending = Spending(study, Tally(study), rows, clock)
     clock.now_s += 19 * 60.0
-    assert spending.ended_by([], []) == ""
+    assert spending.ended_by([], {}) == ""
+    assert spending.left_s([], {}) == pytest.approx(60.0)
     clock.now_s += 1.1 * 60.0
-    assert spending.ended_by([], []) == "the budget of 1 hour"
+    assert spending.ended_by([], {}) == "the budget of 1 hour"
+    assert spending.left_s([], {}) == 0.0
 
 
 def test_a_row_that_waited_at_a_rung_counts_for_its_work(
@@ -209,7 +213,54 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     make_simulation(study).run_and_close(most_ends=1)
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
-    assert Spending(study, [paused], _Clock()).ended_by([], []) == ""
+    assert Spending(study, Tally(study), [paused], _Clock()).ended_by([], {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("num_beside", "ended_by"), [(2, ""), (1, "the budget of 1 hour")], ids=["two", "one"]
+)
+def test_a_later_driver_shares_the_confirm_phase_out_as_the_earlier_one_did(
+    make_budgeted: MakeStudy,
+    make_simulation: MakeSimulation,
+    memory: ListMemory,
+    num_beside: int,
+    ended_by: str,
+) -> None:
+    study = make_budgeted(Budget(hours=1.0))
+    make_simulation(study).run_and_close(most_ends=2)
+    # Each takes 20 minutes, and so do two confirm trials, where they run side by side.
+    rows = [
+        replace(
+            row,
+            started_at=START + timedelta(minutes=20 * number * (2 - num_beside)),
+            ended_at=START + timedelta(minutes=20 * number * (2 - num_beside) + 20),
+            seconds=20 * 60.0,
+        )
+        for number, row in enumerate(memory.rows_of("search"))
+    ]
+    tally = Tally(study)
+    tally.add(rows)
+    cells = make_simulation(study).board._cells
+    clock = _Clock()
+    spending = Spending(study, tally, rows, clock)
+    clock.now_s += 60.0
+    assert spending.ended_by([], cells) == ended_by
+
+
+def test_what_running_confirm_trials_have_behind_them_is_not_set_aside(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    study = make_budgeted(Budget(gpu_hours=1.0), confirm=Confirm(seeds=2))
+    simulation = make_simulation(study, gpus=1.0)
+    with simulation.board as board:
+        simulation.run(most_ends=8)
+        launch = board.launch()
+        assert launch is not None
+        assert launch.spec.phase == "confirm"
+        epochs = tuple(simulation._epoch(launch.spec, epoch, 0) for epoch in range(4))
+        board.report(launch.spec.key, Progress(epochs=epochs, seconds=4.0, gpu_s=4.0))
+        left = board._tally.confirm_epochs_left(board._cells, board._taken)
+    assert [*left.values()] == [2 * EPOCHS - 4]
 
 
 def test_whichever_limit_is_reached_first_ends_the_search(

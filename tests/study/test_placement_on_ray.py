@@ -187,6 +187,7 @@ def test_a_cluster_sees_the_demand_for_as_many_trials_as_it_may_grow_to(
     # One at a time has room here.
     runtime = Runtime(store="/nowhere", cache=NodeCache(folder=str(tmp_path)), num_threads=8)
     asked_for = [0]
+    running: list[int] = []
     is_over = threading.Event()
 
     def look() -> None:
@@ -198,9 +199,14 @@ def test_a_cluster_sees_the_demand_for_as_many_trials_as_it_may_grow_to(
     looking.start()
     try:
         with make_simulation(study).board as board:
-            fit(board, Slots(runtime=runtime, num=6, grows=True), quick, (), _nothing)
+
+            def count() -> None:
+                running.append(sum(cell.running for cell in board.status(6).cells))
+
+            fit(board, Slots(runtime=runtime, num=6, grows=True), quick, (), count)
     finally:
         is_over.set()
         looking.join()
     assert max(asked_for) == 6
+    assert max(running) == 1  # Those that wait for the cluster to grow do not run.
     assert len(memory.trials()) == 10

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad.config import Asha, Confirm, NoStopping, Study, SuccessiveHalving
+from agad.config import Asha, Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalving
 from agad.status import CellStatus, StudyStatus
 
 if TYPE_CHECKING:
@@ -43,18 +43,65 @@ def test_the_time_left_is_not_told_before_three_trials_ended(
         assert _status(simulation).left_s is not None
 
 
-def test_the_time_left_is_epochs_left_by_seconds_an_epoch_by_slots(
-    make_study: MakeStudy, make_simulation: MakeSimulation
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_time_left_is_epochs_left_by_seconds_an_epoch_by_the_trials_at_once(
+    make_study: MakeStudy, make_simulation: MakeSimulation, at_once: int
 ) -> None:
     study = make_study(scheduler=NoStopping(max_epochs=9), confirm=Confirm(seeds=2))
-    simulation = make_simulation(study)
+    simulation = make_simulation(study, slots=at_once)
     with simulation.board:
         simulation.run(most_ends=4)
         status = _status(simulation)
     # 2 cells of 8 search and 2 confirm trials, each of 9 epochs.
     seconds_an_epoch = _sum(status, "seconds") / _sum(status, "epochs")
     assert _sum(status, "epochs") == 4 * 9
-    assert status.left_s == (2 * 10 * 9 - 4 * 9) * seconds_an_epoch / 2
+    assert status.left_s == (2 * 10 * 9 - 4 * 9) * seconds_an_epoch / at_once
+
+
+@pytest.mark.parametrize("num_ends", [4, 5], ids=["confirms", "half of it done"])
+def test_what_the_budget_ended_is_not_left(
+    make_study: MakeStudy, make_simulation: MakeSimulation, num_ends: int
+) -> None:
+    study = make_study(
+        cells=Grid(dataset="digits", normal_class=0),
+        scheduler=NoStopping(max_epochs=9),
+        confirm=Confirm(seeds=2),
+        budget=Budget(gpu_hours=5 * 9 / 3600),
+    )
+    simulation = make_simulation(study, gpus=1.0)
+    with simulation.board:
+        simulation.run(most_ends=num_ends)
+        status = _status(simulation)
+    assert status.ended_by
+    assert status.left_s == (5 - num_ends) * 9
+    assert status.budget_left_s is None
+
+
+def test_no_more_time_is_left_than_the_budget_has(
+    make_study: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    study = make_study(scheduler=NoStopping(max_epochs=9), budget=Budget(gpu_hours=60 / 3600))
+    simulation = make_simulation(study, gpus=0.5, slots=2)
+    with simulation.board:
+        simulation.run(most_ends=4)
+        status = _status(simulation)
+    # 18 of 60 GPU seconds are spent, and two trials on half a GPU each spend one a second.
+    assert status.budget_left_s == pytest.approx(42)
+    assert status.left_s == pytest.approx(42)
+    assert status.cell_left_s(status.cells[0]) == pytest.approx(42)
+
+
+def test_a_trial_that_waits_for_a_worker_does_not_run(
+    study: Study, make_simulation: MakeSimulation
+) -> None:
+    simulation = make_simulation(study)
+    with simulation.board as board:
+        waiting, started = board.launch(), board.launch()
+        assert waiting is not None
+        assert started is not None
+        board.start(started.spec.key)
+        status = board.status(slots=100)
+    assert (_sum(status, "running"), status.most_running) == (1, 1)
 
 
 def test_a_study_that_is_done_has_no_time_left_and_what_its_rows_say(
@@ -93,7 +140,7 @@ def test_stopped_trials_shorten_what_is_expected_of_the_others(
     epochs_a_trial = _sum(status, "epochs") / 12
     assert epochs_a_trial < 9
     seconds_an_epoch = _sum(status, "seconds") / _sum(status, "epochs")
-    expected = (4 * epochs_a_trial + 2 * 9) * seconds_an_epoch / 2
+    expected = (4 * epochs_a_trial + 2 * 9) * seconds_an_epoch
     assert status.left_s == pytest.approx(expected, rel=0.25)  # Each cell by its own mean.
 
 
