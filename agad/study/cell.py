@@ -29,9 +29,10 @@ class CellRun:
 
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
+        self.label = materials.cell.label
         self._study = study
         self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
-        stream_name = f"{study.seed}/{materials.cell.label}"
+        stream_name = f"{study.seed}/{self.label}"
         self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
@@ -359,7 +360,7 @@ class CellRun:
     def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
         is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
-            cell=self.materials.cell.label,
+            cell=self.label,
             num_search_trials=self._num_planned,
             num_seeds=self._study.confirm.seeds,
             params=params,
@@ -471,7 +472,7 @@ class CellRun:
             self._states.get(spec.key) for spec in (*self._confirm_specs(), *self._test_specs())
         ]
         return CellStatus(
-            label=self.materials.cell.label,
+            label=self.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
             planned=self._study.num_search_trials,
             running=num_running,

@@ -11,6 +11,7 @@ from agad.records import TrialRow
 from agad.status import CellStatus
 from agad.study.cell import CellRun
 from agad.study.running import Running
+from agad.trial import TrialSpec
 
 _MIN_ENDED = 3
 """Search trials that must have ended before their mean length says anything of the others'."""
@@ -57,6 +58,8 @@ class Tally:
         self._ended: dict[str, Spent] = defaultdict(Spent)
         """By the cell's label."""
 
+        self._first: dict[str, TrialSpec] = {}
+
     def add(self, rows: Iterable[TrialRow]) -> None:
         """Count trials that ended."""
         for row in rows:
@@ -86,8 +89,8 @@ class Tally:
                 own[label].add(self._ended[one])
         for running in trials:
             last = running.last
-            epochs = running.num_own_epochs * len(running.launch.spec.instances)
-            own[running.cell.materials.cell.label].add(
+            epochs = running.num_own_epochs * running.launch.spec.num_instances
+            own[running.cell.label].add(
                 Spent(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
             )
         whole = Spent()
@@ -108,7 +111,7 @@ class Tally:
         left = {label: cell.num_confirm_left * max_epochs for label, cell in cells.items()}
         for one in trials:
             if one.launch.spec.phase == "confirm":
-                label = one.cell.materials.cell.label
+                label = one.cell.label
                 left[label] -= len(one.epochs)
         return left
 
@@ -131,8 +134,8 @@ class Tally:
         searching: dict[str, list[Running]] = defaultdict(list)
         for one in trials:
             if one.launch.spec.phase == "search":
-                searching[one.cell.materials.cell.label].append(one)
-        num_running = Counter(one.cell.materials.cell.label for one in running if one.is_started)
+                searching[one.cell.label].append(one)
+        num_running = Counter(one.cell.label for one in running if one.is_started)
         statuses = []
         for label, cell in cells.items():
             status = self._with_costs(cell, cell.status(num_running[label]), own[label])
@@ -141,7 +144,7 @@ class Tally:
         return tuple(statuses)
 
     def _with_costs(self, cell: CellRun, status: CellStatus, spent: Spent) -> CellStatus:
-        first = cell.materials.search_spec(self._study, 0, {})
+        first = self._first_spec(cell)
         counts = cell.materials.trial_counts(first)
         return replace(
             status,
@@ -151,6 +154,12 @@ class Tally:
             seconds=spent.seconds,
             gpu_s=spent.gpu_s,
         )
+
+    def _first_spec(self, cell: CellRun) -> TrialSpec:
+        """Return a cell's first search trial: all of them have as many instances and labels."""
+        if cell.label not in self._first:
+            self._first[cell.label] = cell.materials.search_spec(self._study, 0, {})
+        return self._first[cell.label]
 
     def _left_s(
         self,
@@ -180,6 +189,6 @@ class Tally:
         epochs = float(confirm_epochs)
         if search_epochs is not None:
             trained = sum(min(search_epochs, len(one.epochs)) for one in searching)
-            num_instances = len(cell.materials.search_spec(self._study, 0, {}).instances)
+            num_instances = self._first_spec(cell).num_instances
             epochs += (cell.num_search_left * search_epochs - trained) * num_instances
         return max(epochs, 0.0) * epoch_s

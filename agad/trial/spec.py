@@ -67,6 +67,11 @@ class TrialSpec:
         return (alone, *(replace(alone, task=one.task, seed=one.seed) for one in self.further))
 
     @property
+    def num_instances(self) -> int:
+        """How many ``instances`` are."""
+        return 1 + len(self.further)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the instances, each once."""
         return tuple(dict.fromkeys([self.seed, *(one.seed for one in self.further)]))
