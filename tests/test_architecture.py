@@ -18,6 +18,7 @@ LAYERS = (
     "errors",
     "config",
     "records",
+    "diagnosis",
     "rungs",
     "status",
     "objects",

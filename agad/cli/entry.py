@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, models, reports, store, studies
+from agad.cli import datasets, diagnose, models, reports, store, studies
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -75,6 +75,8 @@ def _command(arguments: Sequence[str]) -> int:
     report.set_defaults(do=reports.report)
 
     models.add_commands(commands)
+
+    diagnose.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")
     datasets.add_commands(data)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from agad.cli.files import write_file
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import stored_leaderboard
+from agad.cli.studies import stored_diagnostics, stored_leaderboard
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
 from agad.report import (
@@ -88,7 +88,12 @@ def report(arguments: argparse.Namespace) -> int:
             f"with --study: {', '.join(chosen)}."
         )
     boards = [_priced(stored_leaderboard(objects, study), price) for study in chosen]
-    shown: list[Leaderboard | Page] = [*boards]
+    shown: list[Leaderboard | Page] = [
+        one
+        for board in boards
+        for one in (board, stored_diagnostics(objects, board))
+        if one is not None
+    ]
     fallen, text = False, ""
     if is_compared:
         comparison = _comparison(arguments, objects.uri, boards[0])

@@ -20,6 +20,8 @@ from agad.reading import store_uri
 from agad.records import Winner
 from agad.report import (
     Leaderboard,
+    Page,
+    diagnostics_page,
     leaderboard,
     live_table,
     plain,
@@ -119,6 +121,13 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
         cell_trials=num_trials,
         winners=_current_winners(store, num_trials, num_seeds),
     )
+
+
+def stored_diagnostics(objects: ObjectStore, board: Leaderboard) -> Page | None:
+    """Return what a later look at the test split found of a stored study, None without one."""
+    from agad.store import StudyReader
+
+    return diagnostics_page(board, StudyReader(objects, board.study).diagnostics())
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:

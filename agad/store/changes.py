@@ -12,6 +12,9 @@ from agad.config import DETECTORS, Asha, Confirm, Grid, Labelled, Search, Study
 from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
+_FREE = ("confirm.keep_every",)
+"""What decides no result: it may be set, changed and taken back, for what runs from then on."""
+
 _AXES = tuple(
     f"cells.{name}"
     for name in (
@@ -55,6 +58,8 @@ class _Difference:
     @property
     def is_extension(self) -> bool:
         """Whether what was kept stays part of what is wanted."""
+        if self.path in _FREE:
+            return True
         if self.kept is _Missing.VALUE and self.path.startswith(_DATA):
             return True
         if _Missing.VALUE in (self.kept, self.wanted):
@@ -72,7 +77,8 @@ class _Difference:
 def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a configuration asks for more than the one kept; False where both ask the same.
 
-    More are: trials a cell, confirm seeds, or values on an axis of the cells. A field that one of
+    More are: trials a cell, confirm seeds, or values on an axis of the cells; any other
+    ``confirm.keep_every`` counts as more, since it decides no result. A field that one of
     the two lacks, since it was written by a version without that field, is taken to be at its
     default, as in a trial's key.
 
@@ -89,7 +95,8 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
         raise StudyChangedError(
             f"study {wanted.get('name')!r} is stored already and was another one: "
             f"{'; '.join(map(str, refused))}. Choose another study name, or undo the change; only "
-            "more trials_per_cell, more confirm seeds and more values on an axis extend a study."
+            "more trials_per_cell, more confirm seeds and more values on an axis extend a study, "
+            "and confirm.keep_every may change."
         )
     return bool(differences)
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
+from agad.diagnosis import kept_prefix
 from agad.objects import open_objects
 from agad.records import StudyMemory, checkpoints_prefix
 from agad.status import StudyStatus
@@ -19,7 +20,7 @@ from agad.study.provenance import find_provenance
 from agad.study.running import RowMaker
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, models_prefix, pictures_prefix, train_trial
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -92,9 +93,15 @@ def _keeping(slots: Slots, study: Study) -> Slots:
             prefix=checkpoints_prefix(study.name),
             milestones=study.scheduler.milestones,
             pauses=isinstance(study.scheduler, SuccessiveHalving),
+            kept=_kept(study),
         ),
     )
     return replace(slots, runtime=runtime)
+
+
+def _kept(study: Study) -> KeptPlan | None:
+    every = study.confirm.keep_every
+    return None if every is None else KeptPlan(prefix=kept_prefix(study.name), every=every)
 
 
 def _throttled(watch: Watch | None, board: StudyBoard, slots: Slots) -> Callable[[], None]:
