@@ -269,3 +269,12 @@ def test_extends_refuses_a_study_of_the_first_version_for_its_detector_alone() -
     text = "was another one: detector.version was 1 and is now 2. Choose"
     with pytest.raises(StudyChangedError, match=re.escape(text)):
         extends(*_first_version())
+
+
+@pytest.mark.parametrize(("kept", "wanted"), [(None, 2), (2, 5), (5, None)])
+def test_the_checkpoints_kept_may_change_since_they_decide_no_result(
+    kept: int | None, wanted: int | None
+) -> None:
+    before, after = (replace(STUDY, confirm=Confirm(keep_every=one)) for one in (kept, wanted))
+    assert extends(_as_kept(before), _as_kept(after))
+    assert not extends(_as_kept(after), _as_kept(after))
