@@ -22,7 +22,8 @@ from agad.study import find_provenance
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
 from agad.study.running import Progress, RowMaker
-from agad.trial import CheckpointPlan, KeptPlan, Runtime, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
+from agad.trial.confirm import TestPart, open_test
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, RunAgad
@@ -165,15 +166,14 @@ def test_a_trial_is_diagnosed_once(
 def test_a_pass_that_was_interrupted_goes_on(
     diagnose: Diagnose, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_test = agad.trial.diagnostics.open_test
     num_opened = 0
 
-    def interrupted(spec: object, runtime: object) -> object:
+    def interrupted(spec: TrialSpec, runtime: Runtime) -> TestPart:
         nonlocal num_opened
         num_opened += 1
         if num_opened == 2:
             raise KeyboardInterrupt
-        return open_test(spec, runtime)  # type: ignore[arg-type]
+        return open_test(spec, runtime)
 
     monkeypatch.setattr(agad.trial.diagnostics, "open_test", interrupted)
     ended = diagnose(store)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from rich.console import Console
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from agad.diagnosis import DiagnosticRow
 from agad.records import TrialRow
@@ -122,8 +122,11 @@ def test_the_mean_over_cells_weighs_each_cell_the_same(
 def test_a_detector_without_batch_normalisation_has_no_such_auroc(
     board: Leaderboard, rows: list[DiagnosticRow]
 ) -> None:
-    none = {"bn_batchstats_ordered_test_auroc": None, "bn_batchstats_shuffled_test_auroc": None}
-    by_cell, _ = _tables(diagnostics_page(board, [replace(row, **none) for row in rows]))
+    without = [
+        replace(row, bn_batchstats_ordered_test_auroc=None, bn_batchstats_shuffled_test_auroc=None)
+        for row in rows
+    ]
+    by_cell, _ = _tables(diagnostics_page(board, without))
     assert {(one["BN ordered"], one["BN shuffled"]) for one in by_cell} == {("-", "-")}
 
 

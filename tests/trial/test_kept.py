@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-import agad.trial.confirm
+from agad.data import Images, Manifest, Part, open_images
 from agad.diagnosis import kept_names
 from agad.errors import CheckpointError, StoreError
 from agad.objects import LocalObjects, open_objects
@@ -53,10 +53,9 @@ def test_a_search_trial_keeps_none(make_spec: MakeSpec, keeping: Runtime) -> Non
 def test_keeping_changes_no_result_and_opens_no_test_image_more(
     spec: TrialSpec, keeping: Runtime, alone: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[str] = []
-    open_images = agad.trial.confirm.open_images
+    opened: list[Part] = []
 
-    def noted(data: Any, part: str, **more: Any) -> Any:  # noqa: ANN401
+    def noted(data: Manifest, part: Part, **more: Any) -> Images:  # noqa: ANN401
         opened.append(part)
         return open_images(data, part, **more)
 
