@@ -411,4 +411,7 @@ class StudyMemory(Protocol):
         """
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""
+        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``.
+
+        What a trial that is not ``kept`` keeps for diagnostics goes too.
+        """

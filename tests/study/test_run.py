@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agad.study.run
-from agad.config import Grid, Study
+from agad.config import Confirm, Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
 from agad.study import Where, run_study
+from agad.study.where import Slots
+from agad.trial import KeptPlan
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
@@ -119,6 +122,30 @@ def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
     with pytest.raises(KeyboardInterrupt):
         run_study(study, memory, where)
     assert (held, memory.is_held) == ([True], False)
+
+
+@pytest.mark.parametrize(
+    ("every", "kept"), [(None, None), (4, KeptPlan(prefix="a-study/kept", every=4))]
+)
+def test_run_study_lets_trials_keep_what_the_study_says(
+    study: Study,
+    memory: ListMemory,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Where,
+    every: int | None,
+    kept: KeptPlan | None,
+) -> None:
+    plans = []
+
+    def fit(_board: object, slots: Slots, *_: object) -> None:
+        plans.append(slots.runtime.checkpoints)
+
+    slots = Slots(runtime=where.runtime(), num=1)
+    monkeypatch.setattr(agad.study.run, "connected", lambda _where: nullcontext(slots))
+    monkeypatch.setattr(agad.study.run, "fit", fit)
+    study = replace(study, name="a-study", confirm=Confirm(keep_every=every))
+    run_study(study, memory, where)
+    assert [plan.kept for plan in plans if plan is not None] == [kept]
 
 
 class _NoRows(LocalObjects):
