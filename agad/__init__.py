@@ -21,6 +21,7 @@ from agad.config import (
     LogUniform,
     Median,
     NoStopping,
+    Nsga2,
     QuasiRandom,
     Random,
     Search,
@@ -31,7 +32,7 @@ from agad.config import (
     When,
 )
 from agad.errors import AgadError
-from agad.reading import read
+from agad.reading import figures, leaderboard, read, to_optuna
 from agad.studyfile import show_errors_on_one_line
 from agad.version import __version__
 
@@ -55,6 +56,7 @@ __all__ = [
     "LogUniform",
     "Median",
     "NoStopping",
+    "Nsga2",
     "QuasiRandom",
     "Random",
     "Search",
@@ -64,6 +66,9 @@ __all__ = [
     "Uniform",
     "When",
     "__version__",
+    "figures",
+    "leaderboard",
     "main",
     "read",
+    "to_optuna",
 ]

@@ -32,10 +32,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from agad.config import Agad
-from agad.detectors import Compilation, Compute, Detector, Precision, build_detector
+from agad.detectors import Compilation, Compute, Detector, Precision, build_detector, count_flop
 
 BACKBONES = ("naive", "unet", "unet++")
 IMAGE_SHAPE = (3, 32, 32)
@@ -90,11 +89,10 @@ def copy_peak(device: torch.device) -> float:
 
 def counts_of(detector: Detector, images: Tensor) -> tuple[int, int]:
     """Return the FLOPs and the bytes of one uncompiled step."""
-    with FlopCounterMode(display=False) as flops:
-        detector.update(images, None)
+    num_flops = count_flop(lambda: detector.update(images, None))
     with ByteCounter() as counted:
         detector.update(images, None)
-    return flops.get_total_flops(), counted.num_bytes
+    return num_flops, counted.num_bytes
 
 
 def measure(backbone: str, arguments: argparse.Namespace, computes: list[Compute]) -> list[float]:

@@ -17,10 +17,11 @@ LAYERS = (
     "version",
     "errors",
     "config",
+    "status",
     "records",
     "diagnosis",
     "rungs",
-    "status",
+    "told",
     "objects",
     "data",
     "detectors",
@@ -38,7 +39,7 @@ LAYERS = (
 HOMES = {
     "torch": {"data", "detectors", "trial"},
     "ray": {"study"},
-    "optuna": {"study"},
+    "optuna": {"study", "told"},
     "cmaes": {"study"},
     "boto3": {"objects"},
     "botocore": {"objects"},
@@ -46,7 +47,7 @@ HOMES = {
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
-    "PIL": {"data"},
+    "PIL": {"data", "report"},
     "safetensors": {"trial"},
 }
 

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
-from agad.cli.studies import stored_diagnostics, stored_leaderboard, stored_winners
 from agad.diagnosis import DiagnosticRow, kept_prefix
 from agad.errors import ConfigError, StoreError
-from agad.reading import chosen_studies, store_uri
+from agad.reading import (
+    chosen_studies,
+    store_uri,
+    stored_diagnostics,
+    stored_leaderboard,
+    stored_winners,
+)
 from agad.records import TrialRow
 from agad.report import Leaderboard, confirmed_rows, count_text, plain, terminal
 
@@ -178,16 +183,16 @@ def _check_kept(objects: ObjectStore, study: Study) -> None:
 def _check_done(board: Leaderboard) -> None:
     open_cells = [
         cell.cell
-        for cell in board.cells
+        for cell in (*board.searches, *board.cells)
         if cell.num_trials < cell.num_trials_planned
         or cell.num_confirmed + cell.num_confirm_diverged + cell.num_confirm_failed
         < cell.num_confirm_planned
     ]
     if open_cells:
         raise ConfigError(
-            f"study {board.study!r} is not done in {len(open_cells)} of {len(board.cells)} cells, "
-            "but only a finished one is diagnosed, so that nothing is chosen by the test split; "
-            "run it to the end first."
+            f"study {board.study!r} is not done in {count_text(len(open_cells), 'cell')}, but only "
+            "a finished one is diagnosed, so that nothing is chosen by the test split; run it to "
+            "the end first."
         )
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, diagnose, models, reports, store, studies
+from agad.cli import (
+    dashboard,
+    datasets,
+    diagnose,
+    models,
+    reports,
+    store,
+    studies,
+    watch,
+)
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -70,9 +79,17 @@ def _command(arguments: Sequence[str]) -> int:
     add_trial_flags(plan)
     plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
 
+    watching = commands.add_parser("watch", help="show from its store how far a study is")
+    watch.add_watch_flags(watching)
+    watching.set_defaults(do=watch.watch)
+
     report = commands.add_parser("report", help="print leaderboards, compare studies")
     reports.add_report_flags(report)
     report.set_defaults(do=reports.report)
+
+    shown = commands.add_parser("dashboard", help="show searches in Optuna's dashboard")
+    dashboard.add_dashboard_flags(shown)
+    shown.set_defaults(do=dashboard.dashboard)
 
     models.add_commands(commands)
 

@@ -49,6 +49,19 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpus-per-trial", type=float, metavar="X", help="default: 1 where there are GPUs, else 0"
     )
+    parser.add_argument(
+        "--log-to",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="mlflow or wandb, which must be installed: a run a trial there too; may be repeated",
+    )
+    parser.add_argument(
+        "--notify",
+        metavar="URL",
+        help="webhook to tell, as Slack takes it, when the study is done or has failed (default: "
+        "$AGAD_WEBHOOK, which keeps it out of lists of processes)",
+    )
     add_trial_flags(parser)
 
 

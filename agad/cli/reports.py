@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import write_file
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import stored_diagnostics, stored_leaderboard
 from agad.errors import ConfigError
-from agad.reading import chosen_studies, store_uri
+from agad.reading import chosen_studies, store_uri, stored_diagnostics, stored_leaderboard
 from agad.report import (
     CellResult,
     Comparison,
@@ -24,6 +24,7 @@ from agad.report import (
     comparison_csv,
     comparison_page,
     csv,
+    latex,
     markdown,
     means_csv,
     priced,
@@ -33,6 +34,14 @@ from agad.report import (
 
 FALLEN = 1
 """Exit code: ``--check`` found a cell that fell."""
+
+
+_OF_LEADERBOARDS = {
+    "means-csv": "a leaderboard's means",
+    "latex": "a leaderboard's tables",
+    "figures": "a study's figures",
+}
+"""Flags that no comparison has, and what they write."""
 
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +78,17 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
         "--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell or a pair of cells"
     )
     parser.add_argument(
+        "--latex", type=Path, metavar="FILE", help="write the leaderboard's tables for LaTeX too"
+    )
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="draw every figure into this folder too"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help=f"of the figures (default: {' and '.join(FORMATS)})",
+    )
+    parser.add_argument(
         "--means-csv", type=Path, metavar="FILE", help="write CSV of the means over cells too"
     )
 
@@ -103,13 +123,27 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.published:
         shown.append(published_page(cell.dataset for board in boards for cell in board.cells))
     _show(shown)
+    _write(arguments, shown, boards, text or csv(*boards))
+    if arguments.figures:
+        write_figures(arguments.figures, objects, chosen, arguments.format)
+    return FALLEN if arguments.check and fallen else 0
+
+
+def _write(
+    arguments: argparse.Namespace,
+    shown: Sequence[Leaderboard | Page],
+    boards: Sequence[Leaderboard],
+    text: str,
+) -> None:
+    """Write the files that flags name: ``text`` is that of ``--csv``."""
     if arguments.md:
         write_file(arguments.md, "\n".join(markdown(one) for one in shown).encode())
     if arguments.csv:
-        write_file(arguments.csv, (text or csv(*boards)).encode())
+        write_file(arguments.csv, text.encode())
     if arguments.means_csv:
         write_file(arguments.means_csv, means_csv(*boards).encode())
-    return FALLEN if arguments.check and fallen else 0
+    if arguments.latex:
+        write_file(arguments.latex, latex(*boards).encode())
 
 
 def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
@@ -126,11 +160,13 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             "leave one out."
         )
     is_compared = arguments.against or arguments.against_store or arguments.baseline
-    if arguments.means_csv and is_compared:
-        raise ConfigError(
-            "--means-csv is given with a comparison, but holds a leaderboard's means; leave one of "
-            "them out."
-        )
+    for flag, what in _OF_LEADERBOARDS.items():
+        if getattr(arguments, flag.replace("-", "_")) and is_compared:
+            raise ConfigError(
+                f"--{flag} is given with a comparison, but holds {what}; leave one of them out."
+            )
+    if arguments.format and not arguments.figures:
+        raise ConfigError("--format is given, but there is no figure to write; add --figures DIR.")
     if arguments.check and not is_compared:
         raise ConfigError(
             "--check is given, but there is nothing to check against; add --baseline or --against."
@@ -146,7 +182,7 @@ def _show(shown: Sequence[Leaderboard | Page]) -> None:
 def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
     if arguments.baseline:
         cells = _read_baseline(arguments.baseline, board.study)
-        comparison = compare((board.study, board.cells), (str(arguments.baseline), cells))
+        comparison = compare((board.study, _with_searches(board)), (str(arguments.baseline), cells))
     else:
         comparison = _against(arguments, store, board)
     if not any(one.first and one.second for one in comparison.pairs):
@@ -191,7 +227,11 @@ def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> C
         if objects.uri != store
         else (board.study, study)
     )
-    return compare((names[0], board.cells), (names[1], other.cells))
+    return compare((names[0], _with_searches(board)), (names[1], _with_searches(other)))
+
+
+def _with_searches(board: Leaderboard) -> list[CellResult]:
+    return [*board.cells, *board.searches]
 
 
 def _read_baseline(path: Path, study: str) -> list[CellResult]:

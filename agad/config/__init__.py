@@ -1,7 +1,7 @@
 """What to run: frozen values, checked when they are built."""
 
 from agad.config.branches import Axis, active_axis, all_axes, draw
-from agad.config.cell import Cell, LabelledClasses, labelled_text, variant_label
+from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
@@ -9,6 +9,7 @@ from agad.config.sampler import (
     CmaEs,
     GaussianProcess,
     GridSearch,
+    Nsga2,
     QuasiRandom,
     Random,
     Sampler,
@@ -51,6 +52,7 @@ __all__ = [
     "Axis",
     "Cell",
     "Choice",
+    "ClassGiven",
     "CmaEs",
     "Confirm",
     "DetectorConfig",
@@ -68,6 +70,7 @@ __all__ = [
     "LogUniform",
     "Median",
     "NoStopping",
+    "Nsga2",
     "QuasiRandom",
     "Random",
     "Sampler",

@@ -192,8 +192,42 @@ class GaussianProcess:
                 )
 
 
-Sampler: TypeAlias = Tpe | Random | QuasiRandom | GridSearch | CmaEs | GaussianProcess
-SAMPLERS = (Tpe, Random, QuasiRandom, GridSearch, CmaEs, GaussianProcess)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nsga2:
+    """NSGA-II: a genetic algorithm with two objectives: that of the selection, and little work.
+
+    Work is the floating-point operations of scoring one image, which the detector's use costs for
+    ever after; they are counted, not timed, and stand in the row's ``work_flop``. It asks for
+    ``NoStopping``: of a trial stopped early the objective at the end is not known. Parents are made
+    of the ended trials in order of their number; one that diverged counts as the worst of all.
+
+    The candidates to confirm are the best of the Pareto front by the selection's objective; where
+    it has too few, the best of the others follow. Of several the highest mean objective wins.
+
+    Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE
+    Transactions on Evolutionary Computation 2002.
+    """
+
+    population: int | None = None
+    """Trials a generation, at least 2, the first of which is random; None is a quarter of the
+    trials, at least 4."""
+
+    def __post_init__(self) -> None:
+        if self.population is not None:
+            check_count("search.sampler.population", self.population, 2)
+
+    def check_space(self, space: Space) -> None:
+        """Refuse conditions: what only some configurations have cannot be inherited by all."""
+        for name, distribution in space.items():
+            if isinstance(distribution, When):
+                raise ConfigError(
+                    "search.sampler is Nsga2, which needs every parameter in every configuration, "
+                    f"but search.space[{name!r}] is a When; use {_FOR_EVERY_SPACE}."
+                )
+
+
+Sampler: TypeAlias = Tpe | Random | QuasiRandom | GridSearch | CmaEs | GaussianProcess | Nsga2
+SAMPLERS = (Tpe, Random, QuasiRandom, GridSearch, CmaEs, GaussianProcess, Nsga2)
 
 
 def sampler_as_json(sampler: Sampler) -> dict[str, Any]:

@@ -31,16 +31,6 @@ def _rungs(grace_period: int, reduction_factor: int, max_epochs: int) -> tuple[i
     return tuple(rungs)
 
 
-def _halved_epochs(rungs: tuple[int, ...], reduction_factor: int, max_epochs: int) -> float:
-    """Return the epochs of a trial of which 1/eta of those at a rung go on."""
-    epochs, share, reached = 0.0, 1.0, 0
-    for rung in (*rungs, max_epochs):
-        epochs += share * (rung - reached)
-        share /= reduction_factor
-        reached = rung
-    return epochs
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Halving:
     """Rungs at which about 1/eta of a cell's trials go on."""
@@ -63,11 +53,6 @@ class _Halving:
         """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
         return _rungs(self.grace_period, self.reduction_factor, self.max_epochs)
 
-    @property
-    def expected_epochs(self) -> float:
-        """Epochs of a search trial where 1/eta of those at a rung go on."""
-        return _halved_epochs(self.milestones, self.reduction_factor, self.max_epochs)
-
     def reduced(self, max_epochs: int) -> Self:
         """Return the rule for so few epochs that a laptop finishes them."""
         return replace(self, max_epochs=min(max_epochs, self.max_epochs), grace_period=1)
@@ -84,8 +69,10 @@ class Asha(_Halving):
     """
 
     rule: ClassVar[str] = "ASHA"
-    expectation: ClassVar[str] = "ASHA lets 1/eta past each rung"
-    """What ``expected_epochs`` takes for granted."""
+    expectation: ClassVar[str] = (
+        "trials come in random order, more where the sampler learns to propose better ones"
+    )
+    """What a plan takes for granted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +94,8 @@ class SuccessiveHalving(_Halving):
     """
 
     rule: ClassVar[str] = "successive halving"
-    expectation: ClassVar[str] = "successive halving promotes 1/eta of each rung"
-    """What ``expected_epochs`` takes for granted."""
+    expectation: ClassVar[str] = Asha.expectation
+    """What a plan takes for granted."""
 
     def num_promoted(self, num_entered: int) -> int:
         """Return how many of the trials that reached a rung go on."""
@@ -121,7 +108,7 @@ class NoStopping:
 
     rule: ClassVar[str] = "none"
     expectation: ClassVar[str] = "no trial is stopped"
-    """What ``expected_epochs`` takes for granted."""
+    """What a plan takes for granted."""
 
     max_epochs: int = 27
     """Epochs of every trial."""
@@ -133,11 +120,6 @@ class NoStopping:
     def milestones(self) -> tuple[int, ...]:
         """None: nothing is decided before the end."""
         return ()
-
-    @property
-    def expected_epochs(self) -> float:
-        """Epochs of a search trial."""
-        return float(self.max_epochs)
 
     def reduced(self, max_epochs: int) -> NoStopping:
         """Return the rule for so few epochs that a laptop finishes them."""
@@ -158,7 +140,7 @@ class Median:
 
     rule: ClassVar[str] = "median"
     expectation: ClassVar[str] = "the median rule stops half at the first decision"
-    """What ``expected_epochs`` takes for granted."""
+    """What a plan takes for granted."""
 
     max_epochs: int = 27
     """Epochs of a trial that is never stopped."""
@@ -181,11 +163,6 @@ class Median:
     def milestones(self) -> tuple[int, ...]:
         """Epochs trained at each decision, ascending, all below ``max_epochs``."""
         return tuple(range(self.grace_period, self.max_epochs, self.interval))
-
-    @property
-    def expected_epochs(self) -> float:
-        """Epochs of a search trial where half are stopped at the first decision."""
-        return self.grace_period + (self.max_epochs - self.grace_period) / 2
 
     def reduced(self, max_epochs: int) -> Median:
         """Return the rule for so few epochs that a laptop finishes them."""

@@ -4,6 +4,7 @@ from agad.detectors.agad import AgadDetector
 from agad.detectors.compute import Compilation, Compute, Precision
 from agad.detectors.protocol import Detector, Rebuilder, build_detector
 from agad.detectors.scorer import Scorer, build_scorer
+from agad.detectors.work import count_flop, scoring_flop
 
 __all__ = [
     "AgadDetector",
@@ -15,4 +16,6 @@ __all__ = [
     "Scorer",
     "build_detector",
     "build_scorer",
+    "count_flop",
+    "scoring_flop",
 ]

@@ -158,8 +158,8 @@ def _notes(comparison: Comparison) -> list[str]:
         if alone
         else ""
     )
-    ours = [one.first for one in comparison.pairs if one.first]
-    theirs = [one.second for one in comparison.pairs if one.second]
+    ours = [one.first for one in comparison.pairs if one.first] + [*comparison.first_searches]
+    theirs = [one.second for one in comparison.pairs if one.second] + [*comparison.second_searches]
     return [
         "By cell: difference and paired t interval over the n seeds that both have; over all "
         "seeds, and Welch's, where they share fewer than two. Higher and lower: the interval is on "

@@ -21,6 +21,7 @@ def notes(board: Leaderboard) -> list[str]:
     """Return the notes, one sentence or two each, in the order in which they are printed."""
     return [
         *_meaning(board),
+        *_instances(board),
         *_comparing(board),
         *_variants(board),
         *_cost(board),
@@ -62,6 +63,24 @@ def _meaning(board: Leaderboard) -> list[str]:
         "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
         "another.",
     ]
+
+
+def _instances(board: Leaderboard) -> list[str]:
+    """Say what a search trial is where it is more than one class and one seed."""
+    most = max((cell.num_instances for cell in (*board.cells, *board.searches)), default=1)
+    mean = (
+        f"A search trial trains up to {most} instances (class and seed) in lock-step; its "
+        "objective is the mean over them, and its images are counted together."
+    )
+    lines = [mean] if most > 1 else []
+    if board.searches:
+        classes = names_text(list(dict.fromkeys(str(one.given_class) for one in board.searches)))
+        lines.append(
+            f"Development classes: {classes}. Configurations were searched on these alone, and "
+            "each was then confirmed on every class. Means stand with them and without: the other "
+            "classes chose nothing."
+        )
+    return lines
 
 
 def _choice(selections: Sequence[str]) -> str:
@@ -149,7 +168,7 @@ def _cost(board: Leaderboard) -> list[str]:
     lines = []
     labels = sorted(
         (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
-        for cell in board.cells
+        for cell in (*board.cells, *board.searches)
         if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
     )
     if labels:
@@ -157,7 +176,9 @@ def _cost(board: Leaderboard) -> list[str]:
         span = f"{least_val}+{least - least_val}"
         if most > least:
             span += f" to {most_val}+{most - most_val}"
-        lines.append(f"Labels: anomalies labelled to select + to train; {span} a seed.")
+        is_one = all(cell.num_instances == 1 for cell in (*board.cells, *board.searches))
+        unit = "a seed" if is_one else "a trial, all its instances together"
+        lines.append(f"Labels: anomalies labelled to select + to train; {span} {unit}.")
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(

@@ -8,14 +8,16 @@ from typing import Any
 
 from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
-from agad.objects import ObjectStore
+from agad.objects import MissingObjectError, ObjectStore
 from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
+from agad.status import Bulletin
 from agad.store.keys import (
     Attempt,
     attempt_key,
     check_study_name,
     config_number,
     config_prefix,
+    status_key,
     winners_prefix,
 )
 from agad.store.parallel import in_parallel
@@ -142,6 +144,23 @@ class StudyReader:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no winner ({error!r}), but must be one; restore it "
                 "from a copy."
+            ) from error
+
+    def bulletin(self) -> Bulletin | None:
+        """Return what the study's last driver told last, None where none ever did.
+
+        Raises:
+            StoreError: It is damaged, or of a newer version.
+        """
+        key = status_key(self._study)
+        try:
+            return Bulletin.from_json(self.json_object(key))
+        except MissingObjectError:
+            return None
+        except ValueError as error:
+            raise StoreError(
+                f"{self._objects.uri}/{key} is no live status ({error}); remove it, and the next "
+                "driver puts it anew."
             ) from error
 
     def json_object(self, key: str) -> dict[str, Any]:

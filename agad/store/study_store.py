@@ -25,8 +25,9 @@ from agad.records import (
     Winner,
     checkpoints_prefix,
 )
+from agad.status import Bulletin
 from agad.store.changes import extends
-from agad.store.keys import attempt_key, config_key, winner_key
+from agad.store.keys import attempt_key, config_key, status_key, winner_key
 from agad.store.lease import Lease, LeaseTimes
 from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
@@ -51,8 +52,8 @@ class StudyStore(StudyReader):
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
     ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
     ``scores``, ``<trial key>/<attempt>.parquet``; beside a claim ``<attempt>-released.json`` or
-    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``; and
-    ``lease/<number>.json``.
+    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``;
+    ``lease/<number>.json``; and ``status.json``, which alone is overwritten.
     """
 
     def __init__(
@@ -205,23 +206,39 @@ class StudyStore(StudyReader):
         key = attempt_key(self._study, "diagnostics", row.trial_key, row.attempt)
         self._objects.put_if_absent(key, rows_to_parquet([row], DiagnosticRow))
 
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """See ``StudyMemory``."""
+        if self._lease is None:  # It may come late, from a thread that nobody waits for any more.
+            raise StoreError(f"study {self._study} is not held, so nothing is told of it.")
+        self._lease.check()
+        data = json.dumps(bulletin.as_json(), indent=2, allow_nan=False).encode()
+        self._objects.overwrite(status_key(self._study), data)
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        """See ``StudyMemory``."""
+        return {key: max(names) for key, names in self._checkpoints(trial_keys).items()}
+
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         """See ``StudyMemory``. Of a trial that is ``kept``, all that ``kept/`` holds stays too."""
         if not self._is_connected:
             return  # The next driver drops them.
         self._drop_epochs({*trial_keys} - {*kept})
+        for trial_key, names in self._checkpoints(trial_keys).items():
+            newest = max(names)
+            for name in names:
+                if name != newest or trial_key not in kept:
+                    self._objects.delete(f"{checkpoints_prefix(self._study)}/{trial_key}/{name}")
+
+    def _checkpoints(self, trial_keys: Collection[str]) -> dict[str, list[CheckpointName]]:
+        """Return all checkpoints of each of these trials that left one."""
         prefix = f"{checkpoints_prefix(self._study)}/"
-        found: dict[str, list[tuple[CheckpointName, str]]] = defaultdict(list)
+        found: dict[str, list[CheckpointName]] = defaultdict(list)
         for key in self._objects.list(prefix):
             trial_key, _, text = key.removeprefix(prefix).partition("/")
             name = CheckpointName.parse(text)
             if name is not None and trial_key in trial_keys:
-                found[trial_key].append((name, key))
-        for trial_key, checkpoints in found.items():
-            newest = max(checkpoints)
-            for checkpoint in checkpoints:
-                if checkpoint != newest or trial_key not in kept:
-                    self._objects.delete(checkpoint[1])
+                found[trial_key].append(name)
+        return found
 
     def _drop_epochs(self, trial_keys: Collection[str]) -> None:
         """Remove what trials kept for diagnostics that are none of a winner's."""

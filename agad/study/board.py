@@ -13,28 +13,19 @@ from functools import partial
 from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
-from agad.errors import OtherDriverError, StoreError, StudyChangedError, TrialsFailingError
+from agad.errors import OtherDriverError, StoreError, StudyChangedError
 from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, objective_of
 from agad.status import StudyStatus
+from agad.study.attempts import Attempts, given_up_text
 from agad.study.cell import CellRun
+from agad.study.crashes import Crashes
 from agad.study.materials import CellMaterials
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.study.tally import Tally
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
-
-MAX_ATTEMPTS = 3
-"""Launches of one trial, over all drivers, that leave no row, before it counts as failed.
-
-A launch that paused, or whose driver ended in good order, does not count. A trial that counts as
-failed starts again under a later driver, until as many more are lost.
-"""
-
-_MAX_FAILURES_IN_A_ROW = 12
-"""Crashes, each of a trial launched after the one before it crashed, and of as many trials, with no
-other end between them, before the study stops, to be run again later. A node that dies counts once,
-and a trial that has failed under an earlier driver never."""
 
 _LAST_WRITES_S = 5.0
 """Time for what still waits for the store when the study is interrupted."""
@@ -76,25 +67,21 @@ class StudyBoard:
         self._memory = memory
         self._rows = rows
         self._cells = {label: CellRun(study, one) for label, one in materials.items()}
+        self._cell_of = {label: cell for cell in self._cells.values() for label in cell.labels}
+        """By the label of any cell that it has trials of."""
+
         self._running: dict[str, Running] = {}
         self._paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
 
-        self._attempts: dict[str, int] = defaultdict(int)
-        self._num_lost: dict[str, int] = defaultdict(int)
-        """Attempts after a trial's row that left none, by trial key."""
-
+        self._tally = Tally(study)
         self._given_up: list[Running] = []
         """Trials that earlier drivers started too often, and whose rows are to be written."""
 
         self._failed_before: set[str] = set()
         """Trials that failed under an earlier driver."""
 
-        self._num_failures_in_a_row = 0
-        self._failing: set[str] = set()
-        """Trials that crashed since one ended in another way."""
-
-        self._last_failure_at = datetime.min.replace(tzinfo=UTC)
+        self._crashes = Crashes()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[tuple[Future[None], Callable[[], None]]] = []
         self._patience = patience or Patience()
@@ -109,7 +96,7 @@ class StudyBoard:
 
     def __enter__(self) -> Self:
         for running in self._given_up:
-            self._write_rows(running, "failed", _given_up_text(running.launch.attempt))
+            self._write_rows(running, "failed", given_up_text(running.launch.attempt))
         self._given_up.clear()
         for cell in self._cells.values():
             self._give_up_paused(cell)
@@ -124,7 +111,7 @@ class StudyBoard:
         if self._unclaimed is not None and kind is not OtherDriverError:
             # The store may have kept the claim and lost its answer.
             key = self._unclaimed[1].key
-            self._write(partial(self._memory.release, key, self._attempts[key]))
+            self._write(partial(self._memory.release, key, self._attempts.next(key)))
         if kind is None:
             self._writers.shutdown(wait=True)
             self._check_writes(most=0)
@@ -203,8 +190,7 @@ class StudyBoard:
         """Take the end of a trial that finished, was stopped, diverged, or pauses."""
         running = self._running[trial_key]
         running.take(progress)
-        self._num_failures_in_a_row = 0
-        self._failing.clear()
+        self._crashes.forget()
         if running.cell.is_paused(trial_key):
             self._pause(running)
             return
@@ -216,30 +202,22 @@ class StudyBoard:
         self._end(running, state, error="")
 
     def fail(self, trial_key: str, error: str) -> None:
-        """Take a crash: the trial starts again, or counts as failed as ``MAX_ATTEMPTS`` says.
+        """Take a crash: the trial starts again, or counts as failed, as ``Attempts`` says.
 
         Raises:
             TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
         """
-        self._num_lost[trial_key] += 1
         if trial_key not in self._failed_before:
-            self._count_failure(trial_key, error)
-        if self._num_lost[trial_key] < MAX_ATTEMPTS:
-            self._running.pop(trial_key).cell.retry(trial_key)
-        else:
+            self._crashes.count(trial_key, self._running[trial_key].started_at, error)
+        if self._attempts.lose(trial_key):
             self._end(self._running[trial_key], "failed", error)
+        else:
+            self._running.pop(trial_key).cell.retry(trial_key)
 
-    def _count_failure(self, trial_key: str, error: str) -> None:
-        self._failing.add(trial_key)
-        if self._running[trial_key].started_at >= self._last_failure_at:
-            self._num_failures_in_a_row += 1
-            self._last_failure_at = datetime.now(UTC)
-        if min(self._num_failures_in_a_row, len(self._failing)) >= _MAX_FAILURES_IN_A_ROW:
-            last_line = error.strip().rpartition("\n")[2]
-            raise TrialsFailingError(
-                f"{len(self._failing)} trials in a row crashed on their workers, the last with "
-                f"{last_line!r}; mend that, then run the same command again to go on."
-            )
+    def outcome(self, spec: TrialSpec) -> str:
+        """Return the state of an ended trial, ``paused``, or ``again`` where it starts so."""
+        cell = self._cells[spec.cell.label]
+        return cell.state_of(spec.key) or ("paused" if cell.is_paused(spec.key) else "again")
 
     def give_back(self, trial_key: str) -> None:
         """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
@@ -252,12 +230,9 @@ class StudyBoard:
 
     def status(self, slots: int) -> StudyStatus:
         """Return how far the study is."""
-        num_running: dict[str, int] = defaultdict(int)
-        for running in self._running.values():
-            num_running[running.launch.spec.cell.label] += 1
         return StudyStatus(
             study=self._study.name,
-            cells=tuple(cell.status(num_running[label]) for label, cell in self._cells.items()),
+            cells=self._tally.statuses(self._cells, self._running.values(), self._paused.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
             objective=self._study.selection.objective,
@@ -265,8 +240,10 @@ class StudyBoard:
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
+        self._tally.add(rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
-        claims = self._count_claims(rows)
+        self._attempts = Attempts(self._memory, rows)
+        claims = self._attempts.last_claims
         pauses = self._last_pauses(claims, rows)
         objectives: dict[str, list[float]] = defaultdict(list)
         for epoch in self._memory.epochs():
@@ -277,8 +254,8 @@ class StudyBoard:
             self._cells[winner.cell].take_winner(winner)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
             row = rows.get(claim.trial_key)
-            cell = self._cells[claim.cell]
-            spec = cell.spec_of(claim.phase, claim.number, claim.params)
+            cell = self._cell_of[claim.cell]
+            spec = cell.spec_of(claim.phase, claim.number, claim.params, claim.cell)
             if spec.key != claim.trial_key:
                 raise StudyChangedError(
                     f"trial {claim.number} of {claim.cell} was made of other data or by another "
@@ -286,7 +263,7 @@ class StudyBoard:
                     f"than {self._study.name}."
                 )
             state = cast(State, row.state) if row else None
-            is_given_up = self._num_lost[spec.key] >= MAX_ATTEMPTS
+            is_given_up = spec.key in self._attempts.given_up
             if is_given_up and row is None:
                 state = "failed"
                 launch = Launch(spec=spec, attempt=claim.attempt)
@@ -312,26 +289,11 @@ class StudyBoard:
             self._paused[key] = paused
         paused.cell.remember_pause(key, paused.objectives, is_paused=is_paused)
 
-    def _count_claims(self, rows: Mapping[str, TrialRow]) -> dict[str, Claim]:
-        """Count attempts and those that were lost, and return the last claim of each trial."""
-        claims: dict[str, Claim] = {}
-        released = self._memory.released()
-        for claim in sorted(self._memory.claims(), key=lambda one: one.attempt):
-            key = claim.trial_key
-            claims[key] = claim
-            self._attempts[key] = claim.attempt + 1
-            row = rows.get(key)
-            if (key, claim.attempt) not in released and (
-                row is None or claim.attempt > row.attempt
-            ):
-                self._num_lost[key] += 1
-        return claims
-
     def _claim(self, cell: CellRun, spec: TrialSpec) -> Launch | None:
         """Put the claim of a trial; None where the store fails, and the trial stays the next."""
         self._check_writes(_MAX_WRITES_WAITING)
         key = spec.key
-        launch = Launch(spec=spec, attempt=self._attempts[key])
+        launch = Launch(spec=spec, attempt=self._attempts.next(key))
         claim = Claim(
             trial_key=key,
             attempt=launch.attempt,
@@ -339,7 +301,7 @@ class StudyBoard:
             phase=spec.phase,
             number=spec.number,
             params=spec.params,
-            seeds=(spec.seed,),
+            seeds=spec.seeds,
         )
         try:
             self._memory.check_held()
@@ -360,7 +322,7 @@ class StudyBoard:
             )
         self._unclaimed = self._idle = None
         self._patience.regain()
-        self._attempts[key] += 1
+        self._attempts.launch(key)
         self._paused.pop(key, None)
         self._running[key] = Running(launch, cell, datetime.now(UTC))
         return launch
@@ -389,6 +351,7 @@ class StudyBoard:
 
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
+        self._tally.add([trial])
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))
@@ -433,10 +396,3 @@ class StudyBoard:
             logger.warning(
                 "What %d trials left could not be kept, so they run again: %s", num_lost, last_error
             )
-
-
-def _given_up_text(attempt: int) -> str:
-    return (
-        f"{MAX_ATTEMPTS} attempts, the last of them number {attempt}, ended without a word: each "
-        "time the driver was killed, such as for want of memory, or lost its host."
-    )

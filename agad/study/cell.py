@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
-from agad.config import Labelled, Setting, Study
+from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
+from agad.study.front import best_first
 from agad.study.ladder import Ladder
-from agad.study.materials import CellMaterials
+from agad.study.materials import CellMaterials, work_of
 from agad.study.sampler import CellSampler
 from agad.trial import TrialSpec
 
@@ -20,13 +22,19 @@ _MAX_KNOWN_IN_A_ROW = 32
 
 
 class CellRun:
-    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store."""
+    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store.
+
+    One that searches on development classes has the confirm trials of all classes.
+    """
 
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
         self._study = study
-        self._sampler = CellSampler(study.search, f"{study.seed}/{materials.cell.label}")
+        self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
+        stream_name = f"{study.seed}/{materials.cell.label}"
+        self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
+        self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
         self._num_planned = study.num_search_trials
         self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
@@ -44,9 +52,17 @@ class CellRun:
         self._winner: Winner | None = None
         self._tests: list[TrialSpec] = []
 
-    def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
-        """Return the trial at a place of a phase."""
-        return self.materials.spec(self._study, phase, number, dict(params))
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The cells that its trials are of: its own, and those that its winner is confirmed on."""
+        return tuple(self._materials)
+
+    def spec_of(
+        self, phase: Phase, number: int, params: Mapping[str, Setting], label: str = ""
+    ) -> TrialSpec:
+        """Return the trial at a place of a phase, of the cell of this label or of this very one."""
+        materials = self._materials.get(label, self.materials)
+        return materials.spec(self._study, phase, number, dict(params))
 
     def remember(
         self,
@@ -144,6 +160,10 @@ class CellRun:
         """Whether a trial waits at a rung to be promoted."""
         return trial_key in self._ladder.paused
 
+    def state_of(self, trial_key: str) -> State | None:
+        """Return how a trial ended, None where it has not."""
+        return self._states.get(trial_key)
+
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
         """Take a trial's pause into the sampler."""
         self._raise_best(objectives)
@@ -218,7 +238,7 @@ class CellRun:
         return spec
 
     def _confirm_specs(self) -> list[TrialSpec]:
-        """The candidates on every fresh seed; nothing while a search trial is still to end."""
+        """The candidates on every class and fresh seed; nothing while a search trial is to end."""
         if self.is_searched and not self._confirms:
             self._confirms = [
                 spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
@@ -248,13 +268,9 @@ class CellRun:
         return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
-        """The search trials, the best first."""
-        # Of equals the lowest number: a later driver does not know which came first.
-        return [
-            spec
-            for tied in self._ladder.ranking()
-            for spec in sorted((self._specs[key] for key in tied), key=lambda spec: spec.number)
-        ]
+        """The search trials, the best first, with two objectives those of the Pareto front."""
+        ranking = self._ladder.ranking()
+        return best_first([[self._specs[key] for key in tied] for tied in ranking], self.work_of)
 
     @property
     def _has_one_candidate(self) -> bool:
@@ -263,7 +279,11 @@ class CellRun:
     def _on_fresh_seeds(
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
     ) -> list[TrialSpec]:
-        return [self.spec_of(phase, number, params) for number in range(self._study.confirm.seeds)]
+        return [
+            one.spec(self._study, phase, number, dict(params))
+            for one in self.materials.confirmed
+            for number in range(self._study.confirm.seeds)
+        ]
 
     def _test_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed that it finished on; nothing before there is a winner."""
@@ -278,8 +298,9 @@ class CellRun:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
         Of several it is the one with the most finished confirm trials, then with the highest mean
-        objective, then the better one of the search. One alone is chosen by the search,
-        before its confirm trials; where these have all ended, it is too late to choose.
+        objective, then the better one of the search; where there are development classes, trials of
+        others count for nothing. One alone is chosen by the search, before its confirm trials;
+        where these have all ended, it is too late to choose.
         """
         if self._winner is not None or not self.is_searched:
             return None
@@ -293,7 +314,11 @@ class CellRun:
         if not self._is_confirmed:
             return None
         finished = [
-            [spec for spec in self._on_fresh_seeds(params) if self._is_finished(spec.key)]
+            [
+                spec
+                for spec in self._on_fresh_seeds(params)
+                if self._is_finished(spec.key) and spec.cell.given_class in self._deciding
+            ]
             for params in self._candidates()
         ]
         means = [
@@ -305,6 +330,11 @@ class CellRun:
             return None
         _, objective, params = max(means, key=lambda one: one[:2])
         return self._as_winner(params, objective)
+
+    @property
+    def _deciding(self) -> tuple[ClassGiven, ...]:
+        """The classes whose confirm trials choose among candidates."""
+        return self.materials.cell.classes
 
     def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
         is_auroc = isinstance(self._study.selection, Labelled)
@@ -383,10 +413,18 @@ class CellRun:
     def _num_to_confirm(self) -> int:
         """Confirm trials, and where these do not see the test split, test trials."""
         confirm = self._study.confirm
-        return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        return of_class * len(self.materials.confirmed)
+
+    @property
+    def num_confirm_left(self) -> int:
+        """Confirm trials that are still to end, those that run among them."""
+        if not self.is_searched:
+            return self._study.confirm.num_trials * len(self.materials.confirmed)
+        return sum(spec.key not in self._states for spec in self._confirm_specs())
 
     def status(self, num_running: int) -> CellStatus:
-        """Return how far the cell is."""
+        """Return how far the cell is, without what it takes."""
         states = [
             self._states[key]
             for key, spec in self._specs.items()
@@ -400,6 +438,7 @@ class CellRun:
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
             planned=self._num_planned,
             running=num_running,
+            paused=len(self._ladder.paused),
             finished=states.count("finished"),
             pruned=states.count("pruned"),
             diverged=states.count("diverged"),

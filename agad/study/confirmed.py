@@ -15,13 +15,14 @@ from agad.trial import TrialSpec
 
 
 def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> list[TrialSpec]:
-    """Return what was trained for some rows of a study, in their order.
+    """Return what was trained for some confirm or test rows of a study, in their order.
 
     Raises:
         ConfigError: A data set is gone, or too small by now.
         StudyChangedError: The data or the detector are no longer those of a row.
     """
-    materials = find_materials(study, library)
+    found = find_materials(study, library).values()
+    materials = {cell.cell.label: cell for one in found for cell in one.confirmed}
     specs = []
     for row in rows:
         cell = materials.get(row.cell)

@@ -61,6 +61,9 @@ class Ladder:
 
         It is held against those that reached the rung before. A trial that comes to the same rung
         again, after a worker's death, was decided; one that pauses, where it was promoted there.
+        Where no checkpoint holds a rung that an earlier driver decided, it is decided anew, among
+        those that are there now. That is a decision of the same rule: alone on its slot a trial
+        meets the same others, and where it meets more, its row has the rung that counted.
 
         Args:
             trial_key: The trial.

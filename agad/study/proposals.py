@@ -11,25 +11,17 @@ import cmaes  # type: ignore[import-untyped]
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from agad.config import (
     Axis,
-    Choice,
     CmaEs,
-    Draw,
-    Fixed,
     GaussianProcess,
     GridSearch,
     IntUniform,
     LogUniform,
+    Nsga2,
     QuasiRandom,
     Search,
     Setting,
@@ -37,6 +29,7 @@ from agad.config import (
     all_axes,
     draw,
 )
+from agad.told import labelled_params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +39,9 @@ class Seen:
     params: Mapping[str, Setting]
     score: float | None
     """The last objective of one that finished or was stopped; None while it runs, or diverged."""
+
+    work: float | None = None
+    """The second objective, of which little is good; None where there is one alone."""
 
     is_running: bool = False
 
@@ -87,6 +83,8 @@ def proposer_of(search: Search, cell_seed: int) -> Proposer | None:
         return Evolution(search, sampler)
     if isinstance(sampler, GaussianProcess):
         return ProcessModel(search)
+    if isinstance(sampler, Nsga2):
+        return Genetics(search)
     return None
 
 
@@ -182,11 +180,41 @@ class ProcessModel:
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for params, score in scored(seen):
-            study.add_trial(_frozen(self._search, params, TrialState.COMPLETE, score))
+            study.add_trial(_frozen(self._search, params, TrialState.COMPLETE, (score,)))
         for one in seen:
             if one.is_running:
                 study.add_trial(_frozen(self._search, one.params, TrialState.RUNNING, None))
         return draw(self._search.space, suggested_by(study.ask()))
+
+
+class Genetics:
+    """NSGA-II by Optuna, its generations told anew for every proposal."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
+        """Return a child of the generations that the ended trials fill, at first a random draw."""
+        size = self._search.num_startup_trials
+        sampler = optuna.samplers.NSGAIISampler(population_size=size, seed=place.seed)
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+        for number, (params, score, work) in enumerate(weighed(seen)):
+            # What Optuna notes when it proposes a trial itself.
+            generation = {sampler._get_generation_key(): number // size}
+            trial = _frozen(self._search, params, TrialState.COMPLETE, (score, work), generation)
+            study.add_trial(trial)
+        return draw(self._search.space, suggested_by(study.ask()))
+
+
+def weighed(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float, float]]:
+    """Return the ended trials as ``scored`` does, each with its work: a diverged one with the most.
+
+    None where all diverged.
+    """
+    ended = [one for one in seen if not one.is_running]
+    most = max((one.work for one in ended if one.work is not None), default=0.0)
+    works = [most if one.score is None or one.work is None else one.work for one in ended]
+    return [(*one, work) for one, work in zip(scored(seen), works, strict=False)]
 
 
 def scored(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float]]:
@@ -203,15 +231,6 @@ def scored(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float]]:
         for one in seen
         if not one.is_running
     ]
-
-
-def optuna_distribution(one: Draw) -> BaseDistribution:
-    """Return a distribution as Optuna has it."""
-    if isinstance(one, Choice | Fixed):
-        return CategoricalDistribution(tuple(one.values))
-    if isinstance(one, IntUniform):
-        return IntDistribution(one.low, one.high, log=one.log, step=one.step)
-    return FloatDistribution(one.low, one.high, log=isinstance(one, LogUniform))
 
 
 def suggested_by(trial: optuna.Trial) -> Callable[[Axis], Setting]:
@@ -231,27 +250,18 @@ def suggested_by(trial: optuna.Trial) -> Callable[[Axis], Setting]:
     return pick
 
 
-def labelled_params(
-    search: Search, params: Mapping[str, Setting]
-) -> dict[str, tuple[Setting, BaseDistribution]]:
-    """Return what Optuna is told of a configuration: by label, value and distribution."""
-    found: dict[str, tuple[Setting, BaseDistribution]] = {}
-
-    def pick(axis: Axis) -> Setting:
-        found[axis.label] = (params[axis.name], optuna_distribution(axis.draw))
-        return params[axis.name]
-
-    draw(search.space, pick)
-    return found
-
-
 def _frozen(
-    search: Search, params: Mapping[str, Setting], state: TrialState, score: float | None
+    search: Search,
+    params: Mapping[str, Setting],
+    state: TrialState,
+    values: Sequence[float] | None,
+    system_attrs: dict[str, int] | None = None,
 ) -> optuna.trial.FrozenTrial:
     labelled = labelled_params(search, params)
     return optuna.trial.create_trial(
         state=state,
-        value=score,
+        values=values,
         params={label: value for label, (value, _) in labelled.items()},
         distributions={label: one for label, (_, one) in labelled.items()},
+        system_attrs=system_attrs,
     )

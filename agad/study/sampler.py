@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from agad.config import Search, Setting, Tpe, all_axes, draw
 from agad.records import State
-from agad.study.proposals import Place, Seen, labelled_params, proposer_of, suggested_by
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-_TOLD: dict[State, TrialState] = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.FAIL,
-    "failed": TrialState.FAIL,
-}
+from agad.study.proposals import Place, Seen, proposer_of, suggested_by
+from agad.told import TOLD, Ended, labelled_params
 
 _STATE = "state"
 """Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
@@ -35,13 +27,20 @@ class CellSampler:
     after a restart proposes what the first one would have proposed.
     """
 
-    def __init__(self, search: Search, stream_name: str) -> None:
+    def __init__(
+        self,
+        search: Search,
+        stream_name: str,
+        work_of: Callable[[Mapping[str, Setting]], int] | None = None,
+    ) -> None:
         """Start empty.
 
         Args:
             search: The space and the sampler.
             stream_name: Names the study's seed and the cell.
+            work_of: Returns a configuration's second objective, where ``search.counts_work``.
         """
+        self._work_of = work_of
         self._search = search
         self._stream_name = stream_name
         self._proposer = proposer_of(search, _seed(stream_name))
@@ -136,7 +135,7 @@ class CellSampler:
         trial = self._open.pop(trial_key)
         self._paused.pop(trial.number, None)
         trial.set_user_attr(_STATE, state)
-        told = _TOLD[state]
+        told = TOLD[state]
         if told is not TrialState.FAIL:
             for epoch, objective in enumerate(objectives):
                 trial.report(objective, epoch)
@@ -147,19 +146,14 @@ class CellSampler:
         self, params: Mapping[str, Setting], state: State, objectives: Sequence[float]
     ) -> None:
         """Add a trial that ended under an earlier driver."""
-        told = _TOLD[state]
-        labelled = labelled_params(self._search, params)
         self._params[len(self._study.trials)] = dict(params)
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=told,
-                params={label: value for label, (value, _) in labelled.items()},
-                distributions={label: one for label, (_, one) in labelled.items()},
-                value=objectives[-1] if told is TrialState.COMPLETE else None,
-                intermediate_values=dict(enumerate(objectives)),
-                user_attrs={_STATE: state},
-            )
+        ended = Ended(
+            params=params,
+            state=state,
+            objectives=dict(enumerate(objectives)),
+            attributes={_STATE: state},
         )
+        self._study.add_trial(ended.frozen(self._search))
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -202,7 +196,8 @@ class CellSampler:
                 is_scored = (paused or state in ("finished", "pruned")) and values
                 score = values[max(values)] if is_scored else None
                 params = self._params[trial.number]
-                seen.append(Seen(params=params, score=score, is_running=is_running))
+                work = self._work_of(params) if self._work_of is not None else None
+                seen.append(Seen(params=params, score=score, work=work, is_running=is_running))
         return seen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ _MAX_LABEL_BYTES = 150
 """Of a cell's label in the name of a trial's folder, for which file systems have 255."""
 
 
-def fit(
+def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
     board: StudyBoard,
     slots: Slots,
     train: TrainTrial,
     milestones: tuple[int, ...],
     after_event: Callable[[], None],
+    *,
+    callbacks: Sequence[tune.Callback] = (),
 ) -> None:
     """Run trials until the board is done.
 
@@ -55,6 +57,7 @@ def fit(
         train: Trains one trial on a worker.
         milestones: Numbers of epochs after which the board decides.
         after_event: Called after every launch, result and end.
+        callbacks: Ray's, which see each trial after the board has.
 
     Raises:
         AgadError: As the board raised it.
@@ -84,6 +87,7 @@ def fit(
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=list(callbacks),
                 verbose=0,
             ),
         )

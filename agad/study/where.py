@@ -16,6 +16,7 @@ import ray
 from agad.data import NodeCache
 from agad.detectors import Compilation, Compute, Precision
 from agad.errors import ConfigError
+from agad.study.tracking import Tracker, check_trackers
 from agad.trial import Runtime
 
 
@@ -53,7 +54,11 @@ class Where:
     compilation: Compilation = "off"
     """The three as ``Compute`` has them."""
 
+    log_to: tuple[Tracker, ...] = ()
+    """Experiment trackers that see every trial too."""
+
     def __post_init__(self) -> None:
+        check_trackers(self.log_to)
         for name, least in (
             ("cpus_per_trial", 1),
             ("gpus_per_trial", 0),

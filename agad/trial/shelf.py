@@ -15,6 +15,7 @@ from agad.trial.checkpoint import to_bytes
 from agad.trial.spec import Runtime, TrialSpec
 
 if TYPE_CHECKING:
+    from agad.trial.lockstep import LockStep
     from agad.trial.train import Training
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class CheckpointShelf:
         plan = self._plan
         return plan is not None and plan.pauses and num_epochs in plan.milestones
 
-    def keep(self, training: Training) -> None:
+    def keep(self, training: Training | LockStep) -> None:
         """Keep a checkpoint of the trial as it is, where it is one of those that stay."""
         kept = self._plan.kept if self._plan is not None else None
         if self._plan is None or kept is None or training.spec.phase == "search":
@@ -96,7 +97,7 @@ class CheckpointShelf:
         except StoreError as error:
             logger.warning("Trial %s does not keep %s (%s).", self._trial_key, name, error)
 
-    def put(self, training: Training) -> None:
+    def put(self, training: Training | LockStep) -> None:
         """Put a checkpoint of the trial as it is, then remove the older ones."""
         if self._plan is None:
             return

@@ -18,6 +18,8 @@ from agad.config import (
     GridSearch,
     IntUniform,
     LogUniform,
+    NoStopping,
+    Nsga2,
     QuasiRandom,
     Random,
     Sampler,
@@ -50,12 +52,13 @@ def test_a_sampler_that_fits_every_space_fits_a_conditional_one(sampler: Sampler
         (CmaEs(), CONDITIONAL, "use Tpe(), Random() or QuasiRandom()."),
         (CmaEs(), {"a": Fixed(1)}, "search.space holds no range; use Tpe(), Random()"),
         (GaussianProcess(), CONDITIONAL, "search.space['b'] is a When; use Tpe(), Random() or"),
+        (Nsga2(), CONDITIONAL, "Nsga2, which needs every parameter in every configuration, but se"),
         (GridSearch(), {"lr": Uniform(0, 1)}, 'a number of points; use points={"lr": 5}'),
         (GridSearch(), CONDITIONAL, "search.space['b'] a range of real numbers"),
         (GridSearch(points={"c": 3}), {"lr": Uniform(0, 1)}, "names c, but must name ranges of"),
         (GridSearch(points=101), {"a": Uniform(0, 1), "b": Uniform(0, 1)}, "grid of 10,201 confi"),
     ],
-    ids=["choice", "condition", "no range", "process", "points", "branch", "name", "size"],
+    ids=["choice", "condition", "no range", "process", "genes", "points", "branch", "name", "size"],
 )
 def test_a_sampler_refuses_a_space_that_it_does_not_fit(
     sampler: Sampler, space: dict[str, Distribution], message: str
@@ -73,6 +76,7 @@ def test_a_sampler_refuses_a_space_that_it_does_not_fit(
         (CmaEs, {"sigma": 0}, "search.sampler.sigma is 0, but must be in (0, 1]"),
         (CmaEs, {"sigma": "x"}, "search.sampler.sigma is 'x', but must be in (0, 1]"),
         (CmaEs, {"population": 3}, "search.sampler.population is 3"),
+        (Nsga2, {"population": 1}, "search.sampler.population is 1"),
         (GridSearch, {"points": 1}, "search.sampler.points is 1"),
         (GridSearch, {"points": {"lr": 1}}, "search.sampler.points['lr'] is 1"),
     ],
@@ -121,6 +125,22 @@ def test_a_cell_ends_when_the_grid_does(asked: int, trials: int) -> None:
 @pytest.mark.parametrize("sampler", [Tpe(startup_trials=7), GaussianProcess(startup_trials=7)])
 def test_startup_trials_are_as_given(sampler: Sampler) -> None:
     assert Search(space={"a": Uniform(0, 1)}, sampler=sampler).num_startup_trials == 7
+
+
+def test_the_first_generation_is_random_and_as_large_as_asked_for() -> None:
+    space = {"a": Uniform(0, 1)}
+    assert Search(space=space, sampler=Nsga2(population=9)).num_startup_trials == 9
+    assert Search(space=space, sampler=Nsga2()).num_startup_trials == 32 // 4
+
+
+def test_a_study_of_two_objectives_stops_no_trial_early() -> None:
+    search = Search(space={"lr": LogUniform(1e-4, 1e-2)}, sampler=Nsga2())
+    cells = Grid(dataset="digits", normal_class=0)
+    message = "but must be NoStopping(...) where search.sampler is Nsga2: of a trial stopped early"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Study(name="s", cells=cells, search=search)
+    study = Study(name="s", cells=cells, search=search, scheduler=NoStopping(max_epochs=3))
+    assert study.reduced().search.counts_work
 
 
 def test_a_studys_file_names_a_sampler_and_starts_that_are_not_the_default_ones() -> None:

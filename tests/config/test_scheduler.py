@@ -60,9 +60,8 @@ def test_milestones_of_the_median_rule_are_its_decisions() -> None:
     assert Median(max_epochs=3, grace_period=3).milestones == ()
 
 
-def test_no_stopping_has_no_milestone_and_expects_every_epoch() -> None:
-    scheduler = NoStopping(max_epochs=12)
-    assert (scheduler.milestones, scheduler.expected_epochs) == ((), 12.0)
+def test_no_stopping_has_no_milestone() -> None:
+    assert NoStopping(max_epochs=12).milestones == ()
 
 
 @pytest.mark.parametrize(
@@ -88,11 +87,10 @@ def test_reduced_trains_so_few_epochs_and_keeps_the_rule(scheduler: Scheduler) -
     assert type(reduced) is type(scheduler)
 
 
-def test_successive_halving_has_the_rungs_and_the_cost_of_asha() -> None:
+def test_successive_halving_has_the_rungs_of_asha() -> None:
     options = {"max_epochs": 100, "grace_period": 2, "reduction_factor": 4}
     halving, asha = SuccessiveHalving(**options), Asha(**options)
     assert halving.milestones == asha.milestones == (2, 8, 32)
-    assert halving.expected_epochs == asha.expected_epochs == 2 + 6 / 4 + 24 / 16 + 68 / 64
 
 
 @pytest.mark.parametrize(

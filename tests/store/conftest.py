@@ -71,6 +71,7 @@ def trial_row(make_row: Build) -> Build:
         epochs=2,
         gpu_s=0.1 + 0.2,
         val_auroc=1 / 3,
+        work_flop=3_720_085_504,
         started_at=datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
     )
 
@@ -197,6 +198,9 @@ class Forwarding:
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         return self._inner.put_file_if_absent(key, path)
 
+    def overwrite(self, key: str, data: bytes) -> None:
+        self._inner.overwrite(key, data)
+
     def delete(self, key: str) -> None:
         self._inner.delete(key)
 
@@ -232,6 +236,10 @@ class Mortal(Forwarding):
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         self._change()
         return super().put_file_if_absent(key, path)
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        self._change()
+        super().overwrite(key, data)
 
     def delete(self, key: str) -> None:
         self._change()

@@ -76,3 +76,11 @@ def test_a_checkpoints_name_is_read_as_it_is_written(name: CheckpointName) -> No
 )
 def test_another_name_is_no_checkpoints(text: str) -> None:
     assert CheckpointName.parse(text) is None
+
+
+def test_the_newest_checkpoint_of_each_trial_asked_for_is_told(objects: ObjectStore) -> None:
+    _put(objects, ONE, "9-0.ckpt", "27-1.ckpt", "3-12.ckpt", "notes.txt")
+    _put(objects, OTHER, "1-0.ckpt")
+    _put(objects, THIRD, "2-0.ckpt", study="another")
+    found = StudyStore(objects, "a-study").checkpoints({ONE, THIRD})
+    assert found == {ONE: CheckpointName(27, 1)}

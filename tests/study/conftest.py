@@ -15,6 +15,7 @@ from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalv
 from agad.errors import AgadError, StoreError
 from agad.records import (
     STATES,
+    CheckpointName,
     Claim,
     EpochRow,
     Pause,
@@ -23,6 +24,7 @@ from agad.records import (
     TrialRow,
     Winner,
 )
+from agad.status import Bulletin
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -114,9 +116,19 @@ class ListMemory:
         """Seconds that a row takes."""
 
         self.all_scores: list[ScoreRow] = []
+        self.bulletins: list[Bulletin] = []
+        """All that was ever told, the last one last."""
+
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
 
+        self.newest_checkpoints: dict[str, CheckpointName] = {}
+        """By trial key."""
+
+        self.asked_checkpoints: list[set[str]] = []
+        """The trial keys that ``checkpoints`` was asked for, call by call."""
+
+        self.checkpoints_error: StoreError | None = None
         self.all_winners: dict[tuple[str, int, int], Winner] = {}
         """By cell, search trials and seeds."""
 
@@ -223,6 +235,16 @@ class ListMemory:
             self._epochs[trial.trial_key, trial.attempt] = list(epochs)
             self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        self.check_held()
+        self.bulletins.append(bulletin)
+
+    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
+        self.asked_checkpoints.append(set(trial_keys))
+        if self.checkpoints_error is not None:
+            raise self.checkpoints_error
+        return {key: one for key, one in self.newest_checkpoints.items() if key in trial_keys}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
         with self._lock:

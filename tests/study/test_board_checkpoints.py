@@ -10,7 +10,8 @@ import pytest
 
 from agad.config import Grid, Study
 from agad.errors import StoreError
-from agad.study.board import MAX_ATTEMPTS, StudyBoard
+from agad.study.attempts import MAX_ATTEMPTS
+from agad.study.board import StudyBoard
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, TestResult, TrialSpec
 

@@ -9,7 +9,7 @@ import pytest
 
 from agad.config import Study
 from agad.errors import OtherDriverError, StoreError
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress
 

@@ -16,7 +16,8 @@ from agad.errors import (
     StudyChangedError,
     TrialsFailingError,
 )
-from agad.study.board import _MAX_FAILURES_IN_A_ROW, MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
+from agad.study.crashes import MAX_IN_A_ROW
 from agad.study.running import Launch, Progress
 
 if TYPE_CHECKING:
@@ -262,12 +263,12 @@ def test_trials_that_are_given_back_start_again_and_never_count_as_failed(
     board = make_simulation(one_cell).board
     places = []
     with board:
-        for _ in range(_MAX_FAILURES_IN_A_ROW + 1):
+        for _ in range(MAX_IN_A_ROW + 1):
             launch = board.launch()
             assert launch is not None
             places.append((launch.spec.key, launch.attempt))
             board.give_back(launch.spec.key)
-    assert places == [(places[0][0], attempt) for attempt in range(_MAX_FAILURES_IN_A_ROW + 1)]
+    assert places == [(places[0][0], attempt) for attempt in range(MAX_IN_A_ROW + 1)]
     assert memory.released() == {*places}
     # Nor under a later driver.
     launches = make_simulation(one_cell).run_and_close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agad.config import Grid, Search, Study, SuccessiveHalving, Tpe, Uniform
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.running import Launch
 
 if TYPE_CHECKING:

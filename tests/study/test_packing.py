@@ -13,7 +13,7 @@ import ray
 from agad.config import Asha, Confirm, Grid, Search, Uniform
 from agad.data import NodeCache
 from agad.errors import GpuMemoryError
-from agad.study.board import MAX_ATTEMPTS
+from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.packing import Packing
 from agad.study.tuning import fit
 from agad.study.where import Slots

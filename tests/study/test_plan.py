@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,7 +10,6 @@ import pytest
 import ray
 
 from agad.config import (
-    Asha,
     Choice,
     Confirm,
     Distribution,
@@ -25,6 +23,7 @@ from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.study import CellPlan, StudyPlan, plan_study
+from agad.study.expected import expected_epochs
 from agad.study.materials import find_materials
 from agad.trial import EpochCost, Runtime, TrialSpec
 from agad.trial.train import prepare
@@ -42,6 +41,9 @@ def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
     return lambda study: plan_study(study, digits_library, runtime)
 
 
+SPACE = {"weight_con": Uniform(0, 100)}
+
+
 def _plan(*epoch_s: float) -> StudyPlan:
     cells = [
         CellPlan(
@@ -57,31 +59,14 @@ def _plan(*epoch_s: float) -> StudyPlan:
     return StudyPlan(
         study="a-study",
         cells=tuple(cells),
+        num_searches=len(cells),
         trials_per_cell=8,
         confirm_per_cell=2,
         num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
-        expectation="ASHA lets 1/eta past each rung",
+        expectation="trials come in random order",
     )
-
-
-@pytest.mark.parametrize(
-    ("grace", "eta", "max_epochs", "epochs"),
-    [
-        (3, 3, 27, 3 + 6 / 3 + 18 / 9),
-        (1, 2, 4, 1 + 1 / 2 + 2 / 4),
-        (1, 4, 10, 1 + 3 / 4 + 6 / 16),
-        (5, 3, 5, 5.0),
-        (5, 3, 6, 5 + 1 / 3),
-    ],
-    ids=["3-3-27", "1-2-4", "1-4-10", "no rung", "one rung"],
-)
-def test_expected_epochs_are_those_worked_out_by_hand(
-    grace: int, eta: int, max_epochs: int, epochs: float
-) -> None:
-    asha = Asha(grace_period=grace, reduction_factor=eta, max_epochs=max_epochs)
-    assert math.isclose(asha.expected_epochs, epochs)
 
 
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
@@ -117,7 +102,10 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
-    assert (plan.max_epochs, plan.expected_epochs) == (9, study.scheduler.expected_epochs)
+    assert (plan.max_epochs, plan.expected_epochs) == (
+        9,
+        expected_epochs(study.scheduler, 8),
+    )
     assert not ray.is_initialized()
 
 
@@ -151,6 +139,36 @@ def test_plan_study_sets_the_trials_of_every_candidate_aside(
     assert (one.num_confirm_trials, three.num_confirm_trials) == (2 * 5, 2 * 5 * 3)
     assert three.most_epochs - one.most_epochs == 2 * 5 * 2 * 9
     assert one.num_confirm_seeds == three.num_confirm_seeds == 5
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_search_trial_costs_an_epoch_of_each_seed(make_study: MakeStudy, plan_of: Plan) -> None:
+    one, three = (
+        plan_of(make_study(search=Search(space=SPACE, trials_per_cell=8, seeds=seeds)))
+        for seeds in (1, 3)
+    )
+    assert (one.num_search_trials, three.num_search_trials) == (16, 16)
+    assert three.most_epochs - one.most_epochs == 2 * 8 * 2 * 9
+    assert three.likely_epochs - one.likely_epochs == pytest.approx(2 * 16 * one.expected_epochs)
+    epoch_s = sum(cell.epoch_s for cell in one.cells)
+    assert three.most_s - one.most_s == pytest.approx(epoch_s * 8 * 2 * 9)
+
+
+@pytest.mark.usefixtures("measured")
+def test_development_classes_alone_are_searched_and_all_are_confirmed(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
+    search = Search(space=SPACE, trials_per_cell=8, seeds=2, development_classes=(0, 5))
+    plan = plan_of(
+        make_study(cells=Grid(dataset="digits", normal_class=[0, 3, 5, 7]), search=search)
+    )
+    assert [cell.num_search_instances for cell in plan.cells] == [2, 0, 2, 0]
+    assert (plan.num_search_trials, plan.num_confirm_trials) == (8, 4 * 2)
+    assert plan.most_epochs == (8 * 4 + 8) * 9
+    searched, confirmed = plan.cells[::2], plan.cells
+    assert plan.most_s == pytest.approx(
+        9 * (16 * sum(one.epoch_s for one in searched) + 2 * sum(one.epoch_s for one in confirmed))
+    )
 
 
 def test_plan_study_measures_every_variant_apart(

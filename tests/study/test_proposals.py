@@ -19,6 +19,7 @@ from agad.config import (
     GridSearch,
     IntUniform,
     LogUniform,
+    Nsga2,
     QuasiRandom,
     Random,
     Sampler,
@@ -53,6 +54,7 @@ EVERY = [
     QuasiRandom(),
     GridSearch(points=5),
     CmaEs(population=4),
+    Nsga2(population=4),
     PROCESS,
 ]
 

@@ -124,16 +124,13 @@ def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
     assert (held, memory.is_held) == ([True], False)
 
 
-@pytest.mark.parametrize(
-    ("every", "kept"), [(None, None), (4, KeptPlan(prefix="a-study/kept", every=4))]
-)
+@pytest.mark.parametrize("every", [None, 4])
 def test_run_study_lets_trials_keep_what_the_study_says(
     study: Study,
     memory: ListMemory,
     monkeypatch: pytest.MonkeyPatch,
     where: Where,
     every: int | None,
-    kept: KeptPlan | None,
 ) -> None:
     plans = []
 
@@ -143,9 +140,23 @@ def test_run_study_lets_trials_keep_what_the_study_says(
     slots = Slots(runtime=where.runtime(), num=1)
     monkeypatch.setattr(agad.study.run, "connected", lambda _where: nullcontext(slots))
     monkeypatch.setattr(agad.study.run, "fit", fit)
-    study = replace(study, name="a-study", confirm=Confirm(keep_every=every))
-    run_study(study, memory, where)
+    run_study(replace(study, confirm=Confirm(keep_every=every)), memory, where)
+    kept = every and KeptPlan(prefix=f"{study.name}/kept", every=every)
     assert [plan.kept for plan in plans if plan is not None] == [kept]
+
+
+def test_run_study_tells_how_far_it_is_and_that_it_was_interrupted(
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+) -> None:
+    def connect(_where: Where) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agad.study.run, "connected", connect)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, memory, where)
+    last = memory.bulletins[-1]
+    assert last.state == "interrupted"
+    assert [cell.planned for cell in last.status.cells] == [8, 8]
 
 
 class _NoRows(LocalObjects):

@@ -112,7 +112,7 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     wait_until: WaitUntil,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agad.study.board.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 1)
     gone = two_nodes.trainers[0]
 
     def announce(node: Any) -> None:  # noqa: ANN401  A node of Ray's.
@@ -136,11 +136,11 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
 def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
     where: Where, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agad.study.board.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 1)
     (search,) = run_while(two_nodes.remove)
     assert (search.phase, search.state, search.attempt) == ("search", "failed", 0)
     assert "The actor" in search.error
-    monkeypatch.setattr("agad.study.board.MAX_ATTEMPTS", 3)
+    monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 3)
 
     run_study(STUDY, _store(where), where)
     assert {(row.phase, row.state) for row in _store(where).trials()} == {
