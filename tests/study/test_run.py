@@ -134,7 +134,7 @@ def test_run_study_lets_trials_keep_what_the_study_says(
 ) -> None:
     plans = []
 
-    def fit(_board: object, slots: Slots, *_: object) -> None:
+    def fit(_board: object, slots: Slots, *_: object, **__: object) -> None:
         plans.append(slots.runtime.checkpoints)
 
     slots = Slots(runtime=where.runtime(), num=1)
