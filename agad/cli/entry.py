@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from agad.cli import (
+    cluster,
     dashboard,
     datasets,
     diagnose,
@@ -100,6 +101,9 @@ def _command(arguments: Sequence[str]) -> int:
 
     tables = commands.add_parser("store", help="compact, verify, list and describe tables")
     store.add_commands(tables)
+
+    machines = commands.add_parser("cluster", help="check what a cluster is made from")
+    cluster.add_commands(machines)
 
     parsed = parser.parse_args(arguments)
     code: int = parsed.do(parsed)

@@ -19,6 +19,11 @@ def no_rows_line(board: Leaderboard) -> str:
 
 def notes(board: Leaderboard) -> list[str]:
     """Return the notes, one sentence or two each, in the order in which they are printed."""
+    return [*explanations(board), *_provenance(board)]
+
+
+def explanations(board: Leaderboard) -> list[str]:
+    """Return all notes but those of what made the rows."""
     return [
         *_meaning(board),
         *_instances(board),
@@ -27,7 +32,6 @@ def notes(board: Leaderboard) -> list[str]:
         *_cost(board),
         *_incomplete(board.cells),
         *_unstopped(board),
-        *_provenance(board),
     ]
 
 
@@ -166,19 +170,11 @@ def ranking_note(ranking: Ranking) -> str:
 def _cost(board: Leaderboard) -> list[str]:
     totals = board.totals
     lines = []
-    labels = sorted(
-        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
-        for cell in (*board.cells, *board.searches)
-        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
-    )
+    labels = labels_span(board)
     if labels:
-        (least, least_val), (most, most_val) = labels[0], labels[-1]
-        span = f"{least_val}+{least - least_val}"
-        if most > least:
-            span += f" to {most_val}+{most - most_val}"
         is_one = all(cell.num_instances == 1 for cell in (*board.cells, *board.searches))
         unit = "a seed" if is_one else "a trial, all its instances together"
-        lines.append(f"Labels: anomalies labelled to select + to train; {span} {unit}.")
+        lines.append(f"Labels: anomalies labelled to select + to train; {labels} {unit}.")
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(
@@ -200,6 +196,20 @@ def _cost(board: Leaderboard) -> list[str]:
     if totals.cost is not None:
         lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
     return lines
+
+
+def labels_span(board: Leaderboard) -> str:
+    """Return the least and the most labels of a cell, to select + to train; empty where unknown."""
+    labels = sorted(
+        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
+        for cell in (*board.cells, *board.searches)
+        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
+    )
+    if not labels:
+        return ""
+    (least, least_val), (most, most_val) = labels[0], labels[-1]
+    fewest = f"{least_val}+{least - least_val}"
+    return f"{fewest} to {most_val}+{most - most_val}" if most > least else fewest
 
 
 def _incomplete(cells: Iterable[CellResult]) -> list[str]:
