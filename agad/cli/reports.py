@@ -127,7 +127,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.watch:
         _watch(arguments, objects, chosen)
     boards, evidences = _read(arguments, objects, chosen)
-    shown = _shown(arguments, objects, boards)
+    shown = _to_show(arguments, objects, boards)
     fallen, text = False, ""
     if is_compared:
         comparison = _comparison(arguments, objects.uri, boards[0])
@@ -165,7 +165,7 @@ def _watch(arguments: argparse.Namespace, objects: ObjectStore, studies: Sequenc
 
     def read() -> tuple[Sequence[Leaderboard | Page], Evidences]:
         boards, evidences = _read(arguments, objects, studies)
-        return _shown(arguments, objects, boards), evidences
+        return _to_show(arguments, objects, boards), evidences
 
     readers = [StudyReader(objects, study) for study in studies]
     watch_page(arguments.html, readers, read, arguments.watch)
@@ -189,7 +189,7 @@ def _is_compared(arguments: argparse.Namespace) -> bool:
     return bool(arguments.against or arguments.against_store or arguments.baseline)
 
 
-def _shown(
+def _to_show(
     arguments: argparse.Namespace, objects: ObjectStore, boards: Sequence[Leaderboard]
 ) -> list[Leaderboard | Page]:
     """Return the leaderboards, then what stands apart from them."""
