@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,8 +22,8 @@ from agad.reading import (
     stored_leaderboard,
     stored_winners,
 )
-from agad.records import TrialRow
-from agad.report import Leaderboard, confirmed_rows, count_text, plain, terminal
+from agad.records import TrialRow, Winner
+from agad.report import Leaderboard, confirmed_rows, count_text, has_ended, plain, terminal
 
 if TYPE_CHECKING:
     from agad.config import Study
@@ -121,15 +121,15 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     reader = StudyReader(objects, name)
     study = _study(reader, name)
     _check_kept(objects, study)
-    board = stored_leaderboard(objects, name)
-    _check_done(board)
+    board, winners = stored_leaderboard(objects, name), stored_winners(reader)
+    _check_done(board, winners)
     runtime = Runtime(
         store=objects.uri,
         cache=node_cache(arguments),
         compute=Compute(device=arguments.device),
         num_threads=os.cpu_count() or 1,
     )
-    rows = _undiagnosed(reader, board)
+    rows = _undiagnosed(reader, board, winners)
     specs = specs_of_rows(study, Library(objects), rows)
     check_conditional_put(objects)
     one_pass = _Pass(objects=objects, study=study, runtime=runtime, provenance=find_provenance())
@@ -180,25 +180,18 @@ def _check_kept(objects: ObjectStore, study: Study) -> None:
     )
 
 
-def _check_done(board: Leaderboard) -> None:
-    open_cells = [
-        cell.cell
-        for cell in (*board.searches, *board.cells)
-        if cell.num_trials < cell.num_trials_planned
-        or cell.num_confirmed + cell.num_confirm_diverged + cell.num_confirm_failed
-        < cell.num_confirm_planned
-    ]
-    if open_cells:
+def _check_done(board: Leaderboard, winners: Mapping[str, Winner]) -> None:
+    if not has_ended(board, winners):
         raise ConfigError(
-            f"study {board.study!r} is not done in {count_text(len(open_cells), 'cell')}, but only "
-            "a finished one is diagnosed, so that nothing is chosen by the test split; run it to "
-            "the end first."
+            f"study {board.study!r} is not done, but only a finished one is diagnosed, so that "
+            "nothing is chosen by the test split; run it to the end first."
         )
 
 
-def _undiagnosed(reader: StudyReader, board: Leaderboard) -> list[TrialRow]:
+def _undiagnosed(
+    reader: StudyReader, board: Leaderboard, winners: Mapping[str, Winner]
+) -> list[TrialRow]:
     """Return the rows of the leaderboard's test AUROCs that no pass has diagnosed."""
-    winners = stored_winners(reader)
     rows = reader.trials()
     done = {(row.trial_key, row.attempt) for row in reader.diagnostics()}
     return [

@@ -84,7 +84,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     where = _where(objects.uri, arguments)
     planned = plan_study(study, Library(objects), where.runtime())
     cores = os.cpu_count() or 1
-    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
+    slots = where.max_concurrent_trials or max(1, cores // (where.cpus_per_trial or 1))
     Console().print(plan_table(planned, slots))
     return 0
 

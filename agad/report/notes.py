@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
 from agad.report.results import CellResult, Leaderboard, Ranking
-from agad.report.rounding import cost_text, count_text, names_text, p_text, seconds_text
+from agad.report.rounding import (
+    cost_text,
+    count_text,
+    names_text,
+    p_text,
+    plain,
+    seconds_text,
+)
 from agad.report.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 
 
@@ -184,6 +191,7 @@ def _cost(board: Leaderboard) -> list[str]:
         f"{totals.num_planned_search_epochs:,} planned epochs trained, "
         f"{totals.num_saved_epochs:,} saved."
     )
+    lines += _ended_early(board.cells)
     lines.append(
         f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "
         f"{totals.num_confirm_diverged:,} diverged, {totals.num_confirm_failed:,} failed."
@@ -210,6 +218,19 @@ def labels_span(board: Leaderboard) -> str:
     (least, least_val), (most, most_val) = labels[0], labels[-1]
     fewest = f"{least_val}+{least - least_val}"
     return f"{fewest} to {most_val}+{most - most_val}" if most > least else fewest
+
+
+def _ended_early(cells: Sequence[CellResult]) -> list[str]:
+    lines = []
+    for ended_by in sorted({cell.ended_by for cell in cells} - {""}):
+        ended = [cell for cell in cells if cell.ended_by == ended_by]
+        num_trials = sum(cell.num_trials for cell in ended)
+        num_planned = sum(cell.num_trials_planned for cell in ended)
+        lines.append(
+            f"{num_trials:,} of {num_planned:,} planned trials in {count_text(len(ended), 'cell')}:"
+            f" {plain(ended_by)} ended the search."
+        )
+    return lines
 
 
 def _incomplete(cells: Iterable[CellResult]) -> list[str]:

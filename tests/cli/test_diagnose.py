@@ -232,7 +232,7 @@ def test_a_study_that_is_not_done_is_refused_before_the_test_split_is_opened(
     _run(_STUDY, uri, session_cache, most_ends=2)
     _assert_refused(diagnose(uri), "has kept no checkpoint yet, but keeps each 2 epochs")
     _run(_STUDY, uri, session_cache, most_ends=4)
-    _assert_refused(diagnose(uri), "is not done in 1 cell, but only a finished one")
+    _assert_refused(diagnose(uri), "is not done, but only a finished one")
 
 
 def test_a_setting_added_later_runs_nothing_again(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import Agad, Asha, Budget, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.errors import StudyChangedError
 from agad.store.changes import extends
 
@@ -278,3 +278,22 @@ def test_the_checkpoints_kept_may_change_since_they_decide_no_result(
     before, after = (replace(STUDY, confirm=Confirm(keep_every=one)) for one in (kept, wanted))
     assert extends(_as_kept(before), _as_kept(after))
     assert not extends(_as_kept(after), _as_kept(after))
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted"),
+    [(Budget(gpu_hours=2), Budget(gpu_hours=2.5)), (Budget(gpu_hours=2, hours=3), Budget(hours=3))],
+    ids=["more", "no limit"],
+)
+def test_more_budget_extends_a_study_and_less_is_refused(kept: Budget, wanted: Budget) -> None:
+    less, more = (replace(STUDY, budget=one).as_json() for one in (kept, wanted))
+    assert extends(less, more)
+    with pytest.raises(StudyChangedError, match=r"budget\.gpu_hours was .* more budget"):
+        extends(more, less)
+
+
+def test_a_study_of_an_earlier_version_had_no_budget() -> None:
+    kept = {name: value for name, value in STUDY.as_json().items() if name != "budget"}
+    assert not extends(kept, STUDY.as_json())
+    with pytest.raises(StudyChangedError, match=r"budget\.hours was null and is now 1"):
+        extends(kept, replace(STUDY, budget=Budget(hours=1)).as_json())
