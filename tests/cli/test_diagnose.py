@@ -148,6 +148,36 @@ def test_diagnostics_change_no_leaderboard_and_stand_apart(
     assert "## Study tiny · Diagnostics that looked at the test split; never ranked" in after[0]
 
 
+def test_a_page_of_html_has_the_block_too(
+    diagnose: Diagnose, run_agad: RunAgad, store: str, tmp_path: Path
+) -> None:
+    assert diagnose(store).code == 0
+    ended = run_agad("report", store, "--html", tmp_path / "report.html")
+    assert ended.code == 0, ended.err
+    heading = "Study tiny · Diagnostics that looked at the test split; never ranked</h2>"
+    assert heading in (tmp_path / "report.html").read_text()
+
+
+def test_every_class_is_diagnosed_where_some_searched_for_all(
+    diagnose: Diagnose, tmp_path: Path, session_cache: NodeCache
+) -> None:
+    uri = str(tmp_path / "development")
+    study = replace(
+        _STUDY,
+        cells=Grid(dataset="digits", normal_class=[0, 1]),
+        search=replace(_STUDY.search, development_classes=[0]),
+        confirm=Confirm(seeds=1, keep_every=9),
+    )
+    _run(study, uri, session_cache)
+    ended = diagnose(uri)
+    assert ended.code == 0, ended.err
+    rows = StudyStore(open_objects(uri), "tiny").diagnostics()
+    assert [(row.cell, row.kept_epochs) for row in rows] == [
+        ("digits class=0 ratio=0", (2,)),
+        ("digits class=1 ratio=0", (2,)),
+    ]
+
+
 def test_a_trial_is_diagnosed_once(
     diagnose: Diagnose, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from agad.config import (
     Agad,
     Asha,
+    Budget,
     Choice,
     Confirm,
     Grid,
@@ -424,9 +426,14 @@ def test_keep_every_must_be_a_count(every: AnyValue) -> None:
             "detector": Agad(weight_lat=2.0),
             "scheduler": SuccessiveHalving(max_epochs=9),
             "selection": LabelFree(),
+            "budget": Budget(gpu_hours=1.5, hours=2),
+        },
+        {
+            "cells": Grid(dataset="digits", normal_class=[0, "one", 2]),
+            "search": replace(_SEARCH, seeds=2, development_classes=[0, "one"]),
         },
     ],
-    ids=["defaults", "confirm", "everything-else"],
+    ids=["defaults", "confirm", "everything-else", "development-classes"],
 )
 def test_a_study_is_read_as_it_is_kept(changes: dict[str, Any]) -> None:
     study = _study(**changes)
