@@ -19,6 +19,7 @@ LAYERS = (
     "config",
     "status",
     "records",
+    "memory",
     "rungs",
     "told",
     "objects",
