@@ -20,6 +20,7 @@ LAYERS = (
     "status",
     "records",
     "diagnosis",
+    "memory",
     "rungs",
     "told",
     "objects",

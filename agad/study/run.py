@@ -11,8 +11,9 @@ from typing import TypeAlias
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
 from agad.diagnosis import kept_prefix
+from agad.memory import StudyMemory
 from agad.objects import open_objects
-from agad.records import StudyMemory, checkpoints_prefix, pictures_prefix
+from agad.records import checkpoints_prefix, pictures_prefix
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
