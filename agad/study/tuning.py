@@ -90,7 +90,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[_Starts(board), *callbacks],
+                callbacks=[Starts(board), *callbacks],
                 verbose=0,
             ),
         )
@@ -145,7 +145,7 @@ class FirstError:
         self.error = self.error or error
 
 
-class _Starts(tune.Callback):
+class Starts(tune.Callback):
     """Tell the board which of its launches have come to a worker."""
 
     def __init__(self, board: StudyBoard) -> None:

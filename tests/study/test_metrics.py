@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agad.study.metrics import METRICS, STATES
+from agad.status import CellStatus, StudyStatus
+from agad.study.metrics import METRICS, STATES, StudyMetrics
 
 DASHBOARD = Path(__file__).parents[2] / "cluster" / "grafana" / "agad-dashboard.json"
 
@@ -54,3 +55,24 @@ def test_panels_of_the_dashboard_have_numbers_of_their_own_and_do_not_overlap(
     ]
     assert len(set(squares)) == len(squares)
     assert max(x for x, _ in squares) < 24
+
+
+@pytest.mark.parametrize(("ended_by", "waiting"), [("", 7), ("the budget of 2 hours", 0)])
+def test_trials_that_a_budget_ended_do_not_wait(ended_by: str, waiting: int) -> None:
+    cell = CellStatus(
+        label="digits class=0 ratio=0",
+        phase="search",
+        planned=12,
+        running=1,
+        finished=3,
+        pruned=1,
+        diverged=0,
+        failed=0,
+        best_objective=0.9,
+        confirmed=0,
+        confirm_planned=2,
+    )
+    status = StudyStatus(study="one", cells=(cell,), elapsed_s=1.0, slots=2, ended_by=ended_by)
+    metrics = StudyMetrics()
+    metrics.show(status)
+    assert metrics._values["agad_trials", "one", cell.label, "waiting"] == waiting

@@ -1,4 +1,4 @@
-"""The names under which Ray shows trials and keeps their folders."""
+"""The names under which Ray shows trials and keeps their folders, and what it tells of starts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from agad.config import Cell, Study
 from agad.study.materials import CellMaterials
 from agad.study.running import Launch
-from agad.study.tuning import trial_name
+from agad.study.tuning import Starts, trial_name
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeStudy
+    from tests.study.conftest import MakeSimulation, MakeStudy
 
 NameOf: TypeAlias = Callable[..., str]
 
@@ -54,3 +54,14 @@ def test_the_name_of_a_trial_can_be_the_name_of_a_folder(name_of: NameOf, class_
 def test_trials_whose_labels_begin_alike_have_other_names(name_of: NameOf) -> None:
     cell = Cell(dataset="photos", normal_class="x" * 300, anomaly_ratio=0.0)
     assert name_of(cell, seed=0) != name_of(cell, seed=1)
+
+
+def test_a_trial_runs_once_ray_has_started_its_worker(
+    study: Study, make_simulation: MakeSimulation
+) -> None:
+    with make_simulation(study).board as board:
+        launch = board.launch()
+        trial: Any = SimpleNamespace(config={"order": SimpleNamespace(launch=launch)})
+        assert sum(cell.running for cell in board.status(4).cells) == 0
+        Starts(board).on_trial_start(0, [trial], trial)
+        assert sum(cell.running for cell in board.status(4).cells) == 1
