@@ -85,10 +85,11 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
 
 def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:
     cells: dict[tuple[str, str, float], list[CellResult]] = defaultdict(list)
-    for cell in board.cells:
+    for cell in (*board.cells, *board.searches):
         cells[cell.dataset, series(cell), cell.anomaly_ratio].append(cell)
     found = []
-    for one in board.ratios:
+    # What is left out of a mean was paid for all the same: a search on it is a search for all.
+    for one in (ratio for ratio in board.ratios if not ratio.left_out):
         group = cells[one.dataset, series(one), one.anomaly_ratio]
         seconds = math.fsum(cell.gpu_s if is_gpu else cell.total_s for cell in group)
         if one.test_auroc is not None and seconds > 0:

@@ -57,7 +57,7 @@ def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     places = evidence.search_places
     found = [
         (cell, [evidence.trials[place] for place in places.get(cell.cell, ())])
-        for cell in board.cells
+        for cell in board.searching
     ]
     known = [
         (cell, [row for row in rows if _has_objective(row)])
