@@ -139,11 +139,11 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
             "score": one.score,
             "is_complete": one.is_complete,
             "is_best": one.is_best,
-            "label": f"ratio {ratio_text(one.anomaly_ratio)}",
         }
         for one in found
     ]
     methods = sorted({datum["method"] for datum in values})
+    ratios = [ratio_text(ratio) for ratio in sorted({one.anomaly_ratio for one in found})]
     legend: Spec | None = None if len(methods) == 1 else {}
     mark = {"type": "point", "size": 90, "strokeWidth": 2}
     panel = {
@@ -176,6 +176,13 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
                         condition={"test": "!datum.is_complete", "value": "transparent"},
                         legend=legend,
                     ),
+                    "shape": axis(
+                        "ratio",
+                        "anomaly ratio",
+                        "nominal",
+                        scale={"domain": ratios},
+                        legend=None if len(ratios) == 1 else {},
+                    ),
                     "tooltip": [
                         tip("method", "method"),
                         tip("ratio", "ratio"),
@@ -183,10 +190,6 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
                         tip("time", f"{unit}, {name}", "quantitative", ".3~g"),
                     ],
                 },
-            },
-            {
-                "mark": {"type": "text", "dy": -11, "fontSize": 10},
-                "encoding": {"text": {"field": "label"}},
             },
         ],
     }

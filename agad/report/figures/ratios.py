@@ -101,8 +101,10 @@ def _average_precisions(board: Leaderboard, evidence: Evidence) -> dict[str, lis
 def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     if not points:
         return []
-    num_seeds = sum(point.of.num_confirmed for point in points)
-    num_missing = sum(point.of.num_missing for point in points)
+    # A mean that leaves classes out has no seed that the one of all classes has not.
+    whole = [point.of for point in points if not point.of.left_out]
+    num_seeds = sum(one.num_confirmed for one in whole)
+    num_missing = sum(one.num_missing for one in whole)
     missing = (
         f" {count_text(num_missing, 'cell has', 'cells have')} no confirmed seed and "
         f"{'is' if num_missing == 1 else 'are'} in no mean."
@@ -165,7 +167,7 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
     x = axis(
         "ratio",
         "anomaly ratio",
-        axis={"values": ratios, "format": "~g", "labelOverlap": True},
+        axis={"values": ratios, "format": ".6~g", "labelOverlap": True},
         scale={"nice": False, "padding": 15},
     )
     methods = sorted({datum["method"] for datum in values})

@@ -109,7 +109,7 @@ def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
         field,
         plain(name),
         scale=scale,
-        axis={"format": "~g", "labelOverlap": True, "tickCount": 4, "grid": False},
+        axis={"format": ".6~g", "labelOverlap": True, "tickCount": 4, "grid": False},
     )
     return _Parameter(name=name, field=field, is_number=True, axis=place)
 

@@ -89,6 +89,7 @@ def test_a_mean_without_the_development_classes_is_a_line_of_its_own(
         one["class"] for one in values if one["method"] == "agad without 0" if "class" in one
     }
     assert classes == {"3", "8"}
+    assert "means over classes of n = 9 confirm seeds in all" in drawn.figures[name].caption
 
 
 def test_the_cost_holds_the_search_once(drawn: Drawn) -> None:
