@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.figures import FORMATS, write_figures
-from agad.cli.files import write_file
+from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_store_flag
 from agad.cli.pages import (
     Evidences,
@@ -216,10 +216,8 @@ def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard
     return board if price_per_gpu_hour is None else priced(board, price_per_gpu_hour)
 
 
-def _check_flags(arguments: argparse.Namespace) -> None:
-    price = arguments.price_per_gpu_hour
-    if price is not None and not (math.isfinite(price) and price >= 0):
-        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+def _check_sides(arguments: argparse.Namespace) -> None:
+    """Refuse two things to compare one study with."""
     if arguments.baseline and _other_store(arguments):
         raise ConfigError(
             "another store is given with --baseline, but a study is compared with one of them; "
@@ -230,6 +228,16 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             f"the stores {arguments.other} and --against-store {arguments.against_store} are given "
             "to compare with, but a study is compared with one of them; leave one out."
         )
+
+
+def _check_flags(arguments: argparse.Namespace) -> None:
+    price = arguments.price_per_gpu_hour
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+    _check_sides(arguments)
+    for path in (arguments.md, arguments.csv, arguments.means_csv, arguments.latex):
+        if path:
+            check_writable(path)
     is_compared = _is_compared(arguments)
     check_page_flags(arguments, is_compared=is_compared)
     for flag, what in _OF_LEADERBOARDS.items():

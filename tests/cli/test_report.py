@@ -230,6 +230,15 @@ def test_published_values_stand_under_a_heading_of_their_own(
     assert "Nothing published is known here of: digits." in out
 
 
+@pytest.mark.parametrize("flag", ["--md", "--csv", "--means-csv", "--latex"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    run_agad: RunAgad, filled: str, tmp_path: Path, flag: str
+) -> None:
+    ended = run_agad("report", filled, flag, tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "cannot be written, since it is a folder" in ended.err
+
+
 def test_two_studies_of_a_store_are_compared(
     run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
 ) -> None:
