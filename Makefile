@@ -16,7 +16,7 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest -m "not cluster" --numprocesses $(WORKERS) --dist loadscope
+	$(VENV)/bin/pytest -m "not cluster" --numprocesses $(WORKERS) --dist worksteal
 	$(VENV)/bin/pytest -m cluster
 
 $(VENV)/bin/pip:
