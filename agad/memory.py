@@ -125,7 +125,10 @@ class StudyMemory(Protocol):
         """Return the newest checkpoint of each of these trials that left one."""
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``."""
+        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``.
+
+        What a trial that is not ``kept`` keeps for diagnostics goes too.
+        """
 
 
 class ProcessMemory:

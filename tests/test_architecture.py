@@ -19,6 +19,7 @@ LAYERS = (
     "config",
     "status",
     "records",
+    "diagnosis",
     "memory",
     "rungs",
     "told",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
+from agad.diagnosis import kept_prefix
 from agad.memory import StudyMemory
 from agad.objects import open_objects
 from agad.records import checkpoints_prefix, pictures_prefix
@@ -24,7 +25,7 @@ from agad.study.running import RowMaker
 from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import CheckpointPlan, models_prefix, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, models_prefix, train_trial
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +125,15 @@ def _keeping(slots: Slots, study: Study) -> Slots:
             prefix=checkpoints_prefix(study.name),
             milestones=study.scheduler.milestones,
             pauses=isinstance(study.scheduler, SuccessiveHalving),
+            kept=_kept(study),
         ),
     )
     return replace(slots, runtime=runtime)
+
+
+def _kept(study: Study) -> KeptPlan | None:
+    every = study.confirm.keep_every
+    return None if every is None else KeptPlan(prefix=kept_prefix(study.name), every=every)
 
 
 def _throttled(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:
