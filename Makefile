@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Processes that share the tests without Ray; those with a Ray follow one by one.
+WORKERS ?= 2
 INSTALL := $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable
 
 study: $(VENV)/installed
@@ -14,7 +16,8 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -m "not cluster" --numprocesses $(WORKERS) --dist worksteal
+	$(VENV)/bin/pytest -m cluster
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agad needs Python 3.11 or newer: make PYTHON=python3.11 study")'

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from agad import Study
 from agad.config import Setting
-from agad.records import CheckpointName, Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
-from agad.status import Bulletin
+from agad.memory import ProcessMemory
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
 from agad.study.ladder import Ladder, Verdict
@@ -36,90 +34,6 @@ class CellAnswers(Protocol):
 
     def quality(self, params: Mapping[str, Setting]) -> float:
         """Return what a configuration is worth after the full budget."""
-
-
-class Forgetful:
-    """A ``StudyMemory`` for studies that are never resumed: it keeps only the trial rows."""
-
-    def __init__(self) -> None:
-        self.rows: list[TrialRow] = []
-
-    def flush(self) -> None:
-        """Do nothing: no row waits."""
-
-    def is_kept(self, config: dict[str, Any]) -> bool:  # noqa: ARG002
-        """Return False: nothing ran before."""
-        return False
-
-    def hold(self) -> AbstractContextManager[None]:
-        """Let the study be: there is one driver."""
-        return nullcontext()
-
-    def check_held(self) -> None:
-        """Return: there is one driver."""
-
-    def disconnect(self) -> None:
-        """Do nothing: rows are in memory."""
-
-    def open(self, config: dict[str, Any]) -> None:
-        """Take any study."""
-
-    def claims(self) -> list[Claim]:
-        """Return none: nothing ran before."""
-        return []
-
-    def put_claim(self, claim: Claim) -> bool:  # noqa: ARG002
-        """Grant every claim: there is one driver."""
-        return True
-
-    def release(self, trial_key: str, attempt: int) -> None:
-        """Forget it: there is no later driver."""
-
-    def released(self) -> set[tuple[str, int]]:
-        """Return none: nothing ran before."""
-        return set()
-
-    def put_pause(self, pause: Pause) -> None:
-        """Forget it: there is no later driver."""
-
-    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:  # noqa: ARG002
-        """Return none: nothing ran before."""
-        return []
-
-    def put_winner(self, winner: Winner) -> Winner:
-        """Take the winner of the only driver."""
-        return winner
-
-    def winners(self) -> list[Winner]:
-        """Return none: nothing ran before."""
-        return []
-
-    def trials(self) -> list[TrialRow]:
-        """Return the rows put."""
-        return list(self.rows)
-
-    def epochs(self) -> list[EpochRow]:
-        """Return none: nothing ran before."""
-        return []
-
-    def put(
-        self,
-        trial: TrialRow,
-        epochs: Sequence[EpochRow],  # noqa: ARG002
-        scores: Sequence[ScoreRow] = (),  # noqa: ARG002
-    ) -> None:
-        """Keep the trial row."""
-        self.rows.append(trial)
-
-    def put_bulletin(self, bulletin: Bulletin) -> None:
-        """Forget it: nobody watches."""
-
-    def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:  # noqa: ARG002
-        """Return none: no trial leaves any."""
-        return {}
-
-    def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """Do nothing: no trial leaves any."""
 
 
 class PooledLadder(Ladder):
@@ -226,7 +140,7 @@ class Replay:
 
     def run(self) -> Outcome:
         """Replay the search."""
-        memory = Forgetful()
+        memory = ProcessMemory()
         provenance = Provenance(commit="", is_dirty=False, versions="{}")
         rows = RowMaker(study=self.study.name, provenance=provenance)
         with StudyBoard(self.study, self.materials, memory, rows) as board:
@@ -238,7 +152,7 @@ class Replay:
                     cell._trials.ladder = PooledLadder(self.study, pool)
             self._drive(board)
         num_epochs: dict[str, list[int]] = {label: [] for label in self._cells}
-        for row in memory.rows:
+        for row in memory.all_rows:
             if row.phase == "search":
                 num_epochs[row.cell].append(row.epochs)
         return Outcome(moments=self._moments, epochs=self.epochs, num_epochs=num_epochs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -149,9 +149,11 @@ def aws_environment(
 
 
 @pytest.fixture
-def s3_uri(aws_environment: None) -> str:  # noqa: ARG001
+def s3_uri(s3_endpoint: str, aws_environment: None) -> str:  # noqa: ARG001
     bucket = f"bucket-{uuid.uuid4().hex}"
-    boto3.session.Session().client("s3").create_bucket(Bucket=bucket)
+    # Not by boto3, whose client takes 0.1 s to build; the server asks for no signature.
+    create = urllib.request.Request(f"{s3_endpoint}/{bucket}", method="PUT")
+    urllib.request.urlopen(create, timeout=10).close()
     return f"s3://{bucket}/some/prefix"
 
 

@@ -68,17 +68,15 @@ class LocalObjects:
         path = self._root / key
         with _errors_named(path, "written"):
             _make_folder(path.parent)
-            temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-            try:
-                write_synced(temporary, chunks())
-                # A rename would replace a file that is there already.
-                path.hardlink_to(temporary)
-                _sync_folder(path.parent)
-            except FileExistsError:
-                with path.open("rb") as file:
-                    return holds(file, chunks())
-            finally:
-                temporary.unlink(missing_ok=True)
+            with _temporary_beside(path) as temporary:
+                try:
+                    write_synced(temporary, chunks())
+                    # A rename would replace a file that is there already.
+                    path.hardlink_to(temporary)
+                    _sync_folder(path.parent)
+                except FileExistsError:
+                    with path.open("rb") as file:
+                        return holds(file, chunks())
         return True
 
     def overwrite(self, key: str, data: bytes) -> None:
@@ -86,12 +84,9 @@ class LocalObjects:
         path = self._root / key
         with _errors_named(path, "written"):
             _make_folder(path.parent)
-            temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-            try:
+            with _temporary_beside(path) as temporary:
                 write_synced(temporary, (data,))
                 temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
 
     def delete(self, key: str) -> None:
         check_key(key)
@@ -145,6 +140,16 @@ def _files_in(folder: Path, start: str) -> Iterator[Path]:
             yield from _files_in(path, "")
         elif path.name.startswith(start):
             yield path
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """Yield a name for a file beside another; one that is still there at the end is removed."""
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path) -> None:

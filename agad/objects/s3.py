@@ -48,6 +48,9 @@ class S3Bucket:
     def __init__(self, bucket: str, prefix: str, *, read_timeout_s: float = 30.0) -> None:
         self._name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        # One for both clients: what it reads of botocore takes 0.1 s.
+        with self._environment_errors_named():
+            self._session = boto3.session.Session()
         self._client = self._connected(read_timeout_s)
 
     @property
@@ -173,8 +176,13 @@ class S3Bucket:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
+        with self._environment_errors_named():
+            return self._session.client("s3", config=config)
+
+    @contextmanager
+    def _environment_errors_named(self) -> Iterator[None]:
         try:
-            return boto3.session.Session().client("s3", config=config)
+            yield
         except BotoCoreError as error:
             raise store_error(error, self.uri, "") from None
         except ValueError as error:  # What botocore raises for a malformed endpoint or region.

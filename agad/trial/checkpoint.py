@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,37 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}).") from error
     return from_bytes(data, str(path))
+
+
+class Checkpointed(ABC):
+    """What is written to a checkpoint's file, and goes on from it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+
+    @abstractmethod
+    def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
+        """Go on from a checkpoint's state.
+
+        Args:
+            state: As ``state`` returned it.
+            where: Where it is, for the error.
+
+        Raises:
+            CheckpointError: It is of another trial, or lacks something.
+        """
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        write_checkpoint(path, self.state())
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint's file.
+
+        Raises:
+            CheckpointError: The file is damaged, or of another trial.
+        """
+        self.go_on_from(read_checkpoint(path), str(path))

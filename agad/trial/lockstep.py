@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from agad.errors import CheckpointError, TrialDivergedError
-from agad.trial.checkpoint import read_checkpoint, write_checkpoint
+from agad.trial.checkpoint import Checkpointed
 from agad.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class LockStep:
+class LockStep(Checkpointed):
     """A trial of several instances between two epochs, with what a ``Training`` has."""
 
     spec: TrialSpec
@@ -60,18 +59,6 @@ class LockStep:
             "trial_key": self.spec.training_key,
             "instances": [one.state() for one in self.instances],
         }
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        write_checkpoint(path, self.state())
-
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint's file.
-
-        Raises:
-            CheckpointError: The file is damaged, or of another trial.
-        """
-        self.go_on_from(read_checkpoint(path), str(path))
 
     def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
         """Go on from a checkpoint's state.

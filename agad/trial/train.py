@@ -20,7 +20,7 @@ from agad.config import Labelled
 from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
-from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
+from agad.trial.checkpoint import Checkpointed, from_bytes
 from agad.trial.confirm import TestResult, finish
 from agad.trial.lockstep import LockStep, check_trial
 from agad.trial.metrics import auroc, label_free_objective
@@ -61,7 +61,7 @@ class EpochResult:
 
 
 @dataclass(slots=True, kw_only=True)
-class Training:
+class Training(Checkpointed):
     """A trial between two epochs: all of it that moves."""
 
     spec: TrialSpec
@@ -107,18 +107,6 @@ class Training:
             # Its numbers are longer than 64 bits.
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        write_checkpoint(path, self.state())
-
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint's file.
-
-        Raises:
-            CheckpointError: The file is damaged, or of another trial.
-        """
-        self.go_on_from(read_checkpoint(path), str(path))
 
     def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
         """Go on from a checkpoint's state.

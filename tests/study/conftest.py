@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +12,8 @@ import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.errors import AgadError, StoreError
-from agad.memory import StudyMemory
+from agad.memory import ProcessMemory, StudyMemory
 from agad.records import (
-    STATES,
     CheckpointName,
     Claim,
     EpochRow,
@@ -82,13 +80,11 @@ def worst_last() -> Curve:
     return _worst_last
 
 
-class ListMemory:
-    """A ``StudyMemory`` that forgets with the process, and notes the order of what it was told."""
+class ListMemory(ProcessMemory):
+    """A list that fails where it is told to, and notes the order of what it was told."""
 
     def __init__(self) -> None:
-        self.config: dict[str, Any] | None = None
-        self.all_claims: list[Claim] = []
-        self.all_rows: list[TrialRow] = []
+        super().__init__()
         self.events: list[tuple[str, str, int]] = []
         """``claim``, ``row`` or ``pause``, trial key, attempt; or ``winner``, cell, 0."""
 
@@ -103,21 +99,14 @@ class ListMemory:
         self.lost_by_claim: AgadError | None = None
         """Is ``hold_error`` once a claim was put."""
 
-        self.all_released: set[tuple[str, int]] = set()
-        self.all_pauses: list[Pause] = []
         self.num_flushes = 0
         self.num_holds = 0
-        self.is_held = False
         self.is_connected = True
         """Where it is not, rows are kept all the same, and at once, whatever ``put_s`` says."""
 
         self.put_error: Exception | None = None
         self.put_s = 0.0
         """Seconds that a row takes."""
-
-        self.all_scores: list[ScoreRow] = []
-        self.bulletins: list[Bulletin] = []
-        """All that was ever told, the last one last."""
 
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
@@ -129,28 +118,16 @@ class ListMemory:
         """The trial keys that ``checkpoints`` was asked for, call by call."""
 
         self.checkpoints_error: StoreError | None = None
-        self.all_winners: dict[tuple[str, int, int], Winner] = {}
-        """By cell, search trials and seeds."""
-
-        self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
-        self._lock = threading.Lock()
 
     def flush(self) -> None:
         self.num_flushes += 1
 
-    def is_kept(self, config: dict[str, Any]) -> bool:
-        return self.config == config
-
     @contextmanager
     def hold(self) -> Iterator[None]:
-        if self.hold_error is not None:
-            raise self.hold_error
-        self.num_holds += 1
-        self.is_held = True
-        try:
+        self.check_held()
+        with super().hold():
+            self.num_holds += 1
             yield
-        finally:
-            self.is_held = False
 
     def check_held(self) -> None:
         if self.hold_error is not None:
@@ -159,64 +136,31 @@ class ListMemory:
     def disconnect(self) -> None:
         self.is_connected = False
 
-    def open(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def claims(self) -> list[Claim]:
-        # As a store lists them, which is no order of a study's.
-        return sorted(self.all_claims, key=lambda one: (one.trial_key, one.attempt))
-
     def put_claim(self, claim: Claim) -> bool:
         if self.claim_error is not None:
             raise self.claim_error
         if self.refuses_claims:
             return False
-        with self._lock:
-            if claim not in self.all_claims:
-                self.all_claims.append(claim)
-                self.events.append(("claim", claim.trial_key, claim.attempt))
+        is_new = claim not in self.all_claims
+        if not super().put_claim(claim):
+            return False
+        if is_new:
+            self.events.append(("claim", claim.trial_key, claim.attempt))
         if self.lost_by_claim is not None:
             self.hold_error, self.lost_by_claim = self.lost_by_claim, None
         if self.put_claim_error is not None:
             raise self.put_claim_error
         return True
 
-    def release(self, trial_key: str, attempt: int) -> None:
-        with self._lock:
-            self.all_released.add((trial_key, attempt))
-
-    def released(self) -> set[tuple[str, int]]:
-        return self.all_released | {(one.trial_key, one.attempt) for one in self.all_pauses}
-
     def put_pause(self, pause: Pause) -> None:
-        with self._lock:
-            self.all_pauses.append(pause)
-            self.events.append(("pause", pause.trial_key, pause.attempt))
-
-    def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
-        ordered = sorted(self.all_pauses, key=lambda one: one.attempt)
-        last = {one.trial_key: one for one in ordered if one.trial_key in trial_keys}
-        return list(last.values())
+        super().put_pause(pause)
+        self.events.append(("pause", pause.trial_key, pause.attempt))
 
     def put_winner(self, winner: Winner) -> Winner:
         if self.claim_error is not None:
             raise self.claim_error
-        key = (winner.cell, winner.num_search_trials, winner.num_seeds)
         self.events.append(("winner", winner.cell, 0))
-        return self.all_winners.setdefault(key, winner)
-
-    def winners(self) -> list[Winner]:
-        return list(self.all_winners.values())
-
-    def trials(self) -> list[TrialRow]:
-        best: dict[str, TrialRow] = {}
-        places = {str(state): place for place, state in enumerate(STATES)}
-        for row in sorted(self.all_rows, key=lambda row: (places[row.state], row.attempt)):
-            best.setdefault(row.trial_key, row)
-        return list(best.values())
-
-    def epochs(self) -> list[EpochRow]:
-        return [row for one in self.trials() for row in self._epochs[one.trial_key, one.attempt]]
+        return super().put_winner(winner)
 
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
@@ -225,20 +169,14 @@ class ListMemory:
             time.sleep(self.put_s)
         if self.put_error is not None:
             raise self.put_error
-        with self._lock:
-            if any(
-                (one.trial_key, one.attempt) == (trial.trial_key, trial.attempt)
-                for one in self.all_rows
-            ):
-                return
-            self.all_rows.append(trial)
-            self._epochs[trial.trial_key, trial.attempt] = list(epochs)
-            self.all_scores += scores
+        num_rows = len(self.all_rows)
+        super().put(trial, epochs, scores)
+        if len(self.all_rows) > num_rows:
             self.events.append(("row", trial.trial_key, trial.attempt))
 
     def put_bulletin(self, bulletin: Bulletin) -> None:
         self.check_held()
-        self.bulletins.append(bulletin)
+        super().put_bulletin(bulletin)
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
         self.asked_checkpoints.append(set(trial_keys))
@@ -247,8 +185,7 @@ class ListMemory:
         return {key: one for key, one in self.newest_checkpoints.items() if key in trial_keys}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        with self._lock:
-            self.dropped.append((set(trial_keys), set(kept)))
+        self.dropped.append((set(trial_keys), set(kept)))
 
     @property
     def row_keys(self) -> list[str]:
