@@ -171,8 +171,8 @@ class StudyBoard:
 
     def _check_budget(self) -> None:
         """End the search of all cells where a limit of the budget is reached."""
-        running = [*self._running.values(), *self._paused.values()]
-        ended_by = self._spending.ended_by(running, self._cells.values())
+        running, paused = self._running.values(), self._paused.values()
+        ended_by = self._spending.ended_by(running, self._cells.values(), paused)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
             self._give_up_paused(cell)
@@ -273,11 +273,11 @@ class StudyBoard:
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
         self._tally.add(rows.values())
-        self._spending = Spending(self._study, rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         self._attempts = Attempts(self._memory, rows)
         claims = self._attempts.last_claims
         pauses = self._last_pauses(claims, rows)
+        self._spending = Spending(self._study, rows.values(), pauses.values())
         objectives = self._past_objectives()
         for winner in self._memory.winners():
             self._cells[winner.cell].take_winner(winner)
@@ -301,7 +301,7 @@ class StudyBoard:
                 self._given_up.append(Running(launch, cell, datetime.now(UTC)))
             cell.remember(spec, state, objectives[spec.key], is_given_up=is_given_up)
             pause = pauses.get(spec.key)
-            if pause is not None and not is_given_up:
+            if pause is not None and cell.state_of(spec.key) is None:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
 
     def _past_objectives(self) -> dict[str, list[float]]:

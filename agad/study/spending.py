@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from agad.config import Study
-from agad.records import TrialRow
+from agad.records import Pause, TrialRow
 from agad.study.cell import CellRun
 from agad.study.running import Running
 
@@ -48,6 +48,7 @@ class Spending:
         self,
         study: Study,
         earlier: Iterable[TrialRow] = (),
+        pauses: Iterable[Pause] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take up what was spent.
@@ -55,6 +56,7 @@ class Spending:
         Args:
             study: With its budget.
             earlier: The rows of earlier drivers.
+            pauses: The last ones of trials that are still to end.
             clock: Seconds of a clock that never goes back.
         """
         self._budget = study.budget
@@ -67,7 +69,7 @@ class Spending:
 
         self._most_running = 1
         rows = list(earlier)
-        self._earlier_s = _worked_s(rows)
+        self._earlier_s = _worked_s(rows, pauses)
         for row in rows:
             self.take(row)
 
@@ -77,19 +79,26 @@ class Spending:
         if row.phase == "search":
             self._costs[row.cell].add(row.epochs * row.num_instances, row.seconds, row.gpu_s)
 
-    def ended_by(self, running: Collection[Running], cells: Collection[CellRun]) -> str:
+    def ended_by(
+        self,
+        running: Collection[Running],
+        cells: Collection[CellRun],
+        paused: Collection[Running] = (),
+    ) -> str:
         """Return which limit is reached, such as ``the budget of 2 GPU-hours``; empty for none.
 
         Args:
-            running: The trials that run or wait at a rung.
+            running: The trials that run.
             cells: All cells, of which some are still to be confirmed.
+            paused: The trials that wait at a rung.
         """
         names = self._budget.names
         if not names:
             return ""
         self._most_running = max(self._most_running, len(running))
-        seconds_left, gpu_s_left = self._set_aside(running, cells)
-        gpu_s = self._gpu_s + sum(one.last.gpu_s for one in running)
+        unended = [*running, *paused]
+        seconds_left, gpu_s_left = self._set_aside(unended, cells)
+        gpu_s = self._gpu_s + sum(one.last.gpu_s for one in unended)
         # As many confirm trials as ever ran at once share their wall time.
         wall_s = self._earlier_s + self._clock() - self._start_s
         spent = {
@@ -102,11 +111,11 @@ class Spending:
         return ""
 
     def _set_aside(
-        self, running: Collection[Running], cells: Collection[CellRun]
+        self, unended: Collection[Running], cells: Collection[CellRun]
     ) -> tuple[float, float]:
         """Return the seconds and GPU seconds that the confirm trials to come will take."""
         costs = {label: cost.plus(_Cost()) for label, cost in self._costs.items()}
-        for one in running:
+        for one in unended:
             spec = one.launch.spec
             if spec.phase == "search":
                 cost = costs.setdefault(spec.cell.label, _Cost())
@@ -125,18 +134,17 @@ class Spending:
         return seconds, gpu_s
 
 
-def _worked_s(rows: Iterable[TrialRow]) -> float:
+def _worked_s(rows: Iterable[TrialRow], pauses: Iterable[Pause]) -> float:
     """Return the seconds in which at least one of these trials ran.
 
     A trial that waited at a rung ran for less time than passed between its start and its end.
     """
-    spans = sorted(
-        (max(row.started_at.timestamp(), row.ended_at.timestamp() - row.seconds), row.ended_at)
-        for row in rows
-    )
+    ended = [(row.started_at.timestamp(), row.ended_at.timestamp(), row.seconds) for row in rows]
+    spans = [(max(start_s, end_s - worked_s), end_s) for start_s, end_s, worked_s in ended]
+    starts = [(one.started_at.timestamp(), one.seconds) for one in pauses]
+    spans += [(start_s, start_s + worked_s) for start_s, worked_s in starts]
     total_s, until_s = 0.0, float("-inf")
-    for start_s, ended_at in spans:
-        end_s = ended_at.timestamp()
+    for start_s, end_s in sorted(spans):
         total_s += max(0.0, end_s - max(start_s, until_s))
         until_s = max(until_s, end_s)
     return total_s

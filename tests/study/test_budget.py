@@ -195,7 +195,7 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spending = Spending(study, rows, clock)
+    spending = Spending(study, rows, clock=clock)
     clock.now_s += 19 * 60.0
     assert spending.ended_by([], []) == ""
     clock.now_s += 1.1 * 60.0
@@ -209,7 +209,49 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     make_simulation(study).run_and_close(most_ends=1)
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
-    assert Spending(study, [paused], _Clock()).ended_by([], []) == ""
+    assert Spending(study, [paused], clock=_Clock()).ended_by([], []) == ""
+
+
+def test_trials_that_wait_at_a_rung_share_no_wall_time_of_the_confirm_phase(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    simulation = make_simulation(make_budgeted(Budget(), scheduler=scheduler))
+    simulation.run(most_ends=2)
+    board = simulation.board
+    paused = [*board._paused.values()]
+    assert len(paused) == 2
+    # Two confirm trials of 9 s, one after the other: 18 s, where two at once would take 9 s.
+    study = make_budgeted(Budget(hours=10 / 3600), scheduler=scheduler)
+    spending = Spending(study, clock=_Clock())
+    assert spending.ended_by([], board._cells.values(), paused) == "the budget of 0.00277778 hours"
+
+
+def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(hours=1.0), scheduler=scheduler)
+    make_simulation(study).run_and_close(most_ends=1)
+    (pause,) = memory.all_pauses
+    for seconds, ended_by in ((3599.0, ""), (3600.0, "the budget of 1 hour")):
+        spending = Spending(study, pauses=[replace(pause, seconds=seconds)], clock=_Clock())
+        assert spending.ended_by([], []) == ended_by
+
+
+def test_a_promoted_trial_that_failed_stays_so_where_the_budget_ended_the_search(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(gpu_hours=22.5 / 3600), scheduler=scheduler)
+    first = make_simulation(
+        study,
+        gpus=1.0,
+        crashes=lambda one: one.spec.phase == "search" and one.attempt > 0 and one.spec.number == 0,
+    )
+    first.run_and_close()
+    assert {row.state for row in memory.rows_of("search")} == {"pruned", "failed"}
+    assert make_simulation(study, gpus=1.0).board.is_done
 
 
 def test_whichever_limit_is_reached_first_ends_the_search(
