@@ -153,7 +153,9 @@ class StudyBoard:
             return None
         if self._unclaimed is not None:
             return self._claim(*self._unclaimed)
-        self._check_budget()
+        if self._is_over_budget():
+            for cell in self._cells.values():
+                self._give_up_paused(cell)
         if not self._choose_winners():
             return None
         self._waiting = self._waiting or self._next_trial()
@@ -169,13 +171,13 @@ class StudyBoard:
                 return cell, spec
         return None
 
-    def _check_budget(self) -> None:
-        """End the search of all cells where a limit of the budget is reached."""
+    def _is_over_budget(self) -> bool:
+        """Whether a limit of the budget is reached, which ends the search of all cells."""
         running, paused = self._running.values(), self._paused.values()
         ended_by = self._spending.ended_by(running, self._cells.values(), paused)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
-            self._give_up_paused(cell)
+        return bool(ended_by)
 
     def _choose_winners(self) -> bool:
         """Keep the winner of each cell that has to choose one; False where the store fails.
@@ -303,6 +305,7 @@ class StudyBoard:
             pause = pauses.get(spec.key)
             if pause is not None and cell.state_of(spec.key) is None:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
+        self._is_over_budget()  # A cell that it left without a winner is done, too.
 
     def _past_objectives(self) -> dict[str, list[float]]:
         objectives: dict[str, list[float]] = defaultdict(list)

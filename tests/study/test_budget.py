@@ -167,6 +167,7 @@ def test_a_budget_that_leaves_a_cell_without_a_trial_ends_all_the_same(
     make_simulation(study, gpus=1.0).run_and_close()
     assert [row.cell for row in memory.rows_of("search")] == [cells.all_cells[0].label]
     assert len(memory.rows_of("confirm")) == 2
+    assert make_simulation(study, gpus=1.0).board.is_done
 
 
 class _Clock:
