@@ -14,7 +14,7 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError
-from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, objective_of
+from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, Winner, objective_of
 from agad.status import StudyStatus
 from agad.study.attempts import Attempts, given_up_text
 from agad.study.cell import CellRun
@@ -281,8 +281,8 @@ class StudyBoard:
         pauses = self._last_pauses(claims, rows)
         self._spending = Spending(self._study, rows.values(), pauses.values())
         objectives = self._past_objectives()
-        for winner in self._memory.winners():
-            self._cells[winner.cell].take_winner(winner)
+        winners = self._memory.winners()
+        self._take(winners)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
             row = rows.get(claim.trial_key)
             cell = self._cell_of[claim.cell]
@@ -305,7 +305,12 @@ class StudyBoard:
             pause = pauses.get(spec.key)
             if pause is not None and cell.state_of(spec.key) is None:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
-        self._is_over_budget()  # A cell that it left without a winner is done, too.
+        if self._is_over_budget():  # A cell that it left without a winner is done, too.
+            self._take(winners)  # One of as many trials, which are all there will be.
+
+    def _take(self, winners: Iterable[Winner]) -> None:
+        for winner in winners:
+            self._cells[winner.cell].take_winner(winner)
 
     def _past_objectives(self) -> dict[str, list[float]]:
         objectives: dict[str, list[float]] = defaultdict(list)

@@ -124,6 +124,17 @@ def test_a_larger_budget_goes_on_with_the_search(
     assert len(memory.rows_of("search")) == 8
 
 
+def test_a_study_that_is_extended_past_its_budget_keeps_its_winner_and_is_done(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    study = make_budgeted(Budget())
+    make_simulation(study, gpus=1.0).run_and_close()
+    search = replace(study.search, trials_per_cell=12)
+    more = replace(study, search=search, budget=_gpu_hours(5))
+    assert make_simulation(more, gpus=1.0).board.is_done
+    assert len(memory.rows_of("search")) == 8
+
+
 def test_cells_share_a_budget_evenly(
     make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
