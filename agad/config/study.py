@@ -172,6 +172,11 @@ class Study:
                 "search.seeds or search.development_classes is given, but FixedEpoch searches "
                 "nothing; leave them out."
             )
+        if self.budget.names:
+            raise ConfigError(
+                f"study.budget is {self.budget}, but FixedEpoch searches nothing that it could "
+                "end; leave it out."
+            )
         wanted = NoStopping(max_epochs=epochs)
         if self.scheduler is _NO_SCHEDULER_GIVEN:
             object.__setattr__(self, "scheduler", wanted)

@@ -15,7 +15,7 @@ from typing import Self, cast
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError
 from agad.memory import StudyMemory
-from agad.records import PHASES, Claim, Pause, State, TrialRow, objective_of
+from agad.records import PHASES, Claim, Pause, State, TrialRow, Winner, objective_of
 from agad.status import StudyStatus
 from agad.study.attempts import Attempts, given_up_text
 from agad.study.cell import CellRun
@@ -155,7 +155,9 @@ class StudyBoard:
             return None
         if self._unclaimed is not None:
             return self._claim(*self._unclaimed)
-        self._check_budget()
+        if self._is_over_budget():
+            for cell in self._cells.values():
+                self._give_up_paused(cell)
         if not self._choose_winners():
             return None
         self._waiting = self._waiting or self._next_trial()
@@ -171,12 +173,12 @@ class StudyBoard:
                 return cell, spec
         return None
 
-    def _check_budget(self) -> None:
-        """End the search of all cells where a limit of the budget is reached."""
+    def _is_over_budget(self) -> bool:
+        """Whether a limit of the budget is reached, which ends the search of all cells."""
         ended_by = self._spending.ended_by(self._taken, self._cells)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
-            self._give_up_paused(cell)
+        return bool(ended_by)
 
     @property
     def _taken(self) -> list[Running]:
@@ -289,14 +291,14 @@ class StudyBoard:
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
         self._tally.add(rows.values())
-        self._spending = Spending(self._study, self._tally, rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         self._attempts = Attempts(self._memory, rows)
         claims = self._attempts.last_claims
         pauses = self._last_pauses(claims, rows)
+        self._spending = Spending(self._study, self._tally, rows.values(), pauses.values())
         objectives = self._past_objectives()
-        for winner in self._memory.winners():
-            self._cells[winner.cell].take_winner(winner)
+        winners = self._memory.winners()
+        self._take(winners)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
             row = rows.get(claim.trial_key)
             cell = self._cell_of[claim.cell]
@@ -317,8 +319,14 @@ class StudyBoard:
                 self._given_up.append(Running(launch, cell, datetime.now(UTC)))
             cell.remember(spec, state, objectives[spec.key], is_given_up=is_given_up)
             pause = pauses.get(spec.key)
-            if pause is not None and not is_given_up:
+            if pause is not None and cell.state_of(spec.key) is None:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
+        if self._is_over_budget():  # A cell that it left without a winner is done, too.
+            self._take(winners)  # One of as many trials, which are all there will be.
+
+    def _take(self, winners: Iterable[Winner]) -> None:
+        for winner in winners:
+            self._cells[winner.cell].take_winner(winner)
 
     def _past_objectives(self) -> dict[str, list[float]]:
         objectives: dict[str, list[float]] = defaultdict(list)

@@ -172,7 +172,13 @@ class ProcessModel:
         self._search = search
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
-        """Return the maximum of the expected improvement, running trials taken into account."""
+        """Return the maximum of the expected improvement, running trials taken into account.
+
+        Where that is known it stays the maximum, as at the end of a range: a random draw is made.
+        """
+        if place.attempt:
+            rng = np.random.default_rng(place.seed)
+            return draw(self._search.space, lambda axis: axis.draw.at(rng.random()))
         sampler = optuna.samplers.GPSampler(
             seed=place.seed,
             n_startup_trials=self._search.num_startup_trials,

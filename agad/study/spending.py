@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from agad.config import Study
-from agad.records import TrialRow
+from agad.records import Pause, TrialRow
 from agad.study.cell import CellRun
 from agad.study.running import Running
 from agad.study.tally import Spent, Tally
@@ -27,6 +27,7 @@ class Spending:
         study: Study,
         tally: Tally,
         earlier: Iterable[TrialRow] = (),
+        pauses: Iterable[Pause] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take up what was spent.
@@ -35,13 +36,14 @@ class Spending:
             study: With its budget.
             tally: Counts the trials that ended, the earlier ones among them.
             earlier: The rows of earlier drivers.
+            pauses: The last ones of trials that are still to end.
             clock: Seconds of a clock that never goes back.
         """
         self._budget = study.budget
         self._tally = tally
         self._clock = clock
         self._start_s = clock()
-        spans = sorted(map(_span, earlier))
+        spans = sorted([*map(_span, earlier), *map(_span_of_pause, pauses)])
         self._earlier_s = _covered_s(spans)
         self._most_running = max(1, _most_at_once(spans))
         """The trials that ever ran at once: as many share the wall time of confirm trials."""
@@ -113,6 +115,12 @@ def _span(row: TrialRow) -> tuple[float, float]:
     """
     end_s = row.ended_at.timestamp()
     return max(row.started_at.timestamp(), end_s - row.seconds), end_s
+
+
+def _span_of_pause(pause: Pause) -> tuple[float, float]:
+    """Return when a trial ran that waits at a rung, as if without a break."""
+    start_s = pause.started_at.timestamp()
+    return start_s, start_s + pause.seconds
 
 
 def _covered_s(spans: Iterable[tuple[float, float]]) -> float:

@@ -11,6 +11,7 @@ import pytest
 from agad.config import (
     Agad,
     Asha,
+    Budget,
     Choice,
     Confirm,
     Fixed,
@@ -120,6 +121,11 @@ def test_fixed_epoch_takes_a_space_of_one_configuration() -> None:
 def test_fixed_epoch_refuses_several_candidates() -> None:
     with pytest.raises(ConfigError, match=r"confirm\.candidates is 2, but must be at most 1"):
         _study(selection=FixedEpoch(epochs=12), confirm=Confirm(candidates=2))
+
+
+def test_fixed_epoch_refuses_a_budget_that_could_end_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"study\.budget is .*, but FixedEpoch searches nothing"):
+        _study(selection=FixedEpoch(epochs=12), budget=Budget(hours=1))
 
 
 @pytest.mark.parametrize("epochs", [0, -1, 2.0, True, None], ids=repr)

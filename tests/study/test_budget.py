@@ -126,6 +126,17 @@ def test_a_larger_budget_goes_on_with_the_search(
     assert len(memory.rows_of("search")) == 8
 
 
+def test_a_study_that_is_extended_past_its_budget_keeps_its_winner_and_is_done(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    study = make_budgeted(Budget())
+    make_simulation(study, gpus=1.0).run_and_close()
+    search = replace(study.search, trials_per_cell=12)
+    more = replace(study, search=search, budget=_gpu_hours(5))
+    assert make_simulation(more, gpus=1.0).board.is_done
+    assert len(memory.rows_of("search")) == 8
+
+
 def test_cells_share_a_budget_evenly(
     make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
@@ -169,6 +180,7 @@ def test_a_budget_that_leaves_a_cell_without_a_trial_ends_all_the_same(
     make_simulation(study, gpus=1.0).run_and_close()
     assert [row.cell for row in memory.rows_of("search")] == [cells.all_cells[0].label]
     assert len(memory.rows_of("confirm")) == 2
+    assert make_simulation(study, gpus=1.0).board.is_done
 
 
 class _Clock:
@@ -197,7 +209,7 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spending = Spending(study, Tally(study), rows, clock)
+    spending = Spending(study, Tally(study), rows, clock=clock)
     clock.now_s += 19 * 60.0
     assert spending.ended_by([], {}) == ""
     assert spending.left_s([], {}) == pytest.approx(60.0)
@@ -213,7 +225,7 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     make_simulation(study).run_and_close(most_ends=1)
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
-    assert Spending(study, Tally(study), [paused], _Clock()).ended_by([], {}) == ""
+    assert Spending(study, Tally(study), [paused], clock=_Clock()).ended_by([], {}) == ""
 
 
 @pytest.mark.parametrize(
@@ -242,7 +254,7 @@ def test_a_later_driver_shares_the_confirm_phase_out_as_the_earlier_one_did(
     tally.add(rows)
     cells = make_simulation(study).board._cells
     clock = _Clock()
-    spending = Spending(study, tally, rows, clock)
+    spending = Spending(study, tally, rows, clock=clock)
     clock.now_s += 60.0
     assert spending.ended_by([], cells) == ended_by
 
@@ -261,6 +273,49 @@ def test_what_running_confirm_trials_have_behind_them_is_not_set_aside(
         board.report(launch.spec.key, Progress(epochs=epochs, seconds=4.0, gpu_s=4.0))
         left = board._tally.confirm_epochs_left(board._cells, board._taken)
     assert [*left.values()] == [2 * EPOCHS - 4]
+
+
+def test_trials_that_wait_at_a_rung_share_no_wall_time_of_the_confirm_phase(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    simulation = make_simulation(make_budgeted(Budget(), scheduler=scheduler))
+    simulation.run(most_ends=2)
+    board = simulation.board
+    paused = [*board._paused.values()]
+    assert len(paused) == 2
+    # Two confirm trials of 9 s, one after the other: 18 s, where two at once would take 9 s.
+    study = make_budgeted(Budget(hours=10 / 3600), scheduler=scheduler)
+    spending = Spending(study, Tally(study), clock=_Clock())
+    assert spending.ended_by(paused, board._cells) == "the budget of 0.00277778 hours"
+
+
+def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(hours=1.0), scheduler=scheduler)
+    make_simulation(study).run_and_close(most_ends=1)
+    (pause,) = memory.all_pauses
+    for seconds, ended_by in ((3599.0, ""), (3600.0, "the budget of 1 hour")):
+        pauses = [replace(pause, seconds=seconds)]
+        spending = Spending(study, Tally(study), pauses=pauses, clock=_Clock())
+        assert spending.ended_by([], {}) == ended_by
+
+
+def test_a_promoted_trial_that_failed_stays_so_where_the_budget_ended_the_search(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(gpu_hours=22.5 / 3600), scheduler=scheduler)
+    first = make_simulation(
+        study,
+        gpus=1.0,
+        crashes=lambda one: one.spec.phase == "search" and one.attempt > 0 and one.spec.number == 0,
+    )
+    first.run_and_close()
+    assert {row.state for row in memory.rows_of("search")} == {"pruned", "failed"}
+    assert make_simulation(study, gpus=1.0).board.is_done
 
 
 def test_whichever_limit_is_reached_first_ends_the_search(

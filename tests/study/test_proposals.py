@@ -122,6 +122,19 @@ def test_eight_at_once_are_never_given_the_same_configuration(sampler: Sampler) 
     assert len({str(params) for params in known}) == 12
 
 
+@pytest.mark.slow
+def test_a_process_whose_maximum_is_known_proposes_another_point() -> None:
+    search = Search(
+        space={"x": Uniform(0, 1)}, trials_per_cell=16, sampler=GaussianProcess(startup_trials=4)
+    )
+    cell = CellSampler(search, "x")
+    known: list[Params] = []
+    for number in range(16):  # The best is at the end of the range, which can be tried once.
+        known.append(_next(cell, number, known))
+        cell.tell(str(number), "finished", [-float(known[-1]["x"])])
+    assert known.count({"x": 0.0}) == 1
+
+
 @pytest.mark.parametrize("sampler", [Tpe(), CmaEs(), PROCESS], ids=repr)
 def test_a_sampler_that_learns_finds_more_than_random_draws_do(sampler: Sampler) -> None:
     def best(one: Sampler, seed: int) -> float:
