@@ -80,6 +80,8 @@ def submit_study(arguments: argparse.Namespace) -> int:
 
     _check_restarts(arguments)
     file: Path = arguments.file
+    project = (arguments.project or find_project(file)).resolve()
+    sys.path.insert(0, str(project))  # As for the job, so that its modules can be imported.
     study = _study(arguments)
     given = arguments.store or os.environ.get("AGAD_STORE")
     if not given:
@@ -93,7 +95,6 @@ def submit_study(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "--address is not given, but must be the cluster's job server, http://HOST:8265."
         )
-    project = (arguments.project or find_project(file)).resolve()
     package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
     _say_what_is_packed(project, package)
     _choose_token_mode(os.environ)
