@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, drain, jobs, models, reports, store, studies
+from agad.cli import datasets, doctor, drain, jobs, models, reports, store, studies
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
@@ -69,6 +69,7 @@ def _command(arguments: Sequence[str]) -> int:
 
     jobs.add_commands(commands)
     drain.add_commands(commands)
+    doctor.add_commands(commands)
 
     report = commands.add_parser("report", help="print leaderboards, compare studies")
     reports.add_report_flags(report)

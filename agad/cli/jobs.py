@@ -6,12 +6,13 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
+from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
@@ -97,7 +98,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
         )
     package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
     _say_what_is_packed(project, package)
-    _choose_token_mode(os.environ)
+    choose_token_mode(os.environ)
     jobs = Jobs(address)
     entrypoint = shlex.join(
         (
@@ -170,17 +171,6 @@ def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str
         else:
             flags.append(f"--{flag}={value}")
     return flags
-
-
-def _choose_token_mode(environment: MutableMapping[str, str]) -> None:
-    """Have Ray send the token that is known: unlike its servers, its client waits to be told."""
-    is_known = (
-        "RAY_AUTH_TOKEN" in environment
-        or "RAY_AUTH_TOKEN_PATH" in environment
-        or (Path.home() / ".ray/auth_token").exists()
-    )
-    if is_known:
-        environment.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _say_what_is_packed(project: Path, package: Package) -> None:

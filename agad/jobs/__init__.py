@@ -1,6 +1,7 @@
 """Studies as jobs of a Ray cluster: packed, submitted, followed, and started again."""
 
 from agad.jobs.client import Jobs, JobServerError, StudyJob
+from agad.jobs.doctor import Finding, examine
 from agad.jobs.drain import Node, wait_for_notice
 from agad.jobs.notices import (
     EC2_ADDRESS,
@@ -19,6 +20,7 @@ __all__ = [
     "EC2_ADDRESS",
     "GCP_ADDRESS",
     "Ec2Notices",
+    "Finding",
     "GcpNotices",
     "JobServerError",
     "Jobs",
@@ -29,6 +31,7 @@ __all__ = [
     "Package",
     "StudyJob",
     "Supervisor",
+    "examine",
     "find_project",
     "pack",
     "secrets_of",

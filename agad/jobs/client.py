@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import re
+import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +119,7 @@ class Jobs:
             number = 1 + max((_attempt(study, job.name) for job in jobs), default=0)
             name = f"{study}-{number}"
             metadata = {_STUDY: study, _STORE: store, _PACKAGE: package.digest}
-            if self._submit(package, name, entrypoint, metadata):
+            if self._submit(name, entrypoint, metadata, package):
                 return self.get(name), True
 
     def get(self, name: str) -> StudyJob:
@@ -149,19 +151,32 @@ class Jobs:
                     raise
             time.sleep(_LOOK_EVERY_S)
 
+    def run(self, kind: str, command: Sequence[str], show: Callable[[str], None]) -> StudyJob:
+        """Run a command that needs no files as a job, to its end.
+
+        Args:
+            kind: What its name starts with.
+            command: Its words.
+            show: As for ``follow``.
+        """
+        name = f"{kind}-{uuid.uuid4().hex[:8]}"
+        self._submit(name, shlex.join(command), {}, None)
+        return self.follow(name, show)
+
     def _submit(
-        self, package: Package, name: str, entrypoint: str, metadata: dict[str, str]
+        self, name: str, entrypoint: str, metadata: dict[str, str], package: Package | None
     ) -> bool:
         """Submit under a name; False where somebody else has just taken it."""
         with tempfile.TemporaryDirectory(prefix="agad-job-") as folder, self._told():
             archive = Path(folder) / "project.zip"
-            archive.write_bytes(package.archive)
+            if package is not None:
+                archive.write_bytes(package.archive)
             try:
                 self._client.submit_job(
                     entrypoint=entrypoint,
                     submission_id=name,
                     # Nothing else, and no variable above all: Ray shows it to whoever lists jobs.
-                    runtime_env={"working_dir": str(archive)},
+                    runtime_env={"working_dir": str(archive)} if package else {},
                     metadata=metadata,
                 )
             except RuntimeError as error:

@@ -46,23 +46,29 @@ def end_processes_of(marker: str) -> None:
 
 
 @contextmanager
-def ray_head() -> Iterator[dict[str, str]]:
-    """A Ray head with its job server on loopback, and the environment that reaches it."""
+def ray_head(*more: str, auth: str = "token") -> Iterator[dict[str, str]]:
+    """A Ray head with its job server on loopback, and the environment that reaches it.
+
+    Args:
+        more: Flags of ``ray start``.
+        auth: Ray's mode of authentication.
+    """
     folder = tempfile.mkdtemp(prefix="agad-ray-", dir="/tmp")  # Socket paths must be short.
     marker = f"AGAD_TEST_RAY_{secrets.token_hex(8)}"
     gcs, dashboard, agent = free_port(), free_port(), free_port()
     variables = environment(
         folder,
-        RAY_AUTH_MODE="token",
+        RAY_AUTH_MODE=auth,
         RAY_AUTH_TOKEN=secrets.token_hex(32),
         AGAD_TEST_MARKER=marker,
+        AGAD_TEST_GCS=f"127.0.0.1:{gcs}",
     )
     start = ["ray", "start", "--head", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={folder}"]
     start += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
     # Two Rays that start beside each other race for the agent's default port.
     start += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
     subprocess.run(
-        [*start, "--disable-usage-stats"],
+        [*start, *more, "--disable-usage-stats"],
         env=variables,
         check=True,
         capture_output=True,
