@@ -7,6 +7,7 @@ from agad.cli import main
 from agad.config import (
     Agad,
     Asha,
+    Budget,
     Choice,
     CmaEs,
     Confirm,
@@ -32,7 +33,7 @@ from agad.config import (
     When,
 )
 from agad.errors import AgadError
-from agad.reading import read
+from agad.reading import figures, leaderboard, read, to_optuna
 from agad.studyfile import show_errors_on_one_line
 from agad.version import __version__
 
@@ -42,6 +43,7 @@ __all__ = [
     "Agad",
     "AgadError",
     "Asha",
+    "Budget",
     "Choice",
     "CmaEs",
     "Confirm",
@@ -66,6 +68,9 @@ __all__ = [
     "Uniform",
     "When",
     "__version__",
+    "figures",
+    "leaderboard",
     "main",
     "read",
+    "to_optuna",
 ]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
+from agad.status import Bulletin
+
 Phase: TypeAlias = Literal["search", "confirm", "test"]
 """``test`` is there where the confirm phase has several candidates: it scores the winner's models.
 """
@@ -73,6 +75,10 @@ class Winner:
     """What chose it, of the same trials: higher is better. None where nothing did, and in a winner
     of an earlier version, which ``val_auroc`` chose."""
 
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
@@ -109,10 +115,12 @@ class TrialRow:
     """``one-class`` or ``leave-one-out``."""
 
     normal_class: int | None
-    """Label of the normal class; None in the leave-one-out protocol."""
+    """Label of the normal class; None in the leave-one-out protocol, and where the trial has
+    ``development_classes``."""
 
     anomalous_class: int | None
-    """Label of the anomalous class; None in the one-class protocol."""
+    """Label of the anomalous class; None in the one-class protocol, and where the trial has
+    ``development_classes``."""
 
     anomaly_ratio: float
     """Labelled anomalies / (unlabelled + labelled anomalies) of the fit split, in [0, 1)."""
@@ -127,7 +135,7 @@ class TrialRow:
     """JSON object: the detector's parameters that the cell fixes."""
 
     seeds: tuple[int, ...]
-    """Seeds of the trial's instances."""
+    """Seeds of the trial's instances: each with each development class, where it has these."""
 
     params: str
     """JSON object: the searched parameters."""
@@ -215,12 +223,24 @@ class TrialRow:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
 
+    gpu_memory_bytes: int | None = None
+    """All memory of the GPU that trained; None without a GPU, and where it was not noted."""
+
     work_flop: int | None = None
     """Floating-point operations of scoring one image; None where they are no objective."""
 
     objective: float | None = None
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
+
+    development_classes: tuple[int, ...] = ()
+    """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
+    one; empty where it has one class, that of its cell."""
+
+    @property
+    def num_instances(self) -> int:
+        """Trained in lock-step: numbers of images are of all, AUROCs and losses are means."""
+        return len(self.seeds) * max(1, len(self.development_classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +343,14 @@ def checkpoints_prefix(study: str) -> str:
     return f"{study}/checkpoints"
 
 
+def pictures_prefix(study: str) -> str:
+    """Return what the keys of all pictures of a study start with, without the ``/``.
+
+    A trial's follow as ``<trial key>/<image>.png``.
+    """
+    return f"{study}/pictures"
+
+
 class StudyMemory(Protocol):
     """What a study needs of the place that remembers it. One memory holds one study."""
 
@@ -411,6 +439,16 @@ class StudyMemory(Protocol):
 
         Raises:
             StoreError: They cannot be kept anywhere.
+        """
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """Keep what this driver tells of the study in place of what was told before.
+
+        It may be lost, and is never kept on this host's disk.
+
+        Raises:
+            OtherDriverError: Another driver has taken the study, and tells of it.
+            StoreError: It cannot be kept now.
         """
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:

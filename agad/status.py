@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
+
+CellPhase: TypeAlias = Literal["search", "confirm", "done"]
+
+DriverState: TypeAlias = Literal["running", "done", "interrupted", "failed"]
+"""What became of the driver that tells of a study."""
+
+_VERSION = 1
+"""Grows when a field of a bulletin means something else, not when one is added."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +27,15 @@ class CellStatus:
     label: str
     """The cell's name, such as ``digits class=0 ratio=0.05``."""
 
-    phase: Literal["search", "confirm", "done"]
+    phase: CellPhase
     planned: int
     """Search trials that the cell starts in all."""
 
     running: int
     """Trials that train now, of any phase."""
+
+    paused: int = 0
+    """Search trials that wait at a rung to be promoted."""
 
     finished: int
     """Search trials that trained every epoch."""
@@ -41,6 +58,24 @@ class CellStatus:
     confirm_planned: int
     """Confirm trials that the cell starts in all, and test trials."""
 
+    num_val_anomalies: int = 0
+    """Labelled anomalies that a search trial validates on."""
+
+    num_fit_anomalies: int = 0
+    """Labelled anomalies that a search trial trains on."""
+
+    epochs: int = 0
+    """Epochs trained so far, of all phases, by earlier drivers too."""
+
+    seconds: float = 0.0
+    """Time that workers spent so far, as far as they have told."""
+
+    gpu_s: float = 0.0
+    """GPU seconds so far: time x the GPUs reserved."""
+
+    left_s: float | None = None
+    """Time of workers that what is left will take: an estimate; None before there can be one."""
+
     @property
     def ended(self) -> int:
         """Search trials that ended, however they did."""
@@ -57,7 +92,120 @@ class StudyStatus:
     """Seconds since this driver started."""
 
     slots: int
-    """Trials that can run at the same time."""
+    """Trials that can run at the same time; 0 while the cluster is not connected."""
+
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""
 
     objective: str = "validation AUROC"
     """What ``best_objective`` is of."""
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the study is done, with every slot at work; None where nobody can know."""
+        lefts = [cell.left_s for cell in self.cells]
+        if not self.slots or None in lefts:
+            return None
+        return sum(left for left in lefts if left is not None) / self.slots
+
+    def cell_left_s(self, cell: CellStatus) -> float | None:
+        """Seconds until a cell is done, with its even share of the slots; None as ``left_s``."""
+        num_open = sum(one.phase != "done" for one in self.cells)
+        if not self.slots or cell.left_s is None:
+            return None
+        return cell.left_s * num_open / self.slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulletin:
+    """What a driver tells the world of its study, every few seconds and at its end."""
+
+    status: StudyStatus
+    state: DriverState
+    reason: str
+    """Why it failed, on one line; empty otherwise."""
+
+    host: str
+    """Name of the driver's host."""
+
+    pid: int
+    """The driver's process there."""
+
+    at: datetime
+    """When it was told, UTC."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``from_json`` takes."""
+        return dataclasses.asdict(self) | {"at": self.at.isoformat(), "version": _VERSION}
+
+    @classmethod
+    def from_json(cls, values: object) -> Self:
+        """Return the bulletin that was written by this version or an earlier one.
+
+        Fields that are new to this version are left out.
+
+        Raises:
+            ValueError: It is none, or of a version that this one does not know.
+        """
+        values = _mapping("a bulletin", values)
+        if values.get("version") != _VERSION:
+            raise ValueError(
+                f"version is {values.get('version')!r}, but must be {_VERSION}; upgrade agad"
+            )
+        status = _mapping("status", values.get("status"))
+        cells = status.get("cells")
+        if not isinstance(cells, list):
+            raise ValueError("status.cells must be a list")
+        cells = tuple(_value(CellStatus, _mapping("a cell", cell)) for cell in cells)
+        values = {**values, "status": _value(StudyStatus, {**status, "cells": cells})}
+        return _value(cls, {**values, "at": _time(values.get("at"))})
+
+
+def _mapping(name: str, values: object) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} must be an object, not {type(values).__name__}")
+    return values
+
+
+def _time(text: object) -> datetime:
+    at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    if at is None or at.tzinfo is None:
+        raise ValueError(f"at is {text!r}, but must be a time with its offset from UTC")
+    return at
+
+
+def _value(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """Build a value of its own fields alone, each of its type."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values and field.default is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    given = {name: values[name] for name in fields if name in values}
+    for name, value in given.items():
+        if not _is_a(str(fields[name].type), value):
+            raise ValueError(f"{name} is {value!r}, but must be: {fields[name].type}")
+    return kind(**given)
+
+
+def _is_a(annotation: str, value: object) -> bool:
+    match annotation:
+        case "str":
+            return isinstance(value, str)
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case "float":
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return False
+            return math.isfinite(value)
+        case "float | None":
+            return value is None or _is_a("float", value)
+        case "CellPhase":
+            return value in get_args(CellPhase)
+        case "DriverState":
+            return value in get_args(DriverState)
+    return True  # What the caller built itself.

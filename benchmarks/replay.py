@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from agad import Study
 from agad.config import Setting
 from agad.records import CheckpointName, Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
+from agad.status import Bulletin
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
 from agad.study.ladder import Ladder, Verdict
@@ -109,6 +110,9 @@ class Forgetful:
     ) -> None:
         """Keep the trial row."""
         self.rows.append(trial)
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """Forget it: nobody watches."""
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:  # noqa: ARG002
         """Return none: no trial leaves any."""

@@ -10,7 +10,19 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import datasets, doctor, drain, jobs, models, reports, store, studies
+from agad.cli import (
+    cluster,
+    dashboard,
+    datasets,
+    doctor,
+    drain,
+    jobs,
+    models,
+    reports,
+    store,
+    studies,
+    watch,
+)
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
@@ -71,9 +83,17 @@ def _command(arguments: Sequence[str]) -> int:
     drain.add_commands(commands)
     doctor.add_commands(commands)
 
+    watching = commands.add_parser("watch", help="show from its store how far a study is")
+    watch.add_watch_flags(watching)
+    watching.set_defaults(do=watch.watch)
+
     report = commands.add_parser("report", help="print leaderboards, compare studies")
     reports.add_report_flags(report)
     report.set_defaults(do=reports.report)
+
+    shown = commands.add_parser("dashboard", help="show searches in Optuna's dashboard")
+    dashboard.add_dashboard_flags(shown)
+    shown.set_defaults(do=dashboard.dashboard)
 
     models.add_commands(commands)
 
@@ -82,6 +102,9 @@ def _command(arguments: Sequence[str]) -> int:
 
     tables = commands.add_parser("store", help="compact, verify, list and describe tables")
     store.add_commands(tables)
+
+    machines = commands.add_parser("cluster", help="check what a cluster is made from")
+    cluster.add_commands(machines)
 
     parsed = parser.parse_args(arguments)
     code: int = parsed.do(parsed)

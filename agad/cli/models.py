@@ -13,9 +13,8 @@ from rich.console import Console
 
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import stored_winners
 from agad.errors import CheckpointError, ConfigError
-from agad.reading import chosen_studies, store_uri
+from agad.reading import chosen_studies, store_uri, stored_winners
 from agad.records import TrialRow, Winner
 from agad.report import (
     ScoredPicture,

@@ -6,14 +6,22 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import write_file
 from agad.cli.flags import add_store_flag
-from agad.cli.studies import stored_leaderboard
+from agad.cli.pages import (
+    Evidences,
+    add_page_flags,
+    check_page_flags,
+    watch_page,
+    write_page,
+)
 from agad.errors import ConfigError
-from agad.reading import chosen_studies, store_uri
+from agad.reading import chosen_studies, store_uri, stored_evidence, stored_leaderboard
 from agad.report import (
     CellResult,
     Comparison,
@@ -24,6 +32,7 @@ from agad.report import (
     comparison_csv,
     comparison_page,
     csv,
+    latex,
     markdown,
     means_csv,
     priced,
@@ -31,8 +40,19 @@ from agad.report import (
     terminal,
 )
 
+if TYPE_CHECKING:
+    from agad.objects import ObjectStore
+
 FALLEN = 1
 """Exit code: ``--check`` found a cell that fell."""
+
+
+_OF_LEADERBOARDS = {
+    "means-csv": "a leaderboard's means",
+    "latex": "a leaderboard's tables",
+    "figures": "a study's figures",
+}
+"""Flags that no comparison has, and what they write."""
 
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +89,20 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
         "--csv", type=Path, metavar="FILE", help="write CSV too, a row a cell or a pair of cells"
     )
     parser.add_argument(
+        "--latex", type=Path, metavar="FILE", help="write the leaderboard's tables for LaTeX too"
+    )
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="draw every figure into this folder too"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help=f"of the figures (default: {' and '.join(FORMATS)})",
+    )
+    parser.add_argument(
         "--means-csv", type=Path, metavar="FILE", help="write CSV of the means over cells too"
     )
+    add_page_flags(parser)
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -78,33 +110,85 @@ def report(arguments: argparse.Namespace) -> int:
     from agad.objects import open_objects
 
     _check_flags(arguments)
-    price = arguments.price_per_gpu_hour
     objects = open_objects(store_uri(arguments.store))
     chosen = chosen_studies(objects, arguments.study)
-    is_compared = arguments.against or arguments.against_store or arguments.baseline
+    is_compared = _is_compared(arguments)
     if is_compared and len(chosen) > 1:
         raise ConfigError(
             f"{objects.uri} holds {len(chosen)} studies, but one is compared at a time; name it "
             f"with --study: {', '.join(chosen)}."
         )
-    boards = [_priced(stored_leaderboard(objects, study), price) for study in chosen]
-    shown: list[Leaderboard | Page] = [*boards]
+    if arguments.watch:
+        _watch(arguments, objects, chosen)
+    boards, evidences = _read(arguments, objects, chosen)
+    shown = _with_published(arguments, boards)
     fallen, text = False, ""
     if is_compared:
         comparison = _comparison(arguments, objects.uri, boards[0])
-        shown = [comparison_page(comparison, is_checked=arguments.check)]
+        shown[: len(boards)] = [comparison_page(comparison, is_checked=arguments.check)]
         fallen = bool(comparison.fallen)
         text = comparison_csv(comparison)
-    if arguments.published:
-        shown.append(published_page(cell.dataset for board in boards for cell in board.cells))
     _show(shown)
+    _write(arguments, shown, boards, text or csv(*boards))
+    if arguments.html:
+        write_page(arguments.html, shown, evidences)
+    if arguments.figures:
+        write_figures(arguments.figures, objects, chosen, arguments.format)
+    return FALLEN if arguments.check and fallen else 0
+
+
+def _write(
+    arguments: argparse.Namespace,
+    shown: Sequence[Leaderboard | Page],
+    boards: Sequence[Leaderboard],
+    text: str,
+) -> None:
+    """Write the files that flags name: ``text`` is that of ``--csv``."""
     if arguments.md:
         write_file(arguments.md, "\n".join(markdown(one) for one in shown).encode())
     if arguments.csv:
-        write_file(arguments.csv, (text or csv(*boards)).encode())
+        write_file(arguments.csv, text.encode())
     if arguments.means_csv:
         write_file(arguments.means_csv, means_csv(*boards).encode())
-    return FALLEN if arguments.check and fallen else 0
+    if arguments.latex:
+        write_file(arguments.latex, latex(*boards).encode())
+
+
+def _watch(arguments: argparse.Namespace, objects: ObjectStore, studies: Sequence[str]) -> None:
+    from agad.store import StudyReader
+
+    def read() -> tuple[Sequence[Leaderboard | Page], Evidences]:
+        boards, evidences = _read(arguments, objects, studies)
+        return _with_published(arguments, boards), evidences
+
+    readers = [StudyReader(objects, study) for study in studies]
+    watch_page(arguments.html, readers, read, arguments.watch)
+
+
+def _read(
+    arguments: argparse.Namespace, objects: ObjectStore, studies: Sequence[str]
+) -> tuple[list[Leaderboard], Evidences]:
+    """Return leaderboards and, where a page shows them, what their figures are drawn from."""
+    price = arguments.price_per_gpu_hour
+    if not arguments.html or _is_compared(arguments):
+        return [_priced(stored_leaderboard(objects, study), price) for study in studies], {}
+    found = [stored_evidence(objects, study) for study in studies]
+    return (
+        [_priced(board, price) for board, _ in found],
+        {board.study: evidence for board, evidence in found},
+    )
+
+
+def _is_compared(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.against or arguments.against_store or arguments.baseline)
+
+
+def _with_published(
+    arguments: argparse.Namespace, boards: Sequence[Leaderboard]
+) -> list[Leaderboard | Page]:
+    if not arguments.published:
+        return [*boards]
+    return [*boards, published_page(cell.dataset for board in boards for cell in board.cells)]
 
 
 def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
@@ -120,12 +204,15 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             "--against-store is given with --baseline, but a study is compared with one of them; "
             "leave one out."
         )
-    is_compared = arguments.against or arguments.against_store or arguments.baseline
-    if arguments.means_csv and is_compared:
-        raise ConfigError(
-            "--means-csv is given with a comparison, but holds a leaderboard's means; leave one of "
-            "them out."
-        )
+    is_compared = _is_compared(arguments)
+    check_page_flags(arguments, is_compared=is_compared)
+    for flag, what in _OF_LEADERBOARDS.items():
+        if getattr(arguments, flag.replace("-", "_")) and is_compared:
+            raise ConfigError(
+                f"--{flag} is given with a comparison, but holds {what}; leave one of them out."
+            )
+    if arguments.format and not arguments.figures:
+        raise ConfigError("--format is given, but there is no figure to write; add --figures DIR.")
     if arguments.check and not is_compared:
         raise ConfigError(
             "--check is given, but there is nothing to check against; add --baseline or --against."
@@ -141,7 +228,7 @@ def _show(shown: Sequence[Leaderboard | Page]) -> None:
 def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
     if arguments.baseline:
         cells = _read_baseline(arguments.baseline, board.study)
-        comparison = compare((board.study, board.cells), (str(arguments.baseline), cells))
+        comparison = compare((board.study, _with_searches(board)), (str(arguments.baseline), cells))
     else:
         comparison = _against(arguments, store, board)
     if not any(one.first and one.second for one in comparison.pairs):
@@ -186,7 +273,11 @@ def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> C
         if objects.uri != store
         else (board.study, study)
     )
-    return compare((names[0], board.cells), (names[1], other.cells))
+    return compare((names[0], _with_searches(board)), (names[1], _with_searches(other)))
+
+
+def _with_searches(board: Leaderboard) -> list[CellResult]:
+    return [*board.cells, *board.searches]
 
 
 def _read_baseline(path: Path, study: str) -> list[CellResult]:

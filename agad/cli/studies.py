@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +14,21 @@ from rich.console import Console
 from rich.live import Live
 
 from agad.cli.flags import node_cache, spool_folder
-from agad.config import Cell, Grid, Search, Study, selection_from_json
-from agad.errors import StoreError
-from agad.reading import store_uri
-from agad.records import Winner
+from agad.cli.notify import Webhook
+from agad.config import Study
+from agad.errors import AgadError, OtherDriverError
+from agad.reading import store_uri, stored_leaderboard
 from agad.report import (
-    Leaderboard,
-    leaderboard,
     live_table,
     plain,
     plain_line,
     plan_table,
+    seconds_text,
     terminal,
 )
 from agad.status import StudyStatus
 
 if TYPE_CHECKING:
-    from agad.objects import ObjectStore
-    from agad.store import StudyReader
     from agad.study import Where
 
 NOT_CONFIRMED = 1
@@ -48,6 +45,8 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     from agad.study import run_study
 
     study = study.reduced() if arguments.reduced else study
+    address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
+    webhook = Webhook(address) if address else None
     objects = open_objects(store_uri(arguments.store))
     where = _where(
         objects.uri,
@@ -55,12 +54,14 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
         is_shared=arguments.shared_store,
         address=arguments.address or os.environ.get("RAY_ADDRESS"),
         gpus_per_trial=arguments.gpus_per_trial,
+        log_to=tuple(arguments.log_to),
     )
     store = StudyStore(objects, study.name, spool_folder())
     print(f"Study {study.name}, store {objects.uri}", flush=True)
-    with _watching() as watch:
-        run_study(study, store, where, watch=watch)
-    board = stored_leaderboard(objects, study.name)
+    with _notifying(study.name, webhook):
+        with _watching() as watch:
+            run_study(study, store, where, watch=watch)
+        board = stored_leaderboard(objects, study.name)
     Console().print(terminal(board))
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
     if missing:
@@ -83,7 +84,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     where = _where(objects.uri, arguments)
     planned = plan_study(study, Library(objects), where.runtime())
     cores = os.cpu_count() or 1
-    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
+    slots = where.max_concurrent_trials or max(1, cores // (where.cpus_per_trial or 1))
     Console().print(plan_table(planned, slots))
     return 0
 
@@ -105,50 +106,23 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
     )
 
 
-def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
-    """Aggregate a stored study, its planned cells among them."""
-    from agad.store import StudyReader
-
-    store = StudyReader(objects, study)
-    name, cells, num_trials, num_seeds = _planned(store.config())
-    return leaderboard(
-        store.trials(),
-        study=name,
-        planned_cells=cells,
-        confirm_seeds=num_seeds,
-        cell_trials=num_trials,
-        winners=_current_winners(store, num_trials, num_seeds),
-    )
-
-
-def stored_winners(store: StudyReader) -> dict[str, Winner]:
-    """Return the winner that each cell keeps for what is planned, by the cell's label."""
-    _, _, num_trials, num_seeds = _planned(store.config())
-    return _current_winners(store, num_trials, num_seeds)
-
-
-def _current_winners(store: StudyReader, num_trials: int, num_seeds: int) -> dict[str, Winner]:
-    return {
-        one.cell: one
-        for one in store.winners()
-        if (one.num_search_trials, one.num_seeds) == (num_trials, num_seeds)
-    }
-
-
-def _planned(config: dict[str, Any]) -> tuple[str, Sequence[Cell], int, int]:
-    """Return name, cells, search trials a cell and confirm seeds of a stored study."""
+@contextmanager
+def _notifying(study: str, webhook: Webhook | None) -> Iterator[None]:
+    """Tell a webhook that a study is done, or why it failed; not that somebody stopped it."""
+    start_s = time.monotonic()
     try:
-        cells = Grid.from_json(config["cells"]).all_cells
-        name, num_seeds = config["name"], config["confirm"]["seeds"]
-        search = Search.from_json(config["search"])
-        selection = selection_from_json(config.get("selection", {}))
-    except (KeyError, TypeError) as error:
-        raise StoreError(
-            f"the study.json of {config.get('name')!r} is not one that this version wrote (it "
-            f"lacks {error}); restore it or name another --study."
-        ) from error
-    num_trials = search.num_cell_trials if selection.searches else 0
-    return name, cells, num_trials, num_seeds
+        yield
+    except (KeyboardInterrupt, OtherDriverError):
+        raise
+    except BaseException as error:
+        if webhook is not None:
+            # Only the errors of this project are known to hold no secret.
+            reason = str(error) if isinstance(error, AgadError) else type(error).__name__
+            webhook.tell(study, "failed", f"agad: study {study} failed: {reason}")
+        raise
+    if webhook is not None:
+        took = seconds_text(time.monotonic() - start_s)
+        webhook.tell(study, "done", f"agad: study {study} is done, after {took} of this run.")
 
 
 @contextmanager

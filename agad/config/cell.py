@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from agad.config.space import Setting
@@ -77,6 +77,10 @@ class Cell:
     settings: tuple[tuple[str, Setting], ...] = ()
     """The detector's parameters that the study's axes fix, by name, in order of the name."""
 
+    development_classes: tuple[ClassGiven, ...] = ()
+    """Classes that each trial of the cell trains, the one given being the first; empty where that
+    is alone."""
+
     @property
     def protocol(self) -> Protocol:
         """``one-class``, or ``leave-one-out`` where the anomalous class is given."""
@@ -88,6 +92,23 @@ class Cell:
         given = self.normal_class if self.anomalous_class is None else self.anomalous_class
         assert given is not None
         return given
+
+    @property
+    def classes(self) -> tuple[ClassGiven, ...]:
+        """The classes that each trial of the cell trains."""
+        return self.development_classes or (self.given_class,)
+
+    def over(self, development_classes: tuple[ClassGiven, ...]) -> Cell:
+        """Return the cell that searches on these classes for this one and others; () is this."""
+        if not development_classes:
+            return self
+        is_one_class = self.anomalous_class is None
+        return replace(
+            self,
+            normal_class=development_classes[0] if is_one_class else None,
+            anomalous_class=None if is_one_class else development_classes[0],
+            development_classes=development_classes,
+        )
 
     @property
     def variant(self) -> str:
@@ -103,5 +124,8 @@ class Cell:
     def label(self) -> str:
         """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
         ratio = f"ratio={canonical(self.anomaly_ratio)}"
-        words = [self.dataset, f"class={self.given_class}", ratio, self.variant]
+        given = str(self.given_class)
+        if self.development_classes:
+            given = f"({','.join(map(str, self.development_classes))})"
+        words = [self.dataset, f"class={given}", ratio, self.variant]
         return " ".join(words).rstrip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -23,7 +23,8 @@ def _axis(name: str, value: object, *kinds: type) -> tuple[Any, ...]:
     return values
 
 
-def _classes(name: str, value: object) -> tuple[ClassGiven, ...]:
+def checked_classes(name: str, value: object) -> tuple[ClassGiven, ...]:
+    """Return classes as a tuple, or refuse what names none, or one twice."""
     values = _axis(name, value, int, str)
     for one in values:
         if isinstance(one, int) and one < 0:
@@ -45,7 +46,7 @@ def _labelled(value: object) -> list[LabelledClasses]:
     values = [_in_order(one) for one in (value if isinstance(value, list) else [value])]
     for one in values:
         if isinstance(one, tuple) and one:
-            _classes(name, one)
+            checked_classes(name, one)
         elif one != "all" and (not isinstance(one, int) or isinstance(one, bool) or one < 1):
             raise ConfigError(
                 f'{name} holds {one!r}, but must hold "all", a number of classes, or a tuple of '
@@ -56,10 +57,12 @@ def _labelled(value: object) -> list[LabelledClasses]:
 
 
 def _in_order(value: Any) -> Any:  # noqa: ANN401  Not checked yet.
-    """Return named classes in one order, whatever the order they are given in."""
-    if not isinstance(value, tuple):
-        return value
-    return tuple(sorted(value, key=lambda one: (isinstance(one, str), str(one))))
+    return in_order(value) if isinstance(value, tuple) else value
+
+
+def in_order(classes: Iterable[ClassGiven]) -> tuple[ClassGiven, ...]:
+    """Return classes in one order, whatever the order they are given in."""
+    return tuple(sorted(classes, key=lambda one: (isinstance(one, str), str(one))))
 
 
 def _check_distinct(name: str, values: Sequence[object]) -> None:
@@ -107,7 +110,7 @@ class Grid:
                 "which makes it leave-one-out: one of them, not both."
             )
         given = "normal_class" if self.anomalous_class is None else "anomalous_class"
-        self._set(given, _classes(f"cells.{given}", getattr(self, given)))
+        self._set(given, checked_classes(f"cells.{given}", getattr(self, given)))
         self._set("dataset", _axis("cells.dataset", self.dataset, str))
         labelled = "labelled anomalies / (normals + labelled anomalies)"
         self._set("anomaly_ratio", _ratios("cells.anomaly_ratio", self.anomaly_ratio, labelled))
@@ -148,6 +151,22 @@ class Grid:
     def datasets(self) -> tuple[str, ...]:
         """The data sets, always as a tuple."""
         return tuple(self.dataset)
+
+    @property
+    def classes(self) -> tuple[ClassGiven, ...]:
+        """The classes that are normal in turn, or in the leave-one-out protocol anomalous."""
+        given: Any = self.normal_class if self.anomalous_class is None else self.anomalous_class
+        return tuple(given)
+
+    def on_classes(self, classes: Sequence[ClassGiven]) -> Grid:
+        """Return the grid with other classes."""
+        if self.anomalous_class is None:
+            return replace(self, normal_class=classes)
+        return replace(self, anomalous_class=classes)
+
+    def search_cells(self, development_classes: tuple[ClassGiven, ...]) -> tuple[Cell, ...]:
+        """Return the cells that search: one for all classes together, or () one for each."""
+        return tuple(dict.fromkeys(cell.over(development_classes) for cell in self.all_cells))
 
     @property
     def all_cells(self) -> tuple[Cell, ...]:

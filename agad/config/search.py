@@ -15,7 +15,9 @@ from agad.config.branches import (
     from_json,
     num_configurations,
 )
+from agad.config.cell import ClassGiven
 from agad.config.counts import check_count
+from agad.config.grid import checked_classes, in_order
 from agad.config.sampler import (
     SAMPLERS,
     GaussianProcess,
@@ -28,6 +30,9 @@ from agad.config.sampler import (
 )
 from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting
 from agad.errors import ConfigError
+
+_MAX_DEVELOPMENT_CLASSES = 2
+"""So that most of what is confirmed was not tuned on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,18 @@ class Search:
     start: Sequence[Mapping[str, Setting]] = ()
     """Configurations that every cell tries first, in this order, such as the paper's."""
 
+    seeds: int = 1
+    """Seeds that every search trial trains in lock-step: its objective is the mean over them."""
+
+    development_classes: ClassGiven | Sequence[ClassGiven] = ()
+    """At most two classes of ``cells``, by label or by name as there: every search trial trains
+    all of them in lock-step, and the winner is confirmed on every class. Without any, each class
+    searches for itself."""
+
     def __post_init__(self) -> None:
         check_count("search.trials_per_cell", self.trials_per_cell, 1)
+        check_count("search.seeds", self.seeds, 1)
+        self._check_development_classes()
         self._check_space()
         object.__setattr__(self, "space", dict(sorted(self.space.items())))
         given: object = self.sampler
@@ -57,6 +72,18 @@ class Search:
             raise ConfigError(f"search.sampler is {given!r}, but must be one of: {choices}.")
         self.sampler.check_space(self.space)
         self._check_start()
+
+    def _check_development_classes(self) -> None:
+        classes: tuple[ClassGiven, ...] = ()
+        if self.development_classes != ():
+            name = "search.development_classes"
+            classes = in_order(checked_classes(name, self.development_classes))
+            if len(classes) > _MAX_DEVELOPMENT_CLASSES:
+                raise ConfigError(
+                    f"{name} is {list(classes)}, but must be at most {_MAX_DEVELOPMENT_CLASSES} "
+                    "classes, so that most of what is confirmed was not tuned on."
+                )
+        object.__setattr__(self, "development_classes", classes)
 
     def _check_space(self) -> None:
         if not isinstance(self.space, Mapping):
@@ -126,6 +153,12 @@ class Search:
         return max(4, self.trials_per_cell // 4) if given is None else given
 
     @property
+    def development(self) -> tuple[ClassGiven, ...]:
+        """The development classes, always as a tuple."""
+        classes: Any = self.development_classes
+        return tuple(classes)
+
+    @property
     def counts_work(self) -> bool:
         """Whether the work of scoring is an objective, beside that of the selection."""
         return isinstance(self.sampler, Nsga2)
@@ -143,6 +176,8 @@ class Search:
             trials_per_cell=values["trials_per_cell"],
             sampler=sampler_from_json(values["sampler"]) if "sampler" in values else Tpe(),
             start=values.get("start", ()),
+            seeds=values.get("seeds", 1),
+            development_classes=values.get("development_classes", ()),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -155,4 +190,8 @@ class Search:
             values["sampler"] = sampler_as_json(self.sampler)
         if self.start:
             values["start"] = [dict(params) for params in self.start]
+        if self.seeds != 1:
+            values["seeds"] = self.seeds
+        if self.development:
+            values["development_classes"] = list(self.development)
         return values

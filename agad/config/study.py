@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agad.config.branches import configurations
+from agad.config.budget import Budget
+from agad.config.cell import Cell
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
@@ -75,8 +77,12 @@ class Study:
     selection: Selection = field(default_factory=Labelled)
     """What chooses a cell's configuration."""
 
+    budget: Budget = field(default_factory=Budget)
+    """What ends the search before its planned trials."""
+
     seed: int = 0
-    """Seed of every search trial and of the samplers; confirm trials take the seeds after it."""
+    """First seed of every search trial, and that of the samplers; confirm trials take the seeds
+    after those of the search."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(
@@ -94,6 +100,7 @@ class Study:
                 f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
                 "axis is never searched; take it out of one of them."
             )
+        self._check_development_classes()
         self._check_selection()
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
@@ -108,6 +115,16 @@ class Study:
                 "at the end is not known."
             )
         self._check_corners()
+
+    def _check_development_classes(self) -> None:
+        known = self.cells.classes
+        for one in self.search.development:
+            if one not in known:
+                name = "normal_class" if self.cells.anomalous_class is None else "anomalous_class"
+                raise ConfigError(
+                    f"search.development_classes holds {one!r}, but cells.{name} is "
+                    f"{', '.join(map(repr, known))}; name classes of it, as it names them."
+                )
 
     def _check_selection(self) -> None:
         if isinstance(self.selection, FixedEpoch):
@@ -134,6 +151,11 @@ class Study:
                 f"search.space has {'endless' if num is None else num} configurations, but "
                 "FixedEpoch chooses among none; leave the search out, and set its parameters in "
                 "the detector or in cells.settings."
+            )
+        if self.search.development or self.search.seeds != 1:
+            raise ConfigError(
+                "search.seeds or search.development_classes is given, but FixedEpoch searches "
+                "nothing; leave them out."
             )
         wanted = NoStopping(max_epochs=epochs)
         if self.scheduler is _NO_SCHEDULER_GIVEN:
@@ -162,12 +184,18 @@ class Study:
             "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
             "selection": SELECTIONS,
+            "budget": (Budget,),
         }
         for name, types in allowed.items():
             value = getattr(self, name)
             if not isinstance(value, types):
                 choices = ", ".join(f"{one.__name__}(...)" for one in types)
                 raise ConfigError(f"study.{name} is {value!r}, but must be one of: {choices}.")
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds of every search trial."""
+        return tuple(range(self.seed, self.seed + self.search.seeds))
 
     @property
     def num_search_trials(self) -> int:
@@ -177,13 +205,20 @@ class Study:
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
         """The seeds of the confirm phase, none of which the search used."""
-        return tuple(range(self.seed + 1, self.seed + 1 + self.confirm.seeds))
+        first = self.seed + self.search.seeds
+        return tuple(range(first, first + self.confirm.seeds))
+
+    @property
+    def search_cells(self) -> tuple[Cell, ...]:
+        """The cells that search: all, or with development classes one for all classes together."""
+        return self.cells.search_cells(self.search.development)
 
     def reduced(self) -> Study:
         """Return the same question at a budget that a laptop finishes, under a name of its own.
 
         The first class at the lowest and the highest ratio, 4 trials a cell of at most 3 epochs,
-        2 confirm seeds, and networks of an eighth of the width.
+        2 seeds to search and 2 to confirm, networks of an eighth of the width, and no further
+        budget. Of several development classes the first stays, with one other class to confirm on.
         """
         detector = replace(
             self.detector,
@@ -194,14 +229,21 @@ class Study:
             self.search,
             trials_per_cell=min(4, self.search.trials_per_cell),
             start=self.search.start[:4],
+            seeds=min(2, self.search.seeds),
+            development_classes=self.search.development[:1],
         )
+        cells = self.cells.reduced()
+        if search.development:
+            others = [one for one in self.cells.classes if one not in search.development]
+            cells = cells.on_classes((*search.development, *others[:1]))
         return replace(
             self,
             name=f"{self.name[:92]}-reduced",
-            cells=self.cells.reduced(),
+            cells=cells,
             search=search,
             detector=detector,
             scheduler=self.scheduler.reduced(3),
+            budget=Budget(),
             selection=self.selection.reduced(3),
             confirm=Confirm(
                 seeds=min(2, self.confirm.seeds),

@@ -77,6 +77,9 @@ class Bucket(Protocol):
             KeyTakenError: The key has an object.
         """
 
+    def overwrite(self, key: str, data: bytes, sha256: str) -> None:
+        """Put an object with its digest, whether the key has one or not."""
+
     def send_file(self, key: str, path: Path, sha256: str) -> None:
         """Put a file's bytes with their digest, never all of them in memory.
 

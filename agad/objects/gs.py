@@ -36,8 +36,9 @@ class GoogleBucket:
     service account and so on); ``STORAGE_EMULATOR_HOST`` names another server. Building one sends
     no request to the bucket.
 
-    Every put, of any size, has the condition that the key has no object (generation 0). The
-    library compares a CRC32C on each way, so an object is read without asking for its digest.
+    Every put but ``overwrite``, of any size, has the condition that the key has no object
+    (generation 0). The library compares a CRC32C on each way, so an object is read without asking
+    for its digest.
     """
 
     def __init__(self, bucket: str, prefix: str, *, read_timeout_s: float = 30.0) -> None:
@@ -102,6 +103,12 @@ class GoogleBucket:
                 if_generation_match=0,
                 checksum="crc32c",
                 **self._how,
+            )
+
+    def overwrite(self, key: str, data: bytes, sha256: str) -> None:
+        with self._errors_named(key):
+            self._blob(key, sha256).upload_from_string(
+                data, "application/octet-stream", checksum="crc32c", **self._how
             )
 
     def send_file(self, key: str, path: Path, sha256: str) -> None:

@@ -81,6 +81,18 @@ class LocalObjects:
                 temporary.unlink(missing_ok=True)
         return True
 
+    def overwrite(self, key: str, data: bytes) -> None:
+        check_key(key)
+        path = self._root / key
+        with _errors_named(path, "written"):
+            _make_folder(path.parent)
+            temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+            try:
+                write_synced(temporary, (data,))
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
     def delete(self, key: str) -> None:
         check_key(key)
         path = self._root / key

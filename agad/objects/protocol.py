@@ -19,7 +19,7 @@ class MissingObjectError(StoreError, FileNotFoundError):
 
 
 class ObjectStore(Protocol):
-    """Objects under one prefix. An object, once there, never changes.
+    """Objects under one prefix. An object, once there, never changes, but by ``overwrite``.
 
     A key is segments joined by ``/`` (``is_key``), relative to the prefix. Every method raises
     ``StoreError`` for another key, and where the store cannot be reached.
@@ -87,6 +87,14 @@ class ObjectStore(Protocol):
 
         Raises:
             StoreError: The file cannot be read, or is larger than the store's limit.
+        """
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Write an object whether its key is taken or not; a reader sees the old or the new one.
+
+        For the live status alone, which is worth nothing a minute later: of several writers the
+        last one stays, and a put that is late may bring an older object back. A key is used by
+        ``put_if_absent`` or by this, never by both.
         """
 
     def delete(self, key: str) -> None:

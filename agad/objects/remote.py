@@ -25,6 +25,10 @@ _FILE_BACKOFF = Backoff(deadline_s=1800.0)
 """A file may take long, and then break off in its last second."""
 
 
+_OVERWRITE_BACKOFF = Backoff(attempts=3)
+"""What is overwritten is old before long: the next one is worth more than many repetitions."""
+
+
 class _DamagedError(StoreError):
     """The bytes that came are others than were put: on the way, or for good."""
 
@@ -138,6 +142,11 @@ class RemoteObjects:
                 f"{self.uri}/{key} holds other bytes than the digest that it was put with; check "
                 "the network and the server's disks, or remove the object."
             )
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        check_key(key)
+        sha256 = hashlib.sha256(data).hexdigest()
+        retry(lambda: self._bucket.overwrite(key, data, sha256), backoff=_OVERWRITE_BACKOFF)
 
     def delete(self, key: str) -> None:
         check_key(key)

@@ -37,11 +37,12 @@ class S3Bucket:
     Endpoint, region and credentials are those of the usual AWS environment (``AWS_ENDPOINT_URL``,
     ``AWS_PROFILE`` and so on). Building one sends no request.
 
-    Every put is conditional (``If-None-Match: *``), and carries the MD5 of its bytes, so that the
-    server refuses what was damaged on its way. A file above 64 MiB goes up in parts, and the
-    condition is on its last request, which not every server checks (Ceph's gateway does not). So
-    the key is looked at first, and where several writers start within the same moment, the last
-    one may win there: such a file's key must name its content, so that all of them are equal.
+    Every put but ``overwrite`` is conditional (``If-None-Match: *``), and carries the MD5 of its
+    bytes, so that the server refuses what was damaged on its way. A file above 64 MiB goes up in
+    parts, and the condition is on its last request, which not every server checks (Ceph's gateway
+    does not). So the key is looked at first, and where several writers start within the same
+    moment, the last one may win there: such a file's key must name its content, so that all of them
+    are equal.
     """
 
     def __init__(self, bucket: str, prefix: str, *, read_timeout_s: float = 30.0) -> None:
@@ -96,6 +97,16 @@ class S3Bucket:
                 ContentMD5=_md5((data,)),
                 Metadata={"sha256": sha256},
                 IfNoneMatch="*",
+            )
+
+    def overwrite(self, key: str, data: bytes, sha256: str) -> None:
+        with self._errors_named(key):
+            self._client.put_object(
+                Bucket=self._name,
+                Key=self._prefix + key,
+                Body=data,
+                ContentMD5=_md5((data,)),
+                Metadata={"sha256": sha256},
             )
 
     def send_file(self, key: str, path: Path, sha256: str) -> None:

@@ -12,6 +12,7 @@ from statistics import fmean, stdev
 from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
 from agad.errors import ConfigError
 from agad.records import TrialRow, Winner, objective_of
+from agad.report.development import Development
 from agad.report.methods import contrasts, rankings
 from agad.report.results import CellResult, Leaderboard, Provenance, Totals
 from agad.report.statistics import t_interval
@@ -26,6 +27,7 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
     confirm_seeds: int | None = None,
     cell_trials: int | None = None,
     winners: Mapping[str, Winner] | None = None,
+    searches: Sequence[Cell] = (),
 ) -> Leaderboard:
     """Aggregate the rows of one study.
 
@@ -35,13 +37,15 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
         planned_cells: All cells, so that one without rows is shown as missing.
         confirm_seeds: Seeds a cell is confirmed with; None where that is not known.
         cell_trials: Search trials planned for a cell; None where that is not known.
-        winners: The winner that is kept for what is planned, by the label of its cell.
+        winners: The winner that is kept for what is planned, by the label of each cell that it is
+            confirmed in.
+        searches: The cells that search on development classes, where there are any.
 
     Raises:
         ConfigError: The rows are of several studies, or hold a trial key twice.
     """
     _check_rows(rows)
-    planned = {cell.label: cell for cell in planned_cells}
+    planned = {cell.label: cell for cell in (*planned_cells, *searches)}
     by_cell: dict[str, list[TrialRow]] = {label: [] for label in planned}
     for row in rows:
         by_cell.setdefault(row.cell, []).append(row)
@@ -50,15 +54,26 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
     missing_detector = detectors[0] if len(detectors) == 1 else ""
     policies = sorted({ranked_apart(row.selection) for row in rows})
     missing_policy = policies[0] if len(policies) == 1 else ""
-    cells = [
+    results = [
         _cell_result(of_cell, planned.get(label), (winners or {}).get(label))
         if of_cell
         else _missing_cell(study, planned[label], missing_detector, missing_policy)
         for label, of_cell in by_cell.items()
     ]
+    results.sort(key=_cell_order)
+    developed = Development.of(rows, searches)
+    searched = [
+        replace(_budgeted(cell, 0, cell_trials or 0), is_search=True)
+        for cell in results
+        if cell.cell in developed.searches
+    ]
+    own_trials = 0 if searched else cell_trials or 0
     cells = [
-        _budgeted(cell, confirm_seeds or 0, cell_trials or 0)
-        for cell in sorted(cells, key=_cell_order)
+        replace(
+            _budgeted(cell, confirm_seeds or 0, own_trials), is_development=developed.holds(cell)
+        )
+        for cell in results
+        if cell.cell not in developed.searches
     ]
     return Leaderboard(
         study=study,
@@ -67,8 +82,9 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
         summaries=tuple(summaries(cells)),
         contrasts=tuple(contrasts(cells)),
         rankings=tuple(rankings(cells)),
-        totals=_totals(rows, cells),
+        totals=_totals(rows, [*cells, *searched]),
         provenance=_provenance(rows),
+        searches=tuple(searched),
     )
 
 
@@ -101,9 +117,14 @@ def priced(board: Leaderboard, price_per_gpu_hour: float) -> Leaderboard:
         price_per_gpu_hour: 0 or more, in any currency.
     """
     price_per_s = price_per_gpu_hour / 3600
+
+    def with_cost(cells: Iterable[CellResult]) -> tuple[CellResult, ...]:
+        return tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in cells)
+
     return replace(
         board,
-        cells=tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in board.cells),
+        cells=with_cost(board.cells),
+        searches=with_cost(board.searches),
         totals=replace(board.totals, cost=board.totals.gpu_s * price_per_s),
     )
 
@@ -134,7 +155,7 @@ def _cell_result(
         cell=first.cell,
         dataset=first.dataset,
         detector=first.detector,
-        given_class=planned.given_class if planned else _class_of(first),
+        given_class=_given(planned) if planned else _class_of(first),
         anomaly_ratio=first.anomaly_ratio,
         variant=_apart(
             policy,
@@ -150,6 +171,7 @@ def _cell_result(
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
+        ended_by=winner.ended_by if winner else "",
         num_finished=ends["finished"],
         num_pruned=ends["pruned"],
         num_diverged=ends["diverged"],
@@ -174,9 +196,10 @@ def _cell_result(
         data_fingerprint=", ".join(sorted({row.data_fingerprint for row in rows})),
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
-        num_epochs=sum(row.epochs for row in rows),
-        num_search_epochs=sum(row.epochs for row in search),
-        num_planned_search_epochs=sum(row.max_epochs for row in search),
+        num_epochs=sum(row.epochs * row.num_instances for row in rows),
+        num_search_epochs=sum(row.epochs * row.num_instances for row in search),
+        num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
+        num_instances=max((row.num_instances for row in search), default=1),
     )
 
 
@@ -238,10 +261,16 @@ def _params_of(row: TrialRow) -> str:
     return json.dumps(json.loads(row.params), sort_keys=True)
 
 
-def _class_of(row: TrialRow) -> int:
+def _class_of(row: TrialRow) -> int | str:
+    if row.development_classes:
+        return ", ".join(map(str, row.development_classes))
     label = row.normal_class if row.anomalous_class is None else row.anomalous_class
     assert label is not None
     return label
+
+
+def _given(cell: Cell) -> int | str:
+    return ", ".join(map(str, cell.development_classes)) or cell.given_class
 
 
 def _task(protocol: str, pollution_ratio: float, labelled_classes: str) -> str:
@@ -272,7 +301,7 @@ def _missing_cell(study: str, cell: Cell, detector: str, policy: str) -> CellRes
         cell=cell.label,
         dataset=cell.dataset,
         detector=detector,
-        given_class=cell.given_class,
+        given_class=_given(cell),
         anomaly_ratio=cell.anomaly_ratio,
         variant=_apart(policy, cell.variant),
         task=_apart(
@@ -297,7 +326,7 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
         num_confirm_failed=ends["confirm", "failed"] + ends["test", "failed"],
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
-        num_epochs=sum(row.epochs for row in rows),
+        num_epochs=sum(row.epochs * row.num_instances for row in rows),
         num_search_epochs=sum(cell.num_search_epochs for cell in cells),
         num_planned_search_epochs=sum(cell.num_planned_search_epochs for cell in cells),
         unstopped_cells=tuple(

@@ -67,6 +67,8 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
         given |= {name: float(row[name]) for name in _NUMBERS}
         given |= {name: float(row[name]) if row[name] else None for name in _SCORES}
         given["policy"] = _policy(given["task"])
+        # A search of an earlier version was always a cell's own.
+        given["is_search"] = row.get("is_search") == "True"
         given["given_class"] = _text(row["given_class"])
         given["test_aurocs"] = tuple(float(score) for score in json.loads(row["test_aurocs"]))
         given["seeds"] = tuple(int(seed) for seed in json.loads(row["seeds"]))

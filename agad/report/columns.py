@@ -17,6 +17,7 @@ from agad.report.rounding import (
     difference_text,
     interval_text,
     labels_text,
+    left_out_text,
     objective_text,
     p_text,
     params_text,
@@ -32,7 +33,10 @@ _WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost")
 
 def leaderboard_tables(board: Leaderboard) -> list[Layouts]:
     """Return the ways to show each table of a leaderboard that has rows."""
-    tables = [_cell_layouts(board), _ratio_layouts(board)]
+    tables = [_cell_layouts(board)]
+    if board.searches:
+        tables.append(_search_layouts(board))
+    tables.append(_ratio_layouts(board))
     if board.summaries:
         tables.append(_summary_layouts(board))
     if board.contrasts:
@@ -50,14 +54,25 @@ def _cell_layouts(board: Leaderboard) -> Layouts:
     ]
 
 
+def _search_layouts(board: Leaderboard) -> Layouts:
+    whole = _search_table(board)
+    return [
+        [whole],
+        whole.grouped(),
+        [one.shortened("GPU time", "cost") for one in whole.grouped()],
+    ]
+
+
 def _ratio_layouts(board: Leaderboard) -> Layouts:
     whole = _ratio_table(board)
-    return [[whole], whole.grouped(), [one.shortened("avg. prec.") for one in whole.grouped()]]
+    dropped = ("avg. prec.", "IQM 95 % interval") if board.searches else ("avg. prec.",)
+    return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
 def _summary_layouts(board: Leaderboard) -> Layouts:
     whole = _summary_table(board)
-    return [[whole], whole.grouped(), [one.shortened() for one in whole.grouped()]]
+    dropped = ("IQM 95 % interval",) if board.searches else ()
+    return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
 def _cell_table(board: Leaderboard) -> TextTable:
@@ -83,7 +98,31 @@ def _cell_table(board: Leaderboard) -> TextTable:
         (CONFIGURATION, params_text),
     ]
     left_out = _empty_headers(board)
-    return text_table([column for column in columns if column[0] not in left_out], board.cells)
+    return text_table(
+        [column for column in columns if column[0] not in left_out], board.cells, subject="Cells"
+    )
+
+
+def _search_table(board: Leaderboard) -> TextTable:
+    """Return what the searches on development classes ran."""
+    columns: list[Column[CellResult]] = [
+        ("data set", lambda cell: cell.dataset),
+        ("variant", lambda cell: cell.variant),
+        ("searched on", lambda cell: str(cell.given_class)),
+        ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
+        ("instances", lambda cell: _trials(cell, cell.num_instances)),
+        ("trials", lambda cell: _trials(cell, cell.num_trials)),
+        ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
+        ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
+        ("failed", lambda cell: _trials(cell, cell.num_failed)),
+        ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
+        ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+        ("cost", lambda cell: cost_text(cell.cost)),
+        ("labels val+fit", labels_text),
+    ]
+    left_out = _empty_headers(board)
+    kept = [column for column in columns if column[0] not in left_out]
+    return text_table(kept, board.searches, "Search on development classes")
 
 
 def _ratio_table(board: Leaderboard) -> TextTable:
@@ -91,6 +130,7 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("data set", lambda one: one.dataset),
         ("variant", lambda one: one.variant),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
+        ("without", left_out_text),
         ("test AUROC", lambda one: score_text(one.test_auroc)),
         ("95 % interval", lambda one: interval_text(one.interval)),
         ("± classes", lambda one: score_text(one.sd_over_classes)),
@@ -102,7 +142,11 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("n", lambda one: str(one.num_confirmed)),
     ]
     left_out = _empty_headers(board)
-    return text_table([column for column in columns if column[0] not in left_out], board.ratios)
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.ratios,
+        subject="Means over classes",
+    )
 
 
 def _summary_table(board: Leaderboard) -> TextTable:
@@ -117,6 +161,7 @@ def _summary_table(board: Leaderboard) -> TextTable:
                 else ratio_text(one.anomaly_ratio)
             ),
         ),
+        ("without", left_out_text),
         ("test AUROC", lambda one: score_text(one.test_auroc)),
         ("95 % interval", lambda one: interval_text(one.interval)),
         ("± data sets", lambda one: score_text(one.sd_over_datasets)),
@@ -129,7 +174,11 @@ def _summary_table(board: Leaderboard) -> TextTable:
     left_out = _empty_headers(board)
     if all(one.dataset for one in board.summaries):
         left_out.add("± data sets")
-    return text_table([column for column in columns if column[0] not in left_out], board.summaries)
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.summaries,
+        subject="Means over ratios and data sets",
+    )
 
 
 def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
@@ -143,7 +192,10 @@ def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
         ("P 95 % interval", _chance_text),
         ("cells", cells_text),
     ]
-    whole = replace(text_table(columns, contrasts), names=("first", "second"))
+    whole = replace(
+        text_table(columns, contrasts, subject="Differences between methods"),
+        names=("first", "second"),
+    )
     return [[whole], whole.grouped()]
 
 
@@ -198,6 +250,8 @@ def _blocks_text(ranking: Ranking) -> str:
 
 def _empty_headers(board: Leaderboard) -> set[str]:
     empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    if not board.searches:
+        empty.add("without")
     if not any(cell.policy for cell in board.cells):
         empty.add("objective")
     elif all(cell.policy for cell in board.cells):

@@ -39,6 +39,10 @@ class Comparison:
     """Both sides over all cells that both have confirmed."""
 
     rankings: tuple[Ranking, ...]
+    first_searches: tuple[CellResult, ...] = ()
+    """The first side's searches on development classes, which are no cells to compare."""
+
+    second_searches: tuple[CellResult, ...] = ()
 
     @property
     def fallen(self) -> tuple[CellPair, ...]:
@@ -55,11 +59,11 @@ def compare(
     variants of one, the variant must be the same too.
 
     Args:
-        first: Its name and its cells.
+        first: Its name and its cells, the searches on development classes among them.
         second: The other's.
     """
     (first_name, ours), (second_name, theirs) = first, second
-    pairs = tuple(pair(*one) for one in _partners(ours, theirs))
+    pairs = tuple(pair(*one) for one in _partners(_compared(ours), _compared(theirs)))
     sides = [
         replace(cell, method=name, task=one.either.variant)
         for one in pairs
@@ -80,7 +84,13 @@ def compare(
             )
             for ranking in rankings(sides)
         ),
+        first_searches=tuple(cell for cell in ours if cell.is_search),
+        second_searches=tuple(cell for cell in theirs if cell.is_search),
     )
+
+
+def _compared(cells: Iterable[CellResult]) -> list[CellResult]:
+    return [cell for cell in cells if not cell.is_search]
 
 
 def outcome(one: CellPair) -> Outcome:

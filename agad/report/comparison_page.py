@@ -114,7 +114,7 @@ def _pair_layouts(comparison: Comparison) -> Layouts:
         ("1st", lambda one: score_text(one.first.test_auroc if one.first else None)),
         ("2nd", lambda one: score_text(one.second.test_auroc if one.second else None)),
     ]
-    whole = text_table([*start, *wide, *end], comparison.pairs)
+    whole = text_table([*start, *wide, *end], comparison.pairs, subject="Pairs of cells")
     small = text_table([*start, *narrow, *end], comparison.pairs)
     return [
         [whole],
@@ -158,8 +158,8 @@ def _notes(comparison: Comparison) -> list[str]:
         if alone
         else ""
     )
-    ours = [one.first for one in comparison.pairs if one.first]
-    theirs = [one.second for one in comparison.pairs if one.second]
+    ours = [one.first for one in comparison.pairs if one.first] + [*comparison.first_searches]
+    theirs = [one.second for one in comparison.pairs if one.second] + [*comparison.second_searches]
     return [
         "By cell: difference and paired t interval over the n seeds that both have; over all "
         "seeds, and Welch's, where they share fewer than two. Higher and lower: the interval is on "

@@ -9,7 +9,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.rounding import plain, seconds_text
+from agad.report.rounding import count_text, plain, seconds_text
 
 if TYPE_CHECKING:
     from agad.study import CellPlan, StudyPlan
@@ -46,14 +46,25 @@ def _numbers(cell: CellPlan) -> tuple[str, str, str]:
 
 def _lines(plan: StudyPlan, slots: int) -> list[str]:
     labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
+    most = max(cell.num_search_instances for cell in plan.cells)
+    searched = [cell for cell in plan.cells if cell.num_search_instances]
+    is_everywhere = len(searched) == len(plan.cells)
+    seeds = "one seed" if most == 1 else f"{most} seeds"
+    where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
+    each = (
+        ""
+        if is_everywhere
+        else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
+    )
     return [
         f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
-        f"({plan.trials_per_cell} and {plan.confirm_per_cell} a cell).",
+        f"({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
         f"Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
         f"{plan.most_epochs:,}.",
         f"Time on {slots} trials at once: about {seconds_text(plan.likely_s / slots)}, or "
         f"{seconds_text(plan.most_s / slots)} where none is stopped, from steps measured here; "
         "trials beside each other can be slower, and the test is not counted.",
         f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
-        f"shared; the search has one seed, the confirm phase {plan.num_confirm_seeds} others.",
+        f"shared; the search has {seeds}{where}, the confirm phase "
+        f"{plan.num_confirm_seeds} others.",
     ]

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -26,10 +27,11 @@ from agad.report.statistics import Interval
 
 def terminal(shown: Leaderboard | Page) -> RenderableType:
     """Return every table and the notes, laid out for the width they are printed at."""
-    return _Terminal(_page(shown))
+    return _Terminal(as_page(shown))
 
 
-def _page(shown: Leaderboard | Page) -> Page:
+def as_page(shown: Leaderboard | Page) -> Page:
+    """Return what is printed of a leaderboard, and a page as it is."""
     if isinstance(shown, Page):
         return shown
     title = f"Study {plain(shown.study)}" if shown.study else "Study"
@@ -131,7 +133,7 @@ def _rich_note(line: str) -> RenderableType:
 
 def markdown(shown: Leaderboard | Page) -> str:
     """Return every table and the notes as GitHub's Markdown."""
-    page = _page(shown)
+    page = as_page(shown)
     lines = [f"## {_markdown_text(page.title)}", ""]
     if not page.tables:
         return "\n".join([*lines, *map(_markdown_text, page.notes), ""])
@@ -163,31 +165,48 @@ def _markdown_text(text: str) -> str:
 
 
 def csv(*boards: Leaderboard) -> str:
-    """Return one line a cell of every study at full precision; tuples and parameters are JSON."""
+    """Return one line a cell of every study at full precision; tuples and parameters are JSON.
+
+    The searches on development classes have lines too, with ``is_search`` and no test AUROC.
+    """
+    return csv_table(cell_rows(*boards), _header([field.name for field in fields(CellResult)]))
+
+
+def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
+    """Return what a cell holds by name, an interval under ``x_interval`` as ``_low`` and ``_high``.
+
+    They are those of every study, at full precision, in order of the leaderboard.
+    """
     names = [field.name for field in fields(CellResult)]
-    return csv_table(
-        [{name: getattr(cell, name) for name in names} for board in boards for cell in board.cells],
-        _header(names),
-    )
+    return [
+        _flat({name: getattr(cell, name) for name in names})
+        for board in boards
+        for cell in (*board.cells, *board.searches)
+    ]
 
 
 _MEAN_NAMES = (
     *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
     *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
     *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
+    "left_out",
 )
 
 
 def means_csv(*boards: Leaderboard) -> str:
     """Return one line a mean over cells: each ratio, then what stands above the ratios.
 
-    The data set or the ratio is empty where a mean is over several.
+    The data set or the ratio is empty where a mean is over several. ``left_out`` is JSON.
     """
-    rows = [
-        *(_mean_row(board.study, one) for board in boards for one in board.ratios),
-        *(_mean_row(board.study, one) for board in boards for one in board.summaries),
+    return csv_table(mean_rows(*boards), _header(_MEAN_NAMES))
+
+
+def mean_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
+    """Return each mean over cells by name, as ``cell_rows`` returns cells."""
+    return [
+        *(_flat(_mean_row(board.study, one)) for board in boards for one in board.ratios),
+        *(_flat(_mean_row(board.study, one)) for board in boards for one in board.summaries),
     ]
-    return csv_table(rows, _header(_MEAN_NAMES))
 
 
 def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
@@ -208,6 +227,7 @@ def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
         "num_cells": one.num_classes if isinstance(one, RatioResult) else one.num_cells,
         "num_missing": one.num_missing,
         "num_confirmed": one.num_confirmed,
+        "left_out": one.left_out,
     }
 
 
@@ -225,14 +245,12 @@ def csv_table(rows: Iterable[Mapping[str, object]], header: Sequence[str]) -> st
     writer = csv_format.DictWriter(out, header, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(
-            {
-                column: csv_value(value)
-                for name, given in row.items()
-                for column, value in _columns(name, given)
-            }
-        )
+        writer.writerow({name: csv_value(value) for name, value in _flat(row).items()})
     return out.getvalue()
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for given, one in row.items() for name, value in _columns(given, one)}
 
 
 def _columns(name: str, value: object) -> Iterable[tuple[str, object]]:

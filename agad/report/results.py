@@ -21,7 +21,8 @@ class CellResult:
     """Empty for a cell without rows in a study without rows."""
 
     given_class: int | str
-    """The normal class, or in the leave-one-out protocol the anomalous one, as it was given."""
+    """The normal class, or in the leave-one-out protocol the anomalous one, as it was given; of a
+    search on development classes, their list."""
 
     anomaly_ratio: float
     """In [0, 1)."""
@@ -46,6 +47,10 @@ class CellResult:
 
     num_trials_planned: int = 0
     """Search trials planned for the cell, or those that ended where they are more."""
+
+    ended_by: str = ""
+    """What ended the search before them, such as ``the budget of 2 GPU-hours``; empty where nothing
+    did, or where there is no winner yet."""
 
     num_finished: int = 0
     num_pruned: int = 0
@@ -99,10 +104,11 @@ class CellResult:
     """The configuration confirmed; None before the first test AUROC."""
 
     num_val_anomalies: int | None = None
-    """Labelled anomalies that selecting took; None where no row tells."""
+    """Labelled anomalies that selecting took in the trial that took the most, all its instances
+    together; None where no row tells."""
 
     num_fit_anomalies: int | None = None
-    """Labelled anomalies trained on; None where no row tells."""
+    """Labelled anomalies trained on, counted alike; None where no row tells."""
 
     data_fingerprint: str = ""
     """Of the data set; empty where no row tells."""
@@ -117,13 +123,22 @@ class CellResult:
     """Price of the GPU seconds; None where no price was given."""
 
     num_epochs: int = 0
-    """Epochs trained, search and confirm."""
+    """Epochs trained, search and confirm, one an instance."""
 
     num_search_epochs: int = 0
     """Epochs trained in the search."""
 
     num_planned_search_epochs: int = 0
     """Epochs that the search trials would have trained, had none ended early."""
+
+    num_instances: int = 1
+    """Classes and seeds that a search trial trained in lock-step."""
+
+    is_development: bool = False
+    """Whether its class is one that the configuration was searched on, for other classes too."""
+
+    is_search: bool = False
+    """Whether it is a search on development classes for other cells, which confirms nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +182,9 @@ class RatioResult:
 
     num_confirmed: int
     """n: confirmed trials in all cells together, a seed of a class each."""
+
+    left_out: tuple[int | str, ...] = ()
+    """Development classes that no number holds; empty where all classes count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +232,9 @@ class Summary:
 
     num_confirmed: int
     """n: confirmed trials in all cells together."""
+
+    left_out: tuple[int | str, ...] = ()
+    """As in ``RatioResult``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,6 +393,9 @@ class Leaderboard:
 
     totals: Totals
     provenance: Provenance
+    searches: tuple[CellResult, ...] = ()
+    """The searches on development classes, which have no test AUROC; empty where each cell searched
+    for itself."""
 
     @property
     def has_rows(self) -> bool:

@@ -92,6 +92,11 @@ def labels_text(cell: CellResult) -> str:
     return f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
 
 
+def left_out_text(over: RatioResult | Summary) -> str:
+    """Return the development classes that a mean leaves out."""
+    return ", ".join(map(str, over.left_out)) or NONE
+
+
 def classes_text(ratio: RatioResult) -> str:
     """Return the classes confirmed of all."""
     return f"{ratio.num_classes}/{ratio.num_classes + ratio.num_missing}"

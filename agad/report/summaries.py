@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from statistics import fmean, stdev
 
+from agad.report.development import with_and_without
 from agad.report.results import CellResult, RatioResult, Summary
 from agad.report.statistics import (
     interquartile_mean,
@@ -16,14 +17,21 @@ from agad.report.statistics import (
 
 
 def ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
-    """Return one result for each data set, detector, variant and ratio, in that order."""
+    """Return one result for each data set, detector, variant and ratio, in that order.
+
+    Where some classes are development classes, one without them follows.
+    """
     groups: dict[tuple[str, str, str, float], list[CellResult]] = defaultdict(list)
     for cell in cells:
         groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
-    return [_ratio_result(groups[key]) for key in sorted(groups)]
+    return [
+        _ratio_result(counted, left_out)
+        for key in sorted(groups)
+        for counted, left_out in with_and_without(groups[key])
+    ]
 
 
-def _ratio_result(cells: Sequence[CellResult]) -> RatioResult:
+def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> RatioResult:
     means = [cell.test_auroc for cell in cells if cell.test_auroc is not None]
     precisions = [
         cell.test_average_precision for cell in cells if cell.test_average_precision is not None
@@ -44,6 +52,7 @@ def _ratio_result(cells: Sequence[CellResult]) -> RatioResult:
         num_classes=len(means),
         num_missing=len(cells) - len(means),
         num_confirmed=sum(cell.num_confirmed for cell in cells),
+        left_out=left_out,
     )
 
 
@@ -57,10 +66,15 @@ def summaries(cells: Sequence[CellResult]) -> list[Summary]:
         over_ratios[cell.dataset, *method].append(cell)
         over_datasets[*method, cell.anomaly_ratio].append(cell)
         over_both[method].append(cell)
+    groups = [
+        *(group for group in over_ratios.values() if _counts(group)[1] > 1),
+        *(group for group in over_datasets.values() if _counts(group)[0] > 1),
+        *(group for group in over_both.values() if min(_counts(group)) > 1),
+    ]
     return [
-        *(_summary(group) for group in over_ratios.values() if _counts(group)[1] > 1),
-        *(_summary(group) for group in over_datasets.values() if _counts(group)[0] > 1),
-        *(_summary(group) for group in over_both.values() if min(_counts(group)) > 1),
+        _summary(counted, left_out)
+        for group in groups
+        for counted, left_out in with_and_without(group)
     ]
 
 
@@ -70,7 +84,7 @@ def _counts(cells: Iterable[CellResult]) -> tuple[int, int]:
     return len({dataset for dataset, _ in places}), len({ratio for _, ratio in places})
 
 
-def _summary(cells: Sequence[CellResult]) -> Summary:
+def _summary(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> Summary:
     confirmed = [cell for cell in cells if cell.test_auroc is not None]
     strata = [cell.test_aurocs for cell in confirmed]
     weights = _weights(confirmed)
@@ -97,6 +111,7 @@ def _summary(cells: Sequence[CellResult]) -> Summary:
         num_cells=len(confirmed),
         num_missing=len(cells) - len(confirmed),
         num_confirmed=sum(cell.num_confirmed for cell in cells),
+        left_out=left_out,
     )
 
 

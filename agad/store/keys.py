@@ -59,6 +59,11 @@ def config_number(study: str, key: str) -> int | None:
     return int(match[1] or 0) if match else None
 
 
+def status_key(study: str) -> str:
+    """Return the key of a study's live status, the one object that is overwritten."""
+    return f"{study}/status.json"
+
+
 def winners_prefix(study: str) -> str:
     """Return what the keys of all winners start with."""
     return f"{study}/winners/"

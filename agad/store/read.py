@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
 from agad.errors import StoreError
-from agad.objects import ObjectStore
+from agad.objects import MissingObjectError, ObjectStore
 from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
+from agad.status import Bulletin
 from agad.store.keys import (
     Attempt,
     attempt_key,
+    attempts_prefix,
     check_study_name,
     config_number,
     config_prefix,
+    manifests_prefix,
+    status_key,
     winners_prefix,
 )
 from agad.store.parallel import in_parallel
@@ -56,6 +61,16 @@ class StudyReader:
                 f"study {self._study!r} is not in {self._objects.uri}, which holds: {known}."
             )
         return newest[1]
+
+    def stamp(self) -> str:
+        """Return a text that differs once a row, a winner or the configuration has come."""
+        kept = [
+            *self._objects.list(attempts_prefix(self._study, "trials")),
+            *self._objects.list(manifests_prefix(self._study)),
+            *self._objects.list(winners_prefix(self._study)),
+            *_config_keys(self._objects, self._study).values(),
+        ]
+        return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
 
     def claims(self) -> list[Claim]:
         """Return every claim ever put, in order of trial key and attempt."""
@@ -136,6 +151,23 @@ class StudyReader:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no winner ({error!r}), but must be one; restore it "
                 "from a copy."
+            ) from error
+
+    def bulletin(self) -> Bulletin | None:
+        """Return what the study's last driver told last, None where none ever did.
+
+        Raises:
+            StoreError: It is damaged, or of a newer version.
+        """
+        key = status_key(self._study)
+        try:
+            return Bulletin.from_json(self.json_object(key))
+        except MissingObjectError:
+            return None
+        except ValueError as error:
+            raise StoreError(
+                f"{self._objects.uri}/{key} is no live status ({error}); remove it, and the next "
+                "driver puts it anew."
             ) from error
 
     def json_object(self, key: str) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from agad.records import (
     Winner,
     checkpoints_prefix,
 )
+from agad.status import Bulletin
 from agad.store.changes import extends
-from agad.store.keys import attempt_key, config_key, winner_key
+from agad.store.keys import attempt_key, config_key, status_key, winner_key
 from agad.store.lease import Lease, LeaseTimes
 from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
@@ -50,8 +51,8 @@ class StudyStore(StudyReader):
     Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
     ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
     ``scores``, ``<trial key>/<attempt>.parquet``; beside a claim ``<attempt>-released.json`` or
-    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``; and
-    ``lease/<number>.json``.
+    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``;
+    ``lease/<number>.json``; and ``status.json``, which alone is overwritten.
     """
 
     def __init__(
@@ -194,6 +195,14 @@ class StudyStore(StudyReader):
             key = attempt_key(self._study, "scores", *attempt)
             group.insert(1, (key, rows_to_parquet(scores, ScoreRow)))
         self._put(group)
+
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        """See ``StudyMemory``."""
+        if self._lease is None:  # It may come late, from a thread that nobody waits for any more.
+            raise StoreError(f"study {self._study} is not held, so nothing is told of it.")
+        self._lease.check()
+        data = json.dumps(bulletin.as_json(), indent=2, allow_nan=False).encode()
+        self._objects.overwrite(status_key(self._study), data)
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
         """See ``StudyMemory``."""

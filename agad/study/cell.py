@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 
-from agad.config import Labelled, Setting, Study
+from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, State, Winner
 from agad.status import CellStatus
 from agad.study.front import best_first
@@ -22,7 +22,10 @@ _MAX_KNOWN_IN_A_ROW = 32
 
 
 class CellRun:
-    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store."""
+    """A cell's sampler, ladder and trials. It knows nothing of Ray and of no store.
+
+    One that searches on development classes has the confirm trials of all classes.
+    """
 
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
@@ -31,7 +34,11 @@ class CellRun:
         stream_name = f"{study.seed}/{materials.cell.label}"
         self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
+        self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
         self._num_planned = study.num_search_trials
+        self._ended_by = ""
+        """What ended the search before all of its trials had started."""
+
         self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
         self._remembered: set[str] = set()
@@ -48,9 +55,17 @@ class CellRun:
         self._winner: Winner | None = None
         self._tests: list[TrialSpec] = []
 
-    def spec_of(self, phase: Phase, number: int, params: Mapping[str, Setting]) -> TrialSpec:
-        """Return the trial at a place of a phase."""
-        return self.materials.spec(self._study, phase, number, dict(params))
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The cells that its trials are of: its own, and those that its winner is confirmed on."""
+        return tuple(self._materials)
+
+    def spec_of(
+        self, phase: Phase, number: int, params: Mapping[str, Setting], label: str = ""
+    ) -> TrialSpec:
+        """Return the trial at a place of a phase, of the cell of this label or of this very one."""
+        materials = self._materials.get(label, self.materials)
+        return materials.spec(self._study, phase, number, dict(params))
 
     def remember(
         self,
@@ -74,7 +89,7 @@ class CellRun:
         """
         key = spec.key
         self._remembered.add(key)
-        if state is None or (state == "failed" and not is_given_up):
+        if state is None or (state == "failed" and not (is_given_up or self._ended_by)):
             if spec.phase == "search":
                 self._specs[key] = spec
                 (self._again if state is None else self._failed_before).append(spec)
@@ -109,7 +124,7 @@ class CellRun:
         if self._again:
             return self._again.popleft()
         promoted = self._ladder.promotable
-        if promoted is not None:
+        if promoted is not None and not self._ended_by:
             self._ladder.promote(promoted)
             return self._specs[promoted]
         if not self._has_proposed_all:
@@ -148,6 +163,10 @@ class CellRun:
         """Whether a trial waits at a rung to be promoted."""
         return trial_key in self._ladder.paused
 
+    def state_of(self, trial_key: str) -> State | None:
+        """Return how a trial ended, None where it has not."""
+        return self._states.get(trial_key)
+
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
         """Take a trial's pause into the sampler."""
         self._raise_best(objectives)
@@ -156,12 +175,29 @@ class CellRun:
     def give_up_paused(self) -> list[str]:
         """Stop the paused trials where none can be promoted any more; ``end`` each of them."""
         paused = self._ladder.paused
-        is_last = self._has_proposed_all and self._ladder.promotable is None
+        is_over = bool(self._ended_by) or self._ladder.promotable is None
+        is_last = self._has_proposed_all and is_over
         if not is_last or self._num_searched > len(paused) + self._num_search_ended:
             return []
         paused.sort(key=lambda key: self._specs[key].number)
         self._stop_reasons |= {key: self._ladder.give_up(key) for key in paused}
+        if self._ended_by:
+            self._stop_reasons |= dict.fromkeys(paused, f"{self._ended_by} ended the search")
         return paused
+
+    def end_search(self, ended_by: str) -> None:
+        """Start no further search trial, nor a failed or paused one again; those that run go on.
+
+        Args:
+            ended_by: What ends it, such as ``the budget of 2 GPU-hours``.
+        """
+        starts_more = not self._has_proposed_all or self._failed_before or self._ladder.paused
+        if self._ended_by or not starts_more:
+            return
+        self._ended_by = ended_by
+        self._num_planned = self._num_searched
+        self._states |= {spec.key: "failed" for spec in self._failed_before}
+        self._failed_before.clear()
 
     def retry(self, trial_key: str) -> None:
         """Start a trial again, from its newest checkpoint if it has one, before anything new."""
@@ -222,7 +258,7 @@ class CellRun:
         return spec
 
     def _confirm_specs(self) -> list[TrialSpec]:
-        """The candidates on every fresh seed; nothing while a search trial is still to end."""
+        """The candidates on every class and fresh seed; nothing while a search trial is to end."""
         if self.is_searched and not self._confirms:
             self._confirms = [
                 spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
@@ -263,7 +299,11 @@ class CellRun:
     def _on_fresh_seeds(
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
     ) -> list[TrialSpec]:
-        return [self.spec_of(phase, number, params) for number in range(self._study.confirm.seeds)]
+        return [
+            one.spec(self._study, phase, number, dict(params))
+            for one in self.materials.confirmed
+            for number in range(self._study.confirm.seeds)
+        ]
 
     def _test_specs(self) -> list[TrialSpec]:
         """The winner on every fresh seed that it finished on; nothing before there is a winner."""
@@ -278,8 +318,9 @@ class CellRun:
         """Return the candidate to keep as the winner; None while or where there is none to choose.
 
         Of several it is the one with the most finished confirm trials, then with the highest mean
-        objective, then the better one of the search. One alone is chosen by the search,
-        before its confirm trials; where these have all ended, it is too late to choose.
+        objective, then the better one of the search; where there are development classes, trials of
+        others count for nothing. One alone is chosen by the search, before its confirm trials;
+        where these have all ended, it is too late to choose.
         """
         if self._winner is not None or not self.is_searched:
             return None
@@ -293,7 +334,11 @@ class CellRun:
         if not self._is_confirmed:
             return None
         finished = [
-            [spec for spec in self._on_fresh_seeds(params) if self._is_finished(spec.key)]
+            [
+                spec
+                for spec in self._on_fresh_seeds(params)
+                if self._is_finished(spec.key) and spec.cell.given_class in self._deciding
+            ]
             for params in self._candidates()
         ]
         means = [
@@ -306,6 +351,11 @@ class CellRun:
         _, objective, params = max(means, key=lambda one: one[:2])
         return self._as_winner(params, objective)
 
+    @property
+    def _deciding(self) -> tuple[ClassGiven, ...]:
+        """The classes whose confirm trials choose among candidates."""
+        return self.materials.cell.classes
+
     def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
         is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
@@ -315,10 +365,17 @@ class CellRun:
             params=params,
             val_auroc=objective if is_auroc else None,
             objective=objective,
+            ended_by=self._ended_by,
         )
 
     def take_winner(self, winner: Winner) -> None:
-        """Take the winner that is kept; one of another number of trials or seeds is none."""
+        """Take the winner that is kept; one of another number of trials or seeds is none.
+
+        Where the study's budget ended the search before it, as it is now, the search stays ended.
+        """
+        is_ended = winner.ended_by in self._study.budget.names.values()
+        if is_ended and winner.num_seeds == self._study.confirm.seeds:
+            self._ended_by, self._num_planned = winner.ended_by, winner.num_search_trials
         extent = (self._num_planned, self._study.confirm.seeds)
         if (winner.num_search_trials, winner.num_seeds) == extent:
             self._winner = winner
@@ -380,13 +437,26 @@ class CellRun:
         return (len(self._specs) - num_waiting) / (self._num_planned + self._num_to_confirm)
 
     @property
+    def ended_by(self) -> str:
+        """What ended the search before its planned trials; empty where nothing did."""
+        return self._ended_by
+
+    @property
     def _num_to_confirm(self) -> int:
         """Confirm trials, and where these do not see the test split, test trials."""
         confirm = self._study.confirm
-        return confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        return of_class * len(self.materials.confirmed)
+
+    @property
+    def num_confirm_left(self) -> int:
+        """Confirm trials that are still to end, those that run among them."""
+        if not self.is_searched:
+            return self._study.confirm.num_trials * len(self.materials.confirmed)
+        return sum(spec.key not in self._states for spec in self._confirm_specs())
 
     def status(self, num_running: int) -> CellStatus:
-        """Return how far the cell is."""
+        """Return how far the cell is, without what it takes."""
         states = [
             self._states[key]
             for key, spec in self._specs.items()
@@ -398,8 +468,9 @@ class CellRun:
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._num_planned,
+            planned=self._study.num_search_trials,
             running=num_running,
+            paused=len(self._ladder.paused),
             finished=states.count("finished"),
             pruned=states.count("pruned"),
             diverged=states.count("diverged"),

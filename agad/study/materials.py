@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from agad.config import Cell, LabelledClasses, Setting, Study, with_parameters
+from agad.config import Cell, ClassGiven, LabelledClasses, Setting, Study, with_parameters
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
 from agad.detectors import scoring_flop
 from agad.errors import ConfigError
 from agad.records import Phase
-from agad.trial import TrialSpec
+from agad.trial import Instance, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,18 @@ class CellMaterials:
     cell: Cell
     data: Manifest
     task: Task
-    _counts: dict[int, SplitCounts] = field(default_factory=dict, repr=False, compare=False)
+    """Of the first class that a search trial trains."""
+
+    development: tuple[Task, ...] = ()
+    """Of the development classes after the first one."""
+
+    classes: tuple[CellMaterials, ...] = ()
+    """Of a cell that searches on development classes: the cells of all classes, on which its winner
+    is confirmed."""
+
+    _counts: dict[tuple[Task, int], SplitCounts] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def counts(self, seed: int) -> SplitCounts:
         """Return how many images each part of a seed's split has, without opening any.
@@ -31,12 +42,34 @@ class CellMaterials:
         Raises:
             ConfigError: The training part is too small for what the cell asks of it.
         """
-        if seed not in self._counts:
+        return self._counts_of(self.task, seed)
+
+    def trial_counts(self, spec: TrialSpec) -> SplitCounts:
+        """Return how many images each part of a trial has, over all of its instances.
+
+        Raises:
+            ConfigError: The training part is too small for what the cell asks of it.
+        """
+        each = [self._counts_of(one.task, one.seed) for one in spec.instances]
+        return SplitCounts(
+            **{
+                one.name: sum(getattr(counts, one.name) for counts in each)
+                for one in fields(each[0])
+            }
+        )
+
+    def _counts_of(self, task: Task, seed: int) -> SplitCounts:
+        if (task, seed) not in self._counts:
             # Sizes follow from the classes' sizes and the seed: any order of the images will do.
             sizes = self.data.train.class_counts
             labels = np.repeat(np.arange(len(sizes)), sizes)
-            self._counts[seed] = draw_split(labels, self.task, seed).counts
-        return self._counts[seed]
+            self._counts[task, seed] = draw_split(labels, task, seed).counts
+        return self._counts[task, seed]
+
+    @property
+    def confirmed(self) -> tuple[CellMaterials, ...]:
+        """The cells that the winner is confirmed on."""
+        return self.classes or (self,)
 
     def num_steps(self, study: Study) -> int:
         """Return the optimiser steps of an epoch, on the study's own seed."""
@@ -47,7 +80,7 @@ class CellMaterials:
         return -(-(counts.num_fit_normals + counts.num_fit_hidden) // num_normals)
 
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
-        """Return a trial of the cell's search, on the study's own seed."""
+        """Return a trial of the cell's search."""
         return self.spec(study, "search", number, params)
 
     def confirm_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
@@ -57,7 +90,10 @@ class CellMaterials:
     def spec(
         self, study: Study, phase: Phase, number: int, params: dict[str, Setting]
     ) -> TrialSpec:
-        """Return a trial of any phase: a search trial has the study's own seed, others fresh ones.
+        """Return a trial of any phase.
+
+        A search trial has an instance for each development class and seed of the search, others
+        one fresh seed.
 
         Args:
             study: The cell's study.
@@ -65,15 +101,18 @@ class CellMaterials:
             number: Place in the search, or of the fresh seed.
             params: The searched parameters.
         """
-        seed = study.seed if phase == "search" else study.confirm_seeds[number]
+        seeds = study.search_seeds if phase == "search" else (study.confirm_seeds[number],)
+        tasks = (self.task, *self.development)
+        first, *further = (Instance(task=task, seed=seed) for task in tasks for seed in seeds)
         return TrialSpec(
             cell=self.cell,
             data=self.data,
-            task=self.task,
+            task=first.task,
             phase=phase,
             number=number,
             params=params,
-            seed=seed,
+            seed=first.seed,
+            further=tuple(further),
             max_epochs=study.scheduler.max_epochs,
             detector=with_parameters(study.detector, {**dict(self.cell.settings), **params}),
             policy=study.selection,
@@ -90,12 +129,14 @@ def work_of(study: Study, materials: CellMaterials, params: Mapping[str, Setting
 def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
     """Look up every data set, and check that every cell's split can be drawn. Opens no images.
 
+    Cells that search on development classes have the materials of all classes in theirs.
+
     Args:
         study: Its cells name data sets and classes.
         library: Holds the data sets.
 
     Returns:
-        Materials by the cell's label.
+        Materials of the cells that search, by the cell's label.
 
     Raises:
         ConfigError: A data set or class is unknown, or too small for what the study asks of it.
@@ -108,11 +149,32 @@ def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
         data = manifests[cell.dataset]
         found = CellMaterials(cell=cell, data=data, task=_task(cell, data, study))
         _check_test(found)
-        for seed in (study.seed, *study.confirm_seeds):
+        is_searched = not study.search.development or cell.given_class in study.search.development
+        for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
             _check_counts(found, seed)
         materials[cell.label] = found
     _check_distinct(study, materials)
-    return materials
+    development = study.search.development
+    return _searching(materials.values(), development) if development else materials
+
+
+def _searching(
+    materials: Iterable[CellMaterials], development: tuple[ClassGiven, ...]
+) -> dict[str, CellMaterials]:
+    """Return what searches on the development classes for all others, by the cell's label."""
+    groups: dict[Cell, dict[ClassGiven, CellMaterials]] = defaultdict(dict)
+    for one in materials:
+        groups[one.cell.over(development)][one.cell.given_class] = one
+    return {
+        cell.label: CellMaterials(
+            cell=cell,
+            data=of_class[development[0]].data,
+            task=of_class[development[0]].task,
+            development=tuple(of_class[given].task for given in development[1:]),
+            classes=tuple(of_class.values()),
+        )
+        for cell, of_class in groups.items()
+    }
 
 
 def _task(cell: Cell, data: Manifest, study: Study) -> Task:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ray import tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]
 
 from agad.errors import TrialDivergedError
 from agad.study.drain import DrainWatch
@@ -60,6 +61,9 @@ class Objective(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train to the next rung or heartbeat."""
+        if self.trial_name:
+            # A worker takes many trials: the title says which one it trains, until Ray resets it.
+            setproctitle(f"ray::{self.trial_name}")
         start = time.perf_counter()
         stops = {*self._order.milestones, self._order.launch.spec.max_epochs}
         epochs: list[EpochResult] = []
@@ -83,6 +87,7 @@ class Objective(tune.Trainable):
             hardware=describe_hardware(self._order.runtime.compute.device),
             peak_memory_bytes=self._peak.resident_bytes,
             peak_gpu_memory_bytes=self._peak.gpu_bytes,
+            gpu_memory_bytes=self._peak.gpu_total_bytes,
         )
         is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
         return {"progress": progress, "done": is_done}

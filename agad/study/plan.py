@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agad.config import Choice, Study, draw
+from agad.config import Cell, Choice, Study, draw
 from agad.data import Library
 from agad.study.expected import expected_epochs
 from agad.study.materials import CellMaterials, find_materials
@@ -27,6 +27,9 @@ class CellPlan:
 
     num_val_anomalies: int
     num_fit_anomalies: int
+    num_search_instances: int = 1
+    """Instances of its class that each search trial trains; 0 where other classes are searched on.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,12 @@ class StudyPlan:
 
     study: str
     cells: tuple[CellPlan, ...]
+    num_searches: int
+    """Cells that search: all, or where there are development classes fewer."""
+
     trials_per_cell: int
+    """Of each cell that searches."""
+
     confirm_per_cell: int
     """Of all candidates; set aside, whatever the search does."""
 
@@ -50,7 +58,7 @@ class StudyPlan:
     @property
     def num_search_trials(self) -> int:
         """Search trials of all cells."""
-        return len(self.cells) * self.trials_per_cell
+        return self.num_searches * self.trials_per_cell
 
     @property
     def num_confirm_trials(self) -> int:
@@ -59,27 +67,37 @@ class StudyPlan:
 
     @property
     def most_epochs(self) -> int:
-        """Epochs where no trial is stopped."""
-        return (self.num_search_trials + self.num_confirm_trials) * self.max_epochs
+        """Epochs of all instances where no trial is stopped."""
+        return (self._num_instances + self.num_confirm_trials) * self.max_epochs
+
+    @property
+    def _num_instances(self) -> int:
+        """Instances of all search trials."""
+        return self.trials_per_cell * sum(cell.num_search_instances for cell in self.cells)
 
     @property
     def likely_epochs(self) -> float:
-        """Epochs where the scheduler does what is expected of it."""
-        search = self.num_search_trials * self.expected_epochs
+        """Epochs of all instances where the scheduler does what is expected of it."""
+        search = self._num_instances * self.expected_epochs
         return search + self.num_confirm_trials * self.max_epochs
 
     @property
     def likely_s(self) -> float:
         """Seconds of one slot, from the measured epoch of each cell."""
-        search = self.trials_per_cell * self.expected_epochs
-        epochs = search + self.confirm_per_cell * self.max_epochs
-        return sum(cell.epoch_s * epochs for cell in self.cells)
+        return self._seconds(self.expected_epochs)
 
     @property
     def most_s(self) -> float:
         """Seconds of one slot where no trial is stopped."""
-        epochs = (self.trials_per_cell + self.confirm_per_cell) * self.max_epochs
-        return sum(cell.epoch_s * epochs for cell in self.cells)
+        return self._seconds(self.max_epochs)
+
+    def _seconds(self, search_epochs: float) -> float:
+        """Return the seconds of one slot where a search trial trains so many epochs."""
+        search = self.trials_per_cell * search_epochs
+        confirm = self.confirm_per_cell * self.max_epochs
+        return sum(
+            cell.epoch_s * (cell.num_search_instances * search + confirm) for cell in self.cells
+        )
 
 
 def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
@@ -92,7 +110,8 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
     """
     costs: dict[tuple[str, float, str], EpochCost] = {}
     cells = []
-    for label, materials in find_materials(study, library).items():
+    found = find_materials(study, library).values()
+    for materials in (one for searching in found for one in searching.confirmed):
         cell = materials.cell
         kind = (cell.dataset, cell.anomaly_ratio, cell.variant)
         if kind not in costs:
@@ -102,17 +121,19 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
         num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
         cells.append(
             CellPlan(
-                label=label,
+                label=cell.label,
                 epoch_s=costs[kind].epoch_s(num_steps, num_val),
                 num_steps=num_steps,
                 num_measured=min(costs[kind].num_measured, num_steps),
                 num_val_anomalies=counts.num_val_anomalies,
                 num_fit_anomalies=counts.num_fit_anomalies,
+                num_search_instances=_num_search_instances(study, cell),
             )
         )
     return StudyPlan(
         study=study.name,
         cells=tuple(cells),
+        num_searches=len(study.search_cells),
         trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
         num_confirm_seeds=study.confirm.seeds,
@@ -122,10 +143,16 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
     )
 
 
+def _num_search_instances(study: Study, cell: Cell) -> int:
+    is_searched = cell.given_class in cell.over(study.search.development).classes
+    return study.search.seeds if is_searched else 0
+
+
 def _measure(study: Study, materials: CellMaterials, runtime: Runtime) -> EpochCost:
-    """Time a configuration of the search space: the first choice, the middle of every range."""
+    """Time an instance of the search space: the first choice, the middle of every range."""
     params = draw(
         study.search.space,
         lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
     )
-    return measure_epoch(materials.search_spec(study, 0, params), runtime)
+    first, *_ = materials.search_spec(study, 0, params).instances
+    return measure_epoch(first, runtime)

@@ -11,21 +11,12 @@ import cmaes  # type: ignore[import-untyped]
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from agad.config import (
     Axis,
-    Choice,
     CmaEs,
-    Draw,
-    Fixed,
     GaussianProcess,
     GridSearch,
     IntUniform,
@@ -38,6 +29,7 @@ from agad.config import (
     all_axes,
     draw,
 )
+from agad.told import labelled_params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,15 +233,6 @@ def scored(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float]]:
     ]
 
 
-def optuna_distribution(one: Draw) -> BaseDistribution:
-    """Return a distribution as Optuna has it."""
-    if isinstance(one, Choice | Fixed):
-        return CategoricalDistribution(tuple(one.values))
-    if isinstance(one, IntUniform):
-        return IntDistribution(one.low, one.high, log=one.log, step=one.step)
-    return FloatDistribution(one.low, one.high, log=isinstance(one, LogUniform))
-
-
 def suggested_by(trial: optuna.Trial) -> Callable[[Axis], Setting]:
     """Return what draws each parameter from an Optuna trial, by its label."""
 
@@ -265,20 +248,6 @@ def suggested_by(trial: optuna.Trial) -> Callable[[Axis], Setting]:
         return value
 
     return pick
-
-
-def labelled_params(
-    search: Search, params: Mapping[str, Setting]
-) -> dict[str, tuple[Setting, BaseDistribution]]:
-    """Return what Optuna is told of a configuration: by label, value and distribution."""
-    found: dict[str, tuple[Setting, BaseDistribution]] = {}
-
-    def pick(axis: Axis) -> Setting:
-        found[axis.label] = (params[axis.name], optuna_distribution(axis.draw))
-        return params[axis.name]
-
-    draw(search.space, pick)
-    return found
 
 
 def _frozen(

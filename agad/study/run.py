@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,21 @@ from typing import TypeAlias
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
 from agad.objects import open_objects
-from agad.records import StudyMemory, checkpoints_prefix
+from agad.records import StudyMemory, checkpoints_prefix, pictures_prefix
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
+from agad.study.metrics import StudyMetrics
 from agad.study.objective import TrainTrial
 from agad.study.provenance import find_provenance
+from agad.study.publishing import Publisher
 from agad.study.running import RowMaker
+from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import CheckpointPlan, models_prefix, pictures_prefix, train_trial
+from agad.trial import CheckpointPlan, models_prefix, train_trial
+
+logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -66,20 +72,45 @@ def run_study(
     with memory.hold():
         memory.open(config)
         # Read anew: until it was held, another driver may have gone on.
-        with StudyBoard(study, materials, memory, rows) as board:
+        with Publisher(memory) as publisher, StudyBoard(study, materials, memory, rows) as board:
+            publisher.show(board.status(slots=0))
             if not board.is_done:
-                _run(board, study, where, watch, train)
+                _run(board, study, where, _all_of(publisher.show, watch), train)
 
 
-def _run(
-    board: StudyBoard, study: Study, where: Where, watch: Watch | None, train: TrainTrial
-) -> None:
-    with connected(where) as connection:
+def _run(board: StudyBoard, study: Study, where: Where, watch: Watch, train: TrainTrial) -> None:
+    trackers = open_trackers(where.log_to, study.name, board)
+    with connected(where) as connection, StudyMetrics() as metrics:
+        _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
+        watch = _all_of(watch, metrics.show)
         show = _throttled(watch, board, slots)
-        fit(board, slots, train, study.scheduler.milestones, show)
-        if watch is not None:
-            watch(board.status(slots.num))
+        try:
+            fit(board, slots, train, study.scheduler.milestones, show, callbacks=trackers)
+        finally:
+            for tracker in trackers:
+                tracker.close()
+        watch(board.status(slots.num))
+
+
+def _all_of(*watches: Watch | None) -> Watch:
+    """Return what shows a status to each, one after another."""
+
+    def watch(status: StudyStatus) -> None:
+        for one in watches:
+            if one is not None:
+                one(status)
+
+    return watch
+
+
+def _warn_of_budget(study: Study, slots: Slots) -> None:
+    if study.budget.gpu_hours is not None and not slots.runtime.gpus:
+        logger.warning(
+            "budget.gpu_hours is %g, but a trial takes no GPU here and spends nothing of it; "
+            "budget.hours ends a search on any machine.",
+            study.budget.gpu_hours,
+        )
 
 
 def _keeping(slots: Slots, study: Study) -> Slots:
@@ -97,13 +128,13 @@ def _keeping(slots: Slots, study: Study) -> Slots:
     return replace(slots, runtime=runtime)
 
 
-def _throttled(watch: Watch | None, board: StudyBoard, slots: Slots) -> Callable[[], None]:
+def _throttled(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:
     """Return what shows the board's status, if the last time was long enough ago."""
     last_s = 0.0
 
     def show() -> None:
         nonlocal last_s
-        if watch is not None and time.monotonic() - last_s >= _WATCH_EVERY_S:
+        if time.monotonic() - last_s >= _WATCH_EVERY_S:
             last_s = time.monotonic()
             watch(board.status(slots.num))
 

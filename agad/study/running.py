@@ -47,6 +47,9 @@ class Progress:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that its tensors took; None without a GPU."""
 
+    gpu_memory_bytes: int | None = None
+    """All memory of that GPU."""
+
 
 @dataclass(slots=True)
 class Running:
@@ -117,8 +120,9 @@ class RowMaker:
     def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
         """Return the trial row of a trial that ended now."""
         spec = running.launch.spec
-        counts = running.cell.materials.counts(spec.seed)
+        counts = running.cell.materials.trial_counts(spec)
         is_one_class = spec.cell.protocol == "one-class"
+        is_alone = not spec.cell.development_classes
         results = running.results
         last = results[-1] if results else None
         test = last.test if last else None
@@ -133,13 +137,14 @@ class RowMaker:
             detector_version=spec.detector.version,
             dataset=spec.cell.dataset,
             protocol=spec.cell.protocol,
-            normal_class=spec.task.normal_classes[0] if is_one_class else None,
-            anomalous_class=None if is_one_class else spec.task.anomalous_classes[0],
+            normal_class=spec.given_label if is_alone and is_one_class else None,
+            anomalous_class=spec.given_label if is_alone and not is_one_class else None,
+            development_classes=() if is_alone else spec.given_labels,
             anomaly_ratio=spec.cell.anomaly_ratio,
             pollution_ratio=spec.cell.pollution_ratio,
             labelled_classes=labelled_text(spec.cell.labelled_classes),
             settings=json.dumps(dict(spec.cell.settings)),
-            seeds=(spec.seed,),
+            seeds=spec.seeds,
             params=json.dumps(spec.params, sort_keys=True),
             selection=spec.selection,
             **asdict(counts),
@@ -163,6 +168,7 @@ class RowMaker:
             ended_at=datetime.now(UTC),
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
+            gpu_memory_bytes=running.last.gpu_memory_bytes,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )

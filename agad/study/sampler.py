@@ -11,16 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from agad.config import Search, Setting, Tpe, all_axes, draw
 from agad.records import State
-from agad.study.proposals import Place, Seen, labelled_params, proposer_of, suggested_by
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-_TOLD: dict[State, TrialState] = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.FAIL,
-    "failed": TrialState.FAIL,
-}
+from agad.study.proposals import Place, Seen, proposer_of, suggested_by
+from agad.told import TOLD, Ended, labelled_params
 
 _STATE = "state"
 """Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
@@ -143,7 +135,7 @@ class CellSampler:
         trial = self._open.pop(trial_key)
         self._paused.pop(trial.number, None)
         trial.set_user_attr(_STATE, state)
-        told = _TOLD[state]
+        told = TOLD[state]
         if told is not TrialState.FAIL:
             for epoch, objective in enumerate(objectives):
                 trial.report(objective, epoch)
@@ -154,19 +146,14 @@ class CellSampler:
         self, params: Mapping[str, Setting], state: State, objectives: Sequence[float]
     ) -> None:
         """Add a trial that ended under an earlier driver."""
-        told = _TOLD[state]
-        labelled = labelled_params(self._search, params)
         self._params[len(self._study.trials)] = dict(params)
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=told,
-                params={label: value for label, (value, _) in labelled.items()},
-                distributions={label: one for label, (_, one) in labelled.items()},
-                value=objectives[-1] if told is TrialState.COMPLETE else None,
-                intermediate_values=dict(enumerate(objectives)),
-                user_attrs={_STATE: state},
-            )
+        ended = Ended(
+            params=params,
+            state=state,
+            objectives=dict(enumerate(objectives)),
+            attributes={_STATE: state},
         )
+        self._study.add_trial(ended.frozen(self._search))
 
     @property
     def trials(self) -> list[FrozenTrial]:

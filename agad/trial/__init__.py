@@ -7,9 +7,9 @@ from agad.trial.hardware import PeakMemory, describe_hardware
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
-from agad.trial.pictures import picture_key, pictures_prefix
+from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
-from agad.trial.spec import CheckpointPlan, Runtime, TrialSpec
+from agad.trial.spec import CheckpointPlan, Instance, Runtime, TrialSpec
 from agad.trial.train import EpochResult, train_trial
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "EpochCost",
     "EpochResult",
     "Exported",
+    "Instance",
     "LeakDiagnostics",
     "ModelCard",
     "PeakMemory",
@@ -33,7 +34,6 @@ __all__ = [
     "model_key",
     "models_prefix",
     "picture_key",
-    "pictures_prefix",
     "to_program",
     "train_trial",
 ]

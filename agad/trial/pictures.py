@@ -23,11 +23,6 @@ NUM_OF_EACH = 8
 """Pictures of normal test images, and of anomalous ones; fewer where the part holds fewer."""
 
 
-def pictures_prefix(study: str) -> str:
-    """Return what the keys of all pictures of a study start with, without the ``/``."""
-    return f"{study}/pictures"
-
-
 def picture_key(prefix: str, trial_key: str, image: int) -> str:
     """Return the key of a trial's picture of one image.
 

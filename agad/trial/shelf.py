@@ -15,6 +15,7 @@ from agad.trial.checkpoint import to_bytes
 from agad.trial.spec import Runtime, TrialSpec
 
 if TYPE_CHECKING:
+    from agad.trial.lockstep import LockStep
     from agad.trial.train import Training
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class CheckpointShelf:
         plan = self._plan
         return plan is not None and plan.pauses and num_epochs in plan.milestones
 
-    def put(self, training: Training) -> None:
+    def put(self, training: Training | LockStep) -> None:
         """Put a checkpoint of the trial as it is, then remove the older ones."""
         if self._plan is None:
             return

@@ -14,6 +14,17 @@ from agad.records import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One class and seed that a trial trains."""
+
+    task: Task
+    """The protocol, its classes as labels."""
+
+    seed: int
+    """Decides the split, the labelled anomalies, the weights and the batches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec:
     """One configuration in one cell."""
 
@@ -22,7 +33,7 @@ class TrialSpec:
     """The cell's data set."""
 
     task: Task
-    """The cell's protocol, its classes as labels."""
+    """The cell's protocol, its classes as labels; that of the first instance."""
 
     phase: Phase
     number: int
@@ -32,7 +43,8 @@ class TrialSpec:
     """The searched parameters; the detector holds them too."""
 
     seed: int
-    """Decides the split, the labelled anomalies, the weights and the batches."""
+    """Of the first instance: decides the split, the labelled anomalies, the weights and the
+    batches."""
 
     max_epochs: int
     detector: DetectorConfig
@@ -43,6 +55,33 @@ class TrialSpec:
 
     is_candidate: bool = False
     """Whether it is a confirm trial of one candidate of several: it does not see the test split."""
+
+    further: tuple[Instance, ...] = ()
+    """Instances of a search trial beside that of ``task`` and ``seed``, trained in lock-step with
+    it; no two are alike."""
+
+    @property
+    def instances(self) -> tuple[TrialSpec, ...]:
+        """Each instance as a trial of its own, the first one first."""
+        alone = replace(self, further=())
+        return (alone, *(replace(alone, task=one.task, seed=one.seed) for one in self.further))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the instances, each once."""
+        return tuple(dict.fromkeys([self.seed, *(one.seed for one in self.further)]))
+
+    @property
+    def given_label(self) -> int:
+        """The first instance's normal class, or in the leave-one-out protocol the anomalous one."""
+        is_one_class = self.cell.protocol == "one-class"
+        classes = self.task.normal_classes if is_one_class else self.task.anomalous_classes
+        return classes[0]
+
+    @property
+    def given_labels(self) -> tuple[int, ...]:
+        """That class of every instance, each once."""
+        return tuple(dict.fromkeys(one.given_label for one in self.instances))
 
     @property
     def sees_test(self) -> bool:
@@ -84,6 +123,8 @@ class TrialSpec:
         }
         if self.is_candidate:
             decisive["is_candidate"] = True
+        if self.further:
+            decisive["further"] = [asdict(one) for one in self.further]
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -22,6 +22,7 @@ from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import from_bytes, read_checkpoint, write_checkpoint
 from agad.trial.confirm import TestResult, finish
+from agad.trial.lockstep import LockStep, check_trial
 from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.score import check_scores, score
 from agad.trial.shelf import CheckpointShelf
@@ -81,6 +82,22 @@ class Training:
         """Epochs trained."""
         return len(self.history)
 
+    def advance(self) -> None:
+        """Train one epoch.
+
+        Raises:
+            TrialDivergedError: A loss or a score is not finite, or a loss exploded.
+        """
+        self.history.append(_epoch(self))
+
+    def check_scores(self) -> None:
+        """Refuse scores that depend on the images around them.
+
+        Raises:
+            ScoreError: They do.
+        """
+        check_scores(self.detector, self.val_images)
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
         return {
@@ -114,11 +131,7 @@ class Training:
             CheckpointError: It is of another trial, or lacks something. What it changed of the
                 training until then stays changed.
         """
-        trial_key = self.spec.training_key
-        if state.get("trial_key") != trial_key:
-            raise CheckpointError(
-                f"{where} is of trial {state.get('trial_key')}, but must be of {trial_key}."
-            )
+        check_trial(state, self.spec, where)
         try:
             self.history = [_result_of(result) for result in state["history"]]
             self.detector.restore(state["detector"])
@@ -138,6 +151,8 @@ def train_trial(
     spec: TrialSpec, runtime: Runtime, checkpoint: Path | None = None
 ) -> Iterator[EpochResult]:
     """Train a trial, yielding after every epoch. Equal arguments give equal results.
+
+    Several instances train in lock-step: an epoch is one of each, and gives the mean over them.
 
     The test split is opened after the last epoch of a confirm trial, and nowhere else. Where there
     are several candidates, it is opened by the test trials of the winner instead: each goes on from
@@ -169,7 +184,7 @@ def train_trial(
     try:
         shelf = CheckpointShelf(spec, runtime)
         if checkpoint is not None and checkpoint.exists():
-            training = prepare(spec, runtime)
+            training = _prepare_all(spec, runtime)
             training.restore(checkpoint)
         else:
             training = _resumed(spec, runtime, shelf)
@@ -182,22 +197,33 @@ def train_trial(
         ) from error
 
 
-def _resumed(spec: TrialSpec, runtime: Runtime, shelf: CheckpointShelf) -> Training:
+def _prepare_all(spec: TrialSpec, runtime: Runtime) -> Training | LockStep:
+    """Return a trial before its first epoch, of one instance or of several."""
+    if not spec.further:
+        return prepare(spec, runtime)
+    instances = tuple(prepare(one, runtime) for one in spec.instances)
+    return LockStep(spec=spec, instances=instances)
+
+
+def _resumed(spec: TrialSpec, runtime: Runtime, shelf: CheckpointShelf) -> Training | LockStep:
     """Return a trial after the newest checkpoint that is of use, or before its first epoch."""
-    training = prepare(spec, runtime)
+    training = _prepare_all(spec, runtime)
     for where, data in shelf.found():
         try:
             training.go_on_from(from_bytes(data, where), where)
         except CheckpointError as error:
             logger.warning("An older checkpoint, or none, is gone on from: %s", error)
-            training = prepare(spec, runtime)  # The last may be half restored.
+            training = _prepare_all(spec, runtime)  # The last may be half restored.
         else:
             return training
     return training
 
 
 def _epochs(
-    training: Training, runtime: Runtime, shelf: CheckpointShelf, checkpoint: Path | None
+    training: Training | LockStep,
+    runtime: Runtime,
+    shelf: CheckpointShelf,
+    checkpoint: Path | None,
 ) -> Iterator[EpochResult]:
     spec = training.spec
     num_restored = training.num_epochs
@@ -205,21 +231,23 @@ def _epochs(
         is_restored = epoch < num_restored
         is_last = epoch + 1 == spec.max_epochs
         if not is_restored:
-            training.history.append(_epoch(training))
+            training.advance()
             if epoch == num_restored:
-                check_scores(training.detector, training.val_images)
+                training.check_scores()
             if checkpoint is not None:
                 training.save(checkpoint)
             if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
                 shelf.put(training)
-        test = finish(training, runtime) if is_last else None
+        test = finish(training, runtime) if is_last and isinstance(training, Training) else None
         yield replace(training.history[epoch], test=test, is_restored=is_restored)
         # Only now, since a trial that is stopped here needs none.
         if not is_restored and not is_last:
             _between_epochs(training, runtime, shelf)
 
 
-def _between_epochs(training: Training, runtime: Runtime, shelf: CheckpointShelf) -> None:
+def _between_epochs(
+    training: Training | LockStep, runtime: Runtime, shelf: CheckpointShelf
+) -> None:
     is_preempted = runtime.is_preempted()
     if is_preempted or shelf.is_due(training.num_epochs):
         shelf.put(training)

@@ -782,3 +782,36 @@ def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
         model = SavedModel.from_bytes(objects.get(key), "here")
         assert (model.card.cell, model.card.test_auroc) == (row.cell, row.test_auroc)
     assert len(objects.list("tiny/models/")) == 2
+
+
+def test_a_class_that_was_not_searched_on_exports_the_winner_of_the_development_classes(
+    run_agad: RunAgad, tmp_path: Path, session_cache: NodeCache
+) -> None:
+    uri = str(tmp_path / "store")
+    search = replace(_STUDY.search, development_classes=(0, 5))
+    cells = Grid(dataset="digits", normal_class=[0, 3, 5])
+    study = replace(_STUDY, cells=cells, search=search, confirm=Confirm(seeds=1))
+    _run(study, uri, session_cache)
+
+    reported = run_agad("report", uri, "--csv", tmp_path / "board.csv")
+    assert (reported.code, reported.err) == (0, "")
+    assert "Development classes: 0, 5." in reported.out
+    *lines_of_cells, search_line = _read_csv(tmp_path / "board.csv")
+    assert (search_line["given_class"], search_line["is_search"]) == ("0, 5", "True")
+    lines = {line["given_class"]: line for line in lines_of_cells}
+    assert {given: line["is_development"] for given, line in lines.items()} == {
+        "0": "True",
+        "3": "False",
+        "5": "True",
+    }
+    assert {line["num_confirmed"] for line in lines.values()} == {"1"}
+
+    label = "digits class=3 ratio=0"
+    ended = run_agad("export", uri, "--cell", label, "--out", tmp_path / "three.model")
+    assert ended.code == 0, ended.err
+    (row,) = (row for row in _confirmed(uri) if row.cell == label)
+    model = SavedModel.from_bytes((tmp_path / "three.model").read_bytes(), "three.model")
+    assert (model.card.trial_key, model.card.normal_classes) == (row.trial_key, (3,))
+    (winner,) = StudyStore(open_objects(uri), "tiny").winners()
+    assert winner.cell == "digits class=(0,5) ratio=0"
+    assert json.loads(row.params) == winner.params

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -128,3 +131,19 @@ def test_a_cache_in_an_unknown_home_is_refused_on_one_line(
         "agad: --cache is '~nobody-of-this-name/cache', but must be in a home that is known; "
         "name it in full.\n",
     )
+
+
+def test_trackers_are_named_by_flags(where_of: WhereOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mlflow", "wandb"):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module)
+    assert where_of("--log-to", "mlflow", "--log-to", "wandb").log_to == ("mlflow", "wandb")
+
+
+def test_a_tracker_that_is_unknown_is_refused_before_any_work(
+    run_agad: RunAgad, write_study: WriteStudy
+) -> None:
+    ended = run_agad("run", write_study(), "--log-to", "tensorboard")
+    assert ended.code == 2
+    assert "--log-to is 'tensorboard', but must be one of: mlflow, wandb." in ended.err

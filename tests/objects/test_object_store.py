@@ -375,3 +375,33 @@ def test_a_key_that_leaves_the_store_is_refused_everywhere(
 def test_the_uri_opens_the_same_objects(objects: ObjectStore) -> None:
     objects.put_if_absent("key", b"data")
     assert open_objects(objects.uri).get("key") == b"data"
+
+
+def test_overwrite_replaces_what_is_there(objects: ObjectStore) -> None:
+    objects.overwrite("study/status.json", b"first")
+    assert objects.get("study/status.json") == b"first"
+    objects.overwrite("study/status.json", b"second, and longer")
+    assert objects.get("study/status.json") == b"second, and longer"
+    assert objects.list("study/") == ["study/status.json"]
+
+
+def test_overwrite_is_never_seen_half_done(objects: ObjectStore) -> None:
+    offers = [bytes([place]) * 200_000 for place in range(20)]
+    objects.overwrite("key", offers[0])
+
+    def overwrite_all() -> None:
+        for data in offers:
+            objects.overwrite("key", data)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(overwrite_all)
+        while not writing.done():
+            assert objects.get("key") in offers
+        writing.result()
+    assert objects.get("key") == offers[-1]
+
+
+@pytest.mark.parametrize("key", _HOSTILE_KEYS)
+def test_overwrite_refuses_a_hostile_key(objects: ObjectStore, key: str) -> None:
+    with pytest.raises(StoreError, match="must be segments joined by"):
+        objects.overwrite(key, b"")

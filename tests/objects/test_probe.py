@@ -50,6 +50,9 @@ class _Careless:
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         return self.put_if_absent(key, path.read_bytes())
 
+    def overwrite(self, key: str, data: bytes) -> None:
+        self._data[key] = data
+
     def delete(self, key: str) -> None:
         self._data.pop(key, None)
 

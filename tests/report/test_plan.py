@@ -20,7 +20,7 @@ GRID = Grid(
 )
 
 
-def printed(width: int) -> str:
+def printed(width: int, num_searches: int = 2, instances: tuple[int, int] = (1, 1)) -> str:
     plan = StudyPlan(
         study="a-study",
         cells=tuple(
@@ -31,9 +31,11 @@ def printed(width: int) -> str:
                 num_measured=7,
                 num_val_anomalies=100,
                 num_fit_anomalies=1250,
+                num_search_instances=num_instances,
             )
-            for cell in GRID.all_cells
+            for cell, num_instances in zip(GRID.all_cells, instances, strict=True)
         ),
+        num_searches=num_searches,
         trials_per_cell=8,
         confirm_per_cell=2,
         num_confirm_seeds=2,
@@ -59,3 +61,12 @@ def test_a_plan_never_reads_a_label_as_markup_or_as_a_command() -> None:
     text = printed(200)
     assert "[red]x[/]" in text
     assert "\x1b" not in text
+
+
+def test_a_plan_tells_what_the_search_trains() -> None:
+    plain, several = printed(400), printed(400, num_searches=1, instances=(3, 0))
+    assert "16 to search, 4 to confirm (8 and 2 a cell)" in plain
+    assert "the search has one seed, the confirm phase 2 others" in plain
+    assert "8 to search, 4 to confirm (8 for each of 1 search and 2 a cell)" in several
+    assert "the search has 3 seeds, on 1 cell alone, the confirm phase 2 others" in several
+    assert "at most 756" in several

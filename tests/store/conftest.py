@@ -198,6 +198,9 @@ class Forwarding:
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         return self._inner.put_file_if_absent(key, path)
 
+    def overwrite(self, key: str, data: bytes) -> None:
+        self._inner.overwrite(key, data)
+
     def delete(self, key: str) -> None:
         self._inner.delete(key)
 
@@ -233,6 +236,10 @@ class Mortal(Forwarding):
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         self._change()
         return super().put_file_if_absent(key, path)
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        self._change()
+        super().overwrite(key, data)
 
     def delete(self, key: str) -> None:
         self._change()

@@ -222,6 +222,16 @@ def test_a_file_may_mix_doubles_and_whole_numbers_that_no_double_holds() -> None
     assert column.to_pylist() == [float(2**53), 0.5]
 
 
+def test_a_row_keeps_its_development_classes_and_counts_its_instances(trial_row: Build) -> None:
+    rows = [
+        trial_row(development_classes=classes, normal_class=None, seeds=seeds)
+        for classes, seeds in (((0, 5), (0, 1)), ((3,), (0,)), ((), (0, 1, 2)))
+    ]
+    found = rows_from_parquet(rows_to_parquet(rows, TrialRow), TrialRow, "s/x.parquet")
+    assert found == rows
+    assert [row.num_instances for row in found] == [4, 1, 3]
+
+
 def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
     shutil.copytree(FIRST_VERSION, tmp_path / "store")
     objects = LocalObjects(tmp_path / "store")
@@ -235,6 +245,7 @@ def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
     )
     assert (search.labelled_classes, search.num_fit_hidden, search.num_val_hidden) == ("all", 0, 0)
     assert (search.precision, search.peak_memory_bytes) == ("float32", None)
+    assert (search.development_classes, search.num_instances) == ((), 1)
     assert search.work_flop is None
     assert (confirm.normal_class, confirm.test_auroc, len(before[1])) == (0, 0.8, 4)
     assert len(Grid.from_json(store.config()["cells"]).all_cells) == 1

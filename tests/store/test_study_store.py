@@ -8,17 +8,20 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study
-from agad.errors import ConfigError, StoreError, StudyChangedError
+from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, ObjectStore
 from agad.records import StudyMemory, Winner
-from agad.store import StudyReader, StudyStore, list_studies
+from agad.status import Bulletin, StudyStatus
+from agad.store import StudyReader, StudyStore, list_studies, verify
 from agad.store.keys import winner_key
+from agad.store.lease import Lease
 
 Build = Callable[..., Any]
 
@@ -192,11 +195,18 @@ def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
     assert sorted(store.winners(), key=str) == sorted(winners, key=str)
 
 
-def test_a_winner_of_the_version_before_objectives_is_read(
-    store: StudyStore, objects: ObjectStore
+def test_a_winner_keeps_what_ended_its_search(store: StudyStore) -> None:
+    winner = _winner(ended_by="the budget of 2 GPU-hours")
+    store.put_winner(winner)
+    assert store.winners() == [winner]
+
+
+@pytest.mark.parametrize("field", ["objective", "ended_by"])
+def test_a_winner_of_an_earlier_version_is_read(
+    store: StudyStore, objects: ObjectStore, field: str
 ) -> None:
     values = dataclasses.asdict(_winner())
-    del values["objective"]
+    del values[field]
     objects.put_if_absent(winner_key("study", _winner()), json.dumps(values).encode())
     assert store.winners() == [_winner()]
 
@@ -320,6 +330,55 @@ def test_a_hostile_trial_key_is_refused(store: StudyStore, trial_row: Build, cla
         store.put(trial_row(trial_key="a/b"), [])
 
 
+@pytest.fixture
+def bulletin() -> Bulletin:
+    return Bulletin(
+        status=StudyStatus(study="study", cells=(), elapsed_s=1.0, slots=2),
+        state="running",
+        reason="",
+        host="a-host",
+        pid=1,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_the_last_bulletin_replaces_the_one_before(
+    store: StudyStore, objects: ObjectStore, bulletin: Bulletin
+) -> None:
+    store.open(STUDY.as_json())
+    assert store.bulletin() is None
+    with store.hold():
+        store.put_bulletin(bulletin)
+        store.put_bulletin(replace(bulletin, state="done"))
+    assert store.bulletin() == replace(bulletin, state="done")
+    assert list_studies(objects) == ["study"]
+    assert verify(objects, "study").faults == ()
+
+
+def test_a_driver_that_lost_the_study_leaves_the_bulletin_of_the_other_one(
+    store: StudyStore, bulletin: Bulletin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: Lease) -> None:
+        raise OtherDriverError("another driver has taken it over")
+
+    with store.hold():
+        store.put_bulletin(bulletin)
+        monkeypatch.setattr(Lease, "check", lost)
+        with pytest.raises(OtherDriverError):
+            store.put_bulletin(replace(bulletin, state="done"))
+    assert store.bulletin() == bulletin
+
+
+def test_a_bulletin_that_comes_after_the_study_was_let_go_is_refused(
+    store: StudyStore, bulletin: Bulletin
+) -> None:
+    with store.hold():
+        pass
+    with pytest.raises(StoreError, match="study study is not held"):
+        store.put_bulletin(bulletin)
+    assert store.bulletin() is None
+
+
 class _Dying:
     """A writer that is killed before it puts a key with a given part."""
 
@@ -332,6 +391,7 @@ class _Dying:
         self.get_file = objects.get_file
         self.open = objects.open
         self.put_file_if_absent = objects.put_file_if_absent
+        self.overwrite = objects.overwrite
         self.delete = objects.delete
         self.sizes = objects.sizes
         self.list = objects.list

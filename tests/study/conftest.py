@@ -24,6 +24,7 @@ from agad.records import (
     TrialRow,
     Winner,
 )
+from agad.status import Bulletin
 from agad.study.board import StudyBoard
 from agad.study.materials import CellMaterials, find_materials
 from agad.study.patience import Patience
@@ -115,6 +116,9 @@ class ListMemory:
         """Seconds that a row takes."""
 
         self.all_scores: list[ScoreRow] = []
+        self.bulletins: list[Bulletin] = []
+        """All that was ever told, the last one last."""
+
         self.dropped: list[tuple[set[str], set[str]]] = []
         """Trial keys whose checkpoints were dropped, and those of which the newest was kept."""
 
@@ -232,6 +236,10 @@ class ListMemory:
             self.all_scores += scores
             self.events.append(("row", trial.trial_key, trial.attempt))
 
+    def put_bulletin(self, bulletin: Bulletin) -> None:
+        self.check_held()
+        self.bulletins.append(bulletin)
+
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
         self.asked_checkpoints.append(set(trial_keys))
         if self.checkpoints_error is not None:
@@ -272,6 +280,9 @@ class Simulation:
     milestones: tuple[int, ...]
     curve: Curve = by_weight
     slots: int = 1
+    gpus: float = 0.0
+    """The share that each trial reserves."""
+
     pauses: bool = False
     """Whether its workers keep a checkpoint at each rung."""
 
@@ -329,7 +340,13 @@ class Simulation:
         if launch.spec.phase == "search" and self.pauses:
             self.checkpoints[spec.key] = max(goal, num_kept)
         diverged = "loss_g is nan" if self.diverges(spec) else ""
-        progress = Progress(epochs=epochs, diverged=diverged, seconds=float(goal), hardware="none")
+        progress = Progress(
+            epochs=epochs,
+            diverged=diverged,
+            seconds=float(goal),
+            gpu_s=goal * self.gpus,
+            hardware="none",
+        )
         is_over = bool(diverged) or goal == self.max_epochs
         if not is_over and self.board.report(spec.key, progress):
             self.running.append((launch, goal))

@@ -16,7 +16,7 @@ import ray.tune.trainable.trainable
 from agad.config import Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.data import PARTS, open_images
 from agad.objects import ObjectStore, open_objects
-from agad.records import EpochRow, ScoreRow, TrialRow, checkpoints_prefix
+from agad.records import EpochRow, ScoreRow, TrialRow, checkpoints_prefix, pictures_prefix
 from agad.store import StudyStore, rows_from_parquet
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
@@ -29,7 +29,6 @@ from agad.trial import (
     Runtime,
     TrialSpec,
     auroc,
-    pictures_prefix,
     train_trial,
 )
 

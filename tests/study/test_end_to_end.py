@@ -379,6 +379,37 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_wi
     assert all((row.peak_memory_bytes or 0) > 2**20 for row in rows.values())
 
 
+def test_development_classes_search_for_all_and_a_killed_group_goes_on(where: Where) -> None:
+    study = small_study("develops")
+    study = replace(
+        study,
+        cells=Grid(dataset="digits", normal_class=[0, 3, 8]),
+        search=replace(study.search, seeds=2, development_classes=(0, 8)),
+    )
+    store = open_store(where, study)
+
+    # One at a time: the first trial is alone at its rungs, and passes them.
+    run_study(study, store, replace(where, max_concurrent_trials=1), train=killed_late)
+
+    rows = store.trials()
+    assert keys_by_phase(rows) == {"search": 3, "confirm": 6}
+    searched = [row for row in rows if row.phase == "search"]
+    assert {(row.seeds, row.development_classes) for row in searched} == {((0, 1), (0, 8))}
+    (killed,) = (row for row in rows if row.attempt)
+    assert (killed.phase, killed.epochs) == ("search", 4)
+    assert len(list(Path(where.cache.folder).glob(f"restored-{killed.trial_key}-*"))) == 2
+    board = leaderboard(rows, planned_cells=study.cells.all_cells, searches=study.search_cells)
+    assert [(cell.given_class, cell.num_confirmed) for cell in board.cells] == [
+        (0, 2),
+        (3, 2),
+        (8, 2),
+    ]
+    assert [one.left_out for one in board.ratios] == [(), (0, 8)]
+    before = {row.trial_key for row in rows}
+    run_study(study, store, where)
+    assert {row.trial_key for row in store.trials()} == before
+
+
 def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
     """Diverge in one search trial of each cell and crash in another."""
     for result in train_trial(spec, runtime):

@@ -41,6 +41,9 @@ def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
     return lambda study: plan_study(study, digits_library, runtime)
 
 
+SPACE = {"weight_con": Uniform(0, 100)}
+
+
 def _plan(*epoch_s: float) -> StudyPlan:
     cells = [
         CellPlan(
@@ -56,6 +59,7 @@ def _plan(*epoch_s: float) -> StudyPlan:
     return StudyPlan(
         study="a-study",
         cells=tuple(cells),
+        num_searches=len(cells),
         trials_per_cell=8,
         confirm_per_cell=2,
         num_confirm_seeds=2,
@@ -135,6 +139,36 @@ def test_plan_study_sets_the_trials_of_every_candidate_aside(
     assert (one.num_confirm_trials, three.num_confirm_trials) == (2 * 5, 2 * 5 * 3)
     assert three.most_epochs - one.most_epochs == 2 * 5 * 2 * 9
     assert one.num_confirm_seeds == three.num_confirm_seeds == 5
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_search_trial_costs_an_epoch_of_each_seed(make_study: MakeStudy, plan_of: Plan) -> None:
+    one, three = (
+        plan_of(make_study(search=Search(space=SPACE, trials_per_cell=8, seeds=seeds)))
+        for seeds in (1, 3)
+    )
+    assert (one.num_search_trials, three.num_search_trials) == (16, 16)
+    assert three.most_epochs - one.most_epochs == 2 * 8 * 2 * 9
+    assert three.likely_epochs - one.likely_epochs == pytest.approx(2 * 16 * one.expected_epochs)
+    epoch_s = sum(cell.epoch_s for cell in one.cells)
+    assert three.most_s - one.most_s == pytest.approx(epoch_s * 8 * 2 * 9)
+
+
+@pytest.mark.usefixtures("measured")
+def test_development_classes_alone_are_searched_and_all_are_confirmed(
+    make_study: MakeStudy, plan_of: Plan
+) -> None:
+    search = Search(space=SPACE, trials_per_cell=8, seeds=2, development_classes=(0, 5))
+    plan = plan_of(
+        make_study(cells=Grid(dataset="digits", normal_class=[0, 3, 5, 7]), search=search)
+    )
+    assert [cell.num_search_instances for cell in plan.cells] == [2, 0, 2, 0]
+    assert (plan.num_search_trials, plan.num_confirm_trials) == (8, 4 * 2)
+    assert plan.most_epochs == (8 * 4 + 8) * 9
+    searched, confirmed = plan.cells[::2], plan.cells
+    assert plan.most_s == pytest.approx(
+        9 * (16 * sum(one.epoch_s for one in searched) + 2 * sum(one.epoch_s for one in confirmed))
+    )
 
 
 def test_plan_study_measures_every_variant_apart(

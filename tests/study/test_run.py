@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agad.study.run
-from agad.config import Grid, Study
+from agad.config import Budget, Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
 from agad.study import Where, run_study
+from agad.study.where import Slots
+from agad.trial import Runtime
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
@@ -121,6 +123,20 @@ def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
     assert (held, memory.is_held) == ([True], False)
 
 
+def test_run_study_tells_how_far_it_is_and_that_it_was_interrupted(
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+) -> None:
+    def connect(_where: Where) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agad.study.run, "connected", connect)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, memory, where)
+    last = memory.bulletins[-1]
+    assert last.state == "interrupted"
+    assert [cell.planned for cell in last.status.cells] == [8, 8]
+
+
 class _NoRows(LocalObjects):
     """A folder that takes claims, and no rows."""
 
@@ -200,3 +216,17 @@ def test_run_study_takes_one_data_set_more_for_an_extension(
     fingerprints = memory.config()["data"]
     assert sorted(fingerprints) == ["digits", "other-digits"]
     assert fingerprints["digits"] == digits_library.manifest("digits").fingerprint
+
+
+@pytest.mark.parametrize(("gpus", "is_said"), [(0.0, True), (0.5, False)], ids=["none", "half"])
+def test_a_budget_of_gpu_hours_that_is_never_spent_is_told(
+    make_study: MakeStudy,
+    caplog: pytest.LogCaptureFixture,
+    gpus: float,
+    is_said: bool,
+) -> None:
+    study = make_study(budget=Budget(gpu_hours=2))
+    agad.study.run._warn_of_budget(
+        study, Slots(runtime=Runtime(store="/nowhere", gpus=gpus), num=1)
+    )
+    assert ("budget.gpu_hours is 2, but a trial takes no GPU" in caplog.text) == is_said

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agad.cli.studies import stored_leaderboard
 from agad.config import (
     Asha,
     Confirm,
@@ -30,6 +29,7 @@ from agad.config import (
 from agad.data import ImportOptions, Library, NodeCache, import_dataset
 from agad.errors import ConfigError, StudyChangedError
 from agad.objects import open_objects
+from agad.reading import stored_leaderboard
 from agad.records import StudyMemory, TrialRow
 from agad.report import leaderboard
 from agad.store import StudyStore

@@ -43,6 +43,20 @@ def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study
     return studies if given is None else [given]
 
 
+def opened(
+    store: str | os.PathLike[str] | None, study: str | None
+) -> tuple[ObjectStore, list[str]]:
+    """Return a store and the study of it that was given, or else all.
+
+    Raises:
+        ConfigError, StoreError: As ``chosen_studies`` has it.
+    """
+    from agad.objects import open_objects
+
+    objects = open_objects(store_uri(None if store is None else os.fspath(store)))
+    return objects, chosen_studies(objects, study, "study")
+
+
 def read(  # noqa: PLR0913  A keyword each, for notebooks.
     store: str | os.PathLike[str] | None = None,
     table: str = "trials",
@@ -77,15 +91,13 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
     """
     if as_ not in _FORMS:
         raise ConfigError(f"as_ is {as_!r}, but must be one of: {', '.join(_FORMS)}.")
-    library = _imported(as_) if as_ != "arrow" else None
+    library = imported(as_, f"as_ is {as_!r}", "read as 'arrow'") if as_ != "arrow" else None
     if not _are_labels(cells):
         raise ConfigError(f"cells is {cells!r}, but must be a list of labels.")
     # pyarrow takes a third of a second, which `import agad` does not wait for.
-    from agad.objects import open_objects
     from agad.store import read_table
 
-    objects = open_objects(store_uri(None if store is None else os.fspath(store)))
-    chosen = chosen_studies(objects, study, "study")
+    objects, chosen = opened(store, study)
     found = read_table(objects, chosen, table, columns=columns, cells=cells)
     if library is None:
         return found
@@ -98,11 +110,20 @@ def _are_labels(cells: object) -> bool:
     return all(isinstance(cell, str) for cell in cells)
 
 
-def _imported(name: str) -> Any:  # noqa: ANN401
+def imported(name: str, asked: str, otherwise: str) -> Any:  # noqa: ANN401
+    """Return a library that need not be there.
+
+    Args:
+        name: Its name.
+        asked: What needs it, as the error begins.
+        otherwise: What to do without it, as the error ends.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f"as_ is {name!r}, but {name} is not installed; run pip install {name}, or read as "
-            "'arrow'."
+            f"{asked}, but {name} is not installed; run pip install {name}, or {otherwise}."
         ) from error

@@ -1,0 +1,131 @@
+"""The command that shows a study while another process, or another host, runs it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from agad.cli.flags import add_store_flag
+from agad.errors import ConfigError, StoreError
+from agad.reading import chosen_studies, store_uri
+from agad.report import watched_line, watched_table
+
+if TYPE_CHECKING:
+    from agad.objects import ObjectStore
+    from agad.store import StudyReader
+
+NOT_DONE = 1
+"""Exit code: the study's driver failed, or was interrupted."""
+
+_LOOK_EVERY_S = 5.0
+
+
+def add_watch_flags(parser: argparse.ArgumentParser) -> None:
+    """Add which study, and how long."""
+    add_store_flag(parser, is_positional=True)
+    parser.add_argument(
+        "--study", metavar="NAME", help="default: the one of which a driver told last"
+    )
+    parser.add_argument("--once", action="store_true", help="print how far it is, and end")
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    """Show a study until its driver ends, or once; return the exit code."""
+    from agad.objects import open_objects
+
+    objects = open_objects(store_uri(arguments.store))
+    news = _News(_chosen(objects, arguments.study))
+    console = Console()
+
+    def show_table() -> None:
+        console.print(
+            watched_table(news.bulletin, news.age_s, console.width, height=console.height)
+        )
+
+    if not arguments.once:
+        if console.is_terminal:
+            _watch_table(news, console)
+        else:
+            _watch_lines(news)
+    elif not console.is_terminal:
+        print(watched_line(news.bulletin, news.age_s))
+    if console.is_terminal:
+        show_table()
+    is_ended = news.bulletin.state in ("failed", "interrupted")
+    return NOT_DONE if is_ended and not arguments.once else 0
+
+
+def _chosen(objects: ObjectStore, study: str | None) -> StudyReader:
+    """Return the study that was given, or else the one of which was told last.
+
+    Raises:
+        ConfigError: No driver has told of it.
+    """
+    from agad.store import StudyReader
+
+    readers = [StudyReader(objects, name) for name in chosen_studies(objects, study)]
+    told = [(bulletin.at, reader) for reader in readers if (bulletin := reader.bulletin())]
+    if not told:
+        raise ConfigError(
+            f"store {objects.uri} holds no live status of {study or 'any study'}; run it with this "
+            "version, then watch it."
+        )
+    return max(told, key=lambda one: one[0])[1]
+
+
+class _News:
+    """The last bulletin of a study, and how old it is."""
+
+    def __init__(self, reader: StudyReader, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reader = reader
+        self._clock = clock
+        bulletin = reader.bulletin()
+        assert bulletin is not None, "chosen because it has one"
+        self.bulletin = bulletin
+        told_s = (datetime.now(UTC) - bulletin.at).total_seconds()
+        # The driver's clock may be wrong; from the next bulletin on, this host's own one counts.
+        self._told_at_s = clock() - max(told_s, 0.0)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the driver told it."""
+        return self._clock() - self._told_at_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the driver has ended, and said so."""
+        return self.bulletin.state != "running"
+
+    def look(self) -> None:
+        """Take a newer bulletin; a store that does not answer is no news."""
+        try:
+            newest = self._reader.bulletin()
+        except StoreError:
+            return
+        if newest is not None and newest.at != self.bulletin.at:
+            self.bulletin = newest
+            self._told_at_s = self._clock()
+
+
+def _watch_table(news: _News, console: Console) -> None:
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while not news.is_over:
+            size = {"width": console.width, "height": console.height}
+            live.update(watched_table(news.bulletin, news.age_s, **size), refresh=True)
+            time.sleep(_LOOK_EVERY_S)
+            news.look()
+
+
+def _watch_lines(news: _News) -> None:
+    while True:
+        print(watched_line(news.bulletin, news.age_s), flush=True)
+        if news.is_over:
+            return
+        time.sleep(_LOOK_EVERY_S)
+        news.look()

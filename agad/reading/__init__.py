@@ -1,0 +1,20 @@
+"""Reading what studies have left, from a command, a script or a notebook."""
+
+from agad.reading.boards import stored_leaderboard, stored_winners
+from agad.reading.evidence import stored_evidence
+from agad.reading.notebook import figures, leaderboard
+from agad.reading.optuna_studies import stored_searches, to_optuna
+from agad.reading.tables import chosen_studies, read, store_uri
+
+__all__ = [
+    "chosen_studies",
+    "figures",
+    "leaderboard",
+    "read",
+    "store_uri",
+    "stored_evidence",
+    "stored_leaderboard",
+    "stored_searches",
+    "stored_winners",
+    "to_optuna",
+]

@@ -1,0 +1,119 @@
+"""Stored searches as Optuna's studies, for its plots and its dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from agad.reading.boards import planned
+from agad.reading.evidence import stored_curves
+from agad.reading.tables import opened
+from agad.records import State, TrialRow
+from agad.report import Curves
+
+if TYPE_CHECKING:
+    import optuna
+
+    from agad.objects import ObjectStore
+    from agad.told import Ended, ToldSearch
+
+
+def to_optuna(
+    store: str | os.PathLike[str] | None = None, study: str | None = None
+) -> dict[str, optuna.Study]:
+    """Return the search of each cell as an Optuna study, all of them in one storage in memory.
+
+    A finished trial is COMPLETE, a stopped one PRUNED, one that diverged or failed FAIL; each has
+    its parameters with their distributions, its objective after every epoch, and as user attributes
+    ``trial_key``, ``cell``, ``number``, ``state``, ``stop_reason``, ``epochs``, ``seconds`` and
+    ``gpu_s``. A parameter on a branch has the label of its branch for a name. Confirm trials are
+    left out: they repeat one configuration on other seeds.
+
+    Args:
+        store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
+            ``~/.agad/store``.
+        study: Only this study, instead of all in the store.
+
+    Returns:
+        Optuna studies by their names, each ``<study>/<label of the cell>``; cells without a search
+        trial have none.
+
+    Raises:
+        ConfigError: The store holds no study, or none of this name.
+        StoreError: The store cannot be reached, or an object is damaged, such as a row whose
+            parameters are not of its study's space.
+    """
+    # Optuna takes half a second to import, which `import agad` does not wait for.
+    from agad.told import optuna_studies
+
+    return optuna_studies(stored_searches(store, study))
+
+
+def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> list[ToldSearch]:
+    """Return the search of each cell that has any trial, as Optuna is told of it.
+
+    Arguments and errors are those of ``to_optuna``.
+    """
+    objects, studies = opened(store, study)
+    return [one for name in studies for one in _searches(objects, name)]
+
+
+def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
+    from agad.store import StudyReader
+    from agad.told import ToldSearch
+
+    store = StudyReader(objects, study)
+    plan = planned(store)
+    trials = store.trials()
+    curves = stored_curves(
+        objects, study, {row.trial_key: place for place, row in enumerate(trials)}
+    )
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(trials):
+        if row.phase == "search":
+            places.setdefault(row.cell, []).append(place)
+    return [
+        ToldSearch(
+            name=f"{study}/{cell}",
+            search=plan.search,
+            trials=_ended(trials, sorted(of_cell, key=lambda one: trials[one].number), curves),
+            attributes={"study": study, "cell": cell},
+        )
+        for cell, of_cell in places.items()
+    ]
+
+
+def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) -> list[Ended]:
+    import numpy as np
+
+    from agad.told import Ended
+
+    found = []
+    for place, span in zip(places, curves.spans(places), strict=True):
+        row = trials[place]
+        is_known = np.isfinite(curves.objective[span])
+        epochs = curves.num_epochs[span][is_known] - 1
+        found.append(
+            Ended(
+                params=json.loads(row.params),
+                state=cast("State", row.state),
+                objectives=dict(
+                    zip(epochs.tolist(), curves.objective[span][is_known].tolist(), strict=True)
+                ),
+                attributes={
+                    "trial_key": row.trial_key,
+                    "cell": row.cell,
+                    "number": row.number,
+                    "state": row.state,
+                    "stop_reason": row.stop_reason,
+                    "epochs": row.epochs,
+                    "seconds": row.seconds,
+                    "gpu_s": row.gpu_s,
+                },
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+            )
+        )
+    return found

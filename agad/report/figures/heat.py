@@ -1,0 +1,130 @@
+"""Test AUROC of every cell: classes against ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agad.report.figures.figure import Figure
+from agad.report.figures.parts import Datum, Spec, axis, chart, panels, series, tip, told
+from agad.report.page import text_table
+from agad.report.results import CellResult, Leaderboard
+from agad.report.rounding import (
+    confirmed_text,
+    count_text,
+    interval_text,
+    plain,
+    ratio_text,
+    score_text,
+)
+
+_ROW_PX = 24
+_COLUMN_PX = 58
+_MIDDLE = 0.5
+"""Of the colours' range: the text on a lighter tile is black."""
+
+
+def heat_figures(board: Leaderboard) -> list[Figure]:
+    """Return the map of all cells; none before a confirmed result."""
+    if all(cell.test_auroc is None for cell in board.cells):
+        return []
+    num_missing = sum(cell.test_auroc is None for cell in board.cells)
+    missing = (
+        f" {count_text(num_missing, 'cell')} without a confirmed seed: an empty tile with a dash."
+        if num_missing
+        else ""
+    )
+    return [
+        Figure(
+            name="auroc-by-class",
+            title="Test AUROC of each class at each ratio",
+            caption=(
+                f"Each tile: the mean over a cell's confirm seeds, {len(board.cells):,} cells. "
+                "Colours run over what was found, so two figures do not share them. Tiles carry no "
+                f"interval; the table has it.{missing}"
+            ),
+            alt="Test AUROC by cell: "
+            + told(f"{plain(cell.cell)}: {score_text(cell.test_auroc)}" for cell in board.cells),
+            spec=_spec(board.cells),
+            table=text_table(
+                [
+                    ("data set", lambda cell: cell.dataset),
+                    ("method", series),
+                    ("class", lambda cell: str(cell.given_class)),
+                    ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
+                    ("test AUROC", confirmed_text),
+                    ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
+                ],
+                board.cells,
+            ),
+        )
+    ]
+
+
+def _spec(cells: Sequence[CellResult]) -> Spec:
+    found = [cell.test_auroc for cell in cells if cell.test_auroc is not None]
+    low, high = min(found), max(found)
+    # One colour for all where all are alike: a range of no width has no middle.
+    domain = [low, high] if high > low else [low - _MIDDLE, low + _MIDDLE]
+    values: list[Datum] = [
+        {
+            "panel": plain(f"{cell.dataset} · {series(cell)}"),
+            "class": plain(str(cell.given_class)),
+            "ratio": ratio_text(cell.anomaly_ratio),
+            "score": cell.test_auroc,
+            "shown": score_text(cell.test_auroc),
+            "n": cell.num_confirmed,
+            "is_light": cell.test_auroc is not None
+            and cell.test_auroc - domain[0] > _MIDDLE * (domain[1] - domain[0]),
+        }
+        for cell in cells
+    ]
+    ratios = [ratio_text(ratio) for ratio in sorted({cell.anomaly_ratio for cell in cells})]
+    classes = list(dict.fromkeys(datum["class"] for datum in values))
+    shown = list(dict.fromkeys(datum["panel"] for datum in values))
+    panel = {
+        "width": {"step": _COLUMN_PX},
+        # A step has no height that panels of scales of their own could share: Vega refuses it.
+        "height": _ROW_PX * len(classes) if len(shown) > 1 else {"step": _ROW_PX},
+        "encoding": {
+            "x": axis("ratio", "anomaly ratio", "ordinal", sort=ratios, axis={"labelAngle": 0}),
+            "y": axis("class", "class", "ordinal", sort=classes),
+            "tooltip": [
+                tip("class", "class"),
+                tip("ratio", "ratio"),
+                tip("shown", "test AUROC"),
+                tip("n", "n", "quantitative"),
+            ],
+        },
+        "layer": [
+            {
+                "mark": {"type": "rect", "stroke": "#888888", "strokeWidth": 0.5},
+                "encoding": {
+                    "color": axis(
+                        "score",
+                        "test AUROC",
+                        scale={"scheme": "viridis", "domain": domain},
+                        legend={"format": ".3~f"},
+                        condition={"test": "!isValid(datum.score)", "value": "transparent"},
+                    )
+                },
+            },
+            {
+                "transform": [{"filter": "isValid(datum.score)"}],
+                "mark": {"type": "text", "fontSize": 11},
+                "encoding": {
+                    "text": {"field": "shown"},
+                    "color": {
+                        "condition": {"test": "datum.is_light", "value": "black"},
+                        "value": "white",
+                    },
+                },
+            },
+            {
+                "transform": [{"filter": "!isValid(datum.score)"}],
+                "mark": {"type": "text", "fontSize": 11},
+                "encoding": {"text": {"field": "shown"}},
+            },
+        ],
+    }
+    own = {"resolve": {"scale": {"y": "independent"}}} if len(shown) > 1 else {}
+    return chart(values, panels("panel", shown, panel, **own))

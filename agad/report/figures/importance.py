@@ -1,0 +1,161 @@
+"""Which searched parameters decide the objective: PED-ANOVA, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+
+from agad.config import Search
+from agad.records import objective_of
+from agad.report.figures.evidence import Evidence
+from agad.report.figures.figure import Figure
+from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
+from agad.report.page import text_table
+from agad.report.results import Leaderboard
+from agad.report.rounding import count_text, plain
+
+_ROW_PX = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What a parameter decides in the cells that tell."""
+
+    name: str
+    by_cell: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.by_cell.values())
+
+
+def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+    """Return the shares of all cells; none without a known space or enough trials a cell."""
+    if evidence.search is None or evidence.curves is None:
+        return []
+    shares = _shares(board, evidence, evidence.search)
+    if not shares:
+        return []
+    # Optuna takes half a second to import, which no other figure waits for.
+    from agad.told import MIN_IMPORTANCE_TRIALS
+
+    cells = {cell for one in shares for cell in one.by_cell}
+    rungs = evidence.scheduler.milestones
+    when = f"the first rung, {count_text(rungs[0], 'epoch')}" if rungs else "the last epoch"
+    return [
+        Figure(
+            name="importance",
+            title="Importance of the searched parameters",
+            caption=(
+                f"Share of each parameter in what sets the best quarter of a cell's trials apart, "
+                f"by {evidence.objective} at {when}, which all of them trained to (PED-ANOVA). "
+                f"Tick: a cell, {len(cells):,} of {len(board.cells):,}, those with "
+                f"{MIN_IMPORTANCE_TRIALS} trials or more; circle: their mean. No interval: under "
+                "some 50 trials a cell it is a hint. It is about this space: a wider one gives "
+                "others."
+            ),
+            alt="Mean share of each parameter: "
+            + told(f"{plain(one.name)} {one.mean:.2f}" for one in shares),
+            spec=_spec(shares),
+            table=text_table(
+                [
+                    ("parameter", lambda one: one.name),
+                    ("mean share", lambda one: f"{one.mean:.2f}"),
+                    ("least", lambda one: f"{min(one.by_cell.values()):.2f}"),
+                    ("most", lambda one: f"{max(one.by_cell.values()):.2f}"),
+                    ("cells", lambda one: str(len(one.by_cell))),
+                ],
+                shares,
+            ),
+        )
+    ]
+
+
+def _shares(board: Leaderboard, evidence: Evidence, search: Search) -> list[_Share]:
+    """Return the parameters, the one with the highest mean first."""
+    from agad.told import MIN_IMPORTANCE_TRIALS, Ended, importances
+
+    objectives = _equal_objectives(evidence)
+    places = evidence.search_places
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for cell in board.cells:
+        trials = [
+            Ended(
+                params=json.loads(evidence.trials[place].params),
+                state="finished",
+                objectives={0: objectives[place]},
+            )
+            for place in places.get(cell.cell, ())
+            if place in objectives
+        ]
+        if len(trials) >= MIN_IMPORTANCE_TRIALS:
+            for name, share in importances(search, trials).items():
+                found[name][cell.cell] = share
+    shares = [_Share(name, by_cell) for name, by_cell in found.items()]
+    return sorted(shares, key=lambda one: (-one.mean, one.name))
+
+
+def _equal_objectives(evidence: Evidence) -> dict[int, float]:
+    """Return the objective at the first rung of each trial, by its place, or else at its end."""
+    import numpy as np
+
+    curves, rungs = evidence.curves, evidence.scheduler.milestones
+    assert curves is not None
+    if not rungs:
+        return {
+            place: objective
+            for place, row in enumerate(evidence.trials)
+            if row.state == "finished" and (objective := objective_of(row)) is not None
+        }
+    at_rung = (curves.num_epochs == rungs[0]) & np.isfinite(curves.objective)
+    return dict(
+        zip(curves.trial[at_rung].tolist(), curves.objective[at_rung].tolist(), strict=True)
+    )
+
+
+def _spec(shares: list[_Share]) -> Spec:
+    values: list[Datum] = []
+    for one in shares:
+        name = plain(one.name)
+        values.append({"parameter": name, "mean": one.mean, "n": len(one.by_cell)})
+        values += [
+            {"parameter": name, "share": share, "cell": plain(cell)}
+            for cell, share in one.by_cell.items()
+        ]
+    domain = {"domain": [0, 1]}
+    names = [plain(one.name) for one in shares]
+    return chart(
+        values,
+        {
+            "width": 380,
+            "height": {"step": _ROW_PX},
+            "encoding": {"y": axis("parameter", "", "nominal", sort=names)},
+            "layer": [
+                {
+                    "transform": [{"filter": "isValid(datum.share)"}],
+                    "mark": {"type": "tick", "thickness": 2, "size": 16, "opacity": 0.6},
+                    "encoding": {
+                        "x": axis("share", "share of the importance", scale=domain),
+                        "tooltip": [
+                            tip("cell", "cell"),
+                            tip("share", "share", "quantitative", ".2f"),
+                        ],
+                    },
+                },
+                {
+                    "transform": [{"filter": "isValid(datum.mean)"}],
+                    "mark": {"type": "point", "filled": True, "size": 110},
+                    "encoding": {
+                        "x": axis("mean", "share of the importance", scale=domain),
+                        "tooltip": [
+                            tip("parameter", "parameter"),
+                            tip("mean", "mean share", "quantitative", ".2f"),
+                            tip("n", "cells", "quantitative"),
+                        ],
+                    },
+                },
+            ],
+        },
+    )

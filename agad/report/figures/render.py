@@ -1,0 +1,127 @@
+"""A figure as SVG and PNG, without a browser or a network, in light and dark colours."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from agad.errors import ConfigError
+from agad.report.figures.figure import Figure
+from agad.report.figures.parts import Spec
+
+VEGA_LITE = "v5.21"
+"""The version that figures are rendered with."""
+
+_VEGA_LITE_OF_PAGES = "v6.4"
+"""The version that comes with Vega 6, the one that the bundle has; charts mean the same in it."""
+
+_MIME_SCALE = 2.0
+"""Pixels of a PNG for each one of the chart, for dense screens."""
+
+_LIGHT = ("#ffffff", "#1b1b1b", "#d9d9d9")
+_DARK = ("#14171c", "#e6e6e6", "#3a3f47")
+_PAGE = ("transparent", "currentColor", "#8888")
+"""Background, text and grid; in a page, those of the page, whichever theme it has."""
+
+_LIGHT_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a8a8a")
+_DARK_SERIES = ("#56B4E9", "#E69F00", "#2fbf8f", "#CC79A7", "#D55E00", "#3a8fd0", "#a0a0a0")
+_PAGE_SERIES = tuple(
+    f"light-dark({light}, {dark})" for light, dark in zip(_LIGHT_SERIES, _DARK_SERIES, strict=True)
+)
+"""Colours that the colour-blind tell apart. Source: Okabe and Ito 2008, Color universal design."""
+
+
+def themed(figure: Figure, *, is_dark: bool = False, is_in_page: bool = False) -> Spec:
+    """Return a figure's chart with its colours and letters.
+
+    Args:
+        figure: Any.
+        is_dark: Whether it stands on a dark page.
+        is_in_page: Whether it takes its colours from the page around it, as SVG can.
+    """
+    background, text, grid = _PAGE if is_in_page else _DARK if is_dark else _LIGHT
+    series = _PAGE_SERIES if is_in_page else _DARK_SERIES if is_dark else _LIGHT_SERIES
+    config = {
+        "background": background,
+        "font": "DejaVu Sans, Verdana, sans-serif",
+        "view": {"stroke": grid},
+        "axis": {
+            "labelColor": text,
+            "titleColor": text,
+            "gridColor": grid,
+            "domainColor": grid,
+            "tickColor": grid,
+            "labelLimit": 220,
+            "titleFontWeight": "normal",
+        },
+        "header": {"labelColor": text, "titleColor": text, "labelLimit": 300, "labelFontSize": 11},
+        "legend": {"labelColor": text, "titleColor": text, "labelLimit": 320},
+        "title": {"color": text, "subtitleColor": text, "anchor": "start"},
+        "text": {"color": text},
+        "rule": {"color": text},
+        "tick": {"color": text},
+        "mark": {"color": series[0]},
+        "range": {"category": [*series], "heatmap": {"scheme": "viridis"}},
+    }
+    return {**figure.spec, "config": config}
+
+
+def _titled(figure: Figure, *, is_dark: bool) -> Spec:
+    """Return a figure's chart for a file, where no page says what it is."""
+    return {**themed(figure, is_dark=is_dark), "title": {"text": figure.title, "offset": 14}}
+
+
+def svg(figure: Figure, *, is_dark: bool = False) -> str:
+    """Return a figure as an SVG file, which loads nothing.
+
+    Raises:
+        ConfigError: The package that renders is not installed.
+    """
+    text: str = _converter().vegalite_to_svg(
+        _titled(figure, is_dark=is_dark), vl_version=VEGA_LITE, allowed_base_urls=[]
+    )
+    return text
+
+
+def png(figure: Figure, *, is_dark: bool = False) -> bytes:
+    """Return a figure as a PNG file, two pixels for each one of the chart.
+
+    Raises:
+        ConfigError: As ``svg`` has it.
+    """
+    data: bytes = _converter().vegalite_to_png(
+        _titled(figure, is_dark=is_dark),
+        vl_version=VEGA_LITE,
+        scale=_MIME_SCALE,
+        allowed_base_urls=[],
+    )
+    return data
+
+
+def javascript() -> str:
+    """Return the code that draws figures in a browser: Vega, Vega-Lite and Vega-Embed.
+
+    Raises:
+        ConfigError: As ``svg`` has it.
+    """
+    code: str = _converter().javascript_bundle(vl_version=_VEGA_LITE_OF_PAGES)
+    return code
+
+
+def check_renderer() -> None:
+    """Refuse figures before there is anything to draw.
+
+    Raises:
+        ConfigError: As ``svg`` has it.
+    """
+    _converter()
+
+
+def _converter() -> Any:  # noqa: ANN401  A module that may be missing.
+    try:
+        return importlib.import_module("vl_convert")
+    except ImportError as error:
+        raise ConfigError(
+            "figures are asked for, but vl-convert-python, which renders them, is not installed; "
+            "run pip install 'agad[report]'."
+        ) from error

@@ -1,0 +1,265 @@
+"""How confirmed models score the test images: ROC curves, and scores of normals and anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agad.records import TrialRow
+from agad.report.aggregate import confirmed_rows
+from agad.report.figures.evidence import Evidence, Scores
+from agad.report.figures.figure import Figure
+from agad.report.figures.parts import (
+    Datum,
+    Spec,
+    axis,
+    cell_groups,
+    chart,
+    panels,
+    part_name,
+    part_title,
+    tip,
+    told,
+)
+from agad.report.results import CellResult, Leaderboard
+from agad.report.rounding import confirmed_text, plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_NUM_RATES = 41
+"""False-positive rates at which a curve is drawn."""
+
+_NUM_BINS = 30
+_TOP_SHARE = 0.995
+"""Of the scores, those below the last bin's end: one outlier would squash all others."""
+
+_SQUARE_PX = (190, 190)
+_WIDE_PX = (230, 130)
+_DIGITS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The confirmed models of one cell that have scores, by seed."""
+
+    cell: CellResult
+    places: list[int]
+    """In ``Evidence.trials``."""
+
+
+def score_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+    """Return the curves, then the histograms, of some cells each; none without scores."""
+    scores = evidence.scores
+    if scores is None or not len(scores.trial):
+        return []
+    groups = cell_groups(_models(board, evidence, scores))
+    return [
+        *(
+            _roc_figure(group, scores, place, groups, evidence.trials)
+            for place, group in enumerate(groups)
+        ),
+        *(_histogram_figure(group, scores, place, groups) for place, group in enumerate(groups)),
+    ]
+
+
+def _models(board: Leaderboard, evidence: Evidence, scores: Scores) -> list[_Models]:
+    """Return the models that have scores of both kinds, of each cell that has any."""
+    place_of = {row.trial_key: place for place, row in enumerate(evidence.trials)}
+    rows = evidence.by_cell
+    found = []
+    for cell in board.cells:
+        confirmed = confirmed_rows(rows.get(cell.cell, ()), evidence.winners.get(cell.cell))
+        places = [
+            place_of[row.trial_key]
+            for row in sorted(confirmed, key=lambda row: row.seeds)
+            if row.test_auroc is not None
+        ]
+        both = [place for place in places if _has_both(scores, place)]
+        if both:
+            found.append(_Models(cell, both))
+    return found
+
+
+def _has_both(scores: Scores, place: int) -> bool:
+    is_anomaly = scores.is_anomaly[scores.span(place)]
+    return bool(is_anomaly.any() and not is_anomaly.all())
+
+
+def _roc_figure(
+    group: Sequence[_Models],
+    scores: Scores,
+    place: int,
+    groups: Sequence[object],
+    trials: Sequence[TrialRow],
+) -> Figure:
+    import numpy as np
+
+    rates = np.linspace(0, 1, _NUM_RATES)
+    values: list[Datum] = []
+    for one in group:
+        curves = np.array([_detected(scores, model, rates) for model in one.places])
+        values += [
+            {
+                "cell": plain(one.cell.cell),
+                "fpr": round(rate, _DIGITS),
+                "mean": round(mean, _DIGITS),
+                "low": round(low, _DIGITS),
+                "high": round(high, _DIGITS),
+            }
+            for rate, mean, low, high in zip(
+                rates.tolist(),
+                curves.mean(axis=0).tolist(),
+                curves.min(axis=0).tolist(),
+                curves.max(axis=0).tolist(),
+                strict=True,
+            )
+        ]
+    num_models = sum(len(one.places) for one in group)
+    seeds = {seed for one in group for model in one.places for seed in trials[model].seeds}
+    return Figure(
+        name=part_name("roc", place, groups),
+        title=part_title("ROC curves on the test images", place, groups),
+        caption=(
+            f"{num_models} confirmed models of {len(seeds)} seeds. Line: mean over a cell's seeds "
+            "of the detection rate at each false-positive rate; band: from the lowest to the "
+            "highest seed, no interval. Diagonal: chance. Each model's AUROC is that of its whole "
+            "curve, of which 41 points are drawn."
+        ),
+        alt="ROC curves; test AUROC: "
+        + told(f"{plain(one.cell.cell)}: {confirmed_text(one.cell)}" for one in group),
+        spec=_roc_spec(values, [plain(one.cell.cell) for one in group]),
+    )
+
+
+def _detected(scores: Scores, place: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of anomalies found at some false-positive rates, ties on the diagonal."""
+    import numpy as np
+
+    span = scores.span(place)
+    is_anomaly, score = scores.is_anomaly[span], scores.score[span]
+    order = np.argsort(-score, kind="stable")
+    is_last_of_ties = np.append(np.diff(score[order]) != 0, True)
+    found = np.append(0, np.cumsum(is_anomaly[order])[is_last_of_ties])
+    false = np.append(0, np.cumsum(~is_anomaly[order])[is_last_of_ties])
+    # Of the points above one rate, the highest: a curve rises there.
+    above = np.searchsorted(false / false[-1], rates, side="right") - 1
+    exact = false[above] / false[-1] == rates
+    between: NDArray[np.float64] = np.interp(rates, false / false[-1], found / found[-1])
+    return np.where(exact, found[above] / found[-1], between)
+
+
+def _roc_spec(values: Sequence[Datum], names: Sequence[str]) -> Spec:
+    x = axis("fpr", "false-positive rate", scale={"domain": [0, 1]}, axis={"tickCount": 5})
+    y: Spec = {"scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}}
+    title = "detection rate"
+    panel = {
+        "width": _SQUARE_PX[0],
+        "height": _SQUARE_PX[1],
+        "layer": [
+            {
+                "data": {"values": [{"fpr": 0, "mean": 0}, {"fpr": 1, "mean": 1}]},
+                "mark": {"type": "line", "strokeDash": [4, 4], "color": "#8a8a8a"},
+                "encoding": {"x": x, "y": axis("mean", title, **y)},
+            },
+            {
+                "mark": {"type": "area", "opacity": 0.3},
+                "encoding": {"x": x, "y": axis("low", title, **y), "y2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "line", "strokeWidth": 1.5},
+                "encoding": {
+                    "x": x,
+                    "y": axis("mean", title, **y),
+                    "tooltip": [
+                        tip("fpr", "false-positive rate", "quantitative", ".3f"),
+                        tip("mean", "detection rate, mean", "quantitative", ".3f"),
+                        tip("low", "lowest seed", "quantitative", ".3f"),
+                        tip("high", "highest seed", "quantitative", ".3f"),
+                    ],
+                },
+            },
+        ],
+    }
+    return chart(values, panels("cell", names, panel))
+
+
+def _histogram_figure(
+    group: Sequence[_Models], scores: Scores, place: int, groups: Sequence[object]
+) -> Figure:
+    values = [datum for one in group for datum in _bins(one, scores)]
+    counts = [scores.is_anomaly[scores.span(one.places[0])] for one in group]
+    num_normals = sum(int((~one).sum()) for one in counts)
+    num_anomalies = sum(int(one.sum()) for one in counts)
+    return Figure(
+        name=part_name("scores", place, groups),
+        title=part_title("Scores of normal and anomalous test images", place, groups),
+        caption=(
+            f"One model a cell, of the first seed and not of the best: {num_normals:,} normal and "
+            f"{num_anomalies:,} anomalous test images in all. Height: share of the kind, so "
+            f"that few and many compare; the last bar also holds the highest "
+            f"{1 - _TOP_SHARE:.1%} of the scores. Scores of two cells have no common scale."
+        ),
+        alt="Histograms of the scores; test AUROC over the seeds: "
+        + told(f"{plain(one.cell.cell)}: {confirmed_text(one.cell)}" for one in group),
+        spec=_histogram_spec(values, [plain(one.cell.cell) for one in group]),
+    )
+
+
+def _bins(one: _Models, scores: Scores) -> list[Datum]:
+    import numpy as np
+
+    span = scores.span(one.places[0])
+    is_anomaly, score = scores.is_anomaly[span], scores.score[span]
+    low, high = float(score.min()), float(np.quantile(score, _TOP_SHARE))
+    edges = np.linspace(low, high if high > low else low + 1, _NUM_BINS + 1)
+    values: list[Datum] = []
+    for kind, of_kind in (("normal", score[~is_anomaly]), ("anomalous", score[is_anomaly])):
+        counts, _ = np.histogram(np.minimum(of_kind, edges[-1]), edges)
+        values += [
+            {
+                "cell": plain(one.cell.cell),
+                "kind": kind,
+                "from": start,
+                "to": end,
+                "share": count / len(of_kind),
+                "count": count,
+            }
+            for start, end, count in zip(
+                edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True
+            )
+            if count
+        ]
+    return values
+
+
+def _histogram_spec(values: Sequence[Datum], names: Sequence[str]) -> Spec:
+    panel = {
+        "width": _WIDE_PX[0],
+        "height": _WIDE_PX[1],
+        "mark": {"type": "bar", "opacity": 0.55, "binSpacing": 0},
+        "encoding": {
+            "x": axis(
+                "from",
+                "score",
+                bin={"binned": True},
+                scale={"zero": False, "nice": False},
+                axis={"format": ".2~g", "labelOverlap": True, "tickCount": 6},
+            ),
+            "x2": {"field": "to"},
+            "y": axis("share", "share of the kind", stack=None, axis={"format": ".0%"}),
+            "color": axis(
+                "kind", "test image", "nominal", scale={"domain": ["normal", "anomalous"]}
+            ),
+            "tooltip": [
+                tip("kind", "test images"),
+                tip("count", "number", "quantitative"),
+                tip("from", "scores from", "quantitative", ".3~g"),
+                tip("to", "to", "quantitative", ".3~g"),
+            ],
+        },
+    }
+    own = {"resolve": {"scale": {"x": "independent", "y": "independent"}}}
+    return chart(values, panels("cell", names, panel, **own))

@@ -1,0 +1,125 @@
+"""Several instances of one trial, trained in lock-step: epoch by epoch, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from agad.errors import CheckpointError, TrialDivergedError
+from agad.trial.checkpoint import read_checkpoint, write_checkpoint
+from agad.trial.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from agad.trial.train import EpochResult, Training
+
+
+@dataclass(slots=True, kw_only=True)
+class LockStep:
+    """A trial of several instances between two epochs, with what a ``Training`` has."""
+
+    spec: TrialSpec
+    instances: tuple[Training, ...]
+    """One for each of ``spec.instances``, all after the same number of epochs."""
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs trained."""
+        return self.instances[0].num_epochs
+
+    @property
+    def history(self) -> list[EpochResult]:
+        """The epochs trained, each the mean over the instances."""
+        histories = (one.history for one in self.instances)
+        return [mean_result(results) for results in zip(*histories, strict=True)]
+
+    def advance(self) -> None:
+        """Train one epoch of every instance.
+
+        Raises:
+            TrialDivergedError: One of them diverged, and with it the trial.
+        """
+        for one in self.instances:
+            try:
+                one.advance()
+            except TrialDivergedError as error:
+                raise TrialDivergedError(
+                    f"class {one.spec.given_label}, seed {one.spec.seed}: {error}"
+                ) from error
+
+    def check_scores(self) -> None:
+        """Refuse scores that depend on the images around them, of any instance."""
+        for one in self.instances:
+            one.check_scores()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "trial_key": self.spec.training_key,
+            "instances": [one.state() for one in self.instances],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        write_checkpoint(path, self.state())
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint's file.
+
+        Raises:
+            CheckpointError: The file is damaged, or of another trial.
+        """
+        self.go_on_from(read_checkpoint(path), str(path))
+
+    def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
+        """Go on from a checkpoint's state.
+
+        Args:
+            state: As ``state`` returned it.
+            where: Where it is, for the error.
+
+        Raises:
+            CheckpointError: It is of another trial, or lacks something. What it changed of the
+                instances until then stays changed.
+        """
+        check_trial(state, self.spec, where)
+        states: Any = state.get("instances")
+        is_whole = isinstance(states, list) and all(isinstance(one, dict) for one in states)
+        if not is_whole or len(states) != len(self.instances):
+            raise CheckpointError(
+                f"{where} does not hold the {len(self.instances)} instances of its trial; remove "
+                "it to start anew."
+            )
+        for number, (one, of_one) in enumerate(zip(self.instances, states, strict=True)):
+            one.go_on_from(of_one, f"{where}, instance {number},")
+        if len({one.num_epochs for one in self.instances}) > 1:
+            raise CheckpointError(
+                f"{where} holds instances after different numbers of epochs; remove it to start "
+                "anew."
+            )
+
+
+def check_trial(state: Mapping[str, Any], spec: TrialSpec, where: str) -> None:
+    """Refuse a checkpoint's state that is of another trial."""
+    found, wanted = state.get("trial_key"), spec.training_key
+    if found != wanted:
+        raise CheckpointError(f"{where} is of trial {found}, but must be of {wanted}.")
+
+
+def mean_result(results: Sequence[EpochResult]) -> EpochResult:
+    """Return the mean over instances of one epoch; its seconds are their sum."""
+    val_aurocs = [one.val_auroc for one in results if one.val_auroc is not None]
+    names = dict.fromkeys(name for one in results for name in one.losses)
+    return replace(
+        results[0],
+        objective=fmean(one.objective for one in results),
+        val_auroc=fmean(val_aurocs) if len(val_aurocs) == len(results) else None,
+        train_s=sum(one.train_s for one in results),
+        losses={name: _mean_of(name, results) for name in names},
+    )
+
+
+def _mean_of(name: str, results: Iterable[EpochResult]) -> float:
+    return fmean(one.losses[name] for one in results if name in one.losses)
