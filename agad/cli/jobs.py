@@ -10,8 +10,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
+from agad.cli.following import showing
 from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError
@@ -92,6 +95,11 @@ def submit_study(arguments: argparse.Namespace) -> int:
         )
     store = check_uri(given)
     address = arguments.address or os.environ.get("RAY_API_SERVER_ADDRESS")
+    if arguments.notify:
+        raise ConfigError(
+            "--notify is given, but its address is a secret, which everyone who may list the "
+            "cluster's jobs would see; set AGAD_WEBHOOK on the nodes instead."
+        )
     if not address:
         raise ConfigError(
             "--address is not given, but must be the cluster's job server, http://HOST:8265."
@@ -137,7 +145,8 @@ def supervise_study(arguments: argparse.Namespace) -> int:
             return frozenset()
 
     supervisor = Supervisor(
-        final=frozenset({BAD_INPUT, OTHER_DRIVER, INTERRUPTED}),
+        final=frozenset({OTHER_DRIVER, INTERRUPTED}),
+        refusal=BAD_INPUT,
         restarts=arguments.restarts,
         pause_s=_PAUSE_S,
         steps=steps,
@@ -169,7 +178,8 @@ def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            flags.append(f"--{flag}={value}")
+            values = value if isinstance(value, list) else [value]
+            flags += [f"--{flag}={one}" for one in values]
     return flags
 
 
@@ -198,12 +208,9 @@ def _how_to_go_on(jobs: Jobs, job: StudyJob) -> str:
 
 
 def _follow(jobs: Jobs, job: StudyJob) -> int:
-    def show(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
     try:
-        ended = jobs.follow(job.name, show)
+        with showing(job.store, job.study, Console()) as show:
+            ended = jobs.follow(job.name, show)
     except KeyboardInterrupt:
         print(f"\n{job.name} goes on.\n{_how_to_go_on(jobs, job)}", file=sys.stderr)
         return INTERRUPTED

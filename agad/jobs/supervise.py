@@ -28,6 +28,11 @@ class Supervisor:
     final: frozenset[int]
     """Exit codes after which it is not started again, beside 0."""
 
+    refusal: int
+    """Exit code for bad input, and for much else that hinders it. It is final too, but not where
+    the command has got somewhere or has crashed before: then its input is good, and something
+    around it is down, such as a Ray that starts anew."""
+
     restarts: int
     """How often it is started again in a row without a step between, at least 0."""
 
@@ -53,13 +58,18 @@ class Supervisor:
         with _on_stop(end):
             known = self.steps()
             failures = 0
+            has_run = False
             while True:
                 code = _run_once(command, children, stop)
                 if code == 0 or code in self.final or stop.is_set():
                     return code
-                now = self.steps()
-                failures = 1 if now - known else failures + 1
-                known |= now
+                new = self.steps() - known
+                has_run |= bool(new)
+                if code == self.refusal and not has_run:
+                    return code
+                has_run = True
+                failures = 1 if new else failures + 1
+                known |= new
                 if failures > self.restarts:
                     logger.error(
                         "The driver ended with exit code %d, %d times in a row without a step "

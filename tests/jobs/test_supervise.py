@@ -42,7 +42,7 @@ def supervise(
 ) -> tuple[int, int]:
     """Supervise a driver that ends with these codes, the last one again; count its starts."""
     supervisor = Supervisor(
-        final=frozenset({2, 3, 130}), restarts=restarts, pause_s=0.01, steps=steps
+        final=frozenset({3, 130}), refusal=2, restarts=restarts, pause_s=0.01, steps=steps
     )
     code = supervisor.run([sys.executable, "-c", DRIVER, str(starts), codes])
     return code, len(list(starts.iterdir()))
@@ -76,6 +76,17 @@ def test_each_step_forward_starts_the_count_anew(starts: Path) -> None:
     assert supervise(starts, "9", restarts=2, steps=steps) == (9, 6)
 
 
+def test_what_hinders_a_driver_that_has_run_is_no_bad_input(starts: Path) -> None:
+    assert supervise(starts, "1,2,0") == (0, 3)
+
+
+def test_what_hinders_a_driver_that_has_got_somewhere_is_no_bad_input(starts: Path) -> None:
+    def steps() -> frozenset[str]:
+        return frozenset({"row"}) if list(starts.iterdir()) else frozenset()
+
+    assert supervise(starts, "2,0", steps=steps) == (0, 2)
+
+
 def test_a_row_that_a_compaction_takes_away_is_no_step(starts: Path) -> None:
     def steps() -> frozenset[str]:
         return frozenset({"row"}) if not list(starts.iterdir()) else frozenset()
@@ -103,7 +114,7 @@ def test_a_stop_reaches_the_driver_once_and_is_the_end(starts: Path, stop: signa
             time.sleep(0.02)
         os.kill(os.getpid(), stop)
 
-    supervisor = Supervisor(final=frozenset(), restarts=5, pause_s=0.01, steps=frozenset)
+    supervisor = Supervisor(final=frozenset(), refusal=2, restarts=5, pause_s=0.01, steps=frozenset)
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
     thread = threading.Thread(target=send)
     thread.start()
@@ -116,8 +127,9 @@ def test_a_stop_reaches_the_driver_once_and_is_the_end(starts: Path, stop: signa
 
 def test_a_driver_ends_with_a_supervisor_that_is_killed(starts: Path) -> None:
     code = (
-        "import sys; from agad.jobs import Supervisor; Supervisor(final=frozenset(), restarts=0, "
-        f"pause_s=1, steps=frozenset).run([sys.executable, '-c', {PATIENT!r}, sys.argv[1]])"
+        "import sys; from agad.jobs import Supervisor; Supervisor(final=frozenset(), refusal=2, "
+        "restarts=0, pause_s=1, steps=frozenset)"
+        f".run([sys.executable, '-c', {PATIENT!r}, sys.argv[1]])"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(starts)]) as supervisor:
         end_s = time.monotonic() + 30
