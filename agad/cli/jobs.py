@@ -219,9 +219,6 @@ def _follow(jobs: Jobs, job: StudyJob) -> int:
     if ended.status == "STOPPED":
         print(f"agad: {job.name} was stopped; the same agad submit goes on.", file=sys.stderr)
         return INTERRUPTED
-    code = _FAILED if ended.exit_code is None else ended.exit_code
-    print(
-        f"agad: {job.name} ended with exit code {code}; the same agad submit goes on.",
-        file=sys.stderr,
-    )
-    return code
+    reason = plain(ended.message.partition("\n")[0])
+    print(f"agad: {job.name} failed; the same agad submit goes on. {reason}", file=sys.stderr)
+    return _FAILED if ended.exit_code is None else ended.exit_code

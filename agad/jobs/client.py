@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agad.errors import AgadError, ConfigError
 from agad.jobs.package import Package
@@ -60,6 +60,9 @@ class StudyJob:
 
     exit_code: int | None
     """Of the command; None where it has not ended by itself."""
+
+    message: str
+    """What Ray says of it."""
 
     @property
     def is_ended(self) -> bool:
@@ -136,15 +139,18 @@ class Jobs:
             name: The job.
             show: Takes a piece of text, with its line ends.
         """
-        shown = 0
+        log = _Log(self._client, name, show)
         reached_s = time.monotonic()
         while True:
             try:
-                shown += self._show_log(name, shown, show)
+                with self._told():
+                    log.show()
+            except JobServerError as error:  # Whether the job runs is asked for in any case.
+                logger.info("The log of %s is interrupted: %s", name, error)
+            try:
                 job = self.get(name)
                 reached_s = time.monotonic()
                 if job.is_ended:
-                    self._show_log(name, shown, show)
                     return job
             except JobServerError:
                 if time.monotonic() - reached_s > _PATIENCE_S:
@@ -192,24 +198,6 @@ class Jobs:
             if job.submission_id and _STUDY in (job.metadata or {}):
                 yield _job(job)
 
-    def _show_log(self, name: str, num_shown: int, show: Callable[[str], None]) -> int:
-        """Show a job's log but for its first characters, as far as it goes; return how many."""
-        seen = 0
-        num_new = 0
-
-        async def tail() -> None:
-            nonlocal seen, num_new
-            async for text in self._client.tail_job_logs(name):
-                new = text[max(0, num_shown - seen) :]
-                seen += len(text)
-                num_new += len(new)
-                if new:
-                    show(new)
-
-        with self._told():
-            asyncio.run(tail())
-        return num_new
-
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Turn what Ray's client raises into one line."""
@@ -243,6 +231,29 @@ class Jobs:
         )
 
 
+class _Log:
+    """What a job prints, each piece of it shown once."""
+
+    def __init__(self, client: JobSubmissionClient, name: str, show: Callable[[str], None]) -> None:
+        self._client = client
+        self._name = name
+        self._show = show
+        self._num_shown = 0
+
+    def show(self) -> None:
+        """Show what is new until the job ends or the connection does."""
+        asyncio.run(self._tail())
+
+    async def _tail(self) -> None:
+        seen = 0
+        async for text in self._client.tail_job_logs(self._name):
+            new = text[max(0, self._num_shown - seen) :]
+            seen += len(text)
+            self._num_shown += len(new)
+            if new:
+                self._show(new)
+
+
 @contextmanager
 def _preferred_by_ray(address: str) -> Iterator[None]:
     """Set the variable that Ray prefers to the address that it is told."""
@@ -273,16 +284,15 @@ def _attempt(study: str, name: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _job(details: object) -> StudyJob:
-    """Read what Ray says of a job."""
-    metadata = getattr(details, "metadata", None) or {}
-    status = getattr(details, "status", "")
+def _job(details: Any) -> StudyJob:  # noqa: ANN401  Ray's JobDetails, of one version or another.
+    metadata = details.metadata or {}
     return StudyJob(
-        name=getattr(details, "submission_id", None) or "",
+        name=details.submission_id,
         study=metadata.get(_STUDY, ""),
         store=metadata.get(_STORE, ""),
         package=metadata.get(_PACKAGE, ""),
-        entrypoint=getattr(details, "entrypoint", "") or "",
-        status=str(getattr(status, "value", status)),
-        exit_code=getattr(details, "driver_exit_code", None),
+        entrypoint=details.entrypoint,
+        status=details.status.value,
+        exit_code=details.driver_exit_code,
+        message=details.message or "",
     )

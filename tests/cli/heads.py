@@ -46,12 +46,13 @@ def end_processes_of(marker: str) -> None:
 
 
 @contextmanager
-def ray_head(*more: str, auth: str = "token") -> Iterator[dict[str, str]]:
+def ray_head(*more: str, auth: str = "token", **settings: str) -> Iterator[dict[str, str]]:
     """A Ray head with its job server on loopback, and the environment that reaches it.
 
     Args:
         more: Flags of ``ray start``.
         auth: Ray's mode of authentication.
+        settings: Variables of its processes.
     """
     folder = tempfile.mkdtemp(prefix="agad-ray-", dir="/tmp")  # Socket paths must be short.
     marker = f"AGAD_TEST_RAY_{secrets.token_hex(8)}"
@@ -62,6 +63,7 @@ def ray_head(*more: str, auth: str = "token") -> Iterator[dict[str, str]]:
         RAY_AUTH_TOKEN=secrets.token_hex(32),
         AGAD_TEST_MARKER=marker,
         AGAD_TEST_GCS=f"127.0.0.1:{gcs}",
+        **settings,
     )
     start = ["ray", "start", "--head", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={folder}"]
     start += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]

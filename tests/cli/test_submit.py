@@ -91,18 +91,24 @@ def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 120.0) -
         time.sleep(0.1)
 
 
-def drivers_of(variables: dict[str, str]) -> list[int]:
-    """Return the processes of the head that drive a study."""
+def processes_of(variables: dict[str, str], *words: str) -> list[int]:
+    """Return the processes of a head whose command has these words in a row."""
     pids = []
+    wanted = b"\0".join(word.encode() for word in words)
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
             marked = variables["AGAD_TEST_MARKER"].encode() in (folder / "environ").read_bytes()
         except OSError:
             continue
-        if marked and command[1:4] == [b"-m", b"agad", b"run"]:
+        if marked and wanted in command:
             pids.append(int(folder.name))
     return pids
+
+
+def drivers_of(variables: dict[str, str]) -> list[int]:
+    """Return the processes of a head that drive a study."""
+    return processes_of(variables, "-m", "agad", "run")
 
 
 def ray_job(variables: dict[str, str], *arguments: str) -> str:
@@ -175,6 +181,27 @@ def test_a_study_that_is_stopped_and_whose_driver_is_killed_is_finished_by_submi
     for secret in (PLANTED, head["RAY_AUTH_TOKEN"]):
         assert secret not in listed + log + done.stdout + done.stderr + sent.stdout
         assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_study_whose_cluster_dies_is_finished_on_another_from_the_store_alone(
+    project: Path,
+) -> None:
+    with heads.ray_head(RAY_gcs_rpc_server_reconnect_timeout_s="5") as first:
+        assert submit(project, first, "--no-wait").returncode == 0
+        wait_until(lambda: len(rows_of(project)) >= 2, "a second row")
+        for pid in processes_of(first, "gcs_server"):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not drivers_of(first), "the end of the driver")
+    stored = {path.parent.name for path in rows_of(project)}
+    assert len(stored) < NUM_TRIALS
+    with heads.ray_head() as second:
+        done = submit(project, second)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = StudyReader(open_objects(str(project.with_name("store"))), "sent").trials()
+    assert len(rows) == NUM_TRIALS
+    assert stored <= {row.trial_key for row in rows}
 
 
 @pytest.mark.cluster
