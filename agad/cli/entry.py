@@ -10,18 +10,25 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import cluster, dashboard, datasets, models, reports, store, studies, watch
+from agad.cli import (
+    cluster,
+    dashboard,
+    datasets,
+    doctor,
+    drain,
+    jobs,
+    models,
+    reports,
+    store,
+    studies,
+    watch,
+)
+from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
 from agad.studyfile import BAD_INPUT, load_study
-
-INTERRUPTED = 130
-"""Exit code of Ctrl-C."""
-
-OTHER_DRIVER = 3
-"""Exit code where another driver works on the study."""
 
 
 def entry() -> NoReturn:
@@ -52,6 +59,8 @@ def _guarded(command: Callable[[], int]) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # Ray tells a job's supervisor and its driver, which then hears it twice: once is enough.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -69,6 +78,10 @@ def _command(arguments: Sequence[str]) -> int:
     add_store_flag(plan)
     add_trial_flags(plan)
     plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
+
+    jobs.add_commands(commands)
+    drain.add_commands(commands)
+    doctor.add_commands(commands)
 
     watching = commands.add_parser("watch", help="show from its store how far a study is")
     watch.add_watch_flags(watching)

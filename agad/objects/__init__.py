@@ -4,7 +4,7 @@ from agad.objects.local import LocalObjects
 from agad.objects.probe import check_conditional_put
 from agad.objects.protocol import MissingObjectError, ObjectStore, check_key, is_key
 from agad.objects.retry import Backoff, TransientError, retry
-from agad.objects.uri import open_objects
+from agad.objects.uri import check_uri, open_objects
 
 __all__ = [
     "Backoff",
@@ -14,6 +14,7 @@ __all__ = [
     "TransientError",
     "check_conditional_put",
     "check_key",
+    "check_uri",
     "is_key",
     "open_objects",
     "retry",

@@ -18,6 +18,18 @@ _ALLOWED = "a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
+def check_uri(uri: str) -> str:
+    """Return what ``open_objects`` takes, a folder absolute, without asking anybody for a bucket.
+
+    Raises:
+        ConfigError: ``uri`` names no store.
+    """
+    if uri.startswith(("s3://", "gs://")):
+        scheme, bucket, prefix = _parts(uri)
+        return f"{scheme}://{bucket}/{prefix}".rstrip("/")
+    return open_objects(uri).uri
+
+
 def open_objects(uri: str) -> ObjectStore:
     """Open a folder (``~`` is the home, a relative path starts here), an S3 or a Google bucket.
 
@@ -53,14 +65,24 @@ def _local(path: str, uri: str) -> ObjectStore:
 
 
 def _remote(uri: str) -> ObjectStore:
+    scheme, bucket, prefix = _parts(uri)
+    objects = RemoteObjects(_s3(bucket, prefix) if scheme == "s3" else _gs(bucket, prefix))
+    objects.check_reachable()
+    return objects
+
+
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Return scheme, bucket and prefix.
+
+    Raises:
+        ConfigError: One of the last two is none.
+    """
     scheme, _, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")
     if not _BUCKET.fullmatch(bucket) or (prefix and not is_key(prefix)):
         raise _not_allowed(uri)
-    objects = RemoteObjects(_s3(bucket, prefix) if scheme == "s3" else _gs(bucket, prefix))
-    objects.check_reachable()
-    return objects
+    return scheme, bucket, prefix
 
 
 def _s3(bucket: str, prefix: str) -> Bucket:

@@ -20,7 +20,7 @@ from agad.report.figures import (
 from agad.report.figures import figures as study_figures
 from agad.report.html import Section, html_page
 from agad.report.latex import latex
-from agad.report.live import live_table, plain_line, watched_line, watched_table
+from agad.report.live import is_status_line, live_table, plain_line, watched_line, watched_table
 from agad.report.models import (
     ScoredPicture,
     export_summary,
@@ -71,6 +71,7 @@ __all__ = [
     "has_ended",
     "html_page",
     "info_table",
+    "is_status_line",
     "latex",
     "leaderboard",
     "live_table",

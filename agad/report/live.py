@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ _WIDE = 100
 
 STALE_S = 60.0
 """Without news for so long, a driver may be dead: it tells some every 10 s."""
+
+_STATUS_LINE = re.compile(r"[\d,]+/[\d,]+ search trials\b")
 
 _MIN_LABEL = 8
 """The fewest characters of the column of cells."""
@@ -81,6 +84,11 @@ def plain_line(status: StudyStatus) -> str:
     search = [_search_text(status.cells), *_ended_text(status)]
     parts = [*search, *best, _confirm_text(status.cells)]
     return ", ".join([*parts, *_cost_texts(status)])
+
+
+def is_status_line(text: str) -> bool:
+    """Whether a line is one that ``plain_line`` returns."""
+    return _STATUS_LINE.match(text) is not None
 
 
 def watched_table(

@@ -6,6 +6,7 @@ from agad.store.keys import TABLES, Table, check_study_name
 from agad.store.read import StudyReader, list_studies
 from agad.store.rows import rows_from_parquet, rows_to_parquet
 from agad.store.schema import Column, arrow_schema, columns_of_tables
+from agad.store.steps import steps_done
 from agad.store.study_store import StudyStore
 from agad.store.tables import read_table
 from agad.store.verification import Verified, verify
@@ -29,6 +30,7 @@ __all__ = [
     "read_table",
     "rows_from_parquet",
     "rows_to_parquet",
+    "steps_done",
     "study_info",
     "table_files",
     "verify",

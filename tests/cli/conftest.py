@@ -18,6 +18,7 @@ from agad.config import Confirm, Grid, LogUniform, Search, Study
 from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.store import StudyStore
+from tests.cli import heads
 
 STUDY_FILE = """\
 from agad import Grid, LogUniform, Search, Study
@@ -108,3 +109,10 @@ def fill_store(make_row: Callable[..., TrialRow]) -> FillStore:
         return str(uri)
 
     return fill
+
+
+@pytest.fixture
+def ray_head() -> Iterator[dict[str, str]]:
+    """A Ray head with its job server on loopback, and the environment that reaches it."""
+    with heads.ray_head() as variables:
+        yield variables

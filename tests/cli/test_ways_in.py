@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +13,7 @@ import pytest
 from agad.data import Library
 from agad.objects import open_objects
 from agad.store import StudyReader
+from tests.cli.heads import environment
 
 pytestmark = pytest.mark.cluster
 
@@ -51,64 +46,6 @@ def write_study(folder: Path, trials: int) -> Path:
 def trial_keys(store: Path) -> list[str]:
     rows = StudyReader(open_objects(str(store)), "ways-in").trials()
     return [row.trial_key for row in rows]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def environment(folder: Path | str, **more: str) -> dict[str, str]:
-    """Return variables with a home, a store and a cache of their own in a folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    places = {
-        "HOME": f"{folder}/home",
-        "AGAD_STORE": f"{folder}/default-store",
-        "AGAD_CACHE": f"{folder}/cache",
-    }
-    return kept | places | {"PATH": f"{BIN}:{kept['PATH']}", "COLUMNS": "100"} | more
-
-
-def end_processes_of(marker: str) -> None:
-    """Kill what carries the marker in its environment, and nothing else."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if marker.encode() in (folder / "environ").read_bytes():
-                os.kill(int(folder.name), signal.SIGKILL)
-        except OSError:
-            continue  # It ended meanwhile, or belongs to somebody else.
-
-
-@pytest.fixture
-def ray_head() -> Iterator[dict[str, str]]:
-    """A Ray head with its job server on loopback, and the environment that reaches it."""
-    folder = tempfile.mkdtemp(prefix="agad-ray-", dir="/tmp")  # Socket paths must be short.
-    marker = f"AGAD_TEST_RAY_{secrets.token_hex(8)}"
-    gcs, dashboard, agent = free_port(), free_port(), free_port()
-    variables = environment(
-        folder,
-        RAY_AUTH_MODE="token",
-        RAY_AUTH_TOKEN=secrets.token_hex(32),
-        AGAD_TEST_MARKER=marker,
-    )
-    start = ["ray", "start", "--head", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={folder}"]
-    start += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
-    # Two Rays that start beside each other race for the agent's default port.
-    start += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
-    subprocess.run(
-        [*start, "--disable-usage-stats"],
-        env=variables,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    try:
-        yield variables | {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}"}
-    finally:
-        end_processes_of(marker)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_three_ways_in_run_the_same_trials(tmp_path: Path, ray_head: dict[str, str]) -> None:

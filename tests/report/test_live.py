@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from agad.report import live_table, plain_line
+from agad.report import is_status_line, live_table, plain_line
 from agad.status import CellStatus, StudyStatus
 
 CELL = CellStatus(
@@ -60,6 +60,8 @@ def test_plain_line_says_all_on_one_line() -> None:
         "13/72 search trials, 7 stopped, 1 diverged, best digits class=0 ratio=0 0.987, "
         "0/18 confirmed, 41 s, ? left"
     )
+    assert is_status_line(line)
+    assert not is_status_line("13/72 confirmed")
 
 
 def test_a_search_that_a_budget_ended_says_so() -> None:

@@ -21,9 +21,6 @@ WaitUntil: TypeAlias = Callable[..., None]
 
 _MARK = "AGAD_TEST_CLUSTER"
 
-_PREEMPTION = 2
-"""``DRAIN_NODE_REASON_PREEMPTION`` of Ray's protocol."""
-
 _HEALTH = {
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 1000,
@@ -57,18 +54,6 @@ class Nodes:
         """End a node without notice, with all that runs on it."""
         self.trainers.remove(node)
         self.cluster.remove_node(node, allow_graceful=False)
-
-    def announce(self, node: Any, within_s: float) -> None:  # noqa: ANN401  As above.
-        """Tell Ray that a node is about to be taken away, as for a spot instance."""
-        is_accepted, reason = ray._raylet.GcsClient(  # type: ignore[attr-defined]
-            address=self.address
-        ).drain_node(
-            node.node_id,
-            _PREEMPTION,
-            "a spot instance is taken away",
-            int((time.time() + within_s) * 1000),
-        )
-        assert is_accepted, reason
 
     def workers(self) -> list[int]:
         """Return the processes that train."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +23,7 @@ from agad.records import TrialRow
 from agad.store import StudyStore
 from agad.study import Where, run_study
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
+from tests.jobs.metadata import metadata_service
 
 if TYPE_CHECKING:
     from tests.study.faults.conftest import MakeNodes, Nodes, WaitUntil
@@ -105,6 +111,24 @@ def _store(where: Where) -> StudyStore:
     return StudyStore(open_objects(where.store), STUDY.name)
 
 
+@contextmanager
+def _watching_on(nodes: Nodes, node: Any, address: str) -> Iterator[None]:  # noqa: ANN401  As above.
+    """Run the watcher of a spot machine, which looks for its notices at an address."""
+    command = [sys.executable, "-m", "agad", "drain-watch", "--cloud=aws"]
+    command += [f"--address={nodes.address}", f"--node-id={node.node_id}"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": address},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watcher:
+        assert watcher.stdout is not None
+        assert "waiting for a notice of aws" in watcher.stdout.readline()
+        yield
+        assert "drains: EC2 announced: terminate, in " in watcher.stdout.read()
+    assert watcher.returncode == 0
+
+
 def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     where: Where,
     two_nodes: Nodes,
@@ -118,7 +142,8 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     def announce(node: Any) -> None:  # noqa: ANN401  A node of Ray's.
         nonlocal gone
         gone = node
-        two_nodes.announce(node, within_s=60)
+        with metadata_service() as metadata, _watching_on(two_nodes, node, metadata.address):
+            metadata.interrupt(datetime.now(UTC) + timedelta(seconds=60))
         (other,) = (one for one in two_nodes.trainers if one is not node)
         wait_until(lambda: bool(_epochs_on(where, other)), "an epoch elsewhere")
         two_nodes.remove(node)

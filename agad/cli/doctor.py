@@ -1,0 +1,68 @@
+"""The command that looks over a running cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from agad.cli.flags import add_store_flag
+from agad.cli.tokens import choose_token_mode
+from agad.reading import store_uri
+
+FAULT = 1
+"""Exit code: a check found a fault."""
+
+_STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
+
+
+def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its type to itself.
+    """Add ``doctor``."""
+    parser = commands.add_parser(
+        "doctor", help="look over a running cluster: versions, GPUs, store, clocks, who may enter"
+    )
+    add_store_flag(parser)
+    parser.add_argument(
+        "--address",
+        help="Ray cluster, or its job server http://HOST:8265, where this then runs as a job "
+        "(default: $RAY_ADDRESS, else the cluster of this machine)",
+    )
+    parser.set_defaults(do=doctor)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print a line a check; return the exit code."""
+    from agad.objects import check_uri
+
+    store = check_uri(store_uri(arguments.store))
+    address = arguments.address or os.environ.get("RAY_ADDRESS")
+    choose_token_mode(os.environ)
+    if address and address.startswith(("http://", "https://")):
+        return _as_job(address, store)
+    from agad.jobs import examine
+
+    console = Console(soft_wrap=True)
+    has_fault = False
+    for one in examine(address, store):
+        has_fault |= one.level == "fault"
+        line = Text.assemble((f"{one.level:8}", _STYLES[one.level]), f"{one.check:15}", one.text)
+        console.print(line)
+    return FAULT if has_fault else 0
+
+
+def _as_job(address: str, store: str) -> int:
+    """Have the cluster look itself over, since its own port is not reached from here."""
+    from agad.jobs import Jobs
+
+    def show(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    ended = Jobs(address).run(
+        "agad-doctor", ["python", "-m", "agad", "doctor", f"--store={store}"], show
+    )
+    return 0 if ended.status == "SUCCEEDED" else FAULT

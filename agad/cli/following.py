@@ -1,0 +1,81 @@
+"""Showing what a job prints: as it is, or on a terminal with its study's table below it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from agad.errors import AgadError
+from agad.report import is_status_line, plain, watched_table
+
+if TYPE_CHECKING:
+    from agad.store import StudyReader
+
+_FRESH_S = 60.0
+"""An older bulletin is of a driver that is gone."""
+
+
+@contextmanager
+def showing(store: str, study: str, console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield what takes a job's output, piece by piece.
+
+    On a terminal, the lines that say how far the study is are not printed: the table in their
+    place is the store's, or where this machine does not reach the store, the last such line.
+
+    Args:
+        store: URI of the study's store.
+        study: Its name.
+        console: Where it is shown.
+    """
+    if not console.is_terminal:
+        yield _write
+        return
+    reader = _reader(store, study)
+    unfinished = ""
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def show(text: str) -> None:
+            nonlocal unfinished
+            *lines, unfinished = (unfinished + text).split("\n")
+            for line in lines:
+                if is_status_line(line):
+                    live.update(_table(reader, console) or Text(line), refresh=True)
+                else:
+                    console.print(Text(plain(line)))
+
+        yield show
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _reader(store: str, study: str) -> StudyReader | None:
+    from agad.objects import open_objects
+    from agad.store import StudyReader
+
+    try:
+        return StudyReader(open_objects(store), study)
+    except AgadError:
+        return None
+
+
+def _table(reader: StudyReader | None, console: Console) -> RenderableType | None:
+    try:
+        bulletin = None if reader is None else reader.bulletin()
+    except AgadError:
+        return None
+    if bulletin is None:
+        return None
+    age_s = max(0.0, (datetime.now(UTC) - bulletin.at).total_seconds())
+    if bulletin.state != "running" or age_s > _FRESH_S:
+        return None
+    return watched_table(bulletin, age_s, console.width, height=console.height)

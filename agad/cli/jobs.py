@@ -1,0 +1,224 @@
+"""The commands that run a study on a cluster of somewhere else, and start it again there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
+from agad.cli.flags import add_run_flags
+from agad.cli.following import showing
+from agad.cli.tokens import choose_token_mode
+from agad.config import Study
+from agad.errors import ConfigError, StoreError
+from agad.reading import store_uri
+from agad.report import plain
+from agad.studyfile import BAD_INPUT, load_study
+
+if TYPE_CHECKING:
+    from agad.jobs import Jobs, Package, StudyJob
+
+_FAILED = 1
+"""Exit code where a job failed without telling one."""
+
+_NUM_RESTARTS = 5
+_PAUSE_S = 5.0
+
+
+def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its type to itself.
+    """Add ``submit`` and ``supervise``."""
+    # Here, --address is the job server's; the job finds its own cluster.
+    submit = commands.add_parser(
+        "submit",
+        help="run a study file on a cluster, and follow it",
+        conflict_handler="resolve",
+        allow_abbrev=False,
+    )
+    add_run_flags(submit)
+    _add_file(submit)
+    submit.add_argument(
+        "--address",
+        metavar="URL",
+        help="job server, http://HOST:8265 (default: $RAY_API_SERVER_ADDRESS)",
+    )
+    submit.add_argument(
+        "--project",
+        type=Path,
+        metavar="DIR",
+        help="folder to pack (default: the nearest with .git or pyproject.toml, else FILE's)",
+    )
+    submit.add_argument("--no-wait", action="store_true", help="do not follow the study")
+    submit.set_defaults(do=submit_study)
+
+    supervise = commands.add_parser(
+        "supervise", help="run a study file, and start it again after a crash", allow_abbrev=False
+    )
+    add_run_flags(supervise)
+    _add_file(supervise)
+    supervise.set_defaults(do=supervise_study)
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        default=_NUM_RESTARTS,
+        metavar="N",
+        help="starts after a crash, in a row without a row or checkpoint more "
+        f"(default: {_NUM_RESTARTS})",
+    )
+
+
+def submit_study(arguments: argparse.Namespace) -> int:
+    """Submit a study, or join it where it runs, and follow it; return the exit code."""
+    from agad.jobs import Jobs, find_project, pack, secrets_of
+    from agad.objects import check_uri
+
+    _check_restarts(arguments)
+    file: Path = arguments.file
+    project = (arguments.project or find_project(file)).resolve()
+    sys.path.insert(0, str(project))  # As for the job, so that its modules can be imported.
+    study = _study(arguments)
+    given = arguments.store or os.environ.get("AGAD_STORE")
+    if not given:
+        raise ConfigError(
+            "--store is not given, but must name a store that every node of the cluster reaches, "
+            "such as s3://bucket/prefix."
+        )
+    store = check_uri(given)
+    address = arguments.address or os.environ.get("RAY_API_SERVER_ADDRESS")
+    if arguments.notify:
+        raise ConfigError(
+            "--notify is given, but its address is a secret, which everyone who may list the "
+            "cluster's jobs would see; set AGAD_WEBHOOK on the nodes instead."
+        )
+    if not address:
+        raise ConfigError(
+            "--address is not given, but must be the cluster's job server, http://HOST:8265."
+        )
+    package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
+    _say_what_is_packed(project, package)
+    choose_token_mode(os.environ)
+    jobs = Jobs(address)
+    entrypoint = shlex.join(
+        (
+            *("python", "-m", "agad", "supervise"),
+            file.resolve().relative_to(project).as_posix(),
+            f"--restarts={arguments.restarts}",
+            *_passed_on(arguments, store, but=("store", "address")),
+        )
+    )
+    job, is_new = jobs.submit(package, study=study.name, store=store, entrypoint=entrypoint)
+    _say_what_runs(jobs, job, is_new=is_new)
+    if not is_new and (job.package, job.entrypoint) != (package.digest, entrypoint):
+        print(
+            "agad: it was submitted with other files or flags, which it keeps; stop it and submit "
+            "again to use these.",
+            file=sys.stderr,
+        )
+    return 0 if arguments.no_wait else _follow(jobs, job)
+
+
+def supervise_study(arguments: argparse.Namespace) -> int:
+    """Run a study in a process of its own, again after each crash; return its last exit code."""
+    from agad.jobs import Supervisor
+    from agad.objects import open_objects
+    from agad.store import steps_done
+
+    _check_restarts(arguments)
+    name = _study(arguments).name
+    store = store_uri(arguments.store)
+
+    def steps() -> frozenset[str]:
+        try:
+            return steps_done(open_objects(store), name)
+        except StoreError as error:
+            print(f"agad: {plain(str(error))}", file=sys.stderr)
+            return frozenset()
+
+    supervisor = Supervisor(
+        final=frozenset({OTHER_DRIVER, INTERRUPTED}),
+        refusal=BAD_INPUT,
+        restarts=arguments.restarts,
+        pause_s=_PAUSE_S,
+        steps=steps,
+    )
+    flags = _passed_on(arguments, store, but=("store",))
+    return supervisor.run([sys.executable, "-m", "agad", "run", str(arguments.file), *flags])
+
+
+def _study(arguments: argparse.Namespace) -> Study:
+    study = load_study(arguments.file)
+    return study.reduced() if arguments.reduced else study
+
+
+def _check_restarts(arguments: argparse.Namespace) -> None:
+    if arguments.restarts < 0:
+        raise ConfigError(f"--restarts is {arguments.restarts}, but must be at least 0.")
+
+
+def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str]) -> list[str]:
+    """Return the store, and the flags of ``agad run`` that were given, but for some."""
+    parser = argparse.ArgumentParser()
+    add_run_flags(parser)
+    flags = [f"--store={store}"]
+    for name, default in vars(parser.parse_args([])).items():
+        value = getattr(arguments, name)
+        flag = name.replace("_", "-")
+        if name in but or value == default:
+            continue
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            values = value if isinstance(value, list) else [value]
+            flags += [f"--{flag}={one}" for one in values]
+    return flags
+
+
+def _say_what_is_packed(project: Path, package: Package) -> None:
+    print(f"Packed {len(package.files)} files, {package.num_bytes / 1024:.0f} KiB, of {project}.")
+    for kind, names in (("data", package.data), ("secrets", package.secrets)):
+        if names:
+            print(f"Left out as {kind}: {plain(', '.join(names[:10]))}{_more(names)}.")
+
+
+def _more(names: tuple[str, ...]) -> str:
+    return f" and {len(names) - 10} more" if len(names) > 10 else ""
+
+
+def _say_what_runs(jobs: Jobs, job: StudyJob, *, is_new: bool) -> None:
+    what = "Submitted" if is_new else "Runs already, joined:"
+    print(f"{what} {job.name}, store {plain(job.store)}. It does not need this terminal.")
+    print(_how_to_go_on(jobs, job), flush=True)
+
+
+def _how_to_go_on(jobs: Jobs, job: StudyJob) -> str:
+    return (
+        "  follow it again: the same agad submit\n"
+        f"  stop it:         ray job stop {job.name} --address {jobs.address}"
+    )
+
+
+def _follow(jobs: Jobs, job: StudyJob) -> int:
+    try:
+        with showing(job.store, job.study, Console()) as show:
+            ended = jobs.follow(job.name, show)
+    except KeyboardInterrupt:
+        print(f"\n{job.name} goes on.\n{_how_to_go_on(jobs, job)}", file=sys.stderr)
+        return INTERRUPTED
+    if ended.status == "SUCCEEDED":
+        return 0
+    if ended.status == "STOPPED":
+        print(f"agad: {job.name} was stopped; the same agad submit goes on.", file=sys.stderr)
+        return INTERRUPTED
+    reason = plain(ended.message.partition("\n")[0])
+    print(f"agad: {job.name} failed; the same agad submit goes on. {reason}", file=sys.stderr)
+    return _FAILED if ended.exit_code is None else ended.exit_code

@@ -1,0 +1,131 @@
+"""What a task on a node of a cluster finds out there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import ipaddress
+import os
+import platform
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from agad.errors import AgadError
+from agad.objects import open_objects
+from agad.version import __version__
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+_COUNT_S = 90.0
+
+_LISTENS = "0A"
+"""State of a socket in ``/proc/net/tcp``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """One node."""
+
+    versions: dict[str, str]
+    """Of ``python``, ``agad``, ``ray`` and ``torch``; ``none`` where it is not installed."""
+
+    num_gpus: int
+    """That torch sees, whoever uses them now."""
+
+    store_error: str
+    """Why a worker cannot use the store; empty where it can."""
+
+
+def node_facts(store: str, probe: str | None) -> NodeFacts:
+    """Look over the node that this runs on.
+
+    Args:
+        store: URI of the store.
+        probe: Key of an object that another node has put there; None asks nothing of the store.
+    """
+    versions = {library: _version(library) for library in ("ray", "torch")}
+    return NodeFacts(
+        versions={"python": platform.python_version(), "agad": __version__} | versions,
+        num_gpus=_num_gpus(),
+        store_error="" if probe is None else _store_error(store, probe),
+    )
+
+
+def node_time() -> float:
+    """Return the node's clock, in seconds."""
+    return time.time()
+
+
+def listeners(port: int) -> tuple[Address, ...]:
+    """Return the addresses on which this node listens to a port; none where Linux does not tell."""
+    found: set[Address] = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            found |= listening(Path(f"/proc/net/{table}").read_text(), port)
+    return tuple(sorted(found, key=str))
+
+
+def listening(table: str, port: int) -> set[Address]:
+    """Return the addresses that ``/proc/net/tcp`` or ``tcp6`` says are listened on for a port."""
+    found = set()
+    for line in table.splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        host, _, number = local.partition(":")
+        if state == _LISTENS and int(number, 16) == port:
+            found.add(_address(host))
+    return found
+
+
+def _address(text: str) -> Address:
+    """Read an address of ``/proc/net/tcp``: words of 4 bytes, each in the host's order."""
+    words = (text[start : start + 8] for start in range(0, len(text), 8))
+    data = b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)
+    found = ipaddress.ip_address(data)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _num_gpus() -> int:
+    """Count in a process of its own: from a task without a GPU, Ray hides them all."""
+    visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _COUNT_GPUS],
+            env=visible,
+            capture_output=True,
+            text=True,
+            timeout=_COUNT_S,
+            check=True,
+        )
+        return int(done.stdout)
+    except (subprocess.SubprocessError, OSError, ValueError):
+        return 0
+
+
+def _store_error(store: str, probe: str) -> str:
+    """Read what another node has put, and put, read and delete an object of this one's own."""
+    key = f"_probes/{uuid.uuid4().hex}"
+    try:
+        objects = open_objects(store)
+        objects.get(probe)
+        try:
+            if not objects.put_if_absent(key, b"agad") or objects.get(key) != b"agad":
+                return f"{objects.uri} does not keep what a worker puts; use another store."
+        finally:
+            objects.delete(key)
+    except AgadError as error:
+        return str(error)
+    return ""

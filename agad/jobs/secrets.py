@@ -1,0 +1,103 @@
+"""Secrets that must not leave with a project: told by a file's name, and by what it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from pathspec import GitIgnoreSpec
+
+from agad.errors import ConfigError
+
+_FILES = GitIgnoreSpec.from_lines(
+    (
+        ".env",
+        ".env.*",
+        "*.env",
+        ".envrc",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "*.jks",
+        "*.kdbx",
+        "id_rsa*",
+        "id_dsa*",
+        "id_ecdsa*",
+        "id_ed25519*",
+        "credentials",
+        "credentials.csv",
+        "credentials.ini",
+        "credentials.toml",
+        "credentials.y*ml",
+        "*credentials*.json",
+        "service[-_]account*.json",
+        "client_secret*.json",
+        "secrets.json",
+        "secrets.toml",
+        "secrets.yaml",
+        "secrets.yml",
+        "auth_token",
+        ".git-credentials",
+        ".netrc",
+        ".pgpass",
+        ".pypirc",
+        ".npmrc",
+        ".boto",
+        ".s3cfg",
+        ".aws/",
+        ".ssh/",
+        ".gnupg/",
+        ".kube/",
+        ".docker/",
+        ".ray/",
+        "kubeconfig",
+        "*.tfstate",
+    )
+)
+
+_HELD = {
+    "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+    "an AWS secret key": re.compile(
+        rb"aws_secret_access_key[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+=]{40}(?![A-Za-z0-9/+=])", re.I
+    ),
+    "a token of Ray": re.compile(rb"RAY_AUTH_TOKEN[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9_-]{32}"),
+}
+
+_SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|CREDENTIALS", re.I)
+
+_MIN_CHARS = 12
+"""A shorter value, such as a path or ``1``, also stands in files where it is no secret."""
+
+
+def is_secret_file(name: str) -> bool:
+    """Whether a file's or folder's name says that it holds a secret; a folder's ends with ``/``."""
+    return _FILES.match_file(name)
+
+
+def secrets_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that hold a secret, each its name and its value."""
+    for name, value in environment.items():
+        is_place = value.startswith(("/", "~", "http://", "https://"))
+        if _SECRET_VARIABLE.search(name) and len(value) >= _MIN_CHARS and not is_place:
+            yield f"${name}", value
+
+
+def check_no_secret(name: str, data: bytes, known: Collection[tuple[str, str]]) -> None:
+    """Refuse a file that holds a secret.
+
+    Args:
+        name: The file, as the error says it.
+        data: Its bytes.
+        known: Names and values that it must not hold.
+
+    Raises:
+        ConfigError: It holds one of them, or a key by its form.
+    """
+    kinds = [kind for kind, form in _HELD.items() if form.search(data)]
+    kinds += [f"the value of {of}" for of, value in known if value.encode() in data]
+    if kinds:
+        raise ConfigError(
+            f"{name} holds {kinds[0]}, which a job would hand to everyone on the cluster; take it "
+            "out, or put the file into .gitignore. The nodes have credentials of their own."
+        )

@@ -1,0 +1,103 @@
+"""What a job prints, shown on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from agad.cli.following import showing
+from agad.objects import LocalObjects
+from agad.status import Bulletin, CellStatus, StudyStatus
+from agad.store import StudyStore
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import FillStore
+
+LOG = "Study tiny\n4/12 search trials, 0/2 confirmed, 41 s, ? left\nLeader", "board\x1b[2J\n"
+
+
+def told(age_s: float) -> Bulletin:
+    cell = CellStatus(
+        label="digits class=0 ratio=0",
+        phase="search",
+        planned=12,
+        running=2,
+        paused=0,
+        finished=1,
+        pruned=3,
+        diverged=0,
+        failed=0,
+        best_objective=0.9,
+        confirmed=0,
+        confirm_planned=3,
+        left_s=120.0,
+    )
+    return Bulletin(
+        status=StudyStatus(study="tiny", cells=(cell,), elapsed_s=41.0, slots=2),
+        state="running",
+        reason="",
+        host="far-away",
+        pid=4321,
+        at=datetime.now(UTC) - timedelta(seconds=age_s),
+    )
+
+
+@pytest.fixture
+def store(fill_store: FillStore, tmp_path: Path) -> Callable[[float], str]:
+    def with_news(age_s: float) -> str:
+        uri = fill_store(tmp_path / "store")
+        memory = StudyStore(LocalObjects(tmp_path / "store"), "tiny")
+        with memory.hold():
+            memory.put_bulletin(told(age_s))
+        return uri
+
+    return with_news
+
+
+def shown_on_a_terminal(uri: str) -> str:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100, height=30, color_system=None)
+    with showing(uri, "tiny", console) as show:
+        for text in LOG:
+            show(text)
+    return file.getvalue()
+
+
+def test_a_terminal_has_the_stores_table_in_place_of_the_status_lines(
+    store: Callable[[float], str],
+) -> None:
+    text = shown_on_a_terminal(store(5))
+    assert "Study tiny" in text
+    assert "Leaderboard" in text
+    assert "digits class=0 ratio=0" in text
+    assert "driver on far-away (process 4321)" in text
+    assert "search trials, 0/2 confirmed" not in text
+
+
+@pytest.mark.parametrize("age_s", [3600.0, None], ids=["old news", "no store"])
+def test_a_terminal_has_the_last_status_line_where_the_store_tells_nothing_new(
+    store: Callable[[float], str], tmp_path: Path, age_s: float | None
+) -> None:
+    uri = str(tmp_path / "elsewhere") if age_s is None else store(age_s)
+    text = shown_on_a_terminal(uri)
+    assert "4/12 search trials, 0/2 confirmed, 41 s" in text
+    assert "far-away" not in text
+
+
+def test_what_a_job_prints_cannot_command_the_terminal(tmp_path: Path) -> None:
+    assert "\x1b[2J" not in shown_on_a_terminal(str(tmp_path))
+
+
+def test_elsewhere_everything_is_passed_on_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with showing(str(tmp_path), "tiny", Console(file=io.StringIO())) as show:
+        for text in LOG:
+            show(text)
+    assert capsys.readouterr().out == "".join(LOG)
