@@ -14,6 +14,7 @@ from agad.cli import (
     cluster,
     dashboard,
     datasets,
+    diagnose,
     doctor,
     drain,
     jobs,
@@ -96,6 +97,8 @@ def _command(arguments: Sequence[str]) -> int:
     shown.set_defaults(do=dashboard.dashboard)
 
     models.add_commands(commands)
+
+    diagnose.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")
     datasets.add_commands(data)

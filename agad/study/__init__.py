@@ -1,7 +1,18 @@
 """The study engine: search and early stopping by cell, on Ray."""
 
+from agad.study.confirmed import specs_of_rows
 from agad.study.plan import CellPlan, StudyPlan, plan_study
+from agad.study.provenance import Provenance, find_provenance
 from agad.study.run import run_study
 from agad.study.where import Where
 
-__all__ = ["CellPlan", "StudyPlan", "Where", "plan_study", "run_study"]
+__all__ = [
+    "CellPlan",
+    "Provenance",
+    "StudyPlan",
+    "Where",
+    "find_provenance",
+    "plan_study",
+    "run_study",
+    "specs_of_rows",
+]
