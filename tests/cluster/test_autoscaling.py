@@ -36,6 +36,7 @@ import time
 from pathlib import Path
 
 import ray
+import torch
 
 from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
@@ -59,6 +60,7 @@ STUDY = Study(
 
 def on_a_gpu_that_is_not_there(spec, runtime):
     """Train on the CPU, slowly, and note the share of which GPU of which node it was given."""
+    torch.cuda.get_device_name = lambda _: "a GPU that is not there"
     node, start_s = ray.get_runtime_context().get_node_id(), time.time()
     cpu = dataclasses.replace(runtime, compute=Compute(device="cpu"), gpus=0.0)
     for result in train_trial(spec, cpu):
