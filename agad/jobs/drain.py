@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agad.errors import ConfigError
+from agad.errors import AgadError, ConfigError
 from agad.jobs.notices import MetadataError, Notice, Notices
 
 logger = logging.getLogger(__name__)
@@ -16,6 +16,9 @@ LOOK_EVERY_S = 5.0
 """As Amazon advises; the shortest notice of any cloud is 30 s."""
 
 _TRY_EVERY_S = 2.0
+
+_ALIVE = 0
+"""``GcsNodeInfo.ALIVE`` of Ray's protocol."""
 
 
 class Node:
@@ -34,36 +37,42 @@ class Node:
         # Ray has no public name for this; its own command "ray drain-node" does the same.
         import ray
         from ray._private import services
+        from ray.exceptions import RayError
 
         try:
             found = services.canonicalize_bootstrap_address(address or "auto")
-        except (ConnectionError, ValueError):
-            found = None
-        if found is None:
+            if found is None:
+                raise ConnectionError("none is known on this machine")
+            self._client: Any = ray._raylet.GcsClient(address=found)  # type: ignore[attr-defined]
+            self.id = node_id or self._local(found)
+        except (ConnectionError, RayError, ValueError) as error:
+            if isinstance(error, AgadError):
+                raise
             raise ConfigError(
-                f"--address is {address or 'auto'}, but no Ray cluster is known there; start Ray "
-                "on this machine first, or name its head's HOST:6379."
-            )
-        self._address: str = found
-        self._client: Any = ray._raylet.GcsClient(address=found)  # type: ignore[attr-defined]
-        self.id = node_id or self._local()
+                f"--address is {address or 'auto'}, but no Ray cluster answers there "
+                f"({str(error).splitlines()[0]}); start Ray on this machine first, or name its "
+                "head's HOST:6379."
+            ) from error
 
-    def _local(self) -> str:
+    def _local(self, address: str) -> str:
         from ray._private import services
 
         here: set[str] = set(services.find_node_ids())  # type: ignore[no-untyped-call]
         if len(here) != 1:
             # In a pod, Ray may run in another container, whose processes nobody sees.
-            ip = services.get_node_ip_address(self._address)  # type: ignore[no-untyped-call]
-            nodes = self._client.get_all_node_info().items()
-            alive = [(one, info) for one, info in nodes if not info.state]
+            ip = services.get_node_ip_address(address)  # type: ignore[no-untyped-call]
+            alive = self._alive().items()
             here = {one.hex() for one, info in alive if info.node_manager_address == ip}
         if len(here) != 1:
             raise ConfigError(
-                f"this machine has {len(here)} nodes of the Ray cluster {self._address}, but must "
+                f"this machine has {len(here)} nodes of the Ray cluster {address}, but must "
                 "have one; name it with --node-id, as 'ray list nodes' shows it."
             )
         return next(iter(here))
+
+    def _alive(self) -> dict[Any, Any]:
+        nodes = self._client.get_all_node_info().items()
+        return {one: info for one, info in nodes if info.state == _ALIVE}
 
     def drain(self, notice: Notice) -> None:
         """Have Ray place nothing more on it and tell its trials; try until the time is up.
@@ -72,7 +81,7 @@ class Node:
             ConfigError: Ray refuses, or cannot be reached.
         """
         from ray.core.generated import autoscaler_pb2
-        from ray.exceptions import RpcError
+        from ray.exceptions import RayError
 
         reason = autoscaler_pb2.DrainNodeReason.Value(  # type: ignore[attr-defined]
             "DRAIN_NODE_REASON_PREEMPTION"
@@ -86,7 +95,7 @@ class Node:
                     notice.reason,
                     int(end_s * 1000),
                 )
-            except RpcError as error:
+            except RayError as error:
                 is_accepted, refusal = False, str(error)
             if is_accepted:
                 return
@@ -98,8 +107,12 @@ class Node:
 
     def is_alive(self) -> bool:
         """Whether it is still part of the cluster: one that drains ends when nothing runs on it."""
-        nodes = self._client.get_all_node_info().items()
-        return any(one.hex() == self.id and not info.state for one, info in nodes)
+        from ray.exceptions import RayError
+
+        try:
+            return any(one.hex() == self.id for one in self._alive())
+        except RayError:  # The head has gone, and what it knew with it.
+            return False
 
 
 def wait_for_notice(notices: Notices, sleep: Callable[[float], None] = time.sleep) -> Notice:
