@@ -122,7 +122,9 @@ def read_documents(path: Path) -> list[Document]:
         raise ConfigError(
             f"{path}:{mark.line + 1 if mark else 1}: no YAML: {error.problem}."
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # A date that there is not is a ValueError.
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
     if not documents:
         raise ConfigError(f"{path} is empty; give a cluster's YAML.")

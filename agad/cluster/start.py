@@ -68,8 +68,9 @@ def dashboard_texts(command: str) -> Iterator[str]:
 
 
 def _value(command: str, flag: str) -> str | None:
-    found = re.search(rf"--{flag}[= ]\s*[\"']?([^\s\"';]+)", command)
-    return found.group(1) if found else None
+    """Return a flag's value, the last one where it is given twice, as Ray takes it."""
+    found = re.findall(rf"--{flag}[= ]\s*[\"']?([^\s\"';]+)", command)
+    return found[-1] if found else None
 
 
 def _has_token_there(document: Document, role: str, command: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from agad.cluster.document import Document, Place, read_text
@@ -18,18 +19,33 @@ def read_unit(path: Path) -> Document:
     data: dict[str, dict[str, list[str]]] = {}
     lines: dict[Place, int] = {(): 1}
     section = ""
-    for number, text in enumerate(read_text(path).splitlines(), start=1):
-        line = text.strip()
+    for number, line in _settings(read_text(path)):
         if line.startswith("["):
             section = line.strip("[]")
             lines[(section,)] = number
-        elif line and line[0] not in "#;":
+        else:
             key, _, value = line.partition("=")
             values = data.setdefault(section, {}).setdefault(key.strip(), [])
             lines.setdefault((section, key.strip()), number)
             lines[(section, key.strip(), len(values))] = number
             values.append(value.strip())
     return Document(str(path), data, lines)
+
+
+def _settings(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line that is no comment, and its number; a backslash takes the next one to it."""
+    begun: list[str] = []
+    first = 0
+    for number, raw in enumerate([*text.splitlines(), ""], start=1):
+        line = raw.strip()
+        if line.startswith(("#", ";")):
+            continue
+        first = first if begun else number
+        begun.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            if setting := " ".join(begun).strip():
+                yield first, setting
+            begun.clear()
 
 
 def unit_faults(document: Document) -> list[Fault]:

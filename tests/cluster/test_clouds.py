@@ -51,3 +51,16 @@ def test_the_autoscalers_policy_names_operations_that_exist() -> None:
     given = {name for action in actions for name in ([action] if action == str(action) else action)}
     assert given <= known
     assert not any("*" in name for name in given)
+
+
+def test_the_autoscalers_policy_lets_it_tag_no_instance_that_it_may_then_end() -> None:
+    policy = json.loads((SHIPPED / "iam-autoscaler-policy.json").read_text())
+    conditions = [
+        statement["Condition"]["StringEquals"]
+        for statement in policy["Statement"]
+        if "ec2:CreateTags" in statement["Action"]
+    ]
+    assert conditions == [
+        {"ec2:CreateAction": "RunInstances"},
+        {"ec2:ResourceTag/ray-cluster-name": "agad"},
+    ]

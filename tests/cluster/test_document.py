@@ -58,7 +58,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(
         ("a: !!python/object/apply:os.system [x]\n", r"a\.yaml:1: no plain YAML: it has the tag"),
         ("a: !!python/name:os.system\n", "could not determine a constructor"),
         ("a: &a [*a]\n", "in each other"),
-        (BOMB, "more than 200,000 values"),
+        (BOMB, r"^\S*a\.yaml holds more than 200,000 values.*[^.]\.$"),
         ("[" * 150 + "]" * 150, "in each other"),
         ("? [a]\n: b\n", "a key is a list or a mapping"),
         ("# nothing\n", "is empty"),
