@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import write_file
-from agad.cli.flags import add_store_flag
+from agad.cli.flags import add_price_flag, add_store_flag, checked_price
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri, stored_leaderboard
 from agad.report import (
@@ -65,9 +64,7 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"exit code {FALLEN} where a cell falls by more than its interval, or has fewer seeds",
     )
-    parser.add_argument(
-        "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
-    )
+    add_price_flag(parser)
     parser.add_argument(
         "--published", action="store_true", help="show published values too, which were not run"
     )
@@ -146,9 +143,7 @@ def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
-    price = arguments.price_per_gpu_hour
-    if price is not None and not (math.isfinite(price) and price >= 0):
-        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+    checked_price(arguments.price_per_gpu_hour)
     if arguments.baseline and arguments.against_store:
         raise ConfigError(
             "--against-store is given with --baseline, but a study is compared with one of them; "
