@@ -7,6 +7,7 @@ from agad.cli import main, start
 from agad.config import (
     Agad,
     Asha,
+    Budget,
     Choice,
     CmaEs,
     Confirm,
@@ -42,6 +43,7 @@ __all__ = [
     "Agad",
     "AgadError",
     "Asha",
+    "Budget",
     "Choice",
     "CmaEs",
     "Confirm",

@@ -75,6 +75,10 @@ class Winner:
     """What chose it, of the same trials: higher is better. None where nothing did, and in a winner
     of an earlier version, which ``val_auroc`` chose."""
 
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRow:
@@ -218,6 +222,9 @@ class TrialRow:
 
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that the trial's tensors took; None without a GPU."""
+
+    gpu_memory_bytes: int | None = None
+    """All memory of the GPU that trained; None without a GPU, and where it was not noted."""
 
     work_flop: int | None = None
     """Floating-point operations of scoring one image; None where they are no objective."""

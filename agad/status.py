@@ -94,6 +94,10 @@ class StudyStatus:
     slots: int
     """Trials that can run at the same time; 0 while the cluster is not connected."""
 
+    ended_by: str = ""
+    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
+    where nothing did."""
+
     objective: str = "validation AUROC"
     """What ``best_objective`` is of."""
 

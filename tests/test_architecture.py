@@ -30,6 +30,7 @@ LAYERS = (
     "report",
     "studyfile",
     "reading",
+    "cluster",
     "cli",
     "__init__",
 )
@@ -37,17 +38,20 @@ LAYERS = (
 
 HOMES = {
     "torch": {"data", "detectors", "trial"},
-    "ray": {"study"},
+    "ray": {"study", "cluster"},
     "optuna": {"study", "told"},
     "cmaes": {"study"},
     "boto3": {"objects"},
-    "botocore": {"objects"},
+    "botocore": {"objects", "cluster"},
     "google": {"objects"},
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
     "PIL": {"data", "report"},
     "safetensors": {"trial"},
+    "yaml": {"cluster"},
+    "jsonschema": {"cluster"},
+    "googleapiclient": {"cluster"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import dashboard, datasets, models, reports, store, studies, watch
+from agad.cli import cluster, dashboard, datasets, models, reports, store, studies, watch
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -95,6 +95,9 @@ def _command(arguments: Sequence[str]) -> int:
 
     tables = commands.add_parser("store", help="compact, verify, list and describe tables")
     store.add_commands(tables)
+
+    machines = commands.add_parser("cluster", help="check what a cluster is made from")
+    cluster.add_commands(machines)
 
     parsed = parser.parse_args(arguments)
     code: int = parsed.do(parsed)

@@ -48,7 +48,11 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "--address", help="Ray cluster to join (default: $RAY_ADDRESS, else one on this machine)"
     )
     parser.add_argument(
-        "--gpus-per-trial", type=float, metavar="X", help="default: 1 where there are GPUs, else 0"
+        "--gpus-per-trial",
+        type=_gpus,
+        metavar="X",
+        help="a share or a number, or auto: learnt from the first trials how many share a GPU "
+        "(default: 1 where there are GPUs, else 0)",
     )
     parser.add_argument(
         "--log-to",
@@ -66,14 +70,28 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     add_trial_flags(parser)
 
 
+def _gpus(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, and not auto") from error
+
+
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     """Add what a trial takes."""
     add_cache_flags(parser)
     parser.add_argument(
-        "--cpus-per-trial", type=int, default=1, metavar="N", help="CPU cores a trial (default: 1)"
+        "--cpus-per-trial",
+        type=int,
+        metavar="N",
+        help="CPU cores a trial (default: 1, and on GPUs a node's cores over its trials)",
     )
     parser.add_argument(
-        "--max-concurrent-trials", type=int, metavar="N", help="default: what there is room for"
+        "--max-concurrent-trials",
+        type=int,
+        metavar="N",
+        help="the most trials at once, to which a cluster may grow (default: what there is room "
+        "for)",
     )
     parser.add_argument(
         "--device", help="cpu, cuda or mps (default: cuda where a trial has a GPU, else cpu)"

@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import write_file
 from agad.cli.flags import add_price_flag, add_store_flag, checked_price
+from agad.cli.pages import (
+    Evidences,
+    add_page_flags,
+    check_page_flags,
+    watch_page,
+    write_page,
+)
 from agad.errors import ConfigError
-from agad.reading import chosen_studies, store_uri, stored_leaderboard
+from agad.reading import chosen_studies, store_uri, stored_evidence, stored_leaderboard
 from agad.report import (
     CellResult,
     Comparison,
@@ -30,6 +38,9 @@ from agad.report import (
     published_page,
     terminal,
 )
+
+if TYPE_CHECKING:
+    from agad.objects import ObjectStore
 
 FALLEN = 1
 """Exit code: ``--check`` found a cell that fell."""
@@ -88,6 +99,7 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--means-csv", type=Path, metavar="FILE", help="write CSV of the means over cells too"
     )
+    add_page_flags(parser)
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -95,27 +107,28 @@ def report(arguments: argparse.Namespace) -> int:
     from agad.objects import open_objects
 
     _check_flags(arguments)
-    price = arguments.price_per_gpu_hour
     objects = open_objects(store_uri(arguments.store))
     chosen = chosen_studies(objects, arguments.study)
-    is_compared = arguments.against or arguments.against_store or arguments.baseline
+    is_compared = _is_compared(arguments)
     if is_compared and len(chosen) > 1:
         raise ConfigError(
             f"{objects.uri} holds {len(chosen)} studies, but one is compared at a time; name it "
             f"with --study: {', '.join(chosen)}."
         )
-    boards = [_priced(stored_leaderboard(objects, study), price) for study in chosen]
-    shown: list[Leaderboard | Page] = [*boards]
+    if arguments.watch:
+        _watch(arguments, objects, chosen)
+    boards, evidences = _read(arguments, objects, chosen)
+    shown = _with_published(arguments, boards)
     fallen, text = False, ""
     if is_compared:
         comparison = _comparison(arguments, objects.uri, boards[0])
-        shown = [comparison_page(comparison, is_checked=arguments.check)]
+        shown[: len(boards)] = [comparison_page(comparison, is_checked=arguments.check)]
         fallen = bool(comparison.fallen)
         text = comparison_csv(comparison)
-    if arguments.published:
-        shown.append(published_page(cell.dataset for board in boards for cell in board.cells))
     _show(shown)
     _write(arguments, shown, boards, text or csv(*boards))
+    if arguments.html:
+        write_page(arguments.html, shown, evidences)
     if arguments.figures:
         write_figures(arguments.figures, objects, chosen, arguments.format)
     return FALLEN if arguments.check and fallen else 0
@@ -138,6 +151,43 @@ def _write(
         write_file(arguments.latex, latex(*boards).encode())
 
 
+def _watch(arguments: argparse.Namespace, objects: ObjectStore, studies: Sequence[str]) -> None:
+    from agad.store import StudyReader
+
+    def read() -> tuple[Sequence[Leaderboard | Page], Evidences]:
+        boards, evidences = _read(arguments, objects, studies)
+        return _with_published(arguments, boards), evidences
+
+    readers = [StudyReader(objects, study) for study in studies]
+    watch_page(arguments.html, readers, read, arguments.watch)
+
+
+def _read(
+    arguments: argparse.Namespace, objects: ObjectStore, studies: Sequence[str]
+) -> tuple[list[Leaderboard], Evidences]:
+    """Return leaderboards and, where a page shows them, what their figures are drawn from."""
+    price = arguments.price_per_gpu_hour
+    if not arguments.html or _is_compared(arguments):
+        return [_priced(stored_leaderboard(objects, study), price) for study in studies], {}
+    found = [stored_evidence(objects, study) for study in studies]
+    return (
+        [_priced(board, price) for board, _ in found],
+        {board.study: evidence for board, evidence in found},
+    )
+
+
+def _is_compared(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.against or arguments.against_store or arguments.baseline)
+
+
+def _with_published(
+    arguments: argparse.Namespace, boards: Sequence[Leaderboard]
+) -> list[Leaderboard | Page]:
+    if not arguments.published:
+        return [*boards]
+    return [*boards, published_page(cell.dataset for board in boards for cell in board.cells)]
+
+
 def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
     return board if price_per_gpu_hour is None else priced(board, price_per_gpu_hour)
 
@@ -149,7 +199,8 @@ def _check_flags(arguments: argparse.Namespace) -> None:
             "--against-store is given with --baseline, but a study is compared with one of them; "
             "leave one out."
         )
-    is_compared = arguments.against or arguments.against_store or arguments.baseline
+    is_compared = _is_compared(arguments)
+    check_page_flags(arguments, is_compared=is_compared)
     for flag, what in _OF_LEADERBOARDS.items():
         if getattr(arguments, flag.replace("-", "_")) and is_compared:
             raise ConfigError(

@@ -92,7 +92,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
         paces.append(MeasuredPaces(study, runtime, hardware))
     planned = plan_study(study, library, paces)
     cores = os.cpu_count() or 1
-    slots = where.max_concurrent_trials or max(1, cores // where.cpus_per_trial)
+    slots = where.max_concurrent_trials or max(1, cores // (where.cpus_per_trial or 1))
     Console().print(plan_table(planned, slots, price))
     return 0
 

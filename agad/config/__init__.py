@@ -1,6 +1,7 @@
 """What to run: frozen values, checked when they are built."""
 
 from agad.config.branches import Axis, active_axis, all_axes, draw
+from agad.config.budget import Budget
 from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
@@ -50,6 +51,7 @@ __all__ = [
     "Agad",
     "Asha",
     "Axis",
+    "Budget",
     "Cell",
     "Choice",
     "ClassGiven",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agad.config.branches import configurations
+from agad.config.budget import Budget
 from agad.config.cell import Cell
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
@@ -75,6 +76,9 @@ class Study:
     confirm: Confirm = field(default_factory=Confirm)
     selection: Selection = field(default_factory=Labelled)
     """What chooses a cell's configuration."""
+
+    budget: Budget = field(default_factory=Budget)
+    """What ends the search before its planned trials."""
 
     seed: int = 0
     """First seed of every search trial, and that of the samplers; confirm trials take the seeds
@@ -180,6 +184,7 @@ class Study:
             "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
             "selection": SELECTIONS,
+            "budget": (Budget,),
         }
         for name, types in allowed.items():
             value = getattr(self, name)
@@ -212,8 +217,8 @@ class Study:
         """Return the same question at a budget that a laptop finishes, under a name of its own.
 
         The first class at the lowest and the highest ratio, 4 trials a cell of at most 3 epochs,
-        2 seeds to search and 2 to confirm, and networks of an eighth of the width. Of several
-        development classes the first stays, with one other class to confirm on.
+        2 seeds to search and 2 to confirm, networks of an eighth of the width, and no further
+        budget. Of several development classes the first stays, with one other class to confirm on.
         """
         detector = replace(
             self.detector,
@@ -238,6 +243,7 @@ class Study:
             search=search,
             detector=detector,
             scheduler=self.scheduler.reduced(3),
+            budget=Budget(),
             selection=self.selection.reduced(3),
             confirm=Confirm(
                 seeds=min(2, self.confirm.seeds),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agad.config import (
+    Budget,
     Cell,
     Grid,
     NoStopping,
@@ -37,6 +38,8 @@ class Planned:
     num_seeds: int
     """Confirm seeds of a cell."""
 
+    budget: Budget
+
     @property
     def searches(self) -> list[Cell]:
         """The cells that search on development classes for others, if any do."""
@@ -47,6 +50,12 @@ class Planned:
     def num_cell_trials(self) -> int:
         """Search trials of a cell; 0 where nothing is searched."""
         return self.search.num_cell_trials if self.selection.searches else 0
+
+    def has(self, winner: Winner) -> bool:
+        """Whether a winner was chosen for this, be it among fewer trials by the budget's end."""
+        is_searched = winner.num_search_trials == self.num_cell_trials
+        is_ended = winner.ended_by in self.budget.names.values()
+        return winner.num_seeds == self.num_seeds and (is_searched or is_ended)
 
 
 def planned(store: StudyReader) -> Planned:
@@ -64,6 +73,7 @@ def planned(store: StudyReader) -> Planned:
             scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
             selection=selection_from_json(config.get("selection", {})),
             num_seeds=config["confirm"]["seeds"],
+            budget=Budget(**config.get("budget", {})),
         )
     except (KeyError, TypeError) as error:
         raise StoreError(
@@ -103,9 +113,6 @@ def stored_winners(store: StudyReader) -> dict[str, Winner]:
 
 def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
     """Return the winner that is kept for what a plan says, by the label of each cell confirmed."""
-    wanted = (plan.num_cell_trials, plan.num_seeds)
-    kept = {
-        one.cell: one for one in store.winners() if (one.num_search_trials, one.num_seeds) == wanted
-    }
+    kept = {one.cell: one for one in store.winners() if plan.has(one)}
     searched = {cell.label: cell.over(plan.search.development).label for cell in plan.cells}
     return {label: kept[search] for label, search in searched.items() if search in kept}

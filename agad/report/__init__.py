@@ -18,6 +18,7 @@ from agad.report.figures import (
     themed,
 )
 from agad.report.figures import figures as study_figures
+from agad.report.html import Section, html_page
 from agad.report.latex import latex
 from agad.report.live import live_table, plain_line, watched_line, watched_table
 from agad.report.models import (
@@ -29,6 +30,7 @@ from agad.report.models import (
 )
 from agad.report.page import Page
 from agad.report.plan import plan_table
+from agad.report.progress import has_ended
 from agad.report.published import published_page
 from agad.report.render import cell_rows, csv, markdown, mean_rows, means_csv, terminal
 from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
@@ -49,6 +51,7 @@ __all__ = [
     "RatioResult",
     "ScoredPicture",
     "Scores",
+    "Section",
     "Totals",
     "baseline_cells",
     "cell_rows",
@@ -65,6 +68,8 @@ __all__ = [
     "dataset_table",
     "export_summary",
     "few_normals",
+    "has_ended",
+    "html_page",
     "info_table",
     "latex",
     "leaderboard",

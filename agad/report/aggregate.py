@@ -171,6 +171,7 @@ def _cell_result(
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
+        ended_by=winner.ended_by if winner else "",
         num_finished=ends["finished"],
         num_pruned=ends["pruned"],
         num_diverged=ends["diverged"],

@@ -98,7 +98,9 @@ def _cell_table(board: Leaderboard) -> TextTable:
         (CONFIGURATION, params_text),
     ]
     left_out = _empty_headers(board)
-    return text_table([column for column in columns if column[0] not in left_out], board.cells)
+    return text_table(
+        [column for column in columns if column[0] not in left_out], board.cells, subject="Cells"
+    )
 
 
 def _search_table(board: Leaderboard) -> TextTable:
@@ -140,7 +142,11 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("n", lambda one: str(one.num_confirmed)),
     ]
     left_out = _empty_headers(board)
-    return text_table([column for column in columns if column[0] not in left_out], board.ratios)
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.ratios,
+        subject="Means over classes",
+    )
 
 
 def _summary_table(board: Leaderboard) -> TextTable:
@@ -168,7 +174,11 @@ def _summary_table(board: Leaderboard) -> TextTable:
     left_out = _empty_headers(board)
     if all(one.dataset for one in board.summaries):
         left_out.add("± data sets")
-    return text_table([column for column in columns if column[0] not in left_out], board.summaries)
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.summaries,
+        subject="Means over ratios and data sets",
+    )
 
 
 def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
@@ -182,7 +192,10 @@ def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
         ("P 95 % interval", _chance_text),
         ("cells", cells_text),
     ]
-    whole = replace(text_table(columns, contrasts), names=("first", "second"))
+    whole = replace(
+        text_table(columns, contrasts, subject="Differences between methods"),
+        names=("first", "second"),
+    )
     return [[whole], whole.grouped()]
 
 

@@ -114,7 +114,7 @@ def _pair_layouts(comparison: Comparison) -> Layouts:
         ("1st", lambda one: score_text(one.first.test_auroc if one.first else None)),
         ("2nd", lambda one: score_text(one.second.test_auroc if one.second else None)),
     ]
-    whole = text_table([*start, *wide, *end], comparison.pairs)
+    whole = text_table([*start, *wide, *end], comparison.pairs, subject="Pairs of cells")
     small = text_table([*start, *narrow, *end], comparison.pairs)
     return [
         [whole],

@@ -78,7 +78,8 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 def plain_line(status: StudyStatus) -> str:
     """Return the whole state on one line, without colour."""
     best = _best_text(status)
-    parts = [_search_text(status.cells), *best, _confirm_text(status.cells)]
+    search = [_search_text(status.cells), *_ended_text(status)]
+    parts = [*search, *best, _confirm_text(status.cells)]
     return ", ".join([*parts, *_cost_texts(status)])
 
 
@@ -123,7 +124,7 @@ def _driver_text(bulletin: Bulletin, age_s: float) -> tuple[str, str]:
 
 def _progress_text(status: StudyStatus) -> str:
     running = sum(cell.running for cell in status.cells)
-    parts = [_search_text(status.cells), _confirm_text(status.cells)]
+    parts = [_search_text(status.cells), *_ended_text(status), _confirm_text(status.cells)]
     busy = f"{running:,} of {count_text(status.slots, 'slot')} busy"
     return ", ".join([*parts, *_cost_texts(status), busy])
 
@@ -159,6 +160,10 @@ def _hours_text(seconds: float) -> str:
     """Return hours in at most five characters."""
     hours = seconds / 3600
     return f"{hours:.2f}" if hours < 9.995 else f"{hours:.1f}" if hours < 999.95 else f"{hours:.0f}"
+
+
+def _ended_text(status: StudyStatus) -> list[str]:
+    return [f"{plain(status.ended_by)} ended the search"] if status.ended_by else []
 
 
 def _best_text(status: StudyStatus) -> list[str]:

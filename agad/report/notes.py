@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
 from agad.report.results import CellResult, Leaderboard, Ranking
-from agad.report.rounding import cost_text, count_text, names_text, p_text, seconds_text
+from agad.report.rounding import (
+    cost_text,
+    count_text,
+    names_text,
+    p_text,
+    plain,
+    seconds_text,
+)
 from agad.report.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 
 
@@ -19,6 +26,11 @@ def no_rows_line(board: Leaderboard) -> str:
 
 def notes(board: Leaderboard) -> list[str]:
     """Return the notes, one sentence or two each, in the order in which they are printed."""
+    return [*explanations(board), *_provenance(board)]
+
+
+def explanations(board: Leaderboard) -> list[str]:
+    """Return all notes but those of what made the rows."""
     return [
         *_meaning(board),
         *_instances(board),
@@ -27,7 +39,6 @@ def notes(board: Leaderboard) -> list[str]:
         *_cost(board),
         *_incomplete(board.cells),
         *_unstopped(board),
-        *_provenance(board),
     ]
 
 
@@ -166,19 +177,11 @@ def ranking_note(ranking: Ranking) -> str:
 def _cost(board: Leaderboard) -> list[str]:
     totals = board.totals
     lines = []
-    labels = sorted(
-        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
-        for cell in (*board.cells, *board.searches)
-        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
-    )
+    labels = labels_span(board)
     if labels:
-        (least, least_val), (most, most_val) = labels[0], labels[-1]
-        span = f"{least_val}+{least - least_val}"
-        if most > least:
-            span += f" to {most_val}+{most - most_val}"
         is_one = all(cell.num_instances == 1 for cell in (*board.cells, *board.searches))
         unit = "a seed" if is_one else "a trial, all its instances together"
-        lines.append(f"Labels: anomalies labelled to select + to train; {span} {unit}.")
+        lines.append(f"Labels: anomalies labelled to select + to train; {labels} {unit}.")
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(
@@ -188,6 +191,7 @@ def _cost(board: Leaderboard) -> list[str]:
         f"{totals.num_planned_search_epochs:,} planned epochs trained, "
         f"{totals.num_saved_epochs:,} saved."
     )
+    lines += _ended_early(board.cells)
     lines.append(
         f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "
         f"{totals.num_confirm_diverged:,} diverged, {totals.num_confirm_failed:,} failed."
@@ -199,6 +203,33 @@ def _cost(board: Leaderboard) -> list[str]:
     )
     if totals.cost is not None:
         lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
+    return lines
+
+
+def labels_span(board: Leaderboard) -> str:
+    """Return the least and the most labels of a cell, to select + to train; empty where unknown."""
+    labels = sorted(
+        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
+        for cell in (*board.cells, *board.searches)
+        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
+    )
+    if not labels:
+        return ""
+    (least, least_val), (most, most_val) = labels[0], labels[-1]
+    fewest = f"{least_val}+{least - least_val}"
+    return f"{fewest} to {most_val}+{most - most_val}" if most > least else fewest
+
+
+def _ended_early(cells: Sequence[CellResult]) -> list[str]:
+    lines = []
+    for ended_by in sorted({cell.ended_by for cell in cells} - {""}):
+        ended = [cell for cell in cells if cell.ended_by == ended_by]
+        num_trials = sum(cell.num_trials for cell in ended)
+        num_planned = sum(cell.num_trials_planned for cell in ended)
+        lines.append(
+            f"{num_trials:,} of {num_planned:,} planned trials in {count_text(len(ended), 'cell')}:"
+            f" {plain(ended_by)} ended the search."
+        )
     return lines
 
 

@@ -59,6 +59,9 @@ class TextTable:
     names: tuple[str, ...] = NAMES
     """Headers of the columns by which rows are grouped."""
 
+    subject: str = ""
+    """What the rows are, for a caption; shown only where a table without a title needs one."""
+
     def is_number(self, header: str) -> bool:
         """Whether a column holds numbers and stands to the right."""
         return header not in _TEXTS
@@ -87,6 +90,10 @@ class TextTable:
             headers=tuple(self.headers[number] for number in kept),
             rows=tuple(tuple(row[number] for number in kept) for row in self.rows),
         )
+
+    def titled(self, title: str) -> TextTable:
+        """Return the table under another title."""
+        return replace(self, title=title)
 
     def split(self, num_shared: int, num_others: int) -> list[TextTable]:
         """Return tables of the first columns, shared by all, and some of the others in turn."""
@@ -118,10 +125,13 @@ class Page:
     """A sentence or two each."""
 
 
-def text_table(columns: Sequence[Column[_Row]], rows: Iterable[_Row], title: str = "") -> TextTable:
+def text_table(
+    columns: Sequence[Column[_Row]], rows: Iterable[_Row], title: str = "", subject: str = ""
+) -> TextTable:
     """Return the table of some columns over some rows."""
     return TextTable(
         headers=tuple(header for header, _ in columns),
         rows=tuple(tuple(plain(text(row)) for _, text in columns) for row in rows),
         title=plain(title),
+        subject=subject,
     )

@@ -27,10 +27,11 @@ from agad.report.statistics import Interval
 
 def terminal(shown: Leaderboard | Page) -> RenderableType:
     """Return every table and the notes, laid out for the width they are printed at."""
-    return _Terminal(_page(shown))
+    return _Terminal(as_page(shown))
 
 
-def _page(shown: Leaderboard | Page) -> Page:
+def as_page(shown: Leaderboard | Page) -> Page:
+    """Return what is printed of a leaderboard, and a page as it is."""
     if isinstance(shown, Page):
         return shown
     title = f"Study {plain(shown.study)}" if shown.study else "Study"
@@ -132,7 +133,7 @@ def _rich_note(line: str) -> RenderableType:
 
 def markdown(shown: Leaderboard | Page) -> str:
     """Return every table and the notes as GitHub's Markdown."""
-    page = _page(shown)
+    page = as_page(shown)
     lines = [f"## {_markdown_text(page.title)}", ""]
     if not page.tables:
         return "\n".join([*lines, *map(_markdown_text, page.notes), ""])

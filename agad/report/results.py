@@ -48,6 +48,10 @@ class CellResult:
     num_trials_planned: int = 0
     """Search trials planned for the cell, or those that ended where they are more."""
 
+    ended_by: str = ""
+    """What ended the search before them, such as ``the budget of 2 GPU-hours``; empty where nothing
+    did, or where there is no winner yet."""
+
     num_finished: int = 0
     num_pruned: int = 0
     """Search trials that were stopped early."""

@@ -8,10 +8,11 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from agad.config import DETECTORS, Asha, Confirm, Grid, Labelled, Search, Study
+from agad.config import DETECTORS, Asha, Budget, Confirm, Grid, Labelled, Search, Study
 from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
+_GROWING_LIMITS = ("budget.gpu_hours", "budget.hours")
 _AXES = tuple(
     f"cells.{name}"
     for name in (
@@ -36,6 +37,7 @@ _SECTIONS: dict[str, type] = {
     "scheduler": Asha,
     "confirm": Confirm,
     "selection": Labelled,
+    "budget": Budget,
 }
 """Parts of a configuration and their types; its detector's type depends on the detector's name."""
 
@@ -61,6 +63,10 @@ class _Difference:
             return False
         if self.path in _GROWING_COUNTS:
             return int(str(self.wanted)) > int(str(self.kept))
+        if self.path in _GROWING_LIMITS:
+            return self.wanted is None or (
+                self.kept is not None and float(str(self.wanted)) > float(str(self.kept))
+            )
         if _is_axis(self.path):
             return _values(self.kept) < _values(self.wanted)
         return False
@@ -72,9 +78,9 @@ class _Difference:
 def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a configuration asks for more than the one kept; False where both ask the same.
 
-    More are: trials a cell, confirm seeds, or values on an axis of the cells. A field that one of
-    the two lacks, since it was written by a version without that field, is taken to be at its
-    default, as in a trial's key.
+    More are: trials a cell, confirm seeds, budget, or values on an axis of the cells. A field that
+    one of the two lacks, since it was written by a version without that field, is taken to be at
+    its default, as in a trial's key.
 
     Args:
         kept: What was read from ``study.json`` or its latest extension.
@@ -89,7 +95,8 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
         raise StudyChangedError(
             f"study {wanted.get('name')!r} is stored already and was another one: "
             f"{'; '.join(map(str, refused))}. Choose another study name, or undo the change; only "
-            "more trials_per_cell, more confirm seeds and more values on an axis extend a study."
+            "more trials_per_cell, more confirm seeds, more budget and more values on an axis "
+            "extend a study."
         )
     return bool(differences)
 

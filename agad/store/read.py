@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -13,9 +14,11 @@ from agad.status import Bulletin
 from agad.store.keys import (
     Attempt,
     attempt_key,
+    attempts_prefix,
     check_study_name,
     config_number,
     config_prefix,
+    manifests_prefix,
     status_key,
     winners_prefix,
 )
@@ -58,6 +61,16 @@ class StudyReader:
                 f"study {self._study!r} is not in {self._objects.uri}, which holds: {known}."
             )
         return newest[1]
+
+    def stamp(self) -> str:
+        """Return a text that differs once a row, a winner or the configuration has come."""
+        kept = [
+            *self._objects.list(attempts_prefix(self._study, "trials")),
+            *self._objects.list(manifests_prefix(self._study)),
+            *self._objects.list(winners_prefix(self._study)),
+            *_config_keys(self._objects, self._study).values(),
+        ]
+        return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
 
     def claims(self) -> list[Claim]:
         """Return every claim ever put, in order of trial key and attempt."""

@@ -40,6 +40,7 @@ ADDED: dict[Any, dict[str, Any]] = {
         "precision": "float32",
         "peak_memory_bytes": None,
         "peak_gpu_memory_bytes": None,
+        "gpu_memory_bytes": None,
         "work_flop": None,
         "objective": None,
         "development_classes": (),

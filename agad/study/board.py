@@ -22,6 +22,7 @@ from agad.study.crashes import Crashes
 from agad.study.materials import CellMaterials
 from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.study.spending import Spending
 from agad.study.tally import Tally
 from agad.trial import TrialSpec
 
@@ -33,6 +34,10 @@ _LAST_WRITES_S = 5.0
 _WRITERS = 4
 _MAX_WRITES_WAITING = 64
 """Rows that may wait for the store before the study waits for it too."""
+
+
+def _always(_: TrialSpec) -> bool:
+    return True
 
 
 class StudyBoard:
@@ -88,8 +93,14 @@ class StudyBoard:
         self._unclaimed: tuple[CellRun, TrialSpec] | None = None
         """The next trial, whose claim could not be put, or only while the study was not held."""
 
+        self._waiting: tuple[CellRun, TrialSpec] | None = None
+        """The next trial, which does not fit yet."""
+
         self._idle: Launch | None = None
         """A launch whose claim was put and that has not started."""
+
+        self.past: list[tuple[TrialSpec, TrialRow]] = []
+        """Trials that ended under an earlier driver."""
 
         self._start = time.monotonic()
         self._remember()
@@ -127,8 +138,12 @@ class StudyBoard:
             cell.is_done for cell in self._cells.values()
         )
 
-    def launch(self) -> Launch | None:
+    def launch(self, fits: Callable[[TrialSpec], bool] = _always) -> Launch | None:
         """Claim the next trial of the cell that is furthest behind; None where all wait.
+
+        Args:
+            fits: Whether there is room for a trial now. For one that has none the others wait, too:
+                they would take the room away for ever.
 
         Raises:
             OtherDriverError: Another driver works on this study.
@@ -138,13 +153,29 @@ class StudyBoard:
             return None
         if self._unclaimed is not None:
             return self._claim(*self._unclaimed)
+        self._check_budget()
         if not self._choose_winners():
             return None
+        self._waiting = self._waiting or self._next_trial()
+        if self._waiting is None or not fits(self._waiting[1]):
+            return None
+        (cell, spec), self._waiting = self._waiting, None
+        return self._claim(cell, spec)
+
+    def _next_trial(self) -> tuple[CellRun, TrialSpec] | None:
         for cell in sorted(self._cells.values(), key=lambda cell: cell.share_started):
             spec = cell.next_trial()
             if spec is not None:
-                return self._claim(cell, spec)
+                return cell, spec
         return None
+
+    def _check_budget(self) -> None:
+        """End the search of all cells where a limit of the budget is reached."""
+        running = [*self._running.values(), *self._paused.values()]
+        ended_by = self._spending.ended_by(running, self._cells.values())
+        for cell in self._cells.values() if ended_by else ():
+            cell.end_search(ended_by)
+            self._give_up_paused(cell)
 
     def _choose_winners(self) -> bool:
         """Keep the winner of each cell that has to choose one; False where the store fails.
@@ -235,21 +266,19 @@ class StudyBoard:
             cells=self._tally.statuses(self._cells, self._running.values(), self._paused.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
+            ended_by=next((cell.ended_by for cell in self._cells.values() if cell.ended_by), ""),
             objective=self._study.selection.objective,
         )
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
         self._tally.add(rows.values())
+        self._spending = Spending(self._study, rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         self._attempts = Attempts(self._memory, rows)
         claims = self._attempts.last_claims
         pauses = self._last_pauses(claims, rows)
-        objectives: dict[str, list[float]] = defaultdict(list)
-        for epoch in self._memory.epochs():
-            objective = objective_of(epoch)
-            if objective is not None:
-                objectives[epoch.trial_key].append(objective)
+        objectives = self._past_objectives()
         for winner in self._memory.winners():
             self._cells[winner.cell].take_winner(winner)
         for claim in sorted(claims.values(), key=lambda one: (PHASES.index(one.phase), one.number)):
@@ -262,6 +291,8 @@ class StudyBoard:
                     f"version of {self._study.detector.name}; choose another name for this study "
                     f"than {self._study.name}."
                 )
+            if row is not None:
+                self.past.append((spec, row))
             state = cast(State, row.state) if row else None
             is_given_up = spec.key in self._attempts.given_up
             if is_given_up and row is None:
@@ -272,6 +303,14 @@ class StudyBoard:
             pause = pauses.get(spec.key)
             if pause is not None and not is_given_up:
                 self._remember_pause(Running.paused(spec, cell, pause), claim)
+
+    def _past_objectives(self) -> dict[str, list[float]]:
+        objectives: dict[str, list[float]] = defaultdict(list)
+        for epoch in self._memory.epochs():
+            objective = objective_of(epoch)
+            if objective is not None:
+                objectives[epoch.trial_key].append(objective)
+        return objectives
 
     def _last_pauses(
         self, trial_keys: Iterable[str], rows: Mapping[str, TrialRow]
@@ -352,6 +391,7 @@ class StudyBoard:
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
         self._tally.add([trial])
+        self._spending.take(trial)
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))

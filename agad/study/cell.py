@@ -36,6 +36,9 @@ class CellRun:
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
         self._num_planned = study.num_search_trials
+        self._ended_by = ""
+        """What ended the search before all of its trials had started."""
+
         self._stop_reasons: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
         self._remembered: set[str] = set()
@@ -86,7 +89,7 @@ class CellRun:
         """
         key = spec.key
         self._remembered.add(key)
-        if state is None or (state == "failed" and not is_given_up):
+        if state is None or (state == "failed" and not (is_given_up or self._ended_by)):
             if spec.phase == "search":
                 self._specs[key] = spec
                 (self._again if state is None else self._failed_before).append(spec)
@@ -121,7 +124,7 @@ class CellRun:
         if self._again:
             return self._again.popleft()
         promoted = self._ladder.promotable
-        if promoted is not None:
+        if promoted is not None and not self._ended_by:
             self._ladder.promote(promoted)
             return self._specs[promoted]
         if not self._has_proposed_all:
@@ -172,12 +175,29 @@ class CellRun:
     def give_up_paused(self) -> list[str]:
         """Stop the paused trials where none can be promoted any more; ``end`` each of them."""
         paused = self._ladder.paused
-        is_last = self._has_proposed_all and self._ladder.promotable is None
+        is_over = bool(self._ended_by) or self._ladder.promotable is None
+        is_last = self._has_proposed_all and is_over
         if not is_last or self._num_searched > len(paused) + self._num_search_ended:
             return []
         paused.sort(key=lambda key: self._specs[key].number)
         self._stop_reasons |= {key: self._ladder.give_up(key) for key in paused}
+        if self._ended_by:
+            self._stop_reasons |= dict.fromkeys(paused, f"{self._ended_by} ended the search")
         return paused
+
+    def end_search(self, ended_by: str) -> None:
+        """Start no further search trial, nor a failed or paused one again; those that run go on.
+
+        Args:
+            ended_by: What ends it, such as ``the budget of 2 GPU-hours``.
+        """
+        starts_more = not self._has_proposed_all or self._failed_before or self._ladder.paused
+        if self._ended_by or not starts_more:
+            return
+        self._ended_by = ended_by
+        self._num_planned = self._num_searched
+        self._states |= {spec.key: "failed" for spec in self._failed_before}
+        self._failed_before.clear()
 
     def retry(self, trial_key: str) -> None:
         """Start a trial again, from its newest checkpoint if it has one, before anything new."""
@@ -345,10 +365,17 @@ class CellRun:
             params=params,
             val_auroc=objective if is_auroc else None,
             objective=objective,
+            ended_by=self._ended_by,
         )
 
     def take_winner(self, winner: Winner) -> None:
-        """Take the winner that is kept; one of another number of trials or seeds is none."""
+        """Take the winner that is kept; one of another number of trials or seeds is none.
+
+        Where the study's budget ended the search before it, as it is now, the search stays ended.
+        """
+        is_ended = winner.ended_by in self._study.budget.names.values()
+        if is_ended and winner.num_seeds == self._study.confirm.seeds:
+            self._ended_by, self._num_planned = winner.ended_by, winner.num_search_trials
         extent = (self._num_planned, self._study.confirm.seeds)
         if (winner.num_search_trials, winner.num_seeds) == extent:
             self._winner = winner
@@ -410,6 +437,11 @@ class CellRun:
         return (len(self._specs) - num_waiting) / (self._num_planned + self._num_to_confirm)
 
     @property
+    def ended_by(self) -> str:
+        """What ended the search before its planned trials; empty where nothing did."""
+        return self._ended_by
+
+    @property
     def _num_to_confirm(self) -> int:
         """Confirm trials, and where these do not see the test split, test trials."""
         confirm = self._study.confirm
@@ -436,7 +468,7 @@ class CellRun:
         return CellStatus(
             label=self.materials.cell.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._num_planned,
+            planned=self._study.num_search_trials,
             running=num_running,
             paused=len(self._ladder.paused),
             finished=states.count("finished"),

@@ -87,6 +87,7 @@ class Objective(tune.Trainable):
             hardware=describe_hardware(self._order.runtime.compute.device),
             peak_memory_bytes=self._peak.resident_bytes,
             peak_gpu_memory_bytes=self._peak.gpu_bytes,
+            gpu_memory_bytes=self._peak.gpu_total_bytes,
         )
         is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
         return {"progress": progress, "done": is_done}

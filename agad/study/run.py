@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,8 @@ from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
 from agad.trial import CheckpointPlan, models_prefix, train_trial
+
+logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
@@ -78,6 +81,7 @@ def run_study(
 def _run(board: StudyBoard, study: Study, where: Where, watch: Watch, train: TrainTrial) -> None:
     trackers = open_trackers(where.log_to, study.name, board)
     with connected(where) as connection, StudyMetrics() as metrics:
+        _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
         show = _throttled(watch, board, slots)
@@ -98,6 +102,15 @@ def _all_of(*watches: Watch | None) -> Watch:
                 one(status)
 
     return watch
+
+
+def _warn_of_budget(study: Study, slots: Slots) -> None:
+    if study.budget.gpu_hours is not None and not slots.runtime.gpus:
+        logger.warning(
+            "budget.gpu_hours is %g, but a trial takes no GPU here and spends nothing of it; "
+            "budget.hours ends a search on any machine.",
+            study.budget.gpu_hours,
+        )
 
 
 def _keeping(slots: Slots, study: Study) -> Slots:

@@ -47,6 +47,9 @@ class Progress:
     peak_gpu_memory_bytes: int | None = None
     """The most GPU memory that its tensors took; None without a GPU."""
 
+    gpu_memory_bytes: int | None = None
+    """All memory of that GPU."""
+
 
 @dataclass(slots=True)
 class Running:
@@ -165,6 +168,7 @@ class RowMaker:
             ended_at=datetime.now(UTC),
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
+            gpu_memory_bytes=running.last.gpu_memory_bytes,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )

@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 
 from agad.errors import GpuMemoryError, PreemptedError
 from agad.study.board import StudyBoard
+from agad.study.memory_kill import memory_kills_as_deaths
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.packing import Packing
 from agad.study.running import Launch
@@ -53,7 +54,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
 
     Args:
         board: Hands out trials and decides on them.
-        slots: How many at once, and with what; the share of a GPU grows where trials do not fit.
+        slots: How many at once, and with what; the shares of a GPU are as ``Packing`` has them.
         train: Trains one trial on a worker.
         milestones: Numbers of epochs after which the board decides.
         after_event: Called after every launch, result and end.
@@ -66,17 +67,19 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
     # Tune warns of every trial whose CSV or JSON it does not find.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
-    packing = Packing(slots.runtime)
+    packing = Packing(slots, board.past)
 
     def order(launch: Launch) -> Order:
-        return Order(launch=launch, runtime=packing.runtime, train=train, milestones=milestones)
+        runtime = packing.runtime(launch.spec)
+        packing.start(launch, runtime)
+        return Order(launch=launch, runtime=runtime, train=train, milestones=milestones)
 
     first_error = FirstError()
     with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
         tuner = tune.Tuner(
             Objective,
             tune_config=tune.TuneConfig(
-                search_alg=BoardSearcher(board, order, first_error),
+                search_alg=BoardSearcher(board, packing, order, first_error),
                 scheduler=BoardScheduler(board, packing, after_event, first_error),
                 num_samples=-1,
                 max_concurrent_trials=slots.num,
@@ -92,7 +95,8 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             ),
         )
         try:
-            tuner.fit()
+            with memory_kills_as_deaths():
+                tuner.fit()
         except TuneError as error:
             raise first_error.error or error from None
 
@@ -145,17 +149,23 @@ class BoardSearcher(Searcher):
     """Ask the board for the next trial."""
 
     def __init__(
-        self, board: StudyBoard, order: Callable[[Launch], Order], first_error: FirstError
+        self,
+        board: StudyBoard,
+        packing: Packing,
+        order: Callable[[Launch], Order],
+        first_error: FirstError,
     ) -> None:
         super().__init__()
         self._board = board
+        self._packing = packing
         self._order = order
         self._first_error = first_error
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401, ARG002  Ray's own signature.
         """Return the next trial's configuration, None to wait, or ``Searcher.FINISHED``."""
         with self._first_error:
-            launch = self._board.launch()
+            packing = self._packing
+            launch = self._board.launch(packing.fits) if packing.has_room else None
             if launch is not None:
                 return {"order": self._order(launch)}
             return Searcher.FINISHED if self._board.is_done else None
@@ -204,21 +214,28 @@ class BoardScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401, ARG002
         """Stop the trial or let it go on."""
         with self._first_error:
-            goes_on = self._board.report(_launch(trial).spec.key, result["progress"])
+            launch = _launch(trial)
+            self._packing.learn(launch, result["progress"])
+            goes_on = self._board.report(launch.spec.key, result["progress"])
             self._after_event()
             return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
         """The trial finished, was stopped, or diverged."""
         with self._first_error:
-            self._board.end(_launch(trial).spec.key, result["progress"])
+            launch = _launch(trial)
+            self._packing.learn(launch, result["progress"])
+            self._packing.end(launch)
+            self._board.end(launch.spec.key, result["progress"])
             self._after_event()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
         """The worker or its node crashed, is taken away, or has too little of a GPU."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
-        key = _launch(trial).spec.key
+        launch = _launch(trial)
+        key = launch.spec.key
         with self._first_error:
+            self._packing.end(launch)
             if self._is_no_failure(trial):
                 self._board.give_back(key)
             else:
@@ -232,5 +249,5 @@ class BoardScheduler(FIFOScheduler):
         cause = error.cause if isinstance(error, RayTaskError) else None
         if isinstance(cause, GpuMemoryError):
             order: Order = trial.config["order"]
-            return self._packing.grow(order.runtime.gpus)
+            return self._packing.grow(order.launch.spec, order.runtime.gpus)
         return isinstance(cause, PreemptedError)

@@ -6,16 +6,17 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
 from agad.data import NodeCache
 from agad.detectors import Compilation, Compute, Precision
 from agad.errors import ConfigError
+from agad.study.shares import MOST_PER_GPU
 from agad.study.tracking import Tracker, check_trackers
 from agad.trial import Runtime
 
@@ -36,15 +37,19 @@ class Where:
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
 
-    cpus_per_trial: int = 1
-    """CPU cores and threads of one trial, at least 1."""
+    cpus_per_trial: int | None = None
+    """CPU cores and threads of one trial, at least 1. None is one without a GPU: so many trials at
+    once keep all cores busy and none waits for another's, and results do not depend on the number
+    of cores. With a GPU it is a node's cores over the trials that its GPUs take, at least one."""
 
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
     """GPUs of one trial, at least 0; None is one where the cluster has any now, else none. A share
-    of one doubles for the trials that follow one that did not fit."""
+    of one doubles for the trials that follow one of their kind that did not fit. ``auto`` learns
+    from the first trials of each kind how many share a GPU; where there is none, and the cluster
+    is not said to grow, a trial gets none."""
 
     max_concurrent_trials: int | None = None
-    """The most trials at once; None is what the cluster has room for now."""
+    """The most trials at once, to which the cluster may grow; None is what it has room for now."""
 
     device: str | None = None
     """A torch device; None is ``cuda`` where a trial has GPUs, else ``cpu``."""
@@ -65,12 +70,13 @@ class Where:
             ("max_concurrent_trials", 1),
         ):
             value = getattr(self, name)
-            if value is not None and not (value >= least and math.isfinite(value)):
+            is_number = value is not None and value != "auto"
+            if is_number and not (value >= least and math.isfinite(value)):
                 flag = "--" + name.replace("_", "-")
                 raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
         gpus = self.gpus_per_trial
         self._check_device()
-        if gpus is not None and gpus > 1 and gpus != int(gpus):
+        if isinstance(gpus, int | float) and gpus > 1 and gpus != int(gpus):
             raise ConfigError(
                 f"--gpus-per-trial is {gpus}, but must be a share of one GPU or a whole number."
             )
@@ -79,12 +85,15 @@ class Where:
         if self.device not in (None, "cpu", "cuda", "mps"):
             raise ConfigError(f"--device is {self.device!r}, but must be cpu, cuda or mps.")
         if self.gpus_per_trial and self.device in ("cpu", "mps"):
+            given = self.gpus_per_trial
+            shown = given if given == "auto" else f"{given:g}"
             raise ConfigError(
-                f"--gpus-per-trial is {self.gpus_per_trial:g}, but --device is {self.device}, "
+                f"--gpus-per-trial is {shown}, but --device is {self.device}, "
                 "which would leave them idle; give one of the two."
             )
         # Checks the other settings; whether there are GPUs is known once connected.
-        self._compute(1.0 if self.gpus_per_trial is None else self.gpus_per_trial)
+        gpus = self.gpus_per_trial
+        self._compute(gpus if isinstance(gpus, int | float) else 1.0)
 
     def _compute(self, gpus: float) -> Compute:
         return Compute(
@@ -94,13 +103,13 @@ class Where:
             compilation=self.compilation,
         )
 
-    def runtime(self, gpus: float = 0.0) -> Runtime:
-        """Return where each trial runs, with so many GPUs."""
+    def runtime(self, gpus: float = 0.0, num_threads: int | None = None) -> Runtime:
+        """Return where each trial runs, with so many GPUs, and threads where none are given."""
         return Runtime(
             store=self.store,
             cache=self.cache,
             compute=self._compute(gpus),
-            num_threads=self.cpus_per_trial,
+            num_threads=self.cpus_per_trial or num_threads or 1,
             gpus=gpus,
         )
 
@@ -114,6 +123,23 @@ class Slots:
 
     num: int
     """Trials at once."""
+
+    cpus_per_trial: int | None = None
+    """As ``Where`` has it."""
+
+    learns: bool = False
+    """Whether the share of a GPU is learned."""
+
+    grows: bool = False
+    """Whether the cluster may grow to so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuNode:
+    """What a node with GPUs has."""
+
+    cpus: float
+    gpus: float
 
 
 @contextmanager
@@ -154,6 +180,27 @@ def _living_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
+def gpu_nodes() -> list[GpuNode]:
+    """Return the connected cluster's nodes that have GPUs now."""
+    found = [node["Resources"] for node in _living_nodes()]
+    return [GpuNode(one.get("CPU", 0), one["GPU"]) for one in found if one.get("GPU", 0) >= 1]
+
+
+def num_threads(given: int | None, gpus: float, nodes: Sequence[GpuNode]) -> int:
+    """Return the CPU cores and threads of a trial on so many GPUs.
+
+    Args:
+        given: As ``Where.cpus_per_trial``.
+        gpus: Above 0.
+        nodes: Those that it may run on. The one with the fewest cores a trial counts.
+    """
+    if given is not None:
+        return given
+    fitting = [node for node in nodes if node.gpus >= gpus]
+    shares = [int(node.cpus // int(node.gpus / gpus + 1e-9)) for node in fitting]
+    return max(1, min(shares, default=1))
+
+
 def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
     """Count the trials that fit one node."""
     room = int(node.get("CPU", 0) // cpus)
@@ -173,20 +220,32 @@ def _check_reachable(where: Where) -> None:
 
 def _slots(where: Where, has: dict[str, float]) -> Slots:
     _check_reachable(where)
+    nodes = gpu_nodes()
+    grows = where.max_concurrent_trials is not None
+    learns = where.gpus_per_trial == "auto" and (grows or bool(nodes))
     gpus = where.gpus_per_trial
-    if gpus is None:
+    if not isinstance(gpus, int | float):
         wants_gpu = where.device in (None, "cuda")
-        gpus = 1.0 if wants_gpu and has.get("GPU", 0) >= 1 else 0.0
+        gpus = 1.0 if wants_gpu and (learns or has.get("GPU", 0) >= 1) else 0.0
     if gpus == 0 and where.device == "cuda":
         raise ConfigError(
             f"--device is {where.device}, but a trial gets no GPU: the cluster has "
             f"{has.get('GPU', 0):g}; name a share of one with --gpus-per-trial."
         )
-    room = sum(_room(node["Resources"], where.cpus_per_trial, gpus) for node in _living_nodes())
-    if room == 0 and where.max_concurrent_trials is None:
+    cpus = num_threads(where.cpus_per_trial, gpus, nodes) if gpus else where.cpus_per_trial or 1
+    room = sum(_room(node["Resources"], cpus, gpus) for node in _living_nodes())
+    if room == 0 and not grows:
         raise ConfigError(
-            f"a trial asks for {where.cpus_per_trial} CPUs and {gpus:g} GPUs, but the cluster has "
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but the cluster has "
             f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}, and no node has room for one; ask "
             "for less, or name the size it grows to with --max-concurrent-trials."
         )
-    return Slots(runtime=where.runtime(gpus), num=where.max_concurrent_trials or room)
+    if learns:
+        room *= MOST_PER_GPU
+    return Slots(
+        runtime=where.runtime(gpus, cpus),
+        num=where.max_concurrent_trials or room,
+        cpus_per_trial=where.cpus_per_trial,
+        learns=learns,
+        grows=grows,
+    )

@@ -29,6 +29,8 @@ class PeakMemory:
         self._device = device
         self._has_gpu = device.startswith("cuda") and torch.cuda.is_available()
         if self._has_gpu:
+            # What the trial before freed, the allocator keeps from the processes beside this one.
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
         self._is_known = _reset_peak()
 
@@ -41,6 +43,13 @@ class PeakMemory:
     def gpu_bytes(self) -> int | None:
         """Of the GPU, by tensors; None without a GPU."""
         return torch.cuda.max_memory_allocated(self._device) if self._has_gpu else None
+
+    @property
+    def gpu_total_bytes(self) -> int | None:
+        """All memory of the GPU; None without one."""
+        if not self._has_gpu:
+            return None
+        return int(torch.cuda.get_device_properties(self._device).total_memory)
 
 
 def _reset_peak() -> bool:

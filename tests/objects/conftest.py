@@ -11,8 +11,9 @@ import boto3
 import pytest
 
 from agad.objects import ObjectStore, open_objects
+from tests.debian import ProgramError
 from tests.objects.gcs_server import GoogleServer, running_google
-from tests.objects.rgw import ACCESS_KEY, SECRET_KEY, RgwError, installed_root, running_rgw
+from tests.objects.rgw import ACCESS_KEY, SECRET_KEY, installed_root, running_rgw
 
 STORES = [
     pytest.param("folder"),
@@ -48,7 +49,7 @@ def rgw_url() -> Iterator[str]:
     try:
         with running_rgw(root) as url:
             yield url
-    except RgwError as error:
+    except ProgramError as error:
         pytest.skip(f"no real S3 server: {error}")
 
 

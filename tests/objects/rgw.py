@@ -1,6 +1,6 @@
 """A real S3 server on loopback, for tests: Ceph's gateway over one monitor and one disk in memory.
 
-``python tests/objects/rgw.py`` unpacks Debian's packages into $RGW_HOME (else ~/.cache/rgw), which
+``python -m tests.objects.rgw`` unpacks Debian's packages into $RGW_HOME (else ~/.cache/rgw), which
 takes some 250 MB and no rights; where they are installed, it does nothing. It needs no package of
 the project. ``running_rgw`` starts the server, and stops what it started.
 """
@@ -20,45 +20,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.debian import ProgramError, run, unpack
+
 _PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
 _START_LIMIT_S = 60.0
 ACCESS_KEY = "test"
 SECRET_KEY = "test-secret"
 
 
-class RgwError(RuntimeError):
-    """The server cannot be had here; the text says why."""
-
-
 def installed_root() -> Path | None:
     """Return the folder below which the server's programs are, None where they are not."""
     if shutil.which("radosgw") and shutil.which("ceph-mon") and shutil.which("ceph-osd"):
         return Path("/")
-    home = Path(os.environ.get("RGW_HOME") or Path.home() / ".cache" / "rgw")
-    return home / "root" if (home / "root/usr/bin/radosgw").exists() else None
+    root = _home() / "root"
+    return root if (root / "usr/bin/radosgw").exists() else None
+
+
+def _home() -> Path:
+    return Path(os.environ.get("RGW_HOME") or Path.home() / ".cache" / "rgw")
 
 
 def fetch() -> None:
     """Unpack the server's packages, unless they are there.
 
     Raises:
-        RgwError: This is no Debian, or its packages cannot be downloaded.
+        ProgramError: This is no Debian, or its packages cannot be downloaded.
     """
-    if installed_root() is not None:
-        return
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise RgwError("there is no apt-get")
-    home = Path(os.environ.get("RGW_HOME") or Path.home() / ".cache" / "rgw")
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home) as folder:
-        _run(["apt-get", "update", "-q"], folder)
-        plan = _run(["apt-get", "install", "-s", "--no-install-recommends", *_PACKAGES], folder)
-        names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-        _run(["apt-get", "download", "-q", *names], folder)
-        root = Path(folder) / "root"
-        for package in Path(folder).glob("*.deb"):
-            _run(["dpkg", "-x", str(package), str(root)], folder)
-        root.rename(home / "root")
+    if installed_root() is None:
+        unpack(_PACKAGES, _home())
 
 
 @contextmanager
@@ -66,7 +55,7 @@ def running_rgw(root: Path) -> Iterator[str]:
     """Run the server, and yield its URL; ``ACCESS_KEY`` and ``SECRET_KEY`` open it.
 
     Raises:
-        RgwError: It does not start within a minute.
+        ProgramError: It does not start within a minute.
     """
     with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as folder:
         server = _Server(root, Path(folder))
@@ -171,11 +160,11 @@ rgw frontends = beast endpoint=127.0.0.1:{self._port}
 
     def _check_disk(self) -> None:
         if "1 up" not in self._call("ceph", "osd", "stat"):
-            raise RgwError("the disk is not up")
+            raise ProgramError("the disk is not up")
 
     def _call(self, program: str, *arguments: str | Path) -> str:
         command = [str(self._bin / program), *map(str, arguments)]
-        return _run(command, str(self._folder), self._environment)
+        return run(command, str(self._folder), self._environment)
 
     def _daemon(self, program: str, *arguments: str | Path) -> None:
         with (self._folder / f"{program}.out").open("wb") as out:
@@ -195,31 +184,12 @@ rgw frontends = beast endpoint=127.0.0.1:{self._port}
         while True:
             try:
                 check()
-            except (RgwError, OSError) as error:
+            except (ProgramError, OSError) as error:
                 if time.monotonic() > end_s:
-                    raise RgwError(f"it did not start within a minute: {error}") from error
+                    raise ProgramError(f"it did not start within a minute: {error}") from error
                 time.sleep(0.2)
             else:
                 return
-
-
-def _run(command: list[str], folder: str, environment: dict[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300 if environment is None else 20,
-        )
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        raise RgwError(f"{Path(command[0]).name} failed: {lines[-1]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RgwError(f"{Path(command[0]).name} failed: {error}") from error
-    return done.stdout
 
 
 def _free_port() -> int:
@@ -232,5 +202,5 @@ def _free_port() -> int:
 if __name__ == "__main__":
     try:
         fetch()
-    except RgwError as reason:
+    except ProgramError as reason:
         sys.exit(f"No real S3 server for the tests: {reason}; they are skipped.")

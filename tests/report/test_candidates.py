@@ -77,6 +77,27 @@ def test_the_kept_winner_is_the_result_and_not_the_better_confirmed_one(
     assert (cell.num_confirm_diverged, cell.num_other_confirm_trials) == (1, 2)
 
 
+def test_a_report_says_what_ended_a_search(make_confirm_row: RowBuilder) -> None:
+    rows = [make_confirm_row(1, 0.9)]
+    rows += [
+        replace(
+            rows[0], phase="search", number=number, trial_key=f"{number + 99:032x}", test_auroc=None
+        )
+        for number in range(3)
+    ]
+    winner = Winner(
+        cell=rows[0].cell,
+        num_search_trials=3,
+        num_seeds=1,
+        params={},
+        val_auroc=0.6,
+        ended_by="the budget of 2 GPU-hours",
+    )
+    lines = notes(leaderboard(rows, cell_trials=8, winners={winner.cell: winner}))
+    assert "3 of 8 planned trials in 1 cell: the budget of 2 GPU-hours ended the search." in lines
+    assert not any("ended the search" in line for line in notes(leaderboard(rows)))
+
+
 def test_a_winner_without_a_test_score_leaves_the_earlier_result(
     make_confirm_row: RowBuilder,
 ) -> None:

@@ -62,6 +62,13 @@ def test_plain_line_says_all_on_one_line() -> None:
     )
 
 
+def test_a_search_that_a_budget_ended_says_so() -> None:
+    status = replace(study_of(CELL), ended_by="the budget of 2 GPU-hours")
+    text = "2/12 search trials, 1 stopped, the budget of 2 GPU-hours ended the search, "
+    assert plain_line(status).startswith(text)
+    assert text in printed(status, 200)
+
+
 def test_plain_line_of_a_study_that_has_just_begun_names_no_best() -> None:
     cell = replace(CELL, finished=0, pruned=0, best_objective=None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import Agad, Asha, Budget, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.errors import StudyChangedError
 from agad.store.changes import extends
 
@@ -269,3 +269,22 @@ def test_extends_refuses_a_study_of_the_first_version_for_its_detector_alone() -
     text = "was another one: detector.version was 1 and is now 2. Choose"
     with pytest.raises(StudyChangedError, match=re.escape(text)):
         extends(*_first_version())
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted"),
+    [(Budget(gpu_hours=2), Budget(gpu_hours=2.5)), (Budget(gpu_hours=2, hours=3), Budget(hours=3))],
+    ids=["more", "no limit"],
+)
+def test_more_budget_extends_a_study_and_less_is_refused(kept: Budget, wanted: Budget) -> None:
+    less, more = (replace(STUDY, budget=one).as_json() for one in (kept, wanted))
+    assert extends(less, more)
+    with pytest.raises(StudyChangedError, match=r"budget\.gpu_hours was .* more budget"):
+        extends(more, less)
+
+
+def test_a_study_of_an_earlier_version_had_no_budget() -> None:
+    kept = {name: value for name, value in STUDY.as_json().items() if name != "budget"}
+    assert not extends(kept, STUDY.as_json())
+    with pytest.raises(StudyChangedError, match=r"budget\.hours was null and is now 1"):
+        extends(kept, replace(STUDY, budget=Budget(hours=1)).as_json())

@@ -195,11 +195,18 @@ def test_another_cell_or_an_extended_study_has_a_winner_of_its_own(
     assert sorted(store.winners(), key=str) == sorted(winners, key=str)
 
 
-def test_a_winner_of_the_version_before_objectives_is_read(
-    store: StudyStore, objects: ObjectStore
+def test_a_winner_keeps_what_ended_its_search(store: StudyStore) -> None:
+    winner = _winner(ended_by="the budget of 2 GPU-hours")
+    store.put_winner(winner)
+    assert store.winners() == [winner]
+
+
+@pytest.mark.parametrize("field", ["objective", "ended_by"])
+def test_a_winner_of_an_earlier_version_is_read(
+    store: StudyStore, objects: ObjectStore, field: str
 ) -> None:
     values = dataclasses.asdict(_winner())
-    del values["objective"]
+    del values[field]
     objects.put_if_absent(winner_key("study", _winner()), json.dumps(values).encode())
     assert store.winners() == [_winner()]
 

@@ -280,6 +280,9 @@ class Simulation:
     milestones: tuple[int, ...]
     curve: Curve = by_weight
     slots: int = 1
+    gpus: float = 0.0
+    """The share that each trial reserves."""
+
     pauses: bool = False
     """Whether its workers keep a checkpoint at each rung."""
 
@@ -337,7 +340,13 @@ class Simulation:
         if launch.spec.phase == "search" and self.pauses:
             self.checkpoints[spec.key] = max(goal, num_kept)
         diverged = "loss_g is nan" if self.diverges(spec) else ""
-        progress = Progress(epochs=epochs, diverged=diverged, seconds=float(goal), hardware="none")
+        progress = Progress(
+            epochs=epochs,
+            diverged=diverged,
+            seconds=float(goal),
+            gpu_s=goal * self.gpus,
+            hardware="none",
+        )
         is_over = bool(diverged) or goal == self.max_epochs
         if not is_over and self.board.report(spec.key, progress):
             self.running.append((launch, goal))

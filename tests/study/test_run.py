@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agad.study.run
-from agad.config import Grid, Study
+from agad.config import Budget, Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
 from agad.study import Where, run_study
+from agad.study.where import Slots
+from agad.trial import Runtime
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
@@ -214,3 +216,17 @@ def test_run_study_takes_one_data_set_more_for_an_extension(
     fingerprints = memory.config()["data"]
     assert sorted(fingerprints) == ["digits", "other-digits"]
     assert fingerprints["digits"] == digits_library.manifest("digits").fingerprint
+
+
+@pytest.mark.parametrize(("gpus", "is_said"), [(0.0, True), (0.5, False)], ids=["none", "half"])
+def test_a_budget_of_gpu_hours_that_is_never_spent_is_told(
+    make_study: MakeStudy,
+    caplog: pytest.LogCaptureFixture,
+    gpus: float,
+    is_said: bool,
+) -> None:
+    study = make_study(budget=Budget(gpu_hours=2))
+    agad.study.run._warn_of_budget(
+        study, Slots(runtime=Runtime(store="/nowhere", gpus=gpus), num=1)
+    )
+    assert ("budget.gpu_hours is 2, but a trial takes no GPU" in caplog.text) == is_said

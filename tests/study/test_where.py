@@ -43,6 +43,10 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) ->
             {"device": "cpu", "gpus_per_trial": 0.5},
             "--gpus-per-trial is 0.5, but --device is cpu, which would leave them idle",
         ),
+        (
+            {"device": "cpu", "gpus_per_trial": "auto"},
+            "--gpus-per-trial is auto, but --device is cpu, which would leave them idle",
+        ),
         ({"device": "mps", "gpus_per_trial": 1}, "--gpus-per-trial is 1, but --device is mps"),
         (
             {"precision": "float16"},
@@ -71,6 +75,7 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) ->
         "no device",
         "numbered device",
         "gpus of a cpu",
+        "auto of a cpu",
         "gpus of mps",
         "precision",
         "precision of cpus",
@@ -99,6 +104,9 @@ def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message
         ({"device": "mps"}, {"CPU": 8}, 8, "mps"),
         ({"device": "cuda"}, {"CPU": 8, "GPU": 2}, 2, "cuda"),
         ({"device": "cuda", "gpus_per_trial": 0.5}, {"CPU": 8, "GPU": 2}, 4, "cuda"),
+        ({"gpus_per_trial": "auto"}, {"CPU": 8, "GPU": 2}, 16, "cuda"),
+        ({"gpus_per_trial": "auto"}, {"CPU": 8}, 8, "cpu"),
+        ({"gpus_per_trial": "auto", "max_concurrent_trials": 6}, {"CPU": 8}, 6, "cuda"),
     ],
     ids=[
         "cpus",
@@ -113,6 +121,9 @@ def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message
         "mps",
         "cuda",
         "cuda at a share",
+        "auto",
+        "auto without gpus",
+        "auto before gpus",
     ],
 )
 def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
@@ -181,6 +192,30 @@ def test_cuda_is_refused_where_a_trial_gets_no_gpu(
     )
     with pytest.raises(ConfigError, match=message):
         _slots(monkeypatch, _where(**changes), **resources)
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources", "threads"),
+    [
+        ({}, {"CPU": 8}, 1),
+        ({}, {"CPU": 8, "GPU": 2}, 4),
+        ({}, {"CPU": 8, "GPU": 3}, 2),
+        ({"gpus_per_trial": 2}, {"CPU": 8, "GPU": 2}, 8),
+        ({"gpus_per_trial": 0.5}, {"CPU": 8, "GPU": 2}, 2),
+        ({"gpus_per_trial": 0.3333}, {"CPU": 12, "GPU": 1}, 4),
+        ({"gpus_per_trial": 0.1}, {"CPU": 8, "GPU": 1}, 1),
+        ({"gpus_per_trial": 0}, {"CPU": 8, "GPU": 2}, 1),
+        ({"cpus_per_trial": 3}, {"CPU": 8, "GPU": 2}, 3),
+        ({"gpus_per_trial": 1, "max_concurrent_trials": 4}, {"CPU": 8}, 1),
+    ],
+)
+def test_trials_share_the_cores_of_a_node_with_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    resources: dict[str, float],
+    threads: int,
+) -> None:
+    assert _slots(monkeypatch, _where(**changes), **resources).runtime.num_threads == threads
 
 
 def test_a_trial_uses_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,7 +57,26 @@ def test_no_peak_is_told_where_it_cannot_be_measured_anew(monkeypatch: pytest.Mo
     assert PeakMemory("cpu").resident_bytes is None
 
 
+def test_a_trial_on_a_gpu_has_a_peak_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU is one that only counts: what is kept, what is used, and the peak of that."""
+    gpu = {"kept": 7, "used": 2, "peak": 6}
+    answers: dict[str, Callable[..., object]] = {
+        "is_available": lambda: True,
+        "empty_cache": lambda: gpu.update(kept=gpu["used"]),
+        "reset_peak_memory_stats": lambda _: gpu.update(peak=gpu["used"]),
+        "max_memory_allocated": lambda _: gpu["peak"],
+        "get_device_properties": lambda _: SimpleNamespace(total_memory=16),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", answer)
+    peak = PeakMemory("cuda")
+    assert (peak.gpu_bytes, peak.gpu_total_bytes, gpu["kept"]) == (2, 16, 2)
+    gpu["peak"] = 3
+    assert peak.gpu_bytes == 3
+
+
 def test_without_a_gpu_no_memory_of_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert PeakMemory("cpu").gpu_bytes is None
     assert PeakMemory("cuda").gpu_bytes is None
+    assert PeakMemory("cuda").gpu_total_bytes is None

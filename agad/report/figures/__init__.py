@@ -3,7 +3,14 @@
 from agad.report.figures.collection import figures
 from agad.report.figures.evidence import Curves, Evidence, Picture, Scores
 from agad.report.figures.figure import Figure
-from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
+from agad.report.figures.render import (
+    VEGA_LITE,
+    check_renderer,
+    javascript,
+    png,
+    svg,
+    themed,
+)
 
 __all__ = [
     "VEGA_LITE",
@@ -14,6 +21,7 @@ __all__ = [
     "Scores",
     "check_renderer",
     "figures",
+    "javascript",
     "png",
     "svg",
     "themed",

@@ -143,6 +143,7 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
         for one in found
     ]
     methods = sorted({datum["method"] for datum in values})
+    legend: Spec | None = None if len(methods) == 1 else {}
     mark = {"type": "point", "size": 90, "strokeWidth": 2}
     panel = {
         "width": 320,
@@ -166,15 +167,14 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
             {
                 "mark": mark,
                 "encoding": {
-                    "color": axis(
-                        "method", "method", "nominal", legend=None if len(methods) == 1 else {}
+                    "color": axis("method", "method", "nominal", legend=legend),
+                    "fill": axis(
+                        "method",
+                        "method",
+                        "nominal",
+                        condition={"test": "!datum.is_complete", "value": "transparent"},
+                        legend=legend,
                     ),
-                    "fill": {
-                        "condition": {"test": "!datum.is_complete", "value": "transparent"},
-                        "field": "method",
-                        "type": "nominal",
-                        "legend": None,
-                    },
                     "tooltip": [
                         tip("method", "method"),
                         tip("ratio", "ratio"),

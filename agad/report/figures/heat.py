@@ -80,9 +80,11 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
     ]
     ratios = [ratio_text(ratio) for ratio in sorted({cell.anomaly_ratio for cell in cells})]
     classes = list(dict.fromkeys(datum["class"] for datum in values))
+    shown = list(dict.fromkeys(datum["panel"] for datum in values))
     panel = {
         "width": {"step": _COLUMN_PX},
-        "height": {"step": _ROW_PX},
+        # A step has no height that panels of scales of their own could share: Vega refuses it.
+        "height": _ROW_PX * len(classes) if len(shown) > 1 else {"step": _ROW_PX},
         "encoding": {
             "x": axis("ratio", "anomaly ratio", "ordinal", sort=ratios, axis={"labelAngle": 0}),
             "y": axis("class", "class", "ordinal", sort=classes),
@@ -124,6 +126,5 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
             },
         ],
     }
-    shown = list(dict.fromkeys(datum["panel"] for datum in values))
     own = {"resolve": {"scale": {"y": "independent"}}} if len(shown) > 1 else {}
     return chart(values, panels("panel", shown, panel, **own))

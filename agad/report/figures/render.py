@@ -12,30 +12,37 @@ from agad.report.figures.parts import Spec
 VEGA_LITE = "v5.21"
 """The version that figures are rendered with."""
 
+_VEGA_LITE_OF_PAGES = "v6.4"
+"""The version that comes with Vega 6, the one that the bundle has; charts mean the same in it."""
+
 _MIME_SCALE = 2.0
 """Pixels of a PNG for each one of the chart, for dense screens."""
 
 _LIGHT = ("#ffffff", "#1b1b1b", "#d9d9d9")
 _DARK = ("#14171c", "#e6e6e6", "#3a3f47")
-"""Background, text and grid."""
+_PAGE = ("transparent", "currentColor", "#8888")
+"""Background, text and grid; in a page, those of the page, whichever theme it has."""
 
 _LIGHT_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a8a8a")
 _DARK_SERIES = ("#56B4E9", "#E69F00", "#2fbf8f", "#CC79A7", "#D55E00", "#3a8fd0", "#a0a0a0")
+_PAGE_SERIES = tuple(
+    f"light-dark({light}, {dark})" for light, dark in zip(_LIGHT_SERIES, _DARK_SERIES, strict=True)
+)
 """Colours that the colour-blind tell apart. Source: Okabe and Ito 2008, Color universal design."""
 
 
-def themed(figure: Figure, *, is_dark: bool = False, has_background: bool = True) -> Spec:
+def themed(figure: Figure, *, is_dark: bool = False, is_in_page: bool = False) -> Spec:
     """Return a figure's chart with its colours and letters.
 
     Args:
         figure: Any.
         is_dark: Whether it stands on a dark page.
-        has_background: Whether the chart paints what is behind it.
+        is_in_page: Whether it takes its colours from the page around it, as SVG can.
     """
-    background, text, grid = _DARK if is_dark else _LIGHT
-    series = _DARK_SERIES if is_dark else _LIGHT_SERIES
+    background, text, grid = _PAGE if is_in_page else _DARK if is_dark else _LIGHT
+    series = _PAGE_SERIES if is_in_page else _DARK_SERIES if is_dark else _LIGHT_SERIES
     config = {
-        "background": background if has_background else "transparent",
+        "background": background,
         "font": "DejaVu Sans, Verdana, sans-serif",
         "view": {"stroke": grid},
         "axis": {
@@ -89,6 +96,16 @@ def png(figure: Figure, *, is_dark: bool = False) -> bytes:
         allowed_base_urls=[],
     )
     return data
+
+
+def javascript() -> str:
+    """Return the code that draws figures in a browser: Vega, Vega-Lite and Vega-Embed.
+
+    Raises:
+        ConfigError: As ``svg`` has it.
+    """
+    code: str = _converter().javascript_bundle(vl_version=_VEGA_LITE_OF_PAGES)
+    return code
 
 
 def check_renderer() -> None:

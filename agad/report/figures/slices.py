@@ -101,7 +101,7 @@ def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
     scale = {
         "type": "log" if is_log else "linear",
         "domain": [min(one.low for one in ranges), max(one.high for one in ranges)],
-        "zero": False,
+        **({} if is_log else {"zero": False}),
         "nice": False,
         "padding": 6,
     }

@@ -81,7 +81,7 @@ def test_a_chart_has_no_colour_of_text_or_background_before_it_is_themed(
         assert not {"config", "background"} & one.spec.keys()
         dark, light = themed(one, is_dark=True), themed(one)
         assert dark["config"]["background"] != light["config"]["background"]
-        assert themed(one, has_background=False)["config"]["background"] == "transparent"
+        assert themed(one, is_in_page=True)["config"]["background"] == "transparent"
 
 
 def test_every_chart_is_plain_json(studies: StudyBuilder) -> None:

@@ -1,0 +1,50 @@
+"""The most that a study may spend, beside its number of trials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from agad.errors import ConfigError
+
+_UNITS = {"gpu_hours": ("GPU-hour", "GPU-hours"), "hours": ("hour", "hours")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits that end the search of all cells before their planned trials; the first one counts.
+
+    The confirm phase is set aside first: it runs whatever was spent. Once a limit is reached no
+    search trial starts, those that run end as the scheduler says, and every cell confirms the best
+    of what it has.
+    """
+
+    gpu_hours: float | None = None
+    """Hours of whole GPUs, of all drivers' trials; an attempt that left no row counts nothing. None
+    is no limit."""
+
+    hours: float | None = None
+    """Wall time: of this driver since its start, and of earlier ones while a trial ran. None is no
+    limit."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not (value > 0 and math.isfinite(value)):
+                raise ConfigError(
+                    f"budget.{field.name} is {value!r}, but must be a number above 0; leave it out "
+                    "for no limit."
+                )
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each limit is called, such as ``the budget of 2 GPU-hours``, by its field."""
+        names = {}
+        for field, (one, several) in _UNITS.items():
+            value = getattr(self, field)
+            if value is not None:
+                names[field] = f"the budget of {value:g} {one if value == 1 else several}"
+        return names

@@ -1,0 +1,112 @@
+"""Every cluster file that this project ships is without a fault, and each says its cost first."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agad.cluster import Crds, check_file, read_crds
+from tests.cluster.conftest import LAUNCHED, MANIFESTS, SHIPPED
+
+UNIT = "workstation.service"
+FILES = sorted(
+    str(path.relative_to(SHIPPED))
+    for path in SHIPPED.rglob("*")
+    if path.suffix in (".yaml", ".service")
+)
+OVERLAYS = sorted(path.name for path in (SHIPPED / "kubernetes" / "overlays").iterdir())
+REAL_CRDS = sorted((SHIPPED.parents[1] / "shared" / "data" / "kuberay").glob("*.yaml.gz"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_shipped_file_has_no_fault_and_no_warning(name: str, crds: Crds) -> None:
+    assert check_file(SHIPPED / name, crds).faults == ()
+
+
+@pytest.mark.parametrize("name", [*LAUNCHED, *MANIFESTS, UNIT])
+def test_a_shipped_cluster_says_what_an_hour_costs_in_its_first_line(name: str) -> None:
+    first = (SHIPPED / name).read_text().splitlines()[0]
+    assert first.startswith("# Cost per hour: ")
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_shipped_manifest_obeys_kuberays_own_definitions(name: str) -> None:
+    if not REAL_CRDS:
+        pytest.skip("no KubeRay definitions in ../shared/data/kuberay")
+    crds = read_crds(REAL_CRDS)
+    checked = check_file(SHIPPED / name, crds)
+    assert checked.faults == ()
+    assert "kuberay" in checked.kinds[0]
+
+
+def test_the_shipped_definitions_are_kuberays_own(crds: Crds) -> None:
+    if not REAL_CRDS:
+        pytest.skip("no KubeRay definitions in ../shared/data/kuberay")
+    read = read_crds(REAL_CRDS).schemas
+    for key in crds.schemas:
+        assert crds.schemas[key]["properties"] == read[key]["properties"]
+
+
+def test_job_and_cluster_describe_the_same_cluster() -> None:
+    job, cluster = (yaml.safe_load((SHIPPED / name).read_text()) for name in MANIFESTS)
+    assert job["spec"]["rayClusterSpec"] == cluster["spec"]
+
+
+def rendered(overlay: str) -> str:
+    """Return the manifests of an overlay, as `kubectl apply -k` sends them."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl, whose kustomize renders the overlays")
+    folder = SHIPPED / "kubernetes" / "overlays" / overlay
+    done = subprocess.run(
+        ["kubectl", "kustomize", folder], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_renders_to_manifests_without_a_fault(
+    overlay: str, tmp_path: Path, crds: Crds
+) -> None:
+    path = tmp_path / "rendered.yaml"
+    path.write_text(rendered(overlay))
+    checked = check_file(path, crds)
+    assert checked.faults == ()
+    assert [kind for kind in checked.kinds if "KubeRay" in kind]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "wanted"),
+    [
+        ("gke-job", "cloud.google.com/compute-class: agad-gpu"),
+        ("gke-cluster", "iam.gke.io/gcp-service-account"),
+        ("eks-job", "eks.amazonaws.com/role-arn"),
+        ("eks-cluster", "karpenter.sh/capacity-type"),
+        ("kueue-job", "kueue.x-k8s.io/queue-name: gpu-queue"),
+    ],
+)
+def test_an_overlay_changes_what_it_is_for(overlay: str, wanted: str) -> None:
+    assert wanted in rendered(overlay)
+
+
+def test_the_image_passes_the_linter() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run(
+        [linter, "--no-color", SHIPPED / "Dockerfile"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_has_the_versions_of_the_constraints() -> None:
+    constraints = (SHIPPED.parent / "constraints.txt").read_text()
+    image = (SHIPPED / "Dockerfile").read_text()
+    assert "ray==2.60.0\n" in constraints
+    assert "torch==2.13.0\n" in constraints
+    for target in ("gpu", "cpu"):
+        assert f"FROM rayproject/ray:2.60.0-py311-{target} AS {target}" in image
+    assert "'torch==2.13.0+cpu'" in image
+    assert image.rstrip().endswith("USER 1000:100")
