@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from statistics import fmean
@@ -29,13 +29,14 @@ class CellRun:
 
     def __init__(self, study: Study, materials: CellMaterials) -> None:
         self.materials = materials
+        self.label = materials.cell.label
         self._study = study
         self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
-        stream_name = f"{study.seed}/{materials.cell.label}"
+        stream_name = f"{study.seed}/{self.label}"
         self._sampler = CellSampler(study.search, stream_name, self.work_of)
         self._ladder = Ladder(study.scheduler, study.selection.objective)
         self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
-        self._num_planned = study.num_search_trials
+        self._num_asked = self._num_planned = study.num_search_trials
         self._ended_by = ""
         """What ended the search before all of its trials had started."""
 
@@ -43,6 +44,12 @@ class CellRun:
         self._specs: dict[str, TrialSpec] = {}
         self._remembered: set[str] = set()
         self._states: dict[str, State] = {}
+        self._num_searched = 0
+        """Search trials that were started, or taken up from an earlier driver."""
+
+        self._search_states: Counter[State] = Counter()
+        """How many of these ended, and how: a driver asks for it after every result."""
+
         self._again: deque[TrialSpec] = deque()
         self._failed_before: deque[TrialSpec] = deque()
         """Search trials that failed under an earlier driver; they start again after all others."""
@@ -91,12 +98,12 @@ class CellRun:
         self._remembered.add(key)
         if state is None or (state == "failed" and not (is_given_up or self._ended_by)):
             if spec.phase == "search":
-                self._specs[key] = spec
+                self._add(spec)
                 (self._again if state is None else self._failed_before).append(spec)
                 self._sampler.reopen(key, spec.params)
         else:
-            self._specs[key] = spec
-            self._states[key] = state
+            self._add(spec)
+            self._set_state(key, state)
             if spec.phase == "search":
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
@@ -133,7 +140,7 @@ class CellRun:
             return self._failed_before.popleft()
         for spec in (*self._confirm_specs(), *self._test_specs()):
             if spec.key not in self._specs:
-                self._specs[spec.key] = spec
+                self._add(spec)
                 return spec
         return None
 
@@ -196,8 +203,21 @@ class CellRun:
             return
         self._ended_by = ended_by
         self._num_planned = self._num_searched
-        self._states |= {spec.key: "failed" for spec in self._failed_before}
+        for spec in self._failed_before:
+            self._set_state(spec.key, "failed")
         self._failed_before.clear()
+
+    def _add(self, spec: TrialSpec) -> None:
+        if spec.key not in self._specs:
+            self._num_searched += spec.phase == "search"
+        self._specs[spec.key] = spec
+
+    def _set_state(self, trial_key: str, state: State) -> None:
+        if self._specs[trial_key].phase == "search":
+            if trial_key in self._states:
+                self._search_states[self._states[trial_key]] -= 1
+            self._search_states[state] += 1
+        self._states[trial_key] = state
 
     def retry(self, trial_key: str) -> None:
         """Start a trial again, from its newest checkpoint if it has one, before anything new."""
@@ -205,7 +225,7 @@ class CellRun:
 
     def end(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """Take a trial's end into the sampler and the ladder."""
-        self._states[trial_key] = state
+        self._set_state(trial_key, state)
         if self._specs[trial_key].phase == "search":
             self._sampler.tell(trial_key, state, objectives)
             self._climb(trial_key, state, objectives)
@@ -231,7 +251,7 @@ class CellRun:
         spec = self._given(search.start) or self._sampled()
         spec = spec or self._given(search.configurations or ())
         assert spec is not None
-        self._specs[spec.key] = spec
+        self._add(spec)
         return spec
 
     def _sampled(self) -> TrialSpec | None:
@@ -359,7 +379,7 @@ class CellRun:
     def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
         is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
-            cell=self.materials.cell.label,
+            cell=self.label,
             num_search_trials=self._num_planned,
             num_seeds=self._study.confirm.seeds,
             params=params,
@@ -391,12 +411,8 @@ class CellRun:
         return self.is_searched and all(spec.key in self._states for spec in confirms)
 
     @property
-    def _num_searched(self) -> int:
-        return sum(spec.phase == "search" for spec in self._specs.values())
-
-    @property
     def _num_search_ended(self) -> int:
-        return sum(self._specs[key].phase == "search" for key in self._states)
+        return self._search_states.total()
 
     @property
     def _has_proposed_all(self) -> bool:
@@ -405,9 +421,7 @@ class CellRun:
     @property
     def is_searched(self) -> bool:
         """Whether every search trial has ended."""
-        return self._has_proposed_all and all(
-            key in self._states for key, spec in self._specs.items() if spec.phase == "search"
-        )
+        return self._has_proposed_all and self._num_search_ended == self._num_searched
 
     @property
     def is_done(self) -> bool:
@@ -457,24 +471,19 @@ class CellRun:
 
     def status(self, num_running: int) -> CellStatus:
         """Return how far the cell is, without what it takes."""
-        states = [
-            self._states[key]
-            for key, spec in self._specs.items()
-            if spec.phase == "search" and key in self._states
-        ]
         confirms = [
             self._states.get(spec.key) for spec in (*self._confirm_specs(), *self._test_specs())
         ]
         return CellStatus(
-            label=self.materials.cell.label,
+            label=self.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._study.num_search_trials,
+            planned=self._num_asked,
             running=num_running,
             paused=len(self._ladder.paused),
-            finished=states.count("finished"),
-            pruned=states.count("pruned"),
-            diverged=states.count("diverged"),
-            failed=states.count("failed"),
+            finished=self._search_states["finished"],
+            pruned=self._search_states["pruned"],
+            diverged=self._search_states["diverged"],
+            failed=self._search_states["failed"],
             best_objective=self._best_objective,
             confirmed=confirms.count("finished"),
             confirm_planned=self._num_to_confirm,

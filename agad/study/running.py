@@ -104,6 +104,12 @@ class Running:
         return [result for result in self.results if not (is_test and result.is_restored)]
 
     @property
+    def num_own_epochs(self) -> int:
+        """How many these are."""
+        is_test = self.launch.spec.phase == "test"
+        return len(self.own_results) if is_test else len(self.epochs)
+
+    @property
     def objectives(self) -> list[float]:
         """What the study maximises, after each epoch."""
         return [result.objective for result in self.results]
@@ -152,7 +158,7 @@ class RowMaker:
             state=state,
             stop_reason=_stop_reason(running, state),
             error=error,
-            epochs=len(running.own_results),
+            epochs=running.num_own_epochs,
             seconds=running.last.seconds,
             gpu_s=running.last.gpu_s,
             val_auroc=last.val_auroc if last else None,

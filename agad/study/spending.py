@@ -110,7 +110,7 @@ class Spending:
             spec = one.launch.spec
             if spec.phase == "search":
                 cost = costs.setdefault(spec.cell.label, _Cost())
-                epochs = len(one.epochs) * len(spec.instances)
+                epochs = len(one.epochs) * spec.num_instances
                 cost.add(epochs, one.last.seconds, one.last.gpu_s)
         known = {label: cost for label, cost in costs.items() if cost.epochs}
         total = _Cost()
@@ -118,7 +118,7 @@ class Spending:
             total = total.plus(cost)
         seconds = gpu_s = 0.0
         for cell in cells if known else ():
-            cost = known.get(cell.materials.cell.label, total)
+            cost = known.get(cell.label, total)
             epochs = cell.num_confirm_left * self._max_epochs
             seconds += epochs * cost.seconds / cost.epochs
             gpu_s += epochs * cost.gpu_s / cost.epochs

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agad.config import Study
+from agad.data import SplitCounts
 from agad.records import TrialRow
 from agad.status import CellStatus
 from agad.study.cell import CellRun
@@ -57,6 +58,9 @@ class Tally:
         self._ended: dict[str, _Spent] = defaultdict(_Spent)
         """By the cell's label."""
 
+        self._firsts: dict[str, tuple[SplitCounts, int]] = {}
+        """Of a search trial of each cell, the images of each part and the instances."""
+
     def add(self, rows: Iterable[TrialRow]) -> None:
         """Count trials that ended."""
         for row in rows:
@@ -86,8 +90,8 @@ class Tally:
         """
         trials_of: dict[str, list[Running]] = defaultdict(list)
         for one in (*running, *paused):
-            trials_of[one.cell.materials.cell.label].append(one)
-        num_running = Counter(one.cell.materials.cell.label for one in running)
+            trials_of[one.cell.label].append(one)
+        num_running = Counter(one.cell.label for one in running)
         spents = {label: self._spent(cell, trials_of[label]) for label, cell in cells.items()}
         whole = _Spent()
         for spent in spents.values():
@@ -104,7 +108,7 @@ class Tally:
         for label in cell.labels:
             spent.add(self._ended[label])
         for one in trials:
-            own, last = len(one.own_results) * len(one.launch.spec.instances), one.last
+            own, last = one.num_own_epochs * one.launch.spec.num_instances, one.last
             spent.add(_Spent(epochs=own, seconds=last.seconds, gpu_s=last.gpu_s))
         return spent
 
@@ -124,8 +128,10 @@ class Tally:
             spent: What the cell took, and what the whole study took.
         """
         own, _ = spent
-        first = cell.materials.search_spec(self._study, 0, {})
-        counts = cell.materials.trial_counts(first)
+        if cell.label not in self._firsts:
+            first = cell.materials.search_spec(self._study, 0, {})
+            self._firsts[cell.label] = cell.materials.trial_counts(first), first.num_instances
+        counts, num_instances = self._firsts[cell.label]
         return replace(
             status,
             num_val_anomalies=counts.num_val_anomalies,
@@ -133,7 +139,7 @@ class Tally:
             epochs=own.epochs,
             seconds=own.seconds,
             gpu_s=own.gpu_s,
-            left_s=self._left_s(cell, status, trials, spent, len(first.instances)),
+            left_s=self._left_s(cell, status, trials, spent, num_instances),
         )
 
     def _left_s(
@@ -163,5 +169,5 @@ class Tally:
         epochs += cell.num_confirm_left * max_epochs
         for one in trials:
             spec = one.launch.spec
-            epochs -= min(lengths[spec.phase], len(one.epochs)) * len(spec.instances)
+            epochs -= min(lengths[spec.phase], len(one.epochs)) * spec.num_instances
         return max(epochs, 0.0) * epoch_s

@@ -56,6 +56,6 @@ def _notebook_display() -> Any:  # noqa: ANN401  IPython is no dependency.
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import display  # type: ignore[import-not-found]
+    from IPython.display import display
 
     return display
