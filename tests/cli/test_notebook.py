@@ -139,7 +139,7 @@ class _Kernel:
 
     def outputs(self, cell: str, timeout_s: float = 240) -> list[dict[str, Any]]:
         """Return the messages of a cell once it has ended; an error in it fails the test."""
-        found = []
+        found: list[dict[str, Any]] = []
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             with suppress(queue.Empty):
