@@ -24,5 +24,5 @@ def snapshots_without_trials() -> Iterator[None]:
         TuneController._get_trial_checkpoints = before  # type: ignore[method-assign]
 
 
-def _no_trials(_: TuneController) -> dict[str, str]:
+def _no_trials(self: TuneController) -> dict[str, str]:  # noqa: ARG001  Its name is Ray's.
     return {}

@@ -37,9 +37,9 @@ def test_tunes_own_state_of_a_study_does_not_grow_with_its_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[dict[str, Any]] = []
-    save = TuneController.save_to_dir
+    save: Any = TuneController.save_to_dir
 
-    def save_and_read(controller: TuneController) -> None:
+    def save_and_read(controller: Any) -> None:  # noqa: ANN401
         save(controller)
         folder = Path(controller._storage.experiment_driver_staging_path)
         written.append(json.loads((folder / controller.experiment_state_file_name).read_text()))
