@@ -198,7 +198,7 @@ class Replay:
             if self.has_shared_ladder:
                 pool = Ladder(self.study.scheduler)
                 for cell in self._cells.values():
-                    cell._ladder = PooledLadder(self.study, pool)
+                    cell._trials.ladder = PooledLadder(self.study, pool)
             VirtualCluster(
                 board=board,
                 observe=lambda spec: self.answers[spec.cell.label].observe(spec),
@@ -218,11 +218,11 @@ class Replay:
 
     def _look(self, label: str) -> None:
         """Note the quality of what the cell would confirm now, where that changed."""
-        cell = self._cells[label]
-        ranking = cell._ladder.ranking()
+        trials = self._cells[label]._trials
+        ranking = trials.ladder.ranking()
         if not ranking:
             return
-        params = min((cell._specs[key] for key in ranking[0]), key=lambda spec: spec.number).params
+        params = min((trials.specs[key] for key in ranking[0]), key=lambda spec: spec.number).params
         quality = self.answers[label].quality(params)
         moments = self._moments[label]
         if not moments or moments[-1].quality != quality:

@@ -19,6 +19,8 @@ LAYERS = (
     "config",
     "status",
     "records",
+    "diagnosis",
+    "memory",
     "rungs",
     "told",
     "objects",

@@ -10,7 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from agad.cli import cluster, dashboard, datasets, models, reports, store, studies, watch
+from agad.cli import (
+    cluster,
+    dashboard,
+    datasets,
+    diagnose,
+    models,
+    reports,
+    store,
+    studies,
+    watch,
+)
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -89,6 +99,8 @@ def _command(arguments: Sequence[str]) -> int:
     shown.set_defaults(do=dashboard.dashboard)
 
     models.add_commands(commands)
+
+    diagnose.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")
     datasets.add_commands(data)

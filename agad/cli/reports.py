@@ -20,7 +20,13 @@ from agad.cli.pages import (
     write_page,
 )
 from agad.errors import ConfigError
-from agad.reading import chosen_studies, store_uri, stored_evidence, stored_leaderboard
+from agad.reading import (
+    chosen_studies,
+    store_uri,
+    stored_diagnostics,
+    stored_evidence,
+    stored_leaderboard,
+)
 from agad.report import (
     CellResult,
     Comparison,
@@ -118,7 +124,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.watch:
         _watch(arguments, objects, chosen)
     boards, evidences = _read(arguments, objects, chosen)
-    shown = _with_published(arguments, boards)
+    shown = _to_show(arguments, objects, boards)
     fallen, text = False, ""
     if is_compared:
         comparison = _comparison(arguments, objects.uri, boards[0])
@@ -156,7 +162,7 @@ def _watch(arguments: argparse.Namespace, objects: ObjectStore, studies: Sequenc
 
     def read() -> tuple[Sequence[Leaderboard | Page], Evidences]:
         boards, evidences = _read(arguments, objects, studies)
-        return _with_published(arguments, boards), evidences
+        return _to_show(arguments, objects, boards), evidences
 
     readers = [StudyReader(objects, study) for study in studies]
     watch_page(arguments.html, readers, read, arguments.watch)
@@ -180,12 +186,17 @@ def _is_compared(arguments: argparse.Namespace) -> bool:
     return bool(arguments.against or arguments.against_store or arguments.baseline)
 
 
-def _with_published(
-    arguments: argparse.Namespace, boards: Sequence[Leaderboard]
+def _to_show(
+    arguments: argparse.Namespace, objects: ObjectStore, boards: Sequence[Leaderboard]
 ) -> list[Leaderboard | Page]:
-    if not arguments.published:
-        return [*boards]
-    return [*boards, published_page(cell.dataset for board in boards for cell in board.cells)]
+    """Return the leaderboards, then what stands apart from them."""
+    shown: list[Leaderboard | Page] = [*boards]
+    if not _is_compared(arguments):
+        pages = [stored_diagnostics(objects, board) for board in boards]
+        shown += [page for page in pages if page is not None]
+    if arguments.published:
+        shown.append(published_page(cell.dataset for board in boards for cell in board.cells))
+    return shown
 
 
 def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:

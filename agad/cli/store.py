@@ -55,7 +55,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     _add_flags(files)
     files.add_argument(
         "--table",
-        choices=("trials", "epochs", "scores"),
+        choices=("trials", "epochs", "scores", "diagnostics"),
         default="trials",
         help="which table (default: trials)",
     )

@@ -15,7 +15,14 @@ from agad.config.cell import Cell
 from agad.config.counts import check_count
 from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
 from agad.config.grid import Grid
-from agad.config.scheduler import SCHEDULERS, Asha, NoStopping, Scheduler, scheduler_as_json
+from agad.config.scheduler import (
+    SCHEDULERS,
+    Asha,
+    NoStopping,
+    Scheduler,
+    scheduler_as_json,
+    scheduler_from_json,
+)
 from agad.config.search import Search
 from agad.config.selection import (
     SELECTIONS,
@@ -24,6 +31,7 @@ from agad.config.selection import (
     Labelled,
     Selection,
     selection_as_json,
+    selection_from_json,
 )
 from agad.config.space import Setting
 from agad.errors import ConfigError
@@ -45,9 +53,16 @@ class Confirm:
     """Best configurations of a cell's search to confirm. Of several, the highest mean objective
     over the fresh seeds wins."""
 
+    keep_every: int | None = None
+    """Epochs from one kept checkpoint of a winner's trial to the next, beside that of its last
+    epoch: what ``agad diagnose`` takes. None keeps none. It decides no result, and holds for the
+    trials that are confirmed from then on."""
+
     def __post_init__(self) -> None:
         check_count("confirm.seeds", self.seeds, 1)
         check_count("confirm.candidates", self.candidates, 1)
+        if self.keep_every is not None:
+            check_count("confirm.keep_every", self.keep_every, 1)
 
     @property
     def num_trials(self) -> int:
@@ -245,15 +260,50 @@ class Study:
             scheduler=self.scheduler.reduced(3),
             budget=Budget(),
             selection=self.selection.reduced(3),
-            confirm=Confirm(
+            confirm=replace(
+                self.confirm,
                 seeds=min(2, self.confirm.seeds),
                 candidates=min(self.confirm.candidates, search.num_cell_trials),
             ),
         )
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Study:
+        """Return the study of a ``study.json``, as ``as_json`` made it.
+
+        Raises:
+            ConfigError: It holds a value that this version does not know.
+            KeyError: A field is missing.
+            TypeError: A part has a field that this version does not know.
+        """
+        parameters = dict(values["detector"])
+        name, _ = parameters.pop("name"), parameters.pop("version")
+        detectors = {one.name: one for one in DETECTORS}
+        if name not in detectors:
+            raise ConfigError(
+                f"detector.name is {name!r}, but must be one of: {', '.join(detectors)}; upgrade "
+                "agad."
+            )
+        return cls(
+            name=values["name"],
+            cells=Grid.from_json(values["cells"]),
+            search=Search.from_json(values["search"]),
+            detector=detectors[name](**parameters),
+            scheduler=scheduler_from_json(values["scheduler"]),
+            confirm=Confirm(**values["confirm"]),
+            selection=selection_from_json(values.get("selection", {})),
+            budget=Budget(**values.get("budget", {})),
+            seed=values["seed"],
+        )
+
     def as_json(self) -> dict[str, Any]:
-        """Return the whole configuration as plain JSON values, for ``study.json``."""
+        """Return the whole configuration as plain JSON values, for ``study.json``.
+
+        What keeps no checkpoint names no ``confirm.keep_every``.
+        """
         values = dataclasses.asdict(self)
+        if self.confirm.keep_every is None:
+            del values["confirm"]["keep_every"]
         values["detector"]["name"] = self.detector.name
         values["detector"]["version"] = self.detector.version
         values["search"] = self.search.as_json()

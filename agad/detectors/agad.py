@@ -32,7 +32,7 @@ from agad.detectors.networks import (
     UNetPlusPlus,
     initialise,
 )
-from agad.detectors.norm import Statistics, statistics_of
+from agad.detectors.norm import BatchNorm, Statistics, statistics_of
 
 _GENERATORS: dict[str, type[NaiveGenerator] | type[UNet] | type[UNetPlusPlus]] = {
     "naive": NaiveGenerator,
@@ -269,12 +269,15 @@ class AgadDetector:
         """
         return distance(images, self.rebuild(images))
 
-    def score_with_batch_statistics(self, images: Tensor) -> Tensor:
+    def score_with_batch_statistics(self, images: Tensor) -> Tensor | None:
         """Return what the lineage's evaluation gives: scores that leak from the batch around.
 
         Its ``test()`` never calls ``eval()``, so batch normalisation takes the statistics of the
-        test batch. For diagnostics alone; arguments and result are those of ``score``.
+        test batch. For diagnostics alone; arguments and result are those of ``score``, but None
+        of a generator without batch normalisation.
         """
+        if not any(isinstance(layer, BatchNorm) for layer in self.generator.modules()):
+            return None
         return distance(images, self._rebuilt(images, "batch"))
 
     @torch.no_grad()

@@ -29,8 +29,11 @@ class Detector(Protocol):
     def score(self, images: Tensor) -> Tensor:
         """Return ``(B,)`` scores, higher is more anomalous, each of its own image alone."""
 
-    def score_with_batch_statistics(self, images: Tensor) -> Tensor:
-        """Return what ``score`` would without ``eval()``: leaking scores, for diagnostics alone."""
+    def score_with_batch_statistics(self, images: Tensor) -> Tensor | None:
+        """Return what ``score`` would without ``eval()``: leaking scores, for diagnostics alone.
+
+        None of a detector without batch normalisation.
+        """
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the tensors that scoring needs, by name, as ``build_scorer`` takes them."""

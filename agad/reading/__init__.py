@@ -1,6 +1,6 @@
 """Reading what studies have left, from a command, a script or a notebook."""
 
-from agad.reading.boards import stored_leaderboard, stored_winners
+from agad.reading.boards import stored_diagnostics, stored_leaderboard, stored_winners
 from agad.reading.evidence import stored_evidence
 from agad.reading.notebook import figures, leaderboard
 from agad.reading.optuna_studies import stored_searches, to_optuna
@@ -12,6 +12,7 @@ __all__ = [
     "leaderboard",
     "read",
     "store_uri",
+    "stored_diagnostics",
     "stored_evidence",
     "stored_leaderboard",
     "stored_searches",

@@ -19,7 +19,7 @@ from agad.config import (
 )
 from agad.errors import StoreError
 from agad.records import TrialRow, Winner
-from agad.report import Leaderboard, leaderboard
+from agad.report import Leaderboard, Page, diagnostics_page, leaderboard
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
@@ -89,6 +89,13 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
     store = StudyReader(objects, study)
     plan = planned(store)
     return board_of(plan, store.trials(), winners_of(store, plan))
+
+
+def stored_diagnostics(objects: ObjectStore, board: Leaderboard) -> Page | None:
+    """Return what a later look at the test split found of a stored study, None without one."""
+    from agad.store import StudyReader
+
+    return diagnostics_page(board, StudyReader(objects, board.study).diagnostics())
 
 
 def board_of(

@@ -75,7 +75,7 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
     Args:
         store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
             ``~/.agad/store``.
-        table: ``trials``, ``epochs`` or ``scores``.
+        table: ``trials``, ``epochs``, ``scores``, or ``diagnostics``, which are no results.
         study: Only this study, instead of all in the store.
         cells: Only the cells with these labels, such as ``["digits class=0 ratio=0.05"]``.
         columns: Only these, in this order; a searched parameter's is ``param_`` and its name.

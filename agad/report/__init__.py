@@ -5,6 +5,7 @@ from agad.report.baseline import baseline_cells
 from agad.report.comparison import Comparison, compare
 from agad.report.comparison_page import comparison_csv, comparison_page
 from agad.report.datasets import dataset_details, dataset_line, dataset_table
+from agad.report.diagnostics import diagnostics_page
 from agad.report.figures import (
     VEGA_LITE,
     Curves,
@@ -66,6 +67,7 @@ __all__ = [
     "dataset_details",
     "dataset_line",
     "dataset_table",
+    "diagnostics_page",
     "export_summary",
     "few_normals",
     "has_ended",

@@ -44,6 +44,9 @@ _SHORT = {
     "failed": "fail",
     "labels val+fit": "labels",
     "difference": "diff.",
+    "optimism gap": "gap",
+    "BN ordered": "BN ord.",
+    "BN shuffled": "BN shuf.",
 }
 
 

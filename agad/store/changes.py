@@ -13,6 +13,9 @@ from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
 _GROWING_LIMITS = ("budget.gpu_hours", "budget.hours")
+_FREE = ("confirm.keep_every",)
+"""What decides no result: it may be set, changed and taken back, for what runs from then on."""
+
 _AXES = tuple(
     f"cells.{name}"
     for name in (
@@ -57,6 +60,8 @@ class _Difference:
     @property
     def is_extension(self) -> bool:
         """Whether what was kept stays part of what is wanted."""
+        if self.path in _FREE:
+            return True
         if self.kept is _Missing.VALUE and self.path.startswith(_DATA):
             return True
         if _Missing.VALUE in (self.kept, self.wanted):
@@ -78,9 +83,10 @@ class _Difference:
 def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a configuration asks for more than the one kept; False where both ask the same.
 
-    More are: trials a cell, confirm seeds, budget, or values on an axis of the cells. A field that
-    one of the two lacks, since it was written by a version without that field, is taken to be at
-    its default, as in a trial's key.
+    More are: trials a cell, confirm seeds, budget, or values on an axis of the cells; any other
+    ``confirm.keep_every`` counts as more, since it decides no result. A field that one of the two
+    lacks, since it was written by a version without that field, is taken to be at its default, as
+    in a trial's key.
 
     Args:
         kept: What was read from ``study.json`` or its latest extension.
@@ -96,7 +102,7 @@ def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
             f"study {wanted.get('name')!r} is stored already and was another one: "
             f"{'; '.join(map(str, refused))}. Choose another study name, or undo the change; only "
             "more trials_per_cell, more confirm seeds, more budget and more values on an axis "
-            "extend a study."
+            "extend a study, and confirm.keep_every may change."
         )
     return bool(differences)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.store.keys import TABLES, Table, check_study_name
+from agad.store.keys import ALL_TABLES, AnyTable, attempt_key, check_study_name
 from agad.store.parallel import in_parallel
 from agad.store.release import released_attempts
 from agad.store.schema import first_line
@@ -22,7 +22,7 @@ from agad.store.snapshot import Snapshot, attempts_of, list_attempts, reading
 class TableInfo:
     """Where a table's rows are; each row counts once, in one of both."""
 
-    table: Table
+    table: AnyTable
     compacted_files: int
     compacted_bytes: int
     compacted_rows: int
@@ -66,7 +66,7 @@ def study_info(objects: ObjectStore, study: str) -> StudyInfo:
     return reading(objects, study, lambda snapshot: _info(objects, study, snapshot))
 
 
-def table_files(objects: ObjectStore, study: str, table: Table) -> list[str]:
+def table_files(objects: ObjectStore, study: str, table: AnyTable) -> list[str]:
     """Return where the objects are that hold every row of a table, each attempt once.
 
     They stay there for the grace period of a compaction that starts after this.
@@ -81,9 +81,17 @@ def table_files(objects: ObjectStore, study: str, table: Table) -> list[str]:
 
     def keys(snapshot: Snapshot) -> list[str]:
         files = snapshot.manifest.of(table) if snapshot.manifest else []
-        return [*(file.key for file in files), *snapshot.loose_keys(study, table)]
+        return [*(file.key for file in files), *_loose_keys(objects, study, table, snapshot)]
 
     return [f"{objects.uri}/{key}" for key in reading(objects, study, keys)]
+
+
+def _loose_keys(objects: ObjectStore, study: str, table: AnyTable, snapshot: Snapshot) -> list[str]:
+    """Return the keys of the objects outside the manifest that hold rows of a table."""
+    if table == "diagnostics":
+        attempts = list_attempts(objects, study, table)
+        return [attempt_key(study, table, *one) for one in attempts]
+    return snapshot.loose_keys(study, table)
 
 
 def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
@@ -98,7 +106,7 @@ def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
         study=study,
         objects=len(sizes),
         bytes=sum(sizes.values()),
-        tables=tuple(_table(objects, study, table, snapshot, sizes) for table in TABLES),
+        tables=tuple(_table(objects, study, table, snapshot, sizes) for table in ALL_TABLES),
         claims=len(claims),
         claims_without_rows=len(unmarked - rows),
         compactions=manifest.number if manifest else 0,
@@ -107,10 +115,10 @@ def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
 
 
 def _table(
-    objects: ObjectStore, study: str, table: Table, snapshot: Snapshot, sizes: dict[str, int]
+    objects: ObjectStore, study: str, table: AnyTable, snapshot: Snapshot, sizes: dict[str, int]
 ) -> TableInfo:
     files = snapshot.manifest.of(table) if snapshot.manifest else []
-    loose = snapshot.loose_keys(study, table)
+    loose = _loose_keys(objects, study, table, snapshot)
     return TableInfo(
         table=table,
         compacted_files=len(files),

@@ -12,17 +12,24 @@ from agad.objects import is_key
 from agad.records import Winner
 
 Table: TypeAlias = Literal["trials", "epochs", "scores"]
-Kind: TypeAlias = Literal["claims"] | Table
+"""A table that compactions merge."""
+
+AnyTable: TypeAlias = Table | Literal["diagnostics"]
+Kind: TypeAlias = Literal["claims"] | AnyTable
 Attempt: TypeAlias = tuple[str, int]
 """A trial's key, and which launch of it."""
 
 TABLES: tuple[Table, ...] = ("trials", "epochs", "scores")
+ALL_TABLES: tuple[AnyTable, ...] = (*TABLES, "diagnostics")
+"""Diagnostics come long after their trials' rows, which may be merged by then, and are few: they
+stay objects of their own."""
 
 _EXTENSIONS: dict[Kind, str] = {
     "claims": "json",
     "trials": "parquet",
     "epochs": "parquet",
     "scores": "parquet",
+    "diagnostics": "parquet",
 }
 _CONFIG = re.compile(r"study(?:-([1-9]\d{0,8}))?\.json")
 _COMPACT = re.compile(r"(trials|epochs|scores)-([1-9]\d{0,8})-[0-9a-f]{32}\.parquet")

@@ -12,7 +12,14 @@ from typing import Any
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.store.keys import TABLES, Table, compact_number, manifest_number, manifests_prefix
+from agad.store.keys import (
+    TABLES,
+    AnyTable,
+    Table,
+    compact_number,
+    manifest_number,
+    manifests_prefix,
+)
 
 MANIFEST_VERSION = 1
 """Grows when an older reader would misread it."""
@@ -45,7 +52,7 @@ class Manifest:
 
     files: tuple[CompactFile, ...]
 
-    def of(self, table: Table) -> list[CompactFile]:
+    def of(self, table: AnyTable) -> list[CompactFile]:
         """Return a table's files, in the order of their rows."""
         return [file for file in self.files if file.table == table]
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from typing import Any
 
+from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore
 from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
@@ -94,6 +95,11 @@ class StudyReader:
     def scores(self) -> list[ScoreRow]:
         """Return the scores of the rows that ``trials`` returns, in their order, then by image."""
         return rows_from_table(read_table(self._objects, [self._study], "scores"), ScoreRow)
+
+    def diagnostics(self) -> list[DiagnosticRow]:
+        """Return the diagnostics of each trial that has some, in order of cell and number."""
+        rows = read_table(self._objects, [self._study], "diagnostics")
+        return rows_from_table(rows, DiagnosticRow)
 
     def _newest_config(self) -> tuple[int, dict[str, Any]] | None:
         """Return the latest configuration and its number, None where no study is kept."""

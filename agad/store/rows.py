@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
 from agad.records import EpochRow, ScoreRow, TrialRow
 from agad.store.params import param_columns
@@ -23,9 +24,10 @@ from agad.store.schema import (
     check_version,
     conformed,
     first_line,
+    remedy,
 )
 
-_Row = TypeVar("_Row", TrialRow, EpochRow, ScoreRow)
+_Row = TypeVar("_Row", TrialRow, EpochRow, ScoreRow, DiagnosticRow)
 
 
 def rows_to_parquet(rows: Sequence[_Row], row_type: type[_Row]) -> bytes:
@@ -83,7 +85,7 @@ def table_from_parquet(data: bytes, row_type: RowType, source: str) -> pa.Table:
             raise
         raise StoreError(
             f"{source} cannot be read as a table of {row_type.__name__}: "
-            f"{first_line(error)}; restore it from a copy, or remove it to run the trial again."
+            f"{first_line(error)}; {remedy(row_type)}."
         ) from error
     return conformed(table, row_type, source)
 

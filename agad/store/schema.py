@@ -11,18 +11,24 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
 from agad.records import EpochRow, ScoreRow, TrialRow
 from agad.store.descriptions import descriptions
-from agad.store.keys import Table
+from agad.store.keys import AnyTable
 from agad.store.params import is_param, param_columns, param_field, widened
 
-RowType: TypeAlias = type[TrialRow] | type[EpochRow] | type[ScoreRow]
+RowType: TypeAlias = type[TrialRow] | type[EpochRow] | type[ScoreRow] | type[DiagnosticRow]
 
 SCHEMA_VERSION = 1
 """Grows when a column changes its meaning; a new column alone does not need it."""
 
-ROW_TYPES: dict[Table, RowType] = {"trials": TrialRow, "epochs": EpochRow, "scores": ScoreRow}
+ROW_TYPES: dict[AnyTable, RowType] = {
+    "trials": TrialRow,
+    "epochs": EpochRow,
+    "scores": ScoreRow,
+    "diagnostics": DiagnosticRow,
+}
 
 HINTS: dict[Any, dict[str, Any]] = {
     row_type: typing.get_type_hints(row_type) for row_type in ROW_TYPES.values()
@@ -47,6 +53,7 @@ ADDED: dict[Any, dict[str, Any]] = {
     },
     EpochRow: {"objective": None},
     ScoreRow: {},
+    DiagnosticRow: {},
 }
 """Columns that the first files did not have, and what was true of the rows in them."""
 
@@ -58,6 +65,7 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
     bool: pa.bool_(),
     datetime: pa.timestamp("us", tz="UTC"),
     tuple[int, ...]: pa.list_(pa.field("item", pa.int64(), nullable=False)),
+    tuple[float, ...]: pa.list_(pa.field("item", pa.float64(), nullable=False)),
     dict[str, float]: pa.map_(pa.string(), pa.float64()),
 }
 
@@ -178,7 +186,7 @@ def conformed(
     except (pa.ArrowException, ValueError) as error:
         raise StoreError(
             f"{source} cannot be read as a table of {row_type.__name__}: {first_line(error)}; "
-            "restore it from a copy, or remove it to run the trial again."
+            f"{remedy(row_type)}."
         ) from error
 
 
@@ -215,6 +223,12 @@ def _with_params(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
 
 def _default(field: pa.Field, value: object, num_rows: int) -> pa.Array:
     return pa.array([value] * num_rows, field.type)
+
+
+def remedy(row_type: RowType) -> str:
+    """Return what to do about an object that does not hold the rows that its name says."""
+    verb = "diagnose" if row_type is DiagnosticRow else "run"
+    return f"restore it from a copy, or remove it to {verb} the trial again"
 
 
 def first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agad.diagnosis import DiagnosticRow, kept_prefix
 from agad.errors import StoreError
 from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
@@ -196,6 +197,15 @@ class StudyStore(StudyReader):
             group.insert(1, (key, rows_to_parquet(scores, ScoreRow)))
         self._put(group)
 
+    def put_diagnostics(self, row: DiagnosticRow) -> None:
+        """Keep what a pass found of a trial; what an earlier pass found stays.
+
+        Raises:
+            StoreError: It cannot be kept now.
+        """
+        key = attempt_key(self._study, "diagnostics", row.trial_key, row.attempt)
+        self._objects.put_if_absent(key, rows_to_parquet([row], DiagnosticRow))
+
     def put_bulletin(self, bulletin: Bulletin) -> None:
         """See ``StudyMemory``."""
         if self._lease is None:  # It may come late, from a thread that nobody waits for any more.
@@ -209,9 +219,10 @@ class StudyStore(StudyReader):
         return {key: max(names) for key, names in self._checkpoints(trial_keys).items()}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """See ``StudyMemory``."""
+        """See ``StudyMemory``. Of a trial that is ``kept``, all that ``kept/`` holds stays too."""
         if not self._is_connected:
             return  # The next driver drops them.
+        self._drop_epochs({*trial_keys} - {*kept})
         for trial_key, names in self._checkpoints(trial_keys).items():
             newest = max(names)
             for name in names:
@@ -228,6 +239,14 @@ class StudyStore(StudyReader):
             if name is not None and trial_key in trial_keys:
                 found[trial_key].append(name)
         return found
+
+    def _drop_epochs(self, trial_keys: Collection[str]) -> None:
+        """Remove what trials kept for diagnostics that are none of a winner's."""
+        prefix = f"{kept_prefix(self._study)}/"
+        for key in self._objects.list(prefix):
+            trial_key, _, text = key.removeprefix(prefix).partition("/")
+            if trial_key in trial_keys and CheckpointName.parse(text) is not None:
+                self._objects.delete(key)
 
     def _put(self, group: Group) -> None:
         """Put a group into the store, or where that fails, into the spool."""

@@ -10,16 +10,21 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from agad.errors import ConfigError, StoreError
 from agad.objects import ObjectStore
-from agad.store.choose import CHOICE_COLUMNS, chosen_places, in_order
+from agad.store.choose import CHOICE_COLUMNS, all_places, chosen_places, in_order
 from agad.store.compacted import overlapping, read_compacted
-from agad.store.keys import TABLES, Attempt, Table, attempt_key
+from agad.store.keys import ALL_TABLES, AnyTable, Attempt, Table, attempt_key
 from agad.store.parallel import in_parallel
 from agad.store.params import PREFIX, is_param
 from agad.store.rows import table_from_parquet
-from agad.store.schema import ROW_TYPES, arrow_schema, described, united
-from agad.store.snapshot import Snapshot, reading
+from agad.store.schema import ROW_TYPES, arrow_schema, described, remedy, united
+from agad.store.snapshot import Snapshot, list_attempts, reading
 
-WITHIN: dict[Table, tuple[str, ...]] = {"trials": (), "epochs": ("epoch",), "scores": ("image",)}
+WITHIN: dict[AnyTable, tuple[str, ...]] = {
+    "trials": (),
+    "epochs": ("epoch",),
+    "scores": ("image",),
+    "diagnostics": (),
+}
 """What orders the rows of one attempt."""
 
 
@@ -48,24 +53,41 @@ def read_table(
     """
     name = _checked(table, columns)
     row_type = ROW_TYPES[name]
-    found = united(
-        [
+    labels = None if cells is None else frozenset(cells)
+    if name == "diagnostics":
+        tables = [_diagnostics(objects, study, labels) for study in studies]
+    else:
+        tables = [
             reading(
                 objects,
                 study,
                 lambda snapshot, study=study: _Reader(  # type: ignore[misc]
-                    objects, study, snapshot, None if cells is None else frozenset(cells)
+                    objects, study, snapshot, labels
                 ).chosen(name, columns),
             )
             for study in studies
-        ],
-        row_type,
-    )
+        ]
+    found = united(tables, row_type)
     return described(found if columns is None else _selected(found, columns), row_type)
 
 
+def _diagnostics(objects: ObjectStore, study: str, cells: frozenset[str] | None) -> pa.Table:
+    """Return the diagnostics of each trial's lowest attempt, in order."""
+    lowest: dict[str, int] = {}
+    for trial_key, attempt in list_attempts(objects, study, "diagnostics"):
+        lowest.setdefault(trial_key, attempt)
+    rows = _of_cells(loose_table(objects, study, "diagnostics", [*lowest.items()]), cells)
+    return in_order(rows, all_places(rows), WITHIN["diagnostics"])
+
+
+def _of_cells(rows: pa.Table, cells: frozenset[str] | None) -> pa.Table:
+    if cells is None:
+        return rows
+    return rows.filter(pc.is_in(rows["cell"], pa.array(sorted(cells), pa.string())))
+
+
 def loose_table(
-    objects: ObjectStore, study: str, table: Table, attempts: Sequence[Attempt]
+    objects: ObjectStore, study: str, table: AnyTable, attempts: Sequence[Attempt]
 ) -> pa.Table:
     """Return the rows of objects of their own, in no order.
 
@@ -77,20 +99,19 @@ def loose_table(
     return united(tables, ROW_TYPES[table])
 
 
-def _loose(objects: ObjectStore, study: str, table: Table, attempt: Attempt) -> pa.Table:
+def _loose(objects: ObjectStore, study: str, table: AnyTable, attempt: Attempt) -> pa.Table:
     key = attempt_key(study, table, *attempt)
     source = f"{objects.uri}/{key}"
     rows = table_from_parquet(objects.get(key), ROW_TYPES[table], source)
-    if table == "trials" and rows.num_rows != 1:
+    if table in ("trials", "diagnostics") and rows.num_rows != 1:
         raise StoreError(
-            f"{source} holds {rows.num_rows} rows, but must hold one; restore it from a copy, or "
-            "remove it to run the trial again."
+            f"{source} holds {rows.num_rows} rows, but must hold one; {remedy(ROW_TYPES[table])}."
         )
     named = zip(rows["trial_key"].to_pylist(), rows["attempt"].to_pylist(), strict=True)
     if set(named) - {attempt}:
         raise StoreError(
             f"{source} holds the rows of another trial, but must hold those that its name says; "
-            "restore it from a copy, or remove it to run the trial again."
+            f"{remedy(ROW_TYPES[table])}."
         )
     return rows
 
@@ -122,9 +143,7 @@ class _Reader:
 
     def _trials(self, columns: Sequence[str] | None) -> pa.Table:
         loose = loose_table(self.objects, self.study, "trials", self.snapshot.loose)
-        if self.cells is not None:
-            cells = pa.array(sorted(self.cells), pa.string())
-            loose = loose.filter(pc.is_in(loose["cell"], cells))
+        loose = _of_cells(loose, self.cells)
         rows = [*self._compacted("trials", columns), _some(loose, columns)]
         return united(rows, ROW_TYPES["trials"])
 
@@ -149,11 +168,11 @@ def _some(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
     return table.select([name for name in table.column_names if name in columns])
 
 
-def _checked(table: str, columns: Sequence[str] | None) -> Table:
+def _checked(table: str, columns: Sequence[str] | None) -> AnyTable:
     """Return the table of a name, and refuse columns that it cannot have."""
-    name = next((one for one in TABLES if one == table), None)
+    name = next((one for one in ALL_TABLES if one == table), None)
     if name is None:
-        raise ConfigError(f"table is {table!r}, but must be one of: {', '.join(TABLES)}.")
+        raise ConfigError(f"table is {table!r}, but must be one of: {', '.join(ALL_TABLES)}.")
     if isinstance(columns, str):
         raise ConfigError(f"columns is {columns!r}, but must be a list of names.")
     known = arrow_schema(ROW_TYPES[name]).names

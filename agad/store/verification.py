@@ -14,7 +14,9 @@ from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore, TransientError
 from agad.store.compacted import read_compacted
 from agad.store.keys import (
+    ALL_TABLES,
     TABLES,
+    AnyTable,
     Attempt,
     Kind,
     Table,
@@ -96,6 +98,7 @@ class _Check:
         trials = _attempts(tables["trials"]) | {*self._snapshot.loose, *self._snapshot.covered}
         for table, rows in tables.items():
             self._check_rows(table, rows, trials)
+        self._check_rows("diagnostics", self._diagnostics(), trials)
         self._check_claims(keys)
         self._check_other(keys)
         return self._faults, [*self._stray_notes(), *self._check_compact_names(keys)]
@@ -113,6 +116,12 @@ class _Check:
             *in_parallel(self._faulty(self._compacted), files),
             *in_parallel(self._faulty(lambda one: self._loose(table, one)), loose),
         ]
+        return [one for one in tables if one is not None]
+
+    def _diagnostics(self) -> list[pa.Table]:
+        """Return the diagnostics as far as they can be read."""
+        attempts = list_attempts(self._objects, self._study, "diagnostics")
+        tables = in_parallel(self._faulty(lambda one: self._loose("diagnostics", one)), attempts)
         return [one for one in tables if one is not None]
 
     def _faulty(self, check: Callable[[_Item], _T]) -> Callable[[_Item], _T | None]:
@@ -170,7 +179,7 @@ class _Check:
             f"{self._number} says; restore it from a copy."
         )
 
-    def _loose(self, table: Table, attempt: Attempt) -> pa.Table:
+    def _loose(self, table: AnyTable, attempt: Attempt) -> pa.Table:
         rows = loose_table(self._objects, self._study, table, [attempt])
         return rows.select(["cell", "trial_key", "attempt", *WITHIN[table]])
 
@@ -179,7 +188,7 @@ class _Check:
             attempts = [one for kind, one in self._snapshot.stray if kind == table]
             in_parallel(self._faulty(lambda one, table=table: self._loose(table, one)), attempts)  # type: ignore[misc]
 
-    def _check_rows(self, table: Table, rows: list[pa.Table], trials: set[Attempt]) -> None:
+    def _check_rows(self, table: AnyTable, rows: list[pa.Table], trials: set[Attempt]) -> None:
         counts = Counter(
             row
             for one in rows
@@ -212,7 +221,7 @@ class _Check:
 
     def _check_other(self, keys: list[str]) -> None:
         """Read what no other check reads: configurations, winners, models, other files."""
-        kinds: tuple[Kind, ...] = (*TABLES, "claims")
+        kinds: tuple[Kind, ...] = (*ALL_TABLES, "claims")
         folders = (
             compact_prefix(self._study),
             *(attempts_prefix(self._study, kind) for kind in kinds),

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from agad.errors import StoreError
-from agad.records import Claim, StudyMemory, TrialRow
+from agad.memory import StudyMemory
+from agad.records import Claim, TrialRow
 
 MAX_ATTEMPTS = 3
 """Launches of one trial, over all drivers, that were lost since its newest checkpoint was written,

@@ -14,7 +14,8 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError
-from agad.records import PHASES, Claim, Pause, State, StudyMemory, TrialRow, objective_of
+from agad.memory import StudyMemory
+from agad.records import PHASES, Claim, Pause, State, TrialRow, objective_of
 from agad.status import StudyStatus
 from agad.study.attempts import Attempts, given_up_text
 from agad.study.cell import CellRun

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from agad.errors import AgadError, OtherDriverError
-from agad.records import StudyMemory
+from agad.memory import StudyMemory
 from agad.status import Bulletin, DriverState, StudyStatus
 
 logger = logging.getLogger(__name__)

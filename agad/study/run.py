@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
+from agad.diagnosis import kept_prefix
+from agad.memory import StudyMemory
 from agad.objects import open_objects
-from agad.records import StudyMemory, checkpoints_prefix, pictures_prefix
+from agad.records import checkpoints_prefix, pictures_prefix
 from agad.status import StudyStatus
 from agad.study.board import StudyBoard
 from agad.study.materials import find_materials
@@ -23,7 +25,7 @@ from agad.study.throttle import Throttle
 from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
-from agad.trial import CheckpointPlan, models_prefix, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, models_prefix, train_trial
 
 logger = logging.getLogger(__name__)
 
@@ -126,9 +128,15 @@ def _keeping(slots: Slots, study: Study) -> Slots:
             prefix=checkpoints_prefix(study.name),
             milestones=study.scheduler.milestones,
             pauses=isinstance(study.scheduler, SuccessiveHalving),
+            kept=_kept(study),
         ),
     )
     return replace(slots, runtime=runtime)
+
+
+def _kept(study: Study) -> KeptPlan | None:
+    every = study.confirm.keep_every
+    return None if every is None else KeptPlan(prefix=kept_prefix(study.name), every=every)
 
 
 def _throttled(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:

@@ -2,14 +2,14 @@
 
 from agad.trial.card import Exported, ModelCard
 from agad.trial.confirm import TestResult
-from agad.trial.diagnostics import LeakDiagnostics, diagnose_leaks
+from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
 from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
-from agad.trial.spec import CheckpointPlan, Instance, Runtime, TrialSpec
+from agad.trial.spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
 from agad.trial.train import EpochResult, train_trial
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "EpochResult",
     "Exported",
     "Instance",
+    "KeptPlan",
     "LeakDiagnostics",
     "ModelCard",
     "PeakMemory",
@@ -29,6 +30,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "describe_hardware",
+    "diagnose_kept",
     "diagnose_leaks",
     "measure_epoch",
     "model_key",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agad.data import Subset
-from agad.trial.confirm import open_test
+from agad.detectors import Detector
+from agad.diagnosis import kept_names
+from agad.errors import CheckpointError
+from agad.objects import ObjectStore
+from agad.trial.checkpoint import from_bytes, read_checkpoint
+from agad.trial.confirm import TestPart, open_test
 from agad.trial.metrics import auroc
 from agad.trial.score import score, score_with_batch_statistics
 from agad.trial.spec import Runtime, TrialSpec
@@ -25,62 +32,142 @@ _LINEAGE_BATCH_SIZE = 64
 class LeakDiagnostics:
     """Test AUROCs of one trial, of which ``test_auroc`` alone is a result."""
 
+    epochs: tuple[int, ...]
+    """Epochs scored, from 0."""
+
+    test_aurocs: tuple[float, ...]
+    """Of each of them, in ``eval()``."""
+
     test_auroc: float
-    """Of the last epoch, in ``eval()``."""
+    """Of the last one."""
 
     oracle_best_epoch: int
-    """The epoch that the test labels themselves would choose, from 0."""
+    """The epoch that the test labels themselves would choose, the earliest of equals."""
 
     oracle_best_epoch_test_auroc: float
     """Its test AUROC: what is published where the test split chooses the epoch."""
 
-    bn_batchstats_ordered_test_auroc: float
-    """Of the last epoch without ``eval()``, in batches of 64, normals before anomalies."""
+    bn_batchstats_ordered_test_auroc: float | None
+    """Of the last epoch without ``eval()``, in batches of 64, normals before anomalies; None
+    without batch normalisation."""
 
-    bn_batchstats_shuffled_test_auroc: float
+    bn_batchstats_shuffled_test_auroc: float | None
     """As before, the images shuffled."""
+
+    @classmethod
+    def of_history(
+        cls,
+        epochs: Sequence[int],
+        test_aurocs: Sequence[float],
+        *,
+        ordered: float | None,
+        shuffled: float | None,
+    ) -> Self:
+        """Return what some epochs show.
+
+        Args:
+            epochs: One or more, the last being the one reported.
+            test_aurocs: Of each of them, in [0, 1].
+            ordered: Of the last one with the statistics of ordered test batches.
+            shuffled: And of shuffled ones.
+        """
+        best = int(np.argmax(test_aurocs))
+        return cls(
+            epochs=tuple(epochs),
+            test_aurocs=tuple(test_aurocs),
+            test_auroc=test_aurocs[-1],
+            oracle_best_epoch=epochs[best],
+            oracle_best_epoch_test_auroc=test_aurocs[best],
+            bn_batchstats_ordered_test_auroc=ordered,
+            bn_batchstats_shuffled_test_auroc=shuffled,
+        )
+
+    @property
+    def optimism_gap(self) -> float:
+        """The best epoch's test AUROC minus the last one's, at least 0."""
+        return self.oracle_best_epoch_test_auroc - self.test_auroc
 
 
 def diagnose_leaks(
     spec: TrialSpec, runtime: Runtime, checkpoints: Sequence[Path]
 ) -> LeakDiagnostics:
-    """Score the test split with the weights of every epoch, in the ways that leak.
+    """Score the test split with the weights of some epochs, in the ways that leak.
 
     Args:
         spec: The trial.
         runtime: Where to score.
-        checkpoints: Those of every epoch, in order.
+        checkpoints: One or more, in order of their epochs.
 
     Raises:
         CheckpointError: A file is damaged, or of another trial.
     """
-    training = prepare(spec, runtime)
-    detector = training.detector
-    part = open_test(spec, runtime)
-    images, is_anomaly = part.images, part.is_anomaly
+    return _diagnosed(spec, runtime, ((read_checkpoint(one), str(one)) for one in checkpoints))
 
-    def scored(scores: Tensor, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
-        return auroc(is_anomaly[order], scores.cpu().double().numpy())
 
-    as_stored = np.arange(len(images))
-    by_epoch = []
-    for checkpoint in checkpoints:
-        training.restore(checkpoint)
-        by_epoch.append(scored(score(detector, images), as_stored))
-    orders = {
-        "ordered": np.argsort(is_anomaly, kind="stable"),
-        "shuffled": np.random.default_rng(spec.seed).permutation(len(images)),
-    }
-    leaking = {}
-    for name, order in orders.items():
-        places = torch.from_numpy(order).to(images.index.device)
-        batches = Subset(images=images.images, index=images.index[places])
-        scores = score_with_batch_statistics(detector, batches, _LINEAGE_BATCH_SIZE)
-        leaking[f"bn_batchstats_{name}_test_auroc"] = scored(scores, order)
-    best = int(np.argmax(by_epoch))
-    return LeakDiagnostics(
-        test_auroc=by_epoch[-1],
-        oracle_best_epoch=best,
-        oracle_best_epoch_test_auroc=by_epoch[best],
-        **leaking,
+def diagnose_kept(
+    spec: TrialSpec, runtime: Runtime, objects: ObjectStore, prefix: str
+) -> LeakDiagnostics | None:
+    """Score the test split with the weights of the epochs that a trial has kept in a store.
+
+    Args:
+        spec: A confirmed trial that has ended.
+        runtime: Where to score.
+        objects: The store.
+        prefix: What the keys of the study's kept checkpoints start with, without the ``/``.
+
+    Returns:
+        None where the last epoch, which is the one reported, is not kept.
+
+    Raises:
+        CheckpointError: A checkpoint is damaged, or of another trial.
+        StoreError: The store cannot be reached.
+    """
+    folder = f"{prefix}/{spec.training_key}/"
+    names = kept_names(key.removeprefix(folder) for key in objects.list(folder))
+    if not names or names[-1].num_epochs != spec.max_epochs:
+        return None
+    keys = [f"{folder}{name}" for name in names]
+    places = [f"{objects.uri}/{key}" for key in keys]
+    states = (
+        (from_bytes(objects.get(key), place), place)
+        for key, place in zip(keys, places, strict=True)
     )
+    return _diagnosed(spec, runtime, states)
+
+
+def _diagnosed(
+    spec: TrialSpec, runtime: Runtime, states: Iterable[tuple[Mapping[str, Any], str]]
+) -> LeakDiagnostics:
+    """Score the test split with each state in turn; one alone is in memory at a time."""
+    training = prepare(spec, runtime)
+    part = open_test(spec, runtime)
+    epochs: list[int] = []
+    test_aurocs: list[float] = []
+    for state, where in states:
+        training.go_on_from(state, where)
+        if not training.history:
+            raise CheckpointError(f"{where} is of no epoch, but must be of one; remove it.")
+        epochs.append(training.num_epochs - 1)
+        scores = score(training.detector, part.images)
+        test_aurocs.append(_auroc(part.is_anomaly, scores))
+    shuffled = np.random.default_rng(spec.seed).permutation(len(part.images))
+    return LeakDiagnostics.of_history(
+        epochs,
+        test_aurocs,
+        ordered=_leaking(training.detector, part, np.argsort(part.is_anomaly, kind="stable")),
+        shuffled=_leaking(training.detector, part, shuffled),
+    )
+
+
+def _leaking(detector: Detector, part: TestPart, order: NDArray[np.intp]) -> float | None:
+    """Return the AUROC with the statistics of test batches in an order, None without such."""
+    images = part.images
+    places = torch.from_numpy(order).to(images.index.device)
+    ordered = Subset(images=images.images, index=images.index[places])
+    scores = score_with_batch_statistics(detector, ordered, _LINEAGE_BATCH_SIZE)
+    return None if scores is None else _auroc(part.is_anomaly[order], scores)
+
+
+def _auroc(is_anomaly: NDArray[np.bool_], scores: Tensor) -> float:
+    # As the confirm trial has it: of equal weights, both are equal.
+    return auroc(is_anomaly, scores.float().cpu().numpy().astype(np.float64))

@@ -27,10 +27,20 @@ def score(detector: Detector, images: Subset) -> Tensor:
     return torch.cat([detector.score(batch) for batch in images.batches(_BATCH_SIZE)])
 
 
-def score_with_batch_statistics(detector: Detector, images: Subset, batch_size: int) -> Tensor:
-    """Return leaking scores, ``(N,)``, of batches in the order of the subset."""
-    batches = images.batches(batch_size)
-    return torch.cat([detector.score_with_batch_statistics(batch) for batch in batches])
+def score_with_batch_statistics(
+    detector: Detector, images: Subset, batch_size: int
+) -> Tensor | None:
+    """Return leaking scores, ``(N,)``, of batches in the order of the subset.
+
+    None where the detector has no batch normalisation to leak.
+    """
+    leaking = []
+    for batch in images.batches(batch_size):
+        scores = detector.score_with_batch_statistics(batch)
+        if scores is None:
+            return None
+        leaking.append(scores)
+    return torch.cat(leaking)
 
 
 def check_scores(detector: Detector, images: Subset) -> None:

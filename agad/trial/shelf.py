@@ -83,6 +83,20 @@ class CheckpointShelf:
         plan = self._plan
         return plan is not None and plan.pauses and num_epochs in plan.milestones
 
+    def keep(self, training: Training | LockStep) -> None:
+        """Keep a checkpoint of the trial as it is, where it is one of those that stay."""
+        kept = self._plan.kept if self._plan is not None else None
+        if self._plan is None or kept is None or training.spec.phase == "search":
+            return
+        if not kept.has(training.num_epochs, training.spec.max_epochs):
+            return
+        name = CheckpointName(training.num_epochs, self._plan.attempt)
+        key = f"{kept.prefix}/{self._trial_key}/{name}"
+        try:
+            self._objects.put_if_absent(key, to_bytes(training.state()))
+        except StoreError as error:
+            logger.warning("Trial %s does not keep %s (%s).", self._trial_key, name, error)
+
     def put(self, training: Training | LockStep) -> None:
         """Put a checkpoint of the trial as it is, then remove the older ones."""
         if self._plan is None:

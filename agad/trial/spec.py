@@ -143,6 +143,21 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlan:
+    """Which checkpoints of a confirm or test trial stay for a later look at its epochs."""
+
+    prefix: str
+    """What their keys start with, without the ``/``."""
+
+    every: int
+    """Epochs from one to the next, at least 1."""
+
+    def has(self, num_epochs: int, max_epochs: int) -> bool:
+        """Whether that after so many epochs stays: each k-th does, and the last."""
+        return num_epochs % self.every == 0 or num_epochs == max_epochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPlan:
     """Which checkpoints of a trial are kept in the store."""
 
@@ -158,6 +173,9 @@ class CheckpointPlan:
     pauses: bool = False
     """Whether a trial may be paused at a milestone, so that its checkpoint is kept at once there,
     and not only when it goes on."""
+
+    kept: KeptPlan | None = None
+    """Which stay when the trial goes on; None lets none stay."""
 
 
 def _never() -> bool:

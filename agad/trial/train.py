@@ -161,7 +161,8 @@ def train_trial(
     With ``runtime.checkpoints``, the store gets a checkpoint when the trial goes on after a
     milestone, or comes to one where it may be paused, when the last one is 5 minutes old, when the
     worker is about to be taken away, and after the last epoch of a confirm trial. A later attempt
-    goes on from the newest that is whole: it yields the epochs before it again.
+    goes on from the newest that is whole: it yields the epochs before it again. Those that its
+    ``kept`` names are put beside them; no trial goes on from one.
 
     Args:
         spec: What decides the results.
@@ -236,6 +237,7 @@ def _epochs(
                 training.check_scores()
             if checkpoint is not None:
                 training.save(checkpoint)
+            shelf.keep(training)
             if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
                 shelf.put(training)
         test = finish(training, runtime) if is_last and isinstance(training, Training) else None

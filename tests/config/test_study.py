@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,14 +13,17 @@ import pytest
 from agad.config import (
     Agad,
     Asha,
+    Budget,
     Choice,
     Confirm,
     Grid,
+    LabelFree,
     Labelled,
     LogUniform,
     Search,
     Setting,
     Study,
+    SuccessiveHalving,
     Uniform,
     check_count,
 )
@@ -394,3 +398,50 @@ def test_as_json_tells_two_distributions_of_equal_bounds_apart() -> None:
     one = _study(search=Search(space={"lr": Uniform(1e-4, 1e-2)}))
     other = _study(search=Search(space={"lr": LogUniform(1e-4, 1e-2)}))
     assert one.as_json() != other.as_json()
+
+
+def test_as_json_names_the_checkpoints_kept_where_some_are() -> None:
+    kept = _study(confirm=Confirm(keep_every=5)).as_json()
+    assert kept["confirm"] == {"seeds": 3, "candidates": 1, "keep_every": 5}
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True])
+def test_keep_every_must_be_a_count(every: AnyValue) -> None:
+    with pytest.raises(ConfigError, match=f"confirm.keep_every is {every!r}, but must be"):
+        Confirm(keep_every=every)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"confirm": Confirm(seeds=2, candidates=3, keep_every=4), "seed": 7},
+        {
+            "cells": Grid(
+                dataset="digits",
+                anomalous_class=["three", 4],
+                labelled_classes=["all", 2],
+                settings={"backbone": ["naive", "unet"]},
+            ),
+            "detector": Agad(weight_lat=2.0),
+            "scheduler": SuccessiveHalving(max_epochs=9),
+            "selection": LabelFree(),
+            "budget": Budget(gpu_hours=1.5, hours=2),
+        },
+        {
+            "cells": Grid(dataset="digits", normal_class=[0, "one", 2]),
+            "search": replace(_SEARCH, seeds=2, development_classes=[0, "one"]),
+        },
+    ],
+    ids=["defaults", "confirm", "everything-else", "development-classes"],
+)
+def test_a_study_is_read_as_it_is_kept(changes: dict[str, Any]) -> None:
+    study = _study(**changes)
+    assert Study.from_json(json.loads(json.dumps(study.as_json()))) == study
+
+
+def test_a_study_of_an_unknown_detector_asks_for_an_upgrade() -> None:
+    values = _study().as_json()
+    values["detector"]["name"] = "padim"
+    with pytest.raises(ConfigError, match=r"detector\.name is 'padim', but must be one of: agad"):
+        Study.from_json(values)

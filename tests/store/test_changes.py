@@ -271,6 +271,15 @@ def test_extends_refuses_a_study_of_the_first_version_for_its_detector_alone() -
         extends(*_first_version())
 
 
+@pytest.mark.parametrize(("kept", "wanted"), [(None, 2), (2, 5), (5, None)])
+def test_the_checkpoints_kept_may_change_since_they_decide_no_result(
+    kept: int | None, wanted: int | None
+) -> None:
+    before, after = (replace(STUDY, confirm=Confirm(keep_every=one)) for one in (kept, wanted))
+    assert extends(_as_kept(before), _as_kept(after))
+    assert not extends(_as_kept(after), _as_kept(after))
+
+
 @pytest.mark.parametrize(
     ("kept", "wanted"),
     [(Budget(gpu_hours=2), Budget(gpu_hours=2.5)), (Budget(gpu_hours=2, hours=3), Budget(hours=3))],

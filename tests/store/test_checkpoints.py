@@ -44,6 +44,22 @@ def test_what_is_no_checkpoint_of_the_study_stays(objects: ObjectStore) -> None:
     assert objects.list("another/") == [f"another/checkpoints/{ONE}/1-0.ckpt"]
 
 
+def test_what_a_winner_keeps_for_diagnostics_stays_and_all_that_others_keep_goes(
+    objects: ObjectStore,
+) -> None:
+    for trial_key in (ONE, OTHER, THIRD):
+        for name in ("2-0.ckpt", "4-0.ckpt", "4-1.ckpt", "notes.txt"):
+            assert objects.put_if_absent(f"a-study/kept/{trial_key}/{name}", b"")
+    StudyStore(objects, "a-study").drop_checkpoints({ONE, OTHER}, kept={ONE})
+    assert objects.list("a-study/kept/") == [
+        *(f"a-study/kept/{ONE}/{name}" for name in ("2-0.ckpt", "4-0.ckpt", "4-1.ckpt")),
+        f"a-study/kept/{ONE}/notes.txt",
+        f"a-study/kept/{OTHER}/notes.txt",
+        *(f"a-study/kept/{THIRD}/{name}" for name in ("2-0.ckpt", "4-0.ckpt", "4-1.ckpt")),
+        f"a-study/kept/{THIRD}/notes.txt",
+    ]
+
+
 def test_nothing_to_drop_is_fine(objects: ObjectStore) -> None:
     StudyStore(objects, "a-study").drop_checkpoints([ONE], kept=[ONE])
     assert objects.list("") == []

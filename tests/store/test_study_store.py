@@ -16,8 +16,9 @@ import pytest
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
+from agad.memory import StudyMemory
 from agad.objects import LocalObjects, ObjectStore
-from agad.records import StudyMemory, Winner
+from agad.records import Winner
 from agad.status import Bulletin, StudyStatus
 from agad.store import StudyReader, StudyStore, list_studies, verify
 from agad.store.keys import winner_key

@@ -206,6 +206,7 @@ def test_info_counts_every_row_once(objects: ObjectStore, fill: Fill, claim: Bui
         (4, 1, 1),
         (10, 5, 1),
         (3, 0, 0),
+        (0, 0, 0),
     ]
     assert (info.objects, info.claims, info.claims_without_rows) == (6 + 9 + 4 + 2, 6, 1)
     assert info.bytes == sum(objects.sizes(f"{STUDY}/").values())

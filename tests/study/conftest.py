@@ -13,6 +13,7 @@ import pytest
 
 from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.errors import AgadError, StoreError
+from agad.memory import StudyMemory
 from agad.records import (
     STATES,
     CheckpointName,
@@ -20,7 +21,6 @@ from agad.records import (
     EpochRow,
     Pause,
     ScoreRow,
-    StudyMemory,
     TrialRow,
     Winner,
 )

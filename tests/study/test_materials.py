@@ -428,3 +428,15 @@ def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(
     confirms = [found.confirm_spec(study, number, dict(params)) for number in range(2)]
     assert len({search.key, *(one.key for one in confirms)}) == 3
     assert search.seed not in {one.seed for one in confirms}
+
+
+def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, materials_of: MaterialsOf) -> None:
+    keeping = replace(study, confirm=replace(study.confirm, keep_every=2))
+    for one, other in zip(
+        materials_of(study).values(), materials_of(keeping).values(), strict=True
+    ):
+        keys = (
+            {cell.confirm_spec(of, number, {"weight_con": 5.0}).key for number in range(2)}
+            for cell, of in ((one, study), (other, keeping))
+        )
+        assert next(keys) == next(keys)

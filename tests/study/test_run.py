@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agad.study.run
-from agad.config import Budget, Grid, Study
+from agad.config import Budget, Confirm, Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
 from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
 from agad.study import Where, run_study
 from agad.study.where import Slots
-from agad.trial import Runtime
+from agad.trial import KeptPlan, Runtime
 
 if TYPE_CHECKING:
     from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
@@ -121,6 +122,27 @@ def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
     with pytest.raises(KeyboardInterrupt):
         run_study(study, memory, where)
     assert (held, memory.is_held) == ([True], False)
+
+
+@pytest.mark.parametrize("every", [None, 4])
+def test_run_study_lets_trials_keep_what_the_study_says(
+    study: Study,
+    memory: ListMemory,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Where,
+    every: int | None,
+) -> None:
+    plans = []
+
+    def fit(_board: object, slots: Slots, *_: object, **__: object) -> None:
+        plans.append(slots.runtime.checkpoints)
+
+    slots = Slots(runtime=where.runtime(), num=1)
+    monkeypatch.setattr(agad.study.run, "connected", lambda _where: nullcontext(slots))
+    monkeypatch.setattr(agad.study.run, "fit", fit)
+    run_study(replace(study, confirm=Confirm(keep_every=every)), memory, where)
+    kept = every and KeptPlan(prefix=f"{study.name}/kept", every=every)
+    assert [plan.kept for plan in plans if plan is not None] == [kept]
 
 
 def test_run_study_tells_how_far_it_is_and_that_it_was_interrupted(

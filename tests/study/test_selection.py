@@ -28,9 +28,10 @@ from agad.config import (
 )
 from agad.data import ImportOptions, Library, NodeCache, import_dataset
 from agad.errors import ConfigError, StudyChangedError
+from agad.memory import StudyMemory
 from agad.objects import open_objects
 from agad.reading import stored_leaderboard
-from agad.records import StudyMemory, TrialRow
+from agad.records import TrialRow
 from agad.report import leaderboard
 from agad.store import StudyStore
 from agad.study.board import StudyBoard

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from agad.detectors import AgadDetector
 from agad.errors import CheckpointError
-from agad.trial import EpochResult, Runtime, TrialSpec, diagnose_leaks, train_trial
+from agad.trial import (
+    EpochResult,
+    LeakDiagnostics,
+    Runtime,
+    TrialSpec,
+    diagnose_leaks,
+    train_trial,
+)
 from agad.trial.confirm import open_test
 from agad.trial.train import prepare
 
@@ -68,6 +75,32 @@ def _share_of_pairs(is_anomaly: NDArray[np.bool_], scores: NDArray[np.float64]) 
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
 
 
+def test_of_a_known_history_the_best_epoch_and_the_gap_are_told() -> None:
+    found = LeakDiagnostics.of_history(
+        [0, 2, 4, 5], [0.5, 0.875, 0.875, 0.75], ordered=1.0, shuffled=0.25
+    )
+    assert (found.oracle_best_epoch, found.oracle_best_epoch_test_auroc) == (2, 0.875)
+    assert (found.test_auroc, found.optimism_gap) == (0.75, 0.125)
+    assert found.bn_batchstats_ordered_test_auroc == 1.0
+    assert found.bn_batchstats_shuffled_test_auroc == 0.25
+
+
+def test_a_last_epoch_that_is_the_best_has_no_gap() -> None:
+    found = LeakDiagnostics.of_history([1, 3], [0.5, 0.75], ordered=None, shuffled=None)
+    assert (found.oracle_best_epoch, found.optimism_gap) == (3, 0.0)
+
+
+def test_a_detector_without_batch_normalisation_has_nothing_to_leak(
+    make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+) -> None:
+    spec = make_spec(phase="confirm", max_epochs=1, backbone="unet", generator_norm=False)
+    _, checkpoints = _train(spec, runtime, tmp_path)
+    found = diagnose_leaks(spec, runtime, checkpoints)
+    assert found.bn_batchstats_ordered_test_auroc is None
+    assert found.bn_batchstats_shuffled_test_auroc is None
+    assert 0 <= found.test_auroc <= 1
+
+
 def test_the_test_auroc_is_the_confirm_trials_own(
     spec: TrialSpec, runtime: Runtime, tmp_path: Path
 ) -> None:
@@ -104,7 +137,8 @@ def test_the_oracle_takes_an_earlier_epoch_where_the_last_is_worse(
     alone = [diagnose_leaks(spec, runtime, [one]).test_auroc for one in checkpoints]
     order = np.argsort(alone)[::-1]
     found = diagnose_leaks(spec, runtime, [checkpoints[epoch] for epoch in order])
-    assert (found.oracle_best_epoch, found.oracle_best_epoch_test_auroc) == (0, max(alone))
+    best = (found.oracle_best_epoch, found.oracle_best_epoch_test_auroc)
+    assert best == (order[0], max(alone))
     assert found.test_auroc == min(alone)
 
 

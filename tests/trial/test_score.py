@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +143,11 @@ def test_leaking_scores_depend_on_the_batches_and_their_order(score_statistics: 
     backwards = Subset(images=images.images, index=images.index.flip(0))
     whole = score_with_batch_statistics(detector, images, 64)
     halves = score_with_batch_statistics(detector, images, 32)
-    turned = score_with_batch_statistics(detector, backwards, 48).flip(0)
-    for other in (halves, turned):
+    turned = score_with_batch_statistics(detector, backwards, 48)
+    assert whole is not None
+    assert halves is not None
+    assert turned is not None
+    for other in (halves, turned.flip(0)):
         assert not torch.allclose(other, whole, rtol=1e-4)
     torch.testing.assert_close(halves[:32], detector.score_with_batch_statistics(_first(images)))
 
@@ -160,9 +162,7 @@ def test_leaking_scores_leave_the_running_statistics_untouched(trained: AgadDete
     torch.testing.assert_close(trained.generator.state_dict(), before, rtol=0, atol=0)
 
 
-def test_leaking_scores_of_a_generator_without_normalisation_do_not_leak() -> None:
+def test_a_generator_without_normalisation_has_no_leaking_scores() -> None:
     config = Agad(backbone="unet", base_width=4, discriminator_width=4, generator_norm=False)
     detector = AgadDetector(config, (1, 16, 16), torch.Generator().manual_seed(0), Compute())
-    leaking = score_with_batch_statistics(detector, _images(64), 16)
-    torch.testing.assert_close(leaking, score(detector, _images(64)), rtol=1e-5, atol=0)
-    assert math.isfinite(leaking.sum().item())
+    assert score_with_batch_statistics(detector, _images(64), 16) is None

@@ -1,0 +1,212 @@
+"""The confirm phase of a running cell: its candidates, its winner and the winner's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import fmean
+
+from agad.config import ClassGiven, Labelled, Setting, Study
+from agad.records import Phase, Winner
+from agad.study.front import best_first
+from agad.study.materials import CellMaterials
+from agad.study.trials import CellTrials
+from agad.trial import TrialSpec
+
+
+class Confirmation:
+    """What a cell starts once it is searched, and which of its candidates wins."""
+
+    def __init__(
+        self,
+        study: Study,
+        materials: CellMaterials,
+        trials: CellTrials,
+        work_of: Callable[[Mapping[str, Setting]], int] | None,
+    ) -> None:
+        """Start without a winner.
+
+        Args:
+            study: What the cell is of.
+            materials: The cell's own, with those that its winner is confirmed on.
+            trials: The cell's. Its extent becomes that of a kept winner's search.
+            work_of: A configuration's second objective, where the search counts work.
+        """
+        self._study = study
+        self._materials = materials
+        self._trials = trials
+        self._work_of = work_of
+        self._objectives: dict[str, float] = {}
+        """What the study maximises, of each confirm trial after its last epoch, by trial key."""
+
+        self._confirms: list[TrialSpec] = []
+        self._winner: Winner | None = None
+        self._tests: list[TrialSpec] = []
+
+    def take(self, trial_key: str, objective: float) -> None:
+        """Take what the study maximises of a confirm or test trial, after its last epoch."""
+        self._objectives[trial_key] = objective
+
+    def specs(self) -> list[TrialSpec]:
+        """Return all trials that can start by now, in their order."""
+        return [*self._confirm_specs(), *self._test_specs()]
+
+    def _confirm_specs(self) -> list[TrialSpec]:
+        """The candidates on every class and fresh seed; nothing while a search trial is to end."""
+        if self._trials.is_searched and not self._confirms:
+            self._confirms = [
+                spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
+            ]
+        return self._confirms
+
+    def _candidates(self) -> list[dict[str, Setting]]:
+        """The best configurations, the best first, and with them a winner that was one earlier.
+
+        A winner that was the only candidate stays so: whatever is found out later, its confirm
+        trials have seen the test split.
+        """
+        if self._has_one_candidate and self._winner is not None:
+            return [self._winner.params]
+        if not self._study.selection.searches:
+            return [self._only_params]
+        best = [spec.params for spec in self._ranking()[: self._study.confirm.candidates]]
+        if self._winner is not None and self._winner.params not in best:
+            best.append(self._winner.params)
+        return best
+
+    @property
+    def _only_params(self) -> dict[str, Setting]:
+        """The one configuration there is where nothing is searched."""
+        configurations = self._study.search.configurations
+        assert configurations is not None
+        return next(configurations)
+
+    def _ranking(self) -> list[TrialSpec]:
+        """The search trials, the best first, with two objectives those of the Pareto front."""
+        ranking = self._trials.ladder.ranking()
+        return best_first(
+            [[self._trials.specs[key] for key in tied] for tied in ranking], self._work_of
+        )
+
+    @property
+    def _has_one_candidate(self) -> bool:
+        return self._study.confirm.candidates == 1
+
+    def _on_fresh_seeds(
+        self, params: Mapping[str, Setting], phase: Phase = "confirm"
+    ) -> list[TrialSpec]:
+        return [
+            one.spec(self._study, phase, number, dict(params))
+            for one in self._materials.confirmed
+            for number in range(self._study.confirm.seeds)
+        ]
+
+    def _test_specs(self) -> list[TrialSpec]:
+        """The winner on every fresh seed that it finished on; nothing before there is a winner."""
+        if self._has_one_candidate:
+            return []  # Its confirm trials see the test split.
+        if self._winner is not None and self._is_confirmed and not self._tests:
+            tests = self._on_fresh_seeds(self._winner.params, "test")
+            self._tests = [spec for spec in tests if self._trials.is_finished(spec.training_key)]
+        return self._tests
+
+    def choice(self) -> Winner | None:
+        """Return the candidate to keep as the winner; None while or where there is none to choose.
+
+        Of several it is the one with the most finished confirm trials, then with the highest mean
+        objective, then the better one of the search; where there are development classes, trials of
+        others count for nothing. One alone is chosen by the search, before its confirm trials;
+        where these have all ended, it is too late to choose.
+        """
+        if self._winner is not None or not self._trials.is_searched:
+            return None
+        if self._has_one_candidate:
+            if self._is_confirmed:
+                return None
+            if not self._study.selection.searches:
+                return self._as_winner(self._only_params, None)
+            best = self._ranking()[0]
+            return self._as_winner(best.params, self._trials.ladder.last_objective(best.key))
+        if not self._is_confirmed:
+            return None
+        finished = [
+            [
+                spec
+                for spec in self._on_fresh_seeds(params)
+                if self._trials.is_finished(spec.key) and spec.cell.given_class in self._deciding
+            ]
+            for params in self._candidates()
+        ]
+        means = [
+            (len(specs), fmean(self._objectives[spec.key] for spec in specs), specs[0].params)
+            for specs in finished
+            if specs
+        ]
+        if not means:
+            return None
+        _, objective, params = max(means, key=lambda one: one[:2])
+        return self._as_winner(params, objective)
+
+    @property
+    def _deciding(self) -> tuple[ClassGiven, ...]:
+        """The classes whose confirm trials choose among candidates."""
+        return self._materials.cell.classes
+
+    def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
+        is_auroc = isinstance(self._study.selection, Labelled)
+        return Winner(
+            cell=self._materials.cell.label,
+            num_search_trials=self._trials.num_planned,
+            num_seeds=self._study.confirm.seeds,
+            params=params,
+            val_auroc=objective if is_auroc else None,
+            objective=objective,
+            ended_by=self._trials.ended_by,
+        )
+
+    def take_winner(self, winner: Winner) -> None:
+        """Take the winner that is kept; one of another number of trials or seeds is none.
+
+        Where the study's budget ended the search before it, as it is now, the search stays ended.
+        """
+        is_ended = winner.ended_by in self._study.budget.names.values()
+        if is_ended and winner.num_seeds == self._study.confirm.seeds:
+            self._trials.ended_by = winner.ended_by
+            self._trials.num_planned = winner.num_search_trials
+        extent = (self._trials.num_planned, self._study.confirm.seeds)
+        if (winner.num_search_trials, winner.num_seeds) == extent:
+            self._winner = winner
+            self._confirms = []  # It may be one that an earlier driver had among its candidates.
+
+    @property
+    def _is_confirmed(self) -> bool:
+        """Whether every confirm trial has ended."""
+        confirms = self._confirm_specs()
+        return self._trials.is_searched and all(
+            spec.key in self._trials.states for spec in confirms
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to start or to wait for."""
+        if not self._is_confirmed or self.choice() is not None:
+            return False
+        return all(spec.key in self._trials.states for spec in self._test_specs())
+
+    @property
+    def num_planned(self) -> int:
+        """Confirm trials, and where these do not see the test split, test trials."""
+        confirm = self._study.confirm
+        of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
+        return of_class * len(self._materials.confirmed)
+
+    @property
+    def num_left(self) -> int:
+        """Confirm trials that are still to end, those that run among them."""
+        if not self._trials.is_searched:
+            return self._study.confirm.num_trials * len(self._materials.confirmed)
+        return sum(spec.key not in self._trials.states for spec in self._confirm_specs())
+
+    @property
+    def num_finished(self) -> int:
+        """Of ``specs``, those that finished."""
+        return sum(self._trials.is_finished(spec.key) for spec in self.specs())
