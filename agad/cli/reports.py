@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.figures import FORMATS, write_figures
-from agad.cli.files import write_file
+from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_price_flag, add_store_flag, checked_price
 from agad.cli.pages import (
     Evidences,
@@ -63,6 +63,9 @@ _OF_LEADERBOARDS = {
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
     """Add what a report shows and where it goes."""
     add_store_flag(parser, is_positional=True)
+    parser.add_argument(
+        "other", nargs="?", metavar="OTHER", help="compare with this store, as --against-store"
+    )
     parser.add_argument("--study", metavar="NAME", help="only this study")
     other = parser.add_mutually_exclusive_group()
     other.add_argument(
@@ -74,12 +77,14 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against-store",
         metavar="STORE",
-        help="where the other study is (default: the same store); alone, the study of this name",
+        help="where the other study is (default: the same store); alone, its only study, or else "
+        "the one of this name",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help=f"exit code {FALLEN} where a cell falls by more than its interval, or has fewer seeds",
+        help=f"exit code {FALLEN} where a cell falls by more than its interval or by the same on "
+        "every seed, or has fewer seeds",
     )
     add_price_flag(parser)
     parser.add_argument(
@@ -183,7 +188,12 @@ def _read(
 
 
 def _is_compared(arguments: argparse.Namespace) -> bool:
-    return bool(arguments.against or arguments.against_store or arguments.baseline)
+    return bool(arguments.against or _other_store(arguments) or arguments.baseline)
+
+
+def _other_store(arguments: argparse.Namespace) -> str | None:
+    found: str | None = arguments.other or arguments.against_store
+    return found
 
 
 def _to_show(
@@ -203,13 +213,26 @@ def _priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard
     return board if price_per_gpu_hour is None else priced(board, price_per_gpu_hour)
 
 
-def _check_flags(arguments: argparse.Namespace) -> None:
-    checked_price(arguments.price_per_gpu_hour)
-    if arguments.baseline and arguments.against_store:
+def _check_sides(arguments: argparse.Namespace) -> None:
+    """Refuse two things to compare one study with."""
+    if arguments.baseline and _other_store(arguments):
         raise ConfigError(
-            "--against-store is given with --baseline, but a study is compared with one of them; "
+            "another store is given with --baseline, but a study is compared with one of them; "
             "leave one out."
         )
+    if arguments.other and arguments.against_store:
+        raise ConfigError(
+            f"the stores {arguments.other} and --against-store {arguments.against_store} are given "
+            "to compare with, but a study is compared with one of them; leave one out."
+        )
+
+
+def _check_flags(arguments: argparse.Namespace) -> None:
+    checked_price(arguments.price_per_gpu_hour)
+    _check_sides(arguments)
+    for path in (arguments.md, arguments.csv, arguments.means_csv, arguments.latex):
+        if path:
+            check_writable(path)
     is_compared = _is_compared(arguments)
     check_page_flags(arguments, is_compared=is_compared)
     for flag, what in _OF_LEADERBOARDS.items():
@@ -246,8 +269,7 @@ def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -
     if arguments.check and not _can_be_checked(comparison):
         raise ConfigError(
             f"--check finds no cell of {comparison.first} and {comparison.second} whose seeds tell "
-            "a difference from chance (two on both sides, not all apart by the same); confirm with "
-            "more seeds."
+            "a difference from chance (two on both sides); confirm with more seeds."
         )
     return comparison
 
@@ -255,7 +277,8 @@ def _comparison(arguments: argparse.Namespace, store: str, board: Leaderboard) -
 def _can_be_checked(comparison: Comparison) -> bool:
     """Whether any cell has a verdict, or is known to have lost seeds."""
     return bool(comparison.fallen) or any(
-        one.difference and (one.difference.interval or one.difference.is_none)
+        one.difference
+        and (one.difference.interval or one.difference.is_none or one.difference.is_alike)
         for one in comparison.pairs
     )
 
@@ -263,9 +286,10 @@ def _can_be_checked(comparison: Comparison) -> bool:
 def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> Comparison:
     from agad.objects import open_objects
 
-    others = open_objects(store_uri(arguments.against_store)) if arguments.against_store else None
-    objects = others or open_objects(store)
-    study = arguments.against or board.study
+    objects = open_objects(store_uri(_other_store(arguments) or store))
+    held = chosen_studies(objects, None)
+    only = held[0] if objects.uri != store and len(held) == 1 and not arguments.study else None
+    study = arguments.against or only or board.study
     if (objects.uri, study) == (store, board.study):
         raise ConfigError(
             f"study {study!r} is compared with itself; name another with --against, or another "

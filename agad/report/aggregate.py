@@ -62,8 +62,15 @@ def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the
     ]
     results.sort(key=_cell_order)
     developed = Development.of(rows, searches)
+    confirmed = {
+        _searched_for(cell): cell.best_params for cell in results if cell.best_params is not None
+    }
     searched = [
-        replace(_budgeted(cell, 0, cell_trials or 0), is_search=True)
+        replace(
+            _budgeted(cell, 0, cell_trials or 0),
+            is_search=True,
+            best_params=confirmed.get(_searched_for(cell)),
+        )
         for cell in results
         if cell.cell in developed.searches
     ]
@@ -127,6 +134,11 @@ def priced(board: Leaderboard, price_per_gpu_hour: float) -> Leaderboard:
         searches=with_cost(board.searches),
         totals=replace(board.totals, cost=board.totals.gpu_s * price_per_s),
     )
+
+
+def _searched_for(cell: CellResult) -> tuple[object, ...]:
+    """Return what the cells of one search on development classes share with it."""
+    return (cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio)
 
 
 def _budgeted(cell: CellResult, confirm_seeds: int, cell_trials: int) -> CellResult:

@@ -15,6 +15,8 @@ Outcome: TypeAlias = Literal[
     "higher",
     "lower",
     "not apart",
+    "all higher",
+    "all lower",
     "one seed",
     "no spread",
     "fewer seeds",
@@ -115,11 +117,14 @@ def has_fewer_seeds(one: CellPair) -> bool:
 
 
 def has_fallen(one: CellPair) -> bool:
-    """Whether a cell's interval is below the second side, or seeds of it are gone.
+    """Whether a cell is below the second side, or seeds of it are gone.
 
+    It is below where its interval is, or where every seed that both have fell by the same: such
+    differences have no spread and so no interval, but a seed draws the same images and weights
+    again, and what moves each of them alike is hardly chance.
     A seed that diverges leaves no score, so the scores of those that are left do not tell.
     """
-    return has_fewer_seeds(one) or outcome(one) == "lower"
+    return has_fewer_seeds(one) or outcome(one) in ("lower", "all lower")
 
 
 def _without_interval(one: CellPair, found: Difference) -> Outcome:
@@ -127,6 +132,8 @@ def _without_interval(one: CellPair, found: Difference) -> Outcome:
         return "not apart"
     if has_fewer_seeds(one):
         return "fewer seeds"
+    if found.is_alike:
+        return "all higher" if found.value > 0 else "all lower"
     return "one seed" if found.num < 2 else "no spread"
 
 

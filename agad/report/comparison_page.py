@@ -141,8 +141,9 @@ def _check_note(comparison: Comparison) -> str:
     )
     fewer = f" Fewer seeds than the second side: {names_text(short)}." if short else ""
     return (
-        f"Check: {found}{fewer} A cell falls when its whole interval is below zero, or when fewer "
-        "seeds of it are confirmed than on the second side."
+        f"Check: {found}{fewer} A cell falls when its whole interval is below zero, when every "
+        "seed that both have is lower by the same, or when fewer seeds of it are confirmed than on "
+        "the second side."
         + (
             f" {count_text(untold, 'cell')} of one seed or no spread could not be checked."
             if untold
@@ -164,8 +165,9 @@ def _notes(comparison: Comparison) -> list[str]:
         "By cell: difference and paired t interval over the n seeds that both have; over all "
         "seeds, and Welch's, where they share fewer than two. Higher and lower: the interval is on "
         "one side of zero; each cell stands for itself, so about 1 in 20 that do not differ is "
-        "called apart by chance. No spread: the seeds differ all by the same, from which no "
-        "interval follows; equal scores are not apart." + missing,
+        "called apart by chance. All higher and all lower: every seed that both have differs by "
+        "the same, from which no interval follows. No spread: seeds that are not shared, alike on "
+        "each side. Equal scores are not apart." + missing,
         CONTRAST_NOTE,
         BOOTSTRAP_NOTE,
         *map(ranking_note, comparison.rankings),

@@ -86,10 +86,11 @@ def _instances(board: Leaderboard) -> list[str]:
     lines = [mean] if most > 1 else []
     if board.searches:
         classes = names_text(list(dict.fromkeys(str(one.given_class) for one in board.searches)))
+        compared = " Differences and ranks hold them." if board.contrasts else ""
         lines.append(
             f"Development classes: {classes}. Configurations were searched on these alone, and "
             "each was then confirmed on every class. Means stand with them and without: the other "
-            "classes chose nothing."
+            f"classes chose nothing.{compared}"
         )
     return lines
 

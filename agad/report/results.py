@@ -101,7 +101,8 @@ class CellResult:
     """Mean of the n confirm trials of what the study maximises: higher is better."""
 
     best_params: dict[str, Any] | None = None
-    """The configuration confirmed; None before the first test AUROC."""
+    """The configuration confirmed, of a search by the cells that it is for; None before the first
+    test AUROC."""
 
     num_val_anomalies: int | None = None
     """Labelled anomalies that selecting took in the trial that took the most, all its instances
@@ -396,6 +397,11 @@ class Leaderboard:
     searches: tuple[CellResult, ...] = ()
     """The searches on development classes, which have no test AUROC; empty where each cell searched
     for itself."""
+
+    @property
+    def searching(self) -> tuple[CellResult, ...]:
+        """The cells that search: on development classes for others, or else each for itself."""
+        return self.searches or self.cells
 
     @property
     def has_rows(self) -> bool:

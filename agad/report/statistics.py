@@ -67,6 +67,14 @@ class Difference:
     num: int
     """n: pairs of seeds, or where seeds are not shared the fewer of the two."""
 
+    is_paired: bool
+    """Whether seeds that both have were compared, two or more."""
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether every seed that both have differs by the same, and by more than nothing."""
+        return self.is_paired and self.interval is None and abs(self.value) > ROUND_OFF
+
     @property
     def is_none(self) -> bool:
         """Whether the seeds show no difference at all: pairs, or all scores, are equal."""
@@ -143,12 +151,13 @@ def difference(
     pairs = paired_differences(first, second)
     if len(pairs) >= 2:
         interval = t_interval(pairs, DIFFERENCE_BOUNDS, "paired t")
-        return Difference(value=fmean(pairs), interval=interval, num=len(pairs))
+        return Difference(value=fmean(pairs), interval=interval, num=len(pairs), is_paired=True)
     scores, others = first[1], second[1]
     return Difference(
         value=fmean(scores) - fmean(others),
         interval=welch_interval(scores, others),
         num=min(len(scores), len(others)),
+        is_paired=False,
     )
 
 

@@ -230,6 +230,15 @@ def test_published_values_stand_under_a_heading_of_their_own(
     assert "Nothing published is known here of: digits." in out
 
 
+@pytest.mark.parametrize("flag", ["--md", "--csv", "--means-csv", "--latex"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    run_agad: RunAgad, filled: str, tmp_path: Path, flag: str
+) -> None:
+    ended = run_agad("report", filled, flag, tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "cannot be written, since it is a folder" in ended.err
+
+
 def test_two_studies_of_a_store_are_compared(
     run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
 ) -> None:
@@ -246,13 +255,28 @@ def test_two_studies_of_a_store_are_compared(
     assert (first["interval_by"], second["outcome"]) == ("paired t", "not confirmed")
 
 
-def test_a_study_is_compared_with_itself_in_another_store(
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("tiny", []), ("another", []), ("tiny", ["--against-store"])],
+    ids=["same name", "only study", "flag"],
+)
+def test_the_studies_of_two_stores_are_compared(
+    run_agad: RunAgad, fill_store: FillStore, tmp_path: Path, name: str, flag: list[str]
+) -> None:
+    ours = fill_store(tmp_path / "ours")
+    other = fill_store(tmp_path / "other", study=name, test_aurocs=(0.5, 0.6))
+    ended = run_agad("report", ours, *flag, other)
+    assert (ended.code, ended.err) == (0, "")
+    assert "+0.270" in ended.out
+
+
+def test_of_several_studies_in_another_store_the_one_of_this_name_is_compared(
     run_agad: RunAgad, fill_store: FillStore, filled: str, tmp_path: Path
 ) -> None:
     other = fill_store(tmp_path / "other", test_aurocs=(0.5, 0.6))
-    ended = run_agad("report", filled, "--against-store", other)
-    assert ended.code == 0
-    assert "+0.270" in ended.out
+    fill_store(other, study="another", test_aurocs=(0.1, 0.2))
+    assert "+0.270" in run_agad("report", filled, other).out
+    assert "+0.670" in run_agad("report", filled, other, "--against", "another").out
 
 
 @pytest.mark.parametrize(
@@ -262,10 +286,12 @@ def test_a_study_is_compared_with_itself_in_another_store(
         ((0.80, 0.84), 0),
         ((0.61, 0.632), 1),
         ((0.91, 0.932), 0),
+        ((0.71, 0.73), 1),
+        ((0.91, 0.93), 0),
         ((0.50,), 1),
         ((), 1),
     ],
-    ids=["equal", "within", "fell", "rose", "one left", "gone"],
+    ids=["equal", "within", "fell", "rose", "fell alike", "rose alike", "one left", "gone"],
 )
 def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval_or_loses_seeds(
     run_agad: RunAgad, fill_store: FillStore, tmp_path: Path, now: tuple[float, ...], code: int
@@ -287,9 +313,20 @@ def test_a_check_fails_when_a_cell_falls_by_more_than_its_interval_or_loses_seed
         (["--against", "none"], "--against is 'none', but"),
         (["--baseline", "absent.csv"], "absent.csv cannot be read"),
         (["--baseline", "absent.csv", "--against-store", "x"], "leave one out"),
+        (["x", "--baseline", "absent.csv"], "leave one out"),
+        (["x", "--against-store", "y"], "leave one out"),
         (["--baseline", "absent.csv", "--means-csv", "x"], "leave one of them out"),
     ],
-    ids=["check alone", "itself", "unknown", "no file", "both", "means"],
+    ids=[
+        "check alone",
+        "itself",
+        "unknown",
+        "no file",
+        "both",
+        "both stores",
+        "two others",
+        "means",
+    ],
 )
 def test_a_comparison_that_cannot_be_is_refused(
     run_agad: RunAgad, filled: str, flags: list[str], message: str
@@ -308,20 +345,11 @@ def test_one_study_is_compared_at_a_time(
     assert (ended.code, "name it with --study: another, tiny" in ended.err) == (2, True)
 
 
-@pytest.mark.parametrize(
-    ("now", "before"),
-    [((0.2,), (0.8,)), ((0.999, 0.999), (1.0, 1.0))],
-    ids=["one seed", "no spread"],
-)
 def test_a_check_that_can_tell_nothing_is_refused(
-    run_agad: RunAgad,
-    fill_store: FillStore,
-    tmp_path: Path,
-    now: tuple[float, ...],
-    before: tuple[float, ...],
+    run_agad: RunAgad, fill_store: FillStore, tmp_path: Path
 ) -> None:
-    single = fill_store(tmp_path / "single", test_aurocs=now)
-    other = fill_store(tmp_path / "other", test_aurocs=before)
+    single = fill_store(tmp_path / "single", test_aurocs=(0.2,))
+    other = fill_store(tmp_path / "other", test_aurocs=(0.8,))
     ended = run_agad("report", single, "--against-store", other, "--check")
     assert (ended.code, "confirm with more seeds" in ended.err) == (2, True)
 

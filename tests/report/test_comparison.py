@@ -63,12 +63,13 @@ def lines(comparison: Comparison) -> list[dict[str, str]]:
         (OLD, "not apart"),
         ((0.70, 0.72, 0.72), "lower"),
         ((0.90, 0.92, 0.92), "higher"),
-        ((0.70, 0.72, 0.71), "no spread"),
+        ((0.70, 0.72, 0.71), "all lower"),
+        ((0.90, 0.92, 0.91), "all higher"),
         ((0.75, 0.86, 0.80), "not apart"),
         ((0.70,), "fewer seeds"),
         ((), "not confirmed"),
     ],
-    ids=["same", "lower", "higher", "alike", "within", "one left", "none"],
+    ids=["same", "lower", "higher", "lower alike", "higher alike", "within", "one left", "none"],
 )
 def test_a_cell_is_called_by_its_interval(
     board: Callable[..., Leaderboard], new: Sequence[float], outcome: str
@@ -76,7 +77,9 @@ def test_a_cell_is_called_by_its_interval(
     comparison = compared(board(new), board(OLD, study="old"))
 
     assert [line["outcome"] for line in lines(comparison)] == [outcome]
-    assert bool(comparison.fallen) == (outcome in ("lower", "fewer seeds", "not confirmed"))
+    assert bool(comparison.fallen) == (
+        outcome in ("lower", "all lower", "fewer seeds", "not confirmed")
+    )
 
 
 def test_a_cell_falls_when_fewer_of_its_seeds_are_confirmed(
@@ -102,6 +105,18 @@ def test_one_swapped_pair_of_a_saturated_cell_is_no_fall(
     assert [line["outcome"] for line in lines(comparison)] == ["no spread"]
     assert comparison.fallen == ()
     assert "1 cell of one seed or no spread could not be checked." in text
+
+
+def test_a_cell_of_equal_seeds_that_collapsed_has_fallen(
+    board: Callable[..., Leaderboard],
+) -> None:
+    comparison = compared(board((0.5, 0.5, 0.5)), board((1.0, 1.0, 1.0), study="old"))
+
+    text = " ".join(markdown(comparison_page(comparison, is_checked=True)).split())
+
+    assert [one.either.cell for one in comparison.fallen] == ["digits class=0 ratio=0"]
+    assert "Check: 1 cell fell: digits class=0 ratio=0." in text
+    assert "could not be checked" not in text
 
 
 def test_a_chance_that_too_few_seeds_show_has_no_interval(

@@ -85,10 +85,11 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
 
 def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:
     cells: dict[tuple[str, str, float], list[CellResult]] = defaultdict(list)
-    for cell in board.cells:
+    for cell in (*board.cells, *board.searches):
         cells[cell.dataset, series(cell), cell.anomaly_ratio].append(cell)
     found = []
-    for one in board.ratios:
+    # What is left out of a mean was paid for all the same: a search on it is a search for all.
+    for one in (ratio for ratio in board.ratios if not ratio.left_out):
         group = cells[one.dataset, series(one), one.anomaly_ratio]
         seconds = math.fsum(cell.gpu_s if is_gpu else cell.total_s for cell in group)
         if one.test_auroc is not None and seconds > 0:
@@ -138,11 +139,11 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
             "score": one.score,
             "is_complete": one.is_complete,
             "is_best": one.is_best,
-            "label": f"ratio {ratio_text(one.anomaly_ratio)}",
         }
         for one in found
     ]
     methods = sorted({datum["method"] for datum in values})
+    ratios = [ratio_text(ratio) for ratio in sorted({one.anomaly_ratio for one in found})]
     legend: Spec | None = None if len(methods) == 1 else {}
     mark = {"type": "point", "size": 90, "strokeWidth": 2}
     panel = {
@@ -175,6 +176,13 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
                         condition={"test": "!datum.is_complete", "value": "transparent"},
                         legend=legend,
                     ),
+                    "shape": axis(
+                        "ratio",
+                        "anomaly ratio",
+                        "nominal",
+                        scale={"domain": ratios},
+                        legend=None if len(ratios) == 1 else {},
+                    ),
                     "tooltip": [
                         tip("method", "method"),
                         tip("ratio", "ratio"),
@@ -182,10 +190,6 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
                         tip("time", f"{unit}, {name}", "quantitative", ".3~g"),
                     ],
                 },
-            },
-            {
-                "mark": {"type": "text", "dy": -11, "fontSize": 10},
-                "encoding": {"text": {"field": "label"}},
             },
         ],
     }

@@ -68,7 +68,7 @@ def curve_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         return []
     shown = _shown_points(evidence.curves, evidence.scheduler.milestones)
     places = evidence.search_places
-    drawn = [_drawn(cell, places.get(cell.cell, []), evidence, shown) for cell in board.cells]
+    drawn = [_drawn(cell, places.get(cell.cell, []), evidence, shown) for cell in board.searching]
     groups = cell_groups([one for one in drawn if one.trials])
     return [
         Figure(

@@ -54,7 +54,7 @@ def history_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     places = evidence.search_places
     courses = [
         _course(cell, [evidence.trials[place] for place in places.get(cell.cell, ())])
-        for cell in board.cells
+        for cell in board.searching
     ]
     groups = cell_groups([one for one in courses if one.trials])
     return [

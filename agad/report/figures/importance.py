@@ -51,7 +51,7 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
             caption=(
                 f"Share of each parameter in what sets the best quarter of a cell's trials apart, "
                 f"by {evidence.objective} at {when}, which all of them trained to (PED-ANOVA). "
-                f"Tick: a cell, {len(cells):,} of {len(board.cells):,}, those with "
+                f"Tick: a cell, {len(cells):,} of {len(board.searching):,}, those with "
                 f"{MIN_IMPORTANCE_TRIALS} trials or more; circle: their mean. No interval: under "
                 "some 50 trials a cell it is a hint. It is about this space: a wider one gives "
                 "others."
@@ -80,7 +80,7 @@ def _shares(board: Leaderboard, evidence: Evidence, search: Search) -> list[_Sha
     objectives = _equal_objectives(evidence)
     places = evidence.search_places
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    for cell in board.cells:
+    for cell in board.searching:
         trials = [
             Ended(
                 params=json.loads(evidence.trials[place].params),

@@ -27,6 +27,7 @@ from agad.report.rounding import (
     classes_text,
     count_text,
     interval_text,
+    left_out_text,
     plain,
     ratio_text,
     score_text,
@@ -39,6 +40,9 @@ class _Point:
     """A mean over classes at one ratio."""
 
     of: RatioResult
+    method: str
+    """Named with the development classes that the mean leaves out, if it does."""
+
     score: float
     interval: Interval | None
     classes: tuple[tuple[str, float], ...]
@@ -53,10 +57,17 @@ def ratio_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     precisions = _average_precisions(board, evidence)
     aurocs, average_precisions = [], []
     for one in board.ratios:
-        group = cells[one.dataset, series(one), one.anomaly_ratio]
+        name = series(one)
+        group = [
+            cell
+            for cell in cells[one.dataset, name, one.anomaly_ratio]
+            if not (one.left_out and cell.is_development)
+        ]
+        if one.left_out:
+            name += f" without {left_out_text(one)}"
         if one.test_auroc is not None:
             means = [(str(c.given_class), c.test_auroc) for c in group if c.test_auroc is not None]
-            aurocs.append(_Point(one, one.test_auroc, one.interval, tuple(means)))
+            aurocs.append(_Point(one, name, one.test_auroc, one.interval, tuple(means)))
         if one.test_average_precision is not None:
             means = [
                 (str(c.given_class), c.test_average_precision)
@@ -65,7 +76,7 @@ def ratio_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
             ]
             strata = [precisions[c.cell] for c in group if precisions.get(c.cell)]
             average_precisions.append(
-                _Point(one, one.test_average_precision, mean_interval(strata), tuple(means))
+                _Point(one, name, one.test_average_precision, mean_interval(strata), tuple(means))
             )
     return [
         *_figure("auroc-by-ratio", "test AUROC", aurocs),
@@ -90,8 +101,10 @@ def _average_precisions(board: Leaderboard, evidence: Evidence) -> dict[str, lis
 def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     if not points:
         return []
-    num_seeds = sum(point.of.num_confirmed for point in points)
-    num_missing = sum(point.of.num_missing for point in points)
+    # A mean that leaves classes out has no seed that the one of all classes has not.
+    whole = [point.of for point in points if not point.of.left_out]
+    num_seeds = sum(one.num_confirmed for one in whole)
+    num_missing = sum(one.num_missing for one in whole)
     missing = (
         f" {count_text(num_missing, 'cell has', 'cells have')} no confirmed seed and "
         f"{'is' if num_missing == 1 else 'are'} in no mean."
@@ -110,7 +123,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
             ),
             alt=f"{first_upper(measure)} at each anomaly ratio: "
             + told(
-                f"{plain(point.of.dataset)}, {plain(series(point.of))}, ratio "
+                f"{plain(point.of.dataset)}, {plain(point.method)}, ratio "
                 f"{ratio_text(point.of.anomaly_ratio)}: {score_text(point.score)} "
                 f"({interval_text(point.interval)})"
                 for point in points
@@ -119,7 +132,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
             table=text_table(
                 [
                     ("data set", lambda point: point.of.dataset),
-                    ("method", lambda point: series(point.of)),
+                    ("method", lambda point: point.method),
                     ("ratio", lambda point: ratio_text(point.of.anomaly_ratio)),
                     (measure, lambda point: score_text(point.score)),
                     ("95 % interval", lambda point: interval_text(point.interval)),
@@ -137,7 +150,7 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
     for point in points:
         place = {
             "dataset": plain(point.of.dataset),
-            "method": plain(series(point.of)),
+            "method": plain(point.method),
             "ratio": point.of.anomaly_ratio,
         }
         values.append(
@@ -154,7 +167,7 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
     x = axis(
         "ratio",
         "anomaly ratio",
-        axis={"values": ratios, "format": "~g", "labelOverlap": True},
+        axis={"values": ratios, "format": ".6~g", "labelOverlap": True},
         scale={"nice": False, "padding": 15},
     )
     methods = sorted({datum["method"] for datum in values})

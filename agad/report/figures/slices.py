@@ -57,7 +57,7 @@ def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     places = evidence.search_places
     found = [
         (cell, [evidence.trials[place] for place in places.get(cell.cell, ())])
-        for cell in board.cells
+        for cell in board.searching
     ]
     known = [
         (cell, [row for row in rows if _has_objective(row)])
@@ -109,7 +109,7 @@ def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
         field,
         plain(name),
         scale=scale,
-        axis={"format": "~g", "labelOverlap": True, "tickCount": 4, "grid": False},
+        axis={"format": ".6~g", "labelOverlap": True, "tickCount": 4, "grid": False},
     )
     return _Parameter(name=name, field=field, is_number=True, axis=place)
 

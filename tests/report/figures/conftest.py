@@ -89,7 +89,7 @@ class StudyBuilder:
                     phase="confirm",
                     number=place,
                     seeds=(seed,),
-                    params=_params(num_trials - 1),
+                    params=params_of(num_trials - 1),
                     test_auroc=0.4 + seed / 100 + cell.anomaly_ratio,
                     test_average_precision=0.5 + seed / 50 + cell.anomaly_ratio,
                     **of_cell,
@@ -107,7 +107,7 @@ class StudyBuilder:
             trials=rows,
             search=SEARCH,
             scheduler=SCHEDULER,
-            curves=_curves(rows),
+            curves=curves_of(rows),
             scores=_scores(rows),
             pictures=_pictures(rows),
         )
@@ -120,7 +120,7 @@ class StudyBuilder:
         state = ("pruned", "finished", "diverged")[number % 3 if number < 9 else 1]
         return self.make_row(
             number=number,
-            params=_params(number),
+            params=params_of(number),
             state=state,
             epochs=9 if state == "finished" else 3,
             max_epochs=9,
@@ -129,12 +129,12 @@ class StudyBuilder:
         )
 
 
-def _params(number: int) -> str:
+def params_of(number: int) -> str:
     spread = np.random.default_rng(number).random()
     return json.dumps({"lr": 1e-4 * 100 ** (number % 40 / 40), "weight_con": float(100**spread)})
 
 
-def _curves(rows: Sequence[TrialRow]) -> Curves:
+def curves_of(rows: Sequence[TrialRow]) -> Curves:
     """Return curves that rise to the last objective of each search trial."""
     lengths = [row.epochs if row.phase == "search" else 0 for row in rows]
     epochs = np.concatenate([np.arange(1, one + 1) for one in lengths])
