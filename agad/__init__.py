@@ -3,7 +3,7 @@
 Importing this is light: torch and Ray are imported when a study runs.
 """
 
-from agad.cli import main
+from agad.cli import main, start
 from agad.config import (
     Agad,
     Asha,
@@ -72,5 +72,6 @@ __all__ = [
     "leaderboard",
     "main",
     "read",
+    "start",
     "to_optuna",
 ]

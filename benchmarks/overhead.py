@@ -1,40 +1,44 @@
 """Seconds of overhead a trial: this project's engine beside a plain Ray Tune script.
 
-    python benchmarks/overhead.py --trials 400
+    python -m benchmarks.overhead --trials 400                                  # side by side
+    python -m benchmarks.overhead --trials 4000 --cells 20 --plain-trials 0     # does it slow down?
 
-Both run the same no-op trials over 4 cells: 2 searched parameters, 9 reports each at most, ASHA.
-The engine keeps its claims and rows in a local store; the plain script is OptunaSearch and
-ASHAScheduler with Ray Tune's defaults, its 4 cells a grid that OptunaSearch cannot cross with a
+Both run the same no-op trials: 2 searched parameters, 9 epochs at most, ASHA. The engine keeps its
+claims and rows in a local store and is told of a rung alone; the plain script is OptunaSearch and
+ASHAScheduler with Ray Tune's defaults, its cells a grid that OptunaSearch cannot cross with a
 search, so a categorical parameter. The figure is the wall time of all trials, without Ray's start.
+
+The engine's first and last trials are timed apart, a tenth of all, and its driver's memory (PSS:
+what is shared with workers counts in part) is read at the start, in the middle and at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
-from rich.console import Console
-from rich.table import Table
 
 from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
 from agad.objects import open_objects
+from agad.status import StudyStatus
 from agad.store import StudyStore
 from agad.study import Where, run_study
 from agad.trial import EpochResult, Runtime, TrialSpec
+from benchmarks.result_page import show
 
 MAX_EPOCHS = 9
-NUM_CELLS = 4
+ASHA = Asha(max_epochs=MAX_EPOCHS, grace_period=1, reduction_factor=3)
 
 
 def objective(lr: float, weight: float, epoch: int) -> float:
@@ -56,34 +60,98 @@ def plain_no_op(config: dict[str, Any]) -> None:
         tune.report({"val_auroc": objective(config["lr"], config["weight_adcon"], epoch)})
 
 
-def time_engine(num_trials: int, folder: Path) -> float:
-    """Return the seconds that the engine takes for search trials and 1 confirm trial a cell."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The driver at one moment."""
+
+    at_s: float
+    num_ended: int
+    pss_mib: float
+
+
+class Log:
+    """The moments at which the engine showed how far it is."""
+
+    def __init__(self) -> None:
+        self.start_s = time.perf_counter()
+        self.moments: list[Moment] = []
+
+    def watch(self, status: StudyStatus) -> None:
+        """Note the moment."""
+        num_ended = sum(cell.ended + cell.confirmed for cell in status.cells)
+        at_s = time.perf_counter() - self.start_s
+        self.moments.append(Moment(at_s, num_ended, _pss_mib()))
+
+    def ms_a_trial(self, first: int, last: int) -> float:
+        """Return the milliseconds a trial between two of them, by the moments around each."""
+        nums = [one.num_ended for one in self.moments]
+        times = [one.at_s for one in self.moments]
+        start_s, end_s = np.interp([first, last], nums, times)
+        return 1000 * float(end_s - start_s) / (last - first)
+
+    def pss_mib(self, num_ended: int) -> float:
+        """Return the driver's memory when so many trials had ended."""
+        nums = [one.num_ended for one in self.moments]
+        return float(np.interp(num_ended, nums, [one.pss_mib for one in self.moments]))
+
+
+def _pss_mib() -> float:
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("smaps_rollup has no Pss")
+
+
+def time_engine(num_trials: int, num_cells: int, folder: Path) -> dict[str, float]:
+    """Return figures of the engine: search trials and 1 confirm trial a cell."""
+    num_ratios = -(-num_cells // 10)
     study = Study(
         name="overhead",
-        cells=Grid(dataset="digits", normal_class=range(NUM_CELLS)),
+        cells=Grid(
+            dataset="digits",
+            normal_class=range(num_cells // num_ratios),
+            anomaly_ratio=[0.01 * number for number in range(num_ratios)],
+        ),
         detector=Agad(),
         search=Search(
             space={"lr": LogUniform(1e-4, 1e-2), "weight_adcon": LogUniform(1, 60)},
-            trials_per_cell=num_trials // NUM_CELLS - 1,
+            trials_per_cell=num_trials // num_cells - 1,
         ),
-        scheduler=Asha(max_epochs=MAX_EPOCHS, grace_period=1, reduction_factor=3),
+        scheduler=ASHA,
         confirm=Confirm(seeds=1),
     )
     objects = open_objects(str(folder / "store"))
     find_manifest(Library(objects), "digits")  # Imported before the clock starts.
     store = StudyStore(objects, study.name)
     where = Where(store=objects.uri, cache=NodeCache(folder=str(folder / "cache")))
-    start = time.perf_counter()
-    run_study(study, store, where, train=no_op)
-    seconds = time.perf_counter() - start
-    assert len(store.trials()) == num_trials
-    return seconds
+    log = Log()
+    run_study(study, store, where, watch=log.watch, train=no_op)
+    seconds = time.perf_counter() - log.start_s
+    rows = store.trials()
+    assert len(rows) == num_trials
+    tenth = num_trials // 10
+    first, last = log.ms_a_trial(1, tenth), log.ms_a_trial(num_trials - tenth, num_trials)
+    start, middle, end = (log.pss_mib(num) for num in (1, num_trials // 2, num_trials))
+    results = sum(sum(rung < row.epochs for rung in ASHA.milestones) + 1 for row in rows)
+    return {
+        "trials": num_trials,
+        "cells": num_cells,
+        "ms a trial": 1000 * seconds / num_trials,
+        f"ms a trial, first {tenth}": first,
+        f"ms a trial, last {tenth}": last,
+        "last / first": last / first,
+        "results a second": results / seconds,
+        "driver MiB at the start": start,
+        "driver MiB in the middle": middle,
+        "driver MiB at the end": end,
+        "driver KiB a trial, second half": 1024 * (end - middle) / (num_trials - num_trials // 2),
+    }
 
 
-def time_plain(num_trials: int, folder: Path) -> float:
+def time_plain(num_trials: int, num_cells: int, folder: Path) -> float:
     """Return the seconds that a plain Ray Tune script takes."""
     space = {
-        "cell": tune.choice(list(range(NUM_CELLS))),
+        "cell": tune.choice(list(range(num_cells))),
         "lr": tune.loguniform(1e-4, 1e-2),
         "weight_adcon": tune.loguniform(1, 60),
     }
@@ -104,28 +172,24 @@ def time_plain(num_trials: int, folder: Path) -> float:
 
 
 def main() -> None:
-    """Measure one after the other in one Ray, print a table and a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=400, help="a multiple of 4 (default: 400)")
-    parser.add_argument("--plain-trials", type=int, help="default: as many")
+    """Measure one after the other in one Ray."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=400, help="default: 400")
+    parser.add_argument("--cells", type=int, default=4, help="1 to 10, or 20, 30, ... (default: 4)")
+    parser.add_argument("--plain-trials", type=int, help="0 is none (default: as many)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a page of Markdown too")
     arguments = parser.parse_args()
-    plain_trials = arguments.plain_trials or arguments.trials
+    plain_trials = arguments.trials if arguments.plain_trials is None else arguments.plain_trials
     with tempfile.TemporaryDirectory(prefix="agad-overhead-") as folder:
         ray.init(address="local", include_dashboard=False, log_to_driver=False)
-        plain_s = time_plain(plain_trials, Path(folder))
-        ours_s = time_engine(arguments.trials, Path(folder))
-    figures = {
-        "trials": arguments.trials,
-        "plain_trials": plain_trials,
-        "cores": os.cpu_count(),
-        "ms_per_trial": round(1000 * ours_s / arguments.trials, 1),
-        "plain_ms_per_trial": round(1000 * plain_s / plain_trials, 1),
-    }
-    table = Table("engine", "trials", "ms a trial")
-    table.add_row("agad", str(arguments.trials), str(figures["ms_per_trial"]))
-    table.add_row("plain Ray Tune", str(plain_trials), str(figures["plain_ms_per_trial"]))
-    Console().print(table)
-    print(json.dumps(figures))
+        figures = time_engine(arguments.trials, arguments.cells, Path(folder))
+        if plain_trials:
+            plain_s = time_plain(plain_trials, arguments.cells, Path(folder))
+            figures |= {
+                "plain Ray Tune: trials": plain_trials,
+                "plain Ray Tune: ms a trial": 1000 * plain_s / plain_trials,
+            }
+    show("Overhead a trial", figures, arguments.out)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ ladders, as it runs under Ray; only training and the store are replaced.
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,8 +18,9 @@ from agad.study.cell import CellRun
 from agad.study.ladder import Ladder, Verdict
 from agad.study.materials import CellMaterials
 from agad.study.provenance import Provenance
-from agad.study.running import Launch, Progress, RowMaker
-from agad.trial import EpochResult, TrialSpec
+from agad.study.running import RowMaker
+from agad.trial import TrialSpec
+from benchmarks.virtual import VirtualCluster, VirtualTrial
 
 NUM_SLOTS = 4
 
@@ -85,38 +84,6 @@ class Outcome:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Trial:
-    """A trial on a slot."""
-
-    launch: Launch
-    observed: Sequence[float]
-    max_epochs: int
-    trained: int = 0
-    reported: int = 0
-
-    @property
-    def diverges(self) -> bool:
-        """Whether the epoch just trained is the one at which the curve broke off."""
-        return self.trained > len(self.observed)
-
-    def progress(self) -> Progress:
-        """Return the epochs since the last time, as a worker would send them."""
-        known = min(self.trained, len(self.observed))
-        results = tuple(
-            EpochResult(epoch=epoch, objective=auroc, val_auroc=auroc, train_s=1.0)
-            for epoch in range(self.reported, known)
-            for auroc in [float(self.observed[epoch])]
-        )
-        self.reported = known
-        return Progress(
-            epochs=results,
-            diverged="loss_g is nan" if self.diverges else "",
-            seconds=float(self.trained),
-            hardware="none",
-        )
-
-
-@dataclass(slots=True, kw_only=True)
 class Replay:
     """One study on ``NUM_SLOTS`` slots, until the search of every cell has ended.
 
@@ -133,10 +100,6 @@ class Replay:
     epochs: int = 0
     _moments: dict[str, list[Moment]] = field(default_factory=dict)
     _cells: dict[str, CellRun] = field(default_factory=dict)
-    _waiting: list[tuple[int, int, _Trial]] = field(default_factory=list)
-    """Trials by the virtual time at which their next epoch ends."""
-
-    _tickets: Callable[[], int] = itertools.count().__next__
 
     def run(self) -> Outcome:
         """Replay the search."""
@@ -150,49 +113,22 @@ class Replay:
                 pool = Ladder(self.study.scheduler)
                 for cell in self._cells.values():
                     cell._trials.ladder = PooledLadder(self.study, pool)
-            self._drive(board)
+            VirtualCluster(
+                board=board,
+                observe=lambda spec: self.answers[spec.cell.label].observe(spec),
+                milestones=self.study.scheduler.milestones,
+                num_slots=NUM_SLOTS,
+                after_epoch=self._count,
+                after_report=lambda trial: self._look(trial.launch.spec.cell.label),
+            ).run(lambda: all(cell.is_searched for cell in self._cells.values()))
         num_epochs: dict[str, list[int]] = {label: [] for label in self._cells}
         for row in memory.all_rows:
             if row.phase == "search":
                 num_epochs[row.cell].append(row.epochs)
         return Outcome(moments=self._moments, epochs=self.epochs, num_epochs=num_epochs)
 
-    def _drive(self, board: StudyBoard) -> None:
-        now = 0
-        self._fill(board, now)
-        while not all(cell.is_searched for cell in self._cells.values()):
-            now, _, trial = heapq.heappop(self._waiting)
-            if self._train_epoch(board, trial):
-                heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
-            self._fill(board, now)
-
-    def _fill(self, board: StudyBoard, now: int) -> None:
-        while len(self._waiting) < NUM_SLOTS:
-            launch = board.launch()
-            if launch is None:
-                return
-            spec = launch.spec
-            trial = _Trial(
-                launch=launch,
-                observed=self.answers[spec.cell.label].observe(spec),
-                max_epochs=spec.max_epochs,
-            )
-            heapq.heappush(self._waiting, (now + 1, self._tickets(), trial))
-
-    def _train_epoch(self, board: StudyBoard, trial: _Trial) -> bool:
-        """Train one epoch, report at a rung; False where the trial is over."""
-        spec = trial.launch.spec
-        trial.trained += 1
-        self.epochs += spec.phase == "search"
-        is_over = trial.diverges or trial.trained == trial.max_epochs
-        if not is_over and trial.trained not in self.study.scheduler.milestones:
-            return True
-        progress = trial.progress()
-        goes_on = not is_over and board.report(spec.key, progress)
-        if not goes_on:
-            board.end(spec.key, progress)
-        self._look(spec.cell.label)
-        return goes_on
+    def _count(self, trial: VirtualTrial) -> None:
+        self.epochs += trial.launch.spec.phase == "search"
 
     def _look(self, label: str) -> None:
         """Note the quality of what the cell would confirm now, where that changed."""

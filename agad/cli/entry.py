@@ -25,7 +25,7 @@ from agad.cli import (
     watch,
 )
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
-from agad.cli.flags import add_run_flags, add_store_flag, add_trial_flags
+from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
@@ -78,6 +78,12 @@ def _command(arguments: Sequence[str]) -> int:
     plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_store_flag(plan)
     add_trial_flags(plan)
+    add_price_flag(plan)
+    plan.add_argument(
+        "--measure",
+        action="store_true",
+        help="train a few steps here, of the cells of whose kind the store has no trial",
+    )
     plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
 
     jobs.add_commands(commands)

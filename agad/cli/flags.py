@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,6 +115,24 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the same question at a laptop's budget, as study NAME-reduced",
     )
+
+
+def add_price_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--price-per-gpu-hour``."""
+    parser.add_argument(
+        "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
+    )
+
+
+def checked_price(price: float | None) -> float | None:
+    """Return the price that the flag names.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if price is not None and not (math.isfinite(price) and price >= 0):
+        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+    return price
 
 
 def spool_folder() -> Path:

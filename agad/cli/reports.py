@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import check_writable, write_file
-from agad.cli.flags import add_store_flag
+from agad.cli.flags import add_price_flag, add_store_flag, checked_price
 from agad.cli.pages import (
     Evidences,
     add_page_flags,
@@ -87,9 +86,7 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
         help=f"exit code {FALLEN} where a cell falls by more than its interval or by the same on "
         "every seed, or has fewer seeds",
     )
-    parser.add_argument(
-        "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
-    )
+    add_price_flag(parser)
     parser.add_argument(
         "--published", action="store_true", help="show published values too, which were not run"
     )
@@ -231,9 +228,7 @@ def _check_sides(arguments: argparse.Namespace) -> None:
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
-    price = arguments.price_per_gpu_hour
-    if price is not None and not (math.isfinite(price) and price >= 0):
-        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
+    checked_price(arguments.price_per_gpu_hour)
     _check_sides(arguments)
     for path in (arguments.md, arguments.csv, arguments.means_csv, arguments.latex):
         if path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from agad.cli.flags import node_cache, spool_folder
+from agad.cli.flags import checked_price, node_cache, spool_folder
 from agad.cli.notify import Webhook
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -29,7 +29,8 @@ from agad.report import (
 from agad.status import StudyStatus
 
 if TYPE_CHECKING:
-    from agad.study import Where
+    from agad.objects import ObjectStore
+    from agad.study import Paces, PastStudy, Where
 
 NOT_CONFIRMED = 1
 """Exit code: a cell has no confirmed result."""
@@ -77,16 +78,32 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     """Print what a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
-    from agad.study import plan_study
+    from agad.study import MeasuredPaces, StoredPaces, plan_study
+    from agad.trial import describe_hardware
 
+    price = checked_price(arguments.price_per_gpu_hour)
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
     where = _where(objects.uri, arguments)
-    planned = plan_study(study, Library(objects), where.runtime())
+    library, runtime = Library(objects), where.runtime()
+    paces: list[Paces] = [StoredPaces(study, library, _past_studies(objects), where.precision)]
+    if arguments.measure:
+        hardware = describe_hardware(runtime.compute.device)
+        paces.append(MeasuredPaces(study, runtime, hardware))
+    planned = plan_study(study, library, paces)
     cores = os.cpu_count() or 1
     slots = where.max_concurrent_trials or max(1, cores // (where.cpus_per_trial or 1))
-    Console().print(plan_table(planned, slots))
+    Console().print(plan_table(planned, slots, price))
     return 0
+
+
+def _past_studies(objects: ObjectStore) -> list[PastStudy]:
+    """Return every study of a store."""
+    from agad.store import StudyReader, list_studies
+    from agad.study import PastStudy
+
+    readers = [StudyReader(objects, name) for name in list_studies(objects)]
+    return [PastStudy(config=reader.config(), rows=reader.trials()) for reader in readers]
 
 
 def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # noqa: ANN401

@@ -40,7 +40,7 @@ def watch(arguments: argparse.Namespace) -> int:
     from agad.objects import open_objects
 
     objects = open_objects(store_uri(arguments.store))
-    news = _News(_chosen(objects, arguments.study))
+    news = News(_chosen(objects, arguments.study))
     console = Console()
 
     def show_table() -> None:
@@ -79,7 +79,7 @@ def _chosen(objects: ObjectStore, study: str | None) -> StudyReader:
     return max(told, key=lambda one: one[0])[1]
 
 
-class _News:
+class News:
     """The last bulletin of a study, and how old it is."""
 
     def __init__(self, reader: StudyReader, clock: Callable[[], float] = time.monotonic) -> None:
@@ -113,7 +113,7 @@ class _News:
             self._told_at_s = self._clock()
 
 
-def _watch_table(news: _News, console: Console) -> None:
+def _watch_table(news: News, console: Console) -> None:
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while not news.is_over:
             size = {"width": console.width, "height": console.height}
@@ -122,7 +122,7 @@ def _watch_table(news: _News, console: Console) -> None:
             news.look()
 
 
-def _watch_lines(news: _News) -> None:
+def _watch_lines(news: News) -> None:
     while True:
         print(watched_line(news.bulletin, news.age_s), flush=True)
         if news.is_over:

@@ -31,11 +31,12 @@ class CellRun:
         self.materials = materials
         self.label = materials.cell.label
         self._study = study
+        self._num_asked = study.num_search_trials
         self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
         stream_name = f"{study.seed}/{self.label}"
         self._sampler = CellSampler(study.search, stream_name, self.work_of)
         ladder = Ladder(study.scheduler, study.selection.objective)
-        self._trials = CellTrials(num_planned=study.num_search_trials, ladder=ladder)
+        self._trials = CellTrials(num_planned=self._num_asked, ladder=ladder)
         self._confirmation = Confirmation(study, materials, self._trials, self.work_of)
         self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
         self._stop_reasons: dict[str, str] = {}
@@ -82,12 +83,12 @@ class CellRun:
         self._remembered.add(key)
         if state is None or (state == "failed" and not (is_given_up or self._trials.ended_by)):
             if spec.phase == "search":
-                self._trials.specs[key] = spec
+                self._trials.add(spec)
                 (self._again if state is None else self._failed_before).append(spec)
                 self._sampler.reopen(key, spec.params)
         else:
-            self._trials.specs[key] = spec
-            self._trials.states[key] = state
+            self._trials.add(spec)
+            self._trials.end(key, state)
             if spec.phase == "search":
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
@@ -124,7 +125,7 @@ class CellRun:
             return self._failed_before.popleft()
         for spec in self._confirmation.specs():
             if spec.key not in self._trials.specs:
-                self._trials.specs[spec.key] = spec
+                self._trials.add(spec)
                 return spec
         return None
 
@@ -170,7 +171,8 @@ class CellRun:
         paused = self._trials.ladder.paused
         is_over = bool(self._trials.ended_by) or self._trials.ladder.promotable is None
         is_last = self._trials.has_proposed_all and is_over
-        if not is_last or self._trials.num_searched > len(paused) + len(self._trials.search_states):
+        num_ended = self._trials.search_states.total()
+        if not is_last or self._trials.num_searched > len(paused) + num_ended:
             return []
         paused.sort(key=lambda key: self._trials.specs[key].number)
         self._stop_reasons |= {key: self._trials.ladder.give_up(key) for key in paused}
@@ -191,7 +193,8 @@ class CellRun:
             return
         self._trials.ended_by = ended_by
         self._trials.num_planned = self._trials.num_searched
-        self._trials.states |= {spec.key: "failed" for spec in self._failed_before}
+        for spec in self._failed_before:
+            self._trials.end(spec.key, "failed")
         self._failed_before.clear()
 
     def retry(self, trial_key: str) -> None:
@@ -200,7 +203,7 @@ class CellRun:
 
     def end(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
         """Take a trial's end into the sampler and the ladder."""
-        self._trials.states[trial_key] = state
+        self._trials.end(trial_key, state)
         if self._trials.specs[trial_key].phase == "search":
             self._sampler.tell(trial_key, state, objectives)
             self._climb(trial_key, state, objectives)
@@ -226,7 +229,7 @@ class CellRun:
         spec = self._given(search.start) or self._sampled()
         spec = spec or self._given(search.configurations or ())
         assert spec is not None
-        self._trials.specs[spec.key] = spec
+        self._trials.add(spec)
         return spec
 
     def _sampled(self) -> TrialSpec | None:
@@ -300,7 +303,7 @@ class CellRun:
     @property
     def num_search_left(self) -> int:
         """Search trials that are still to end, those that run or wait among them."""
-        return self._trials.num_planned - len(self._trials.search_states)
+        return self._trials.num_planned - self._trials.search_states.total()
 
     @property
     def num_confirm_left(self) -> int:
@@ -313,13 +316,13 @@ class CellRun:
         return CellStatus(
             label=self.label,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
-            planned=self._study.num_search_trials,
+            planned=self._num_asked,
             running=num_running,
             paused=len(self._trials.ladder.paused),
-            finished=states.count("finished"),
-            pruned=states.count("pruned"),
-            diverged=states.count("diverged"),
-            failed=states.count("failed"),
+            finished=states["finished"],
+            pruned=states["pruned"],
+            diverged=states["diverged"],
+            failed=states["failed"],
             best_objective=self._best_objective,
             confirmed=self._confirmation.num_finished,
             confirm_planned=self._confirmation.num_planned,

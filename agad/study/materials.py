@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from agad.config import Cell, ClassGiven, LabelledClasses, Setting, Study, with_parameters
+from agad.config import (
+    Cell,
+    ClassGiven,
+    DetectorConfig,
+    LabelledClasses,
+    Setting,
+    Study,
+    with_parameters,
+)
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
 from agad.detectors import scoring_flop
 from agad.errors import ConfigError
@@ -75,9 +83,8 @@ class CellMaterials:
         """Return the optimiser steps of an epoch, on the study's own seed."""
         counts = self.counts(study.seed)
         detector = with_parameters(study.detector, dict(self.cell.settings))
-        num_anomalies = detector.num_batch_anomalies(self.cell.anomaly_ratio)
-        num_normals = detector.batch_size - (num_anomalies if counts.num_fit_anomalies else 0)
-        return -(-(counts.num_fit_normals + counts.num_fit_hidden) // num_normals)
+        num_normals = counts.num_fit_normals + counts.num_fit_hidden
+        return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
 
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search."""
@@ -118,6 +125,21 @@ class CellMaterials:
             policy=study.selection,
             is_candidate=phase == "confirm" and study.confirm.candidates > 1,
         )
+
+
+def steps_of(
+    detector: DetectorConfig, anomaly_ratio: float, num_normals: int, num_anomalies: int
+) -> int:
+    """Return the optimiser steps of an epoch.
+
+    Args:
+        detector: Its batches decide.
+        anomaly_ratio: The cell's.
+        num_normals: Images that are trained on as normal ones.
+        num_anomalies: Labelled anomalies that are trained on.
+    """
+    num_batch_anomalies = detector.num_batch_anomalies(anomaly_ratio) if num_anomalies else 0
+    return -(-num_normals // (detector.batch_size - num_batch_anomalies))
 
 
 def work_of(study: Study, materials: CellMaterials, params: Mapping[str, Setting]) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agad.config import Cell, Choice, Study, draw
+from agad.config import Cell, Study
 from agad.data import Library
 from agad.study.expected import expected_epochs
-from agad.study.materials import CellMaterials, find_materials
-from agad.trial import EpochCost, Runtime, measure_epoch
+from agad.study.materials import find_materials
+from agad.study.pace import Pace, Paces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,20 +17,41 @@ class CellPlan:
     """One cell's share of a study."""
 
     label: str
-    epoch_s: float
-    """Seconds of an epoch, training and validation, from the steps that were measured."""
-
     num_steps: int
     """Optimiser steps of an epoch."""
 
-    num_measured: int
-    """Steps that were timed, of this cell or of one of another class."""
+    pace: Pace | None = None
+    """Seconds of an epoch; None where they are unknown."""
 
     num_val_anomalies: int
     num_fit_anomalies: int
     num_search_instances: int = 1
     """Instances of its class that each search trial trains; 0 where other classes are searched on.
     """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a study takes of its workers, without the test."""
+
+    search_s: float = 0.0
+    """Seconds of one slot."""
+
+    confirm_s: float = 0.0
+    search_gpu_s: float = 0.0
+    """GPU seconds: seconds x the GPUs that a trial reserves."""
+
+    confirm_gpu_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of one slot, of both phases."""
+        return self.search_s + self.confirm_s
+
+    @property
+    def gpu_s(self) -> float:
+        """GPU seconds of both phases."""
+        return self.search_gpu_s + self.confirm_gpu_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,52 +104,57 @@ class StudyPlan:
         return search + self.num_confirm_trials * self.max_epochs
 
     @property
-    def likely_s(self) -> float:
-        """Seconds of one slot, from the measured epoch of each cell."""
-        return self._seconds(self.expected_epochs)
+    def likely(self) -> Spent | None:
+        """What it takes where the scheduler does what is expected; None where it is unknown."""
+        return self._spent(self.expected_epochs)
 
     @property
-    def most_s(self) -> float:
-        """Seconds of one slot where no trial is stopped."""
-        return self._seconds(self.max_epochs)
+    def most(self) -> Spent | None:
+        """What it takes where no trial is stopped; None where it is unknown."""
+        return self._spent(self.max_epochs)
 
-    def _seconds(self, search_epochs: float) -> float:
-        """Return the seconds of one slot where a search trial trains so many epochs."""
-        search = self.trials_per_cell * search_epochs
-        confirm = self.confirm_per_cell * self.max_epochs
-        return sum(
-            cell.epoch_s * (cell.num_search_instances * search + confirm) for cell in self.cells
-        )
+    def _spent(self, search_epochs: float) -> Spent | None:
+        """Return what it takes where a search trial trains so many epochs."""
+        spent = Spent()
+        for cell in self.cells:
+            if cell.pace is None:
+                return None
+            search = self.trials_per_cell * search_epochs * cell.num_search_instances
+            search_s = cell.pace.epoch_s * search
+            confirm_s = cell.pace.epoch_s * self.confirm_per_cell * self.max_epochs
+            spent = Spent(
+                search_s=spent.search_s + search_s,
+                confirm_s=spent.confirm_s + confirm_s,
+                search_gpu_s=spent.search_gpu_s + search_s * cell.pace.gpus,
+                confirm_gpu_s=spent.confirm_gpu_s + confirm_s * cell.pace.gpus,
+            )
+        return spent
 
 
-def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
-    """Check a study against its data and time the steps of each kind of cell, without Ray.
+def plan_study(study: Study, library: Library, paces: Sequence[Paces] = ()) -> StudyPlan:
+    """Check a study against its data and say what it takes, without Ray.
 
-    Cells that differ only in their class share one measurement; each has its own number of steps.
+    Args:
+        study: What to plan.
+        library: Holds its data sets.
+        paces: Of each cell the first one that knows its pace counts.
 
     Raises:
         AgadError: The study does not fit its data.
     """
-    costs: dict[tuple[str, float, str], EpochCost] = {}
     cells = []
     found = find_materials(study, library).values()
     for materials in (one for searching in found for one in searching.confirmed):
-        cell = materials.cell
-        kind = (cell.dataset, cell.anomaly_ratio, cell.variant)
-        if kind not in costs:
-            costs[kind] = _measure(study, materials, runtime)
         counts = materials.counts(study.seed)
-        num_steps = materials.num_steps(study)
-        num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
+        known = (one.of(materials) for one in paces)
         cells.append(
             CellPlan(
-                label=cell.label,
-                epoch_s=costs[kind].epoch_s(num_steps, num_val),
-                num_steps=num_steps,
-                num_measured=min(costs[kind].num_measured, num_steps),
+                label=materials.cell.label,
+                num_steps=materials.num_steps(study),
+                pace=next((pace for pace in known if pace is not None), None),
                 num_val_anomalies=counts.num_val_anomalies,
                 num_fit_anomalies=counts.num_fit_anomalies,
-                num_search_instances=_num_search_instances(study, cell),
+                num_search_instances=_num_search_instances(study, materials.cell),
             )
         )
     return StudyPlan(
@@ -146,13 +173,3 @@ def plan_study(study: Study, library: Library, runtime: Runtime) -> StudyPlan:
 def _num_search_instances(study: Study, cell: Cell) -> int:
     is_searched = cell.given_class in cell.over(study.search.development).classes
     return study.search.seeds if is_searched else 0
-
-
-def _measure(study: Study, materials: CellMaterials, runtime: Runtime) -> EpochCost:
-    """Time an instance of the search space: the first choice, the middle of every range."""
-    params = draw(
-        study.search.space,
-        lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
-    )
-    first, *_ = materials.search_spec(study, 0, params).instances
-    return measure_epoch(first, runtime)

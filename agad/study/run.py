@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
@@ -22,6 +21,7 @@ from agad.study.objective import TrainTrial
 from agad.study.provenance import find_provenance
 from agad.study.publishing import Publisher
 from agad.study.running import RowMaker
+from agad.study.throttle import Throttle
 from agad.study.tracking import open_trackers
 from agad.study.tuning import fit
 from agad.study.where import Slots, Where, connected
@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Is shown how far the study is."""
 
-_WATCH_EVERY_S = 0.5
-"""A status counts every trial: not more often than a person can read it."""
+WATCH_EVERY_S = 0.5
+"""A status counts every cell: not more often than a person can read it."""
+
+WATCH_SHARE = 0.02
+"""Of the driver's time that counting and showing it may take: of many cells, it is rarer."""
 
 
 def run_study(
@@ -138,12 +141,5 @@ def _kept(study: Study) -> KeptPlan | None:
 
 def _throttled(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:
     """Return what shows the board's status, if the last time was long enough ago."""
-    last_s = 0.0
-
-    def show() -> None:
-        nonlocal last_s
-        if time.monotonic() - last_s >= _WATCH_EVERY_S:
-            last_s = time.monotonic()
-            watch(board.status(slots.num))
-
-    return show
+    throttle = Throttle(WATCH_EVERY_S, WATCH_SHARE)
+    return lambda: throttle.run(lambda: watch(board.status(slots.num)))

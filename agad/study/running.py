@@ -162,7 +162,7 @@ class RowMaker:
             state=state,
             stop_reason=_stop_reason(running, state),
             error=error,
-            epochs=len(running.own_results),
+            epochs=running.num_own_epochs,
             seconds=running.last.seconds,
             gpu_s=running.last.gpu_s,
             val_auroc=last.val_auroc if last else None,

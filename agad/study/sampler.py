@@ -146,7 +146,7 @@ class CellSampler:
         self, params: Mapping[str, Setting], state: State, objectives: Sequence[float]
     ) -> None:
         """Add a trial that ended under an earlier driver."""
-        self._params[len(self._study.trials)] = dict(params)
+        self._params[len(self._study.get_trials(deepcopy=False))] = dict(params)
         ended = Ended(
             params=params,
             state=state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from agad.records import State
@@ -28,19 +29,25 @@ class CellTrials:
     states: dict[str, State] = field(default_factory=dict)
     """How those that ended did, by key."""
 
-    @property
-    def num_searched(self) -> int:
-        """Search trials proposed."""
-        return sum(spec.phase == "search" for spec in self.specs.values())
+    num_searched: int = 0
+    """Search trials proposed."""
 
-    @property
-    def search_states(self) -> list[State]:
-        """How those search trials ended that did."""
-        return [
-            self.states[key]
-            for key, spec in self.specs.items()
-            if spec.phase == "search" and key in self.states
-        ]
+    search_states: Counter[State] = field(default_factory=Counter)
+    """How many search trials ended, and how: a driver asks for it after every result."""
+
+    def add(self, spec: TrialSpec) -> None:
+        """Take a trial that starts, or waits to start again."""
+        if spec.key not in self.specs:
+            self.num_searched += spec.phase == "search"
+        self.specs[spec.key] = spec
+
+    def end(self, trial_key: str, state: State) -> None:
+        """Take the end of a trial that was added."""
+        if self.specs[trial_key].phase == "search":
+            if trial_key in self.states:
+                self.search_states[self.states[trial_key]] -= 1
+            self.search_states[state] += 1
+        self.states[trial_key] = state
 
     @property
     def has_proposed_all(self) -> bool:
@@ -50,9 +57,7 @@ class CellTrials:
     @property
     def is_searched(self) -> bool:
         """Whether every search trial has ended."""
-        return self.has_proposed_all and all(
-            key in self.states for key, spec in self.specs.items() if spec.phase == "search"
-        )
+        return self.has_proposed_all and self.search_states.total() == self.num_searched
 
     def is_finished(self, trial_key: str) -> bool:
         """Whether a trial trained all of its epochs."""

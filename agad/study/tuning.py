@@ -22,6 +22,7 @@ from agad.study.memory_kill import memory_kills_as_deaths
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.packing import Packing
 from agad.study.running import Launch
+from agad.study.snapshots import snapshots_without_trials
 from agad.study.where import Slots
 
 _ENVIRONMENT = {
@@ -95,7 +96,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             ),
         )
         try:
-            with memory_kills_as_deaths():
+            with memory_kills_as_deaths(), snapshots_without_trials():
                 tuner.fit()
         except TuneError as error:
             raise first_error.error or error from None

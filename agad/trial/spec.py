@@ -60,16 +60,19 @@ class TrialSpec:
     """Instances of a search trial beside that of ``task`` and ``seed``, trained in lock-step with
     it; no two are alike."""
 
+    _key: str = field(default="", init=False, repr=False, compare=False)
+    """Kept once it is known: a driver asks for it again and again."""
+
+    @property
+    def num_instances(self) -> int:
+        """Classes and seeds that the trial trains."""
+        return 1 + len(self.further)
+
     @property
     def instances(self) -> tuple[TrialSpec, ...]:
         """Each instance as a trial of its own, the first one first."""
         alone = replace(self, further=())
         return (alone, *(replace(alone, task=one.task, seed=one.seed) for one in self.further))
-
-    @property
-    def num_instances(self) -> int:
-        """How many ``instances`` are."""
-        return 1 + len(self.further)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -111,6 +114,11 @@ class TrialSpec:
         A detector's parameter at its default is left out, so that a later version can add one;
         a version that changes a default, or what a parameter does, raises ``detector.version``.
         """
+        if not self._key:
+            object.__setattr__(self, "_key", self._hashed())
+        return self._key
+
+    def _hashed(self) -> str:
         detector = {
             # A whole number is the same parameter as the equal real one.
             field.name: value if isinstance(value, str | bool) or value is None else float(value)

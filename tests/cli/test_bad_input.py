@@ -163,7 +163,7 @@ def test_a_cache_that_can_hold_nothing_is_refused(
 def test_a_cache_that_is_too_small_for_the_data_is_named(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
 ) -> None:
-    ended = run_agad("plan", write_study(), "--cache-gib", "1e-6")
+    ended = run_agad("plan", write_study(), "--measure", "--cache-gib", "1e-6")
     _assert_one_line(ended)
     assert f"does not fit the cache {tmp_path / 'cache'} of 1e-06 GiB" in ended.err
 
@@ -172,7 +172,7 @@ def test_a_cache_that_is_a_file_is_refused(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    ended = run_agad("plan", write_study(), "--cache", tmp_path / "file")
+    ended = run_agad("plan", write_study(), "--measure", "--cache", tmp_path / "file")
     _assert_one_line(ended)
     assert "name another folder with --cache" in ended.err
 

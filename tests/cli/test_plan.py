@@ -11,7 +11,7 @@ from agad.objects import open_objects
 from agad.store import list_studies
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import RunAgad, WriteStudy
+    from tests.cli.conftest import FillStore, RunAgad, WriteStudy
 
 _NARROW = (
     "Study(\n",
@@ -23,7 +23,7 @@ _NARROW = (
 def test_a_plan_prints_the_cell_and_writes_no_study(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
 ) -> None:
-    ended = run_agad("plan", write_study(*_NARROW), "--max-concurrent-trials", 2)
+    ended = run_agad("plan", write_study(*_NARROW), "--measure", "--max-concurrent-trials", 2)
     assert (ended.code, ended.err) == (0, "")
     assert "tiny" in ended.out
     assert list_studies(open_objects(str(tmp_path / "store"))) == []
@@ -36,7 +36,7 @@ def test_a_plan_fetches_the_training_images_alone_into_the_cache_it_is_given(
     run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
 ) -> None:
     given = tmp_path / "given"
-    assert run_agad("plan", write_study(*_NARROW), "--cache", given).code == 0
+    assert run_agad("plan", write_study(*_NARROW), "--measure", "--cache", given).code == 0
     assert len(list(given.glob("*.arrow"))) == 1
     assert not (tmp_path / "cache").exists()
 
@@ -50,7 +50,7 @@ def test_a_relative_cache_is_one_of_this_folder(
     path = write_study(*_NARROW)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert run_agad("plan", path, "--cache", "a-cache").code == 0
+    assert run_agad("plan", path, "--measure", "--cache", "a-cache").code == 0
     assert (tmp_path / "here/a-cache").is_dir()
 
 
@@ -61,11 +61,11 @@ def test_agad_cache_is_the_default_cache_and_else_one_at_home(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = write_study(*_NARROW)
-    assert run_agad("plan", path).code == 0
+    assert run_agad("plan", path, "--measure").code == 0
     assert (tmp_path / "cache").is_dir()
     assert not (tmp_path / "home").exists()
     monkeypatch.delenv("AGAD_CACHE")
-    assert run_agad("plan", path).code == 0
+    assert run_agad("plan", path, "--measure").code == 0
     assert (tmp_path / "home/.agad/cache").is_dir()
 
 
@@ -81,3 +81,39 @@ def test_a_plan_of_a_leave_one_out_study_names_its_variant(
 
 def test_a_reduced_plan_is_of_the_reduced_study(run_agad: RunAgad, write_study: WriteStudy) -> None:
     assert "tiny-reduced" in run_agad("plan", write_study(*_NARROW), "--reduced").out
+
+
+def test_a_plan_of_an_empty_store_makes_no_seconds_up(
+    run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
+) -> None:
+    ended = run_agad("plan", write_study(*_NARROW))
+    assert (ended.code, ended.err) == (0, "")
+    out = " ".join(ended.out.split())
+    assert "seconds an epoch unknown: no trial of this kind in the store; --measure times" in out
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_plan_takes_its_seconds_from_the_trials_of_a_store(
+    run_agad: RunAgad,
+    write_study: WriteStudy,
+    fill_store: FillStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    fill_store(tmp_path / "store", "another")
+    out = run_agad("plan", write_study(), "--price-per-gpu-hour", 2).out
+    # 10 s for 27 epochs of 140 normals: a step each.
+    assert "0.370 s" in out
+    assert "4 trials" in out
+    assert "by what was timed on a processor on a host" in out
+    assert "no cost by the GPU-hour" in out
+
+
+@pytest.mark.parametrize("price", ["-1", "nan"])
+def test_a_plan_refuses_a_price_that_is_none(
+    price: str, run_agad: RunAgad, write_study: WriteStudy
+) -> None:
+    ended = run_agad("plan", write_study(), f"--price-per-gpu-hour={price}")
+    assert ended.code == 2
+    assert "must be a number from 0 up" in ended.err

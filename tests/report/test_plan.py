@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agad.config import Grid
 from agad.report import plan_table
-from agad.study import CellPlan, StudyPlan
+from agad.study import CellPlan, Pace, StudyPlan
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
 GRID = Grid(
@@ -20,20 +20,29 @@ GRID = Grid(
 )
 
 
-def printed(width: int, num_searches: int = 2, instances: tuple[int, int] = (1, 1)) -> str:
+PACE = Pace(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
+
+
+def printed(
+    width: int,
+    num_searches: int = 2,
+    instances: tuple[int, int] = (1, 1),
+    *,
+    paces: tuple[Pace | None, Pace | None] = (PACE, PACE),
+    price: float | None = None,
+) -> str:
     plan = StudyPlan(
         study="a-study",
         cells=tuple(
             CellPlan(
                 label=cell.label,
-                epoch_s=0.5,
                 num_steps=20,
-                num_measured=7,
+                pace=pace,
                 num_val_anomalies=100,
                 num_fit_anomalies=1250,
                 num_search_instances=num_instances,
             )
-            for cell, num_instances in zip(GRID.all_cells, instances, strict=True)
+            for cell, num_instances, pace in zip(GRID.all_cells, instances, paces, strict=True)
         ),
         num_searches=num_searches,
         trials_per_cell=8,
@@ -44,7 +53,7 @@ def printed(width: int, num_searches: int = 2, instances: tuple[int, int] = (1, 
         expectation="ASHA lets 1/eta past each rung",
     )
     out = io.StringIO()
-    Console(width=width, file=out, color_system=None).print(plan_table(plan, slots=2))
+    Console(width=width, file=out, color_system=None).print(plan_table(plan, 2, price))
     return out.getvalue()
 
 
@@ -70,3 +79,28 @@ def test_a_plan_tells_what_the_search_trains() -> None:
     assert "8 to search, 4 to confirm (8 for each of 1 search and 2 a cell)" in several
     assert "the search has 3 seeds, on 1 cell alone, the confirm phase 2 others" in several
     assert "at most 756" in several
+
+
+def test_a_plan_says_that_seconds_are_unknown_and_never_makes_any_up() -> None:
+    unknown, partly = printed(400, paces=(None, None), price=2), printed(400, paces=(PACE, None))
+    told = "seconds an epoch unknown: no trial of this kind in the store; --measure times one."
+    assert told in unknown
+    assert "Cost: unknown" in unknown
+    assert "at once" not in unknown + partly
+    assert "seconds an epoch unknown of 1 of 2 cells: no trial of this kind" in partly
+
+
+def test_a_plan_adds_up_each_phase_and_its_cost() -> None:
+    pace = Pace(epoch_s=3600.0, gpus=0.5, source="24 trials", hardware="a [red]GPU[/]")
+    text = printed(400, paces=(pace, pace), price=3.0)
+    # 2 cells of 8 x 7 epochs to search, 2 x 27 to confirm; an hour each, half a GPU.
+    assert "about 56.0 h to search and 54.0 h to confirm, 110.0 h in all, or 270.0 h" in text
+    assert "GPU-hours: about 56.00 to search and 54.00 to confirm, 110.00 in all" in text
+    assert "Cost at 3.00 a GPU-hour: about 168.00 to search and 162.00 to confirm, 330.00" in text
+    assert "or 810.00 where none is stopped" in text
+    assert "by what was timed on a [red]GPU[/]" in text
+    assert "24 trials" in text
+
+
+def test_a_plan_of_trials_without_a_gpu_costs_nothing_by_the_gpu_hour() -> None:
+    assert "took a GPU; no cost by the GPU-hour" in printed(400, price=3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,7 +23,17 @@ from agad.config import (
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
-from agad.study import CellPlan, StudyPlan, plan_study
+from agad.records import TrialRow
+from agad.study import (
+    CellPlan,
+    MeasuredPaces,
+    Pace,
+    PastStudy,
+    Spent,
+    StoredPaces,
+    StudyPlan,
+    plan_study,
+)
 from agad.study.expected import expected_epochs
 from agad.study.materials import find_materials
 from agad.trial import EpochCost, Runtime, TrialSpec
@@ -38,7 +49,9 @@ Plan: TypeAlias = Callable[[Study], StudyPlan]
 def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
     """Plan a study of digits on one thread."""
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
-    return lambda study: plan_study(study, digits_library, runtime)
+    return lambda study: plan_study(
+        study, digits_library, [MeasuredPaces(study, runtime, "a processor")]
+    )
 
 
 SPACE = {"weight_con": Uniform(0, 100)}
@@ -48,9 +61,8 @@ def _plan(*epoch_s: float) -> StudyPlan:
     cells = [
         CellPlan(
             label=f"digits class={number} ratio=0",
-            epoch_s=one,
             num_steps=5,
-            num_measured=5,
+            pace=Pace(epoch_s=one, gpus=0.5, source="5 of 5 steps", hardware="a processor"),
             num_val_anomalies=30,
             num_fit_anomalies=0,
         )
@@ -69,6 +81,16 @@ def _plan(*epoch_s: float) -> StudyPlan:
     )
 
 
+def _seconds(spent: Spent | None) -> float:
+    assert spent is not None
+    return spent.seconds
+
+
+def _epoch_s(cell: CellPlan) -> float:
+    assert cell.pace is not None
+    return cell.pace.epoch_s
+
+
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
     plan = _plan(1.0, 2.0, 3.0)
     assert (plan.num_search_trials, plan.num_confirm_trials) == (24, 6)
@@ -82,14 +104,19 @@ def test_a_plan_counts_epochs_with_and_without_stopping() -> None:
 
 def test_a_plan_takes_each_cell_at_its_own_epoch() -> None:
     plan = _plan(1.0, 2.0, 3.0)
-    assert plan.likely_s == 6 * (8 * 7 + 2 * 27)
-    assert plan.most_s == 6 * 10 * 27
+    assert plan.likely == Spent(
+        search_s=6 * 8 * 7, confirm_s=6 * 2 * 27, search_gpu_s=3 * 8 * 7, confirm_gpu_s=3 * 2 * 27
+    )
+    assert plan.most is not None
+    assert (plan.most.seconds, plan.most.gpu_s) == (6 * 10 * 27, 3 * 10 * 27)
 
 
 def test_seconds_are_epochs_times_their_cost_where_all_cells_cost_the_same() -> None:
     plan = _plan(0.5, 0.5)
-    assert plan.likely_s == plan.likely_epochs * 0.5
-    assert plan.most_s == plan.most_epochs * 0.5
+    assert (_seconds(plan.likely), _seconds(plan.most)) == (
+        plan.likely_epochs * 0.5,
+        plan.most_epochs * 0.5,
+    )
 
 
 def test_plan_study_times_the_cells_of_a_study_without_ray(
@@ -98,7 +125,7 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.0, 0.1]))
     plan = plan_of(study)
     assert [cell.label for cell in plan.cells] == [one.label for one in study.cells.all_cells]
-    assert all(cell.epoch_s > 0 for cell in plan.cells)
+    assert all(_epoch_s(cell) > 0 for cell in plan.cells)
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
     assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
@@ -118,7 +145,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         labels.append(spec.cell.label)
         return EpochCost(step_s=2.0, val_image_s=0.5, num_measured=3)
 
-    monkeypatch.setattr("agad.study.plan.measure_epoch", note)
+    monkeypatch.setattr("agad.study.pace.measure_epoch", note)
     return labels
 
 
@@ -150,8 +177,8 @@ def test_a_search_trial_costs_an_epoch_of_each_seed(make_study: MakeStudy, plan_
     assert (one.num_search_trials, three.num_search_trials) == (16, 16)
     assert three.most_epochs - one.most_epochs == 2 * 8 * 2 * 9
     assert three.likely_epochs - one.likely_epochs == pytest.approx(2 * 16 * one.expected_epochs)
-    epoch_s = sum(cell.epoch_s for cell in one.cells)
-    assert three.most_s - one.most_s == pytest.approx(epoch_s * 8 * 2 * 9)
+    epoch_s = sum(_epoch_s(cell) for cell in one.cells)
+    assert _seconds(three.most) - _seconds(one.most) == pytest.approx(epoch_s * 8 * 2 * 9)
 
 
 @pytest.mark.usefixtures("measured")
@@ -166,8 +193,8 @@ def test_development_classes_alone_are_searched_and_all_are_confirmed(
     assert (plan.num_search_trials, plan.num_confirm_trials) == (8, 4 * 2)
     assert plan.most_epochs == (8 * 4 + 8) * 9
     searched, confirmed = plan.cells[::2], plan.cells
-    assert plan.most_s == pytest.approx(
-        9 * (16 * sum(one.epoch_s for one in searched) + 2 * sum(one.epoch_s for one in confirmed))
+    assert _seconds(plan.most) == pytest.approx(
+        9 * (16 * sum(map(_epoch_s, searched)) + 2 * sum(map(_epoch_s, confirmed)))
     )
 
 
@@ -196,8 +223,9 @@ def test_plan_study_gives_each_cell_the_steps_that_its_trials_take(
     for cell in plan_of(study).cells:
         training = prepare(materials[cell.label].search_spec(study, 0, {}), runtime)
         assert cell.num_steps == training.batches.num_batches
-        assert cell.num_measured == min(3, cell.num_steps)
-        assert cell.epoch_s == 2.0 * cell.num_steps + 0.5 * len(training.val_images)
+        assert cell.pace is not None
+        assert cell.pace.source == f"{min(3, cell.num_steps)} of {cell.num_steps} steps here"
+        assert cell.pace.epoch_s == 2.0 * cell.num_steps + 0.5 * len(training.val_images)
 
 
 def test_plan_study_counts_the_labels_of_a_variant(make_study: MakeStudy, plan_of: Plan) -> None:
@@ -229,6 +257,87 @@ def test_plan_study_refuses_a_study_that_does_not_fit_its_data(
 
 def test_plan_study_imports_digits_by_itself(make_study: MakeStudy, tmp_path: Path) -> None:
     library = Library(open_objects(str(tmp_path / "store")))
-    runtime = Runtime(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
-    plan_study(make_study(), library, runtime)
+    plan_study(make_study(), library)
     assert library.names() == ["digits"]
+
+
+@pytest.fixture
+def past(make_study: MakeStudy, make_row: Callable[..., TrialRow]) -> Callable[..., PastStudy]:
+    """Return a stored study of two trials of 10 s each: 9 epochs of 140 normals, 5 steps each."""
+
+    def build(study: Study | None = None, **changes: object) -> PastStudy:
+        row = {"params": '{"weight_con": 5.0}', "epochs": 9, "gpu_s": 5.0} | changes
+        rows = [make_row(**row), make_row(**row)]
+        return PastStudy(config=(study or make_study()).as_json(), rows=rows)
+
+    return build
+
+
+@pytest.fixture
+def pace_of(digits_library: Library, make_study: MakeStudy) -> Callable[..., Pace | None]:
+    """Return the pace of the first cell of a study by stored ones."""
+
+    def pace(*stored: PastStudy, study: Study | None = None) -> Pace | None:
+        wanted = study or make_study()
+        paces = StoredPaces(wanted, digits_library, stored, "float32")
+        return plan_study(wanted, digits_library, [paces]).cells[0].pace
+
+    return pace
+
+
+def test_seconds_come_from_trials_of_the_same_kind_and_grow_with_the_steps(
+    past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+) -> None:
+    known = pace_of(past())
+    assert known is not None
+    assert known.epoch_s == pytest.approx(10 / 9 * 4 / 5)  # 107 normals to fit: 4 steps of 32.
+    assert (known.gpus, known.source) == (0.5, "2 trials")
+    assert known.hardware == "a processor on a host"
+
+
+def test_seconds_are_those_of_the_hardware_that_most_trials_ran_on(
+    past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+) -> None:
+    rare = past(hardware="a GPU", seconds=1.0)
+    rare = PastStudy(config=rare.config, rows=rare.rows[:1])
+    known = pace_of(rare, past())
+    assert known is not None
+    assert (known.source, known.hardware) == ("2 trials", "a processor on a host")
+    assert known == pace_of(past())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"detector": "another"},
+        {"detector_version": 1},
+        {"precision": "bfloat16"},
+        {"dataset": "gone"},
+        {"epochs": 0},
+        {"phase": "test"},
+        {"settings": '{"batch_size": 64}'},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_trials_of_another_kind_tell_no_seconds(
+    changes: dict[str, object],
+    past: Callable[..., PastStudy],
+    pace_of: Callable[..., Pace | None],
+) -> None:
+    assert pace_of(past(**changes)) is None
+
+
+def test_trials_of_wider_networks_tell_no_seconds_and_those_of_another_weight_do(
+    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+) -> None:
+    narrow = make_study().detector
+    assert pace_of(past(make_study(detector=replace(narrow, base_width=8)))) is None
+    assert pace_of(past(make_study(detector=replace(narrow, weight_adcon=3, lr=1e-3))))
+
+
+def test_a_searched_width_is_known_where_it_was_searched_before(
+    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+) -> None:
+    study = make_study(search=Search(space={"base_width": Choice([4, 8])}, trials_per_cell=2))
+    assert pace_of(past(study), study=study) is None
+    assert pace_of(past(study, params='{"base_width": 8}'), study=study)

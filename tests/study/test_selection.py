@@ -258,12 +258,12 @@ def test_more_seeds_extend_a_fixed_epoch_study(
 
 
 def test_the_plan_of_a_fixed_epoch_study_has_no_search(
-    make_study: MakeStudy, digits_library: Library, session_cache: NodeCache
+    make_study: MakeStudy, digits_library: Library
 ) -> None:
     study = make_study(
         search=Search(), scheduler=NoStopping(max_epochs=2), selection=FixedEpoch(epochs=2)
     )
-    plan = plan_study(study, digits_library, Runtime(store=digits_library.uri, cache=session_cache))
+    plan = plan_study(study, digits_library)
     assert (plan.num_search_trials, plan.num_confirm_trials) == (0, 4)
     assert plan.most_epochs == plan.likely_epochs == 8
     assert {cell.num_val_anomalies for cell in plan.cells} == {0}
