@@ -16,6 +16,7 @@ PACKAGE = ROOT / "agad"
 LAYERS = (
     "version",
     "errors",
+    "listening",
     "config",
     "status",
     "records",

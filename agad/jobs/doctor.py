@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from agad.errors import ConfigError, StoreError
 from agad.jobs.nodefacts import NodeFacts, listeners, node_facts, node_time
+from agad.listening import check_listening
 from agad.objects import ObjectStore, check_conditional_put, open_objects
 
 _TASK_S = 120.0
@@ -87,6 +88,7 @@ def _joined(address: str | None) -> Iterator[tuple[dict[str, Any], str]]:
     import ray
 
     try:
+        check_listening(address or "auto")
         context = ray.init(
             address=address or "auto", log_to_driver=False, logging_level=logging.ERROR
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from agad.errors import AgadError, ConfigError
 from agad.jobs.notices import MetadataError, Notice, Notices
+from agad.listening import check_listening
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Node:
             found = services.canonicalize_bootstrap_address(address or "auto")
             if found is None:
                 raise ConnectionError("none is known on this machine")
+            check_listening(found)
             self._client: Any = ray._raylet.GcsClient(address=found)  # type: ignore[attr-defined]
             self.id = node_id or self._local(found)
         except (ConnectionError, RayError, ValueError) as error:

@@ -16,6 +16,7 @@ import ray
 from agad.data import NodeCache
 from agad.detectors import Compilation, Compute, Precision
 from agad.errors import ConfigError
+from agad.listening import check_listening
 from agad.study.shares import MOST_PER_GPU
 from agad.study.tracking import Tracker, check_trackers
 from agad.trial import Runtime
@@ -156,6 +157,7 @@ def connected(where: Where) -> Iterator[Slots]:
         return
     at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
+        check_listening(where.address or "local")
         ray.init(
             address=where.address or "local",
             # None leaves the default, which a running cluster does not take.

@@ -1,0 +1,23 @@
+"""Whether anyone listens at an address, before Ray tries it for a minute."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+_LIMIT_S = 5.0
+
+
+def check_listening(address: str) -> None:
+    """Return where a server takes connections at HOST:PORT; anything else is not looked at.
+
+    Raises:
+        ConnectionError: None does, or the host has no address.
+    """
+    match = re.fullmatch(r"([^:/\s]+):(\d{1,5})", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=_LIMIT_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"nothing listens there: {error}") from error
