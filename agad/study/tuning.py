@@ -58,7 +58,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
         slots: How many at once, and with what; the shares of a GPU are as ``Packing`` has them.
         train: Trains one trial on a worker.
         milestones: Numbers of epochs after which the board decides.
-        after_event: Called after every launch, result and end.
+        after_event: Called after every launch, start, result and end.
         callbacks: Ray's, which see each trial after the board has.
 
     Raises:
@@ -91,7 +91,7 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[Starts(board), *callbacks],
+                callbacks=[Starts(board, after_event, first_error), *callbacks],
                 verbose=0,
             ),
         )
@@ -149,8 +149,12 @@ class FirstError:
 class Starts(tune.Callback):
     """Tell the board which of its launches have come to a worker."""
 
-    def __init__(self, board: StudyBoard) -> None:
+    def __init__(
+        self, board: StudyBoard, after_event: Callable[[], None], first_error: FirstError
+    ) -> None:
         self._board = board
+        self._after_event = after_event
+        self._first_error = first_error
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
@@ -164,7 +168,9 @@ class Starts(tune.Callback):
         **_: object,
     ) -> None:
         """A worker has the trial."""
-        self._board.start(_launch(trial).spec.key)
+        with self._first_error:
+            self._board.start(_launch(trial).spec.key)
+            self._after_event()
 
 
 class BoardSearcher(Searcher):

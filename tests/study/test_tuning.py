@@ -12,7 +12,7 @@ import pytest
 from agad.config import Cell, Study
 from agad.study.materials import CellMaterials
 from agad.study.running import Launch
-from agad.study.tuning import Starts, trial_name
+from agad.study.tuning import FirstError, Starts, trial_name
 
 if TYPE_CHECKING:
     from tests.study.conftest import MakeSimulation, MakeStudy
@@ -62,6 +62,11 @@ def test_a_trial_runs_once_ray_has_started_its_worker(
     with make_simulation(study).board as board:
         launch = board.launch()
         trial: Any = SimpleNamespace(config={"order": SimpleNamespace(launch=launch)})
-        assert sum(cell.running for cell in board.status(4).cells) == 0
-        Starts(board).on_trial_start(0, [trial], trial)
-        assert sum(cell.running for cell in board.status(4).cells) == 1
+        shown: list[int] = []
+
+        def show() -> None:
+            shown.append(sum(cell.running for cell in board.status(4).cells))
+
+        show()
+        Starts(board, show, FirstError()).on_trial_start(0, [trial], trial)
+        assert shown == [0, 1]
