@@ -98,7 +98,7 @@ FAULTS = {
     ),
     "no token": Mistake(JOB, "mode: token", "mode: disabled", "set authOptions: {mode: token}"),
     "a short grace": Mistake(
-        JOB, "GracePeriodSeconds: 60", "GracePeriodSeconds: 30", "above the 30 s"
+        JOB, "GracePeriodSeconds: 90", "GracePeriodSeconds: 30", "above the 30 s"
     ),
     "the old autoscaler": Mistake(CLUSTER, "version: v2", "version: v1", "is not v2; set it"),
     "the unit's dashboard": Mistake(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -247,10 +248,17 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     with (
-        pytest.raises(ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* connect"),
+        pytest.raises(ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* listens there"),
         connected(_where(address="127.0.0.1:1")),
     ):
         pass
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(ConfigError, match=rf"--address is {address}, but no Ray .* connect"),
+            connected(_where(address=address)),
+        ):
+            pass
 
 
 def test_room_is_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
