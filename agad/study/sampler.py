@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from agad.config import Search, Setting, Tpe, all_axes, draw
 from agad.records import State
 from agad.study.proposals import Place, Seen, proposer_of, suggested_by
-from agad.told import TOLD, Ended, labelled_params
+from agad.told import TOLD, Ended, labelled_params, optuna_distribution
 
 _STATE = "state"
 """Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
@@ -172,11 +174,16 @@ class CellSampler:
         sampler = self._search.sampler
         if not isinstance(sampler, Tpe):
             return optuna.samplers.RandomSampler(seed=seed)
-        has_branches = any(axis.label != axis.name for axis in all_axes(self._search.space))
+        axes = all_axes(self._search.space)
+        has_branches = any(axis.label != axis.name for axis in axes)
+        known_space = None
+        if sampler.multivariate and not has_branches:
+            known_space = {axis.label: optuna_distribution(axis.draw) for axis in axes}
         with warnings.catch_warnings():
             # Optuna calls the grouping by branch experimental.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
+            return _TpeSampler(
+                known_space,
                 n_startup_trials=self._search.num_startup_trials,
                 multivariate=sampler.multivariate,
                 group=sampler.multivariate and has_branches,
@@ -199,6 +206,28 @@ class CellSampler:
                 work = self._work_of(params) if self._work_of is not None else None
                 seen.append(Seen(params=params, score=score, work=work, is_running=is_running))
         return seen
+
+
+class _TpeSampler(optuna.samplers.TPESampler):
+    """TPE that need not learn from all trials, at every proposal, what each of them draws."""
+
+    def __init__(
+        self,
+        known_space: Mapping[str, BaseDistribution] | None,
+        **settings: Any,  # noqa: ANN401  Optuna's own.
+    ) -> None:
+        """Take what every trial draws by its label, or None where trials differ in that."""
+        super().__init__(**settings)
+        self._known_space = known_space
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what is drawn together."""
+        if self._known_space is None:
+            return super().infer_relative_search_space(study, trial)
+        varied = {label: one for label, one in self._known_space.items() if not one.single()}
+        return dict(sorted(varied.items()))
 
 
 def _seed(stream_name: str) -> int:

@@ -18,11 +18,11 @@ from ray.tune.search import Searcher
 
 from agad.errors import GpuMemoryError, PreemptedError
 from agad.study.board import StudyBoard
+from agad.study.forgetting import NoProgress, forget_ended
 from agad.study.memory_kill import memory_kills_as_deaths
 from agad.study.objective import Objective, Order, TrainTrial
 from agad.study.packing import Packing
 from agad.study.running import Launch
-from agad.study.snapshots import snapshots_without_trials
 from agad.study.where import Slots
 
 _ENVIRONMENT = {
@@ -91,12 +91,12 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[Starts(board, after_event, first_error), *callbacks],
+                callbacks=[NoProgress(), Starts(board, after_event, first_error), *callbacks],
                 verbose=0,
             ),
         )
         try:
-            with memory_kills_as_deaths(), snapshots_without_trials():
+            with memory_kills_as_deaths():
                 tuner.fit()
         except TuneError as error:
             raise first_error.error or error from None
@@ -248,21 +248,23 @@ class BoardScheduler(FIFOScheduler):
             self._after_event()
             return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401, ARG002
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
         """The trial finished, was stopped, or diverged."""
         with self._first_error:
+            forget_ended(tune_controller)
             launch = _launch(trial)
             self._packing.learn(launch, result["progress"])
             self._packing.end(launch)
             self._board.end(launch.spec.key, result["progress"])
             self._after_event()
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         """The worker or its node crashed, is taken away, or has too little of a GPU."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
         launch = _launch(trial)
         key = launch.spec.key
         with self._first_error:
+            forget_ended(tune_controller)
             self._packing.end(launch)
             if self._is_no_failure(trial):
                 self._board.give_back(key)

@@ -248,7 +248,9 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     with (
-        pytest.raises(ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* listens there"),
+        pytest.raises(
+            ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* listens there"
+        ),
         connected(_where(address="127.0.0.1:1")),
     ):
         pass
