@@ -129,13 +129,13 @@ def time_engine(num_trials: int, num_cells: int, folder: Path) -> dict[str, floa
     log = Log()
     run_study(study, store, where, watch=log.watch, train=no_op)
     seconds = time.perf_counter() - log.start_s
-    rows = store.trials()
+    rows = sorted(store.trials(), key=lambda row: row.ended_at)
     assert len(rows) == num_trials
+    results = [sum(rung < row.epochs for rung in ASHA.milestones) + 1 for row in rows]
     tenth, hundredth = num_trials // 10, num_trials // 100
     first = log.ms_a_trial(hundredth, tenth)
     last = log.ms_a_trial(num_trials - tenth, num_trials - hundredth)
     start, middle, end = (log.memory_mib(num) for num in (1, num_trials // 2, num_trials))
-    results = sum(sum(rung < row.epochs for rung in ASHA.milestones) + 1 for row in rows)
     return {
         "trials": num_trials,
         "cells": num_cells,
@@ -143,7 +143,9 @@ def time_engine(num_trials: int, num_cells: int, folder: Path) -> dict[str, floa
         f"ms a trial, first {tenth}": first,
         f"ms a trial, last {tenth}": last,
         "last / first": last / first,
-        "results a second": results / seconds,
+        f"results a trial, first {tenth}": float(np.mean(results[hundredth:tenth])),
+        f"results a trial, last {tenth}": float(np.mean(results[-tenth : -hundredth or None])),
+        "results a second": sum(results) / seconds,
         "driver MiB at the start": start,
         "driver MiB in the middle": middle,
         "driver MiB at the end": end,
