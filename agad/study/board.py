@@ -80,6 +80,9 @@ class StudyBoard:
         self._paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
 
+        self._promoted: dict[str, Running] = {}
+        """As they waited: trials that go on and whose workers have not told yet what they took."""
+
         self._most_running = 0
         self._tally = Tally(study)
         self._given_up: list[Running] = []
@@ -182,8 +185,8 @@ class StudyBoard:
 
     @property
     def _taken(self) -> list[Running]:
-        """The trials that run or wait at a rung."""
-        return [*self._running.values(), *self._paused.values()]
+        """What trials took that run, wait at a rung, or were promoted from one."""
+        return [*self._running.values(), *self._paused.values(), *self._promoted.values()]
 
     def _choose_winners(self) -> bool:
         """Keep the winner of each cell that has to choose one; False where the store fails.
@@ -221,6 +224,7 @@ class StudyBoard:
             self._memory.check_held()
         running = self._running[trial_key]
         running.take(progress)
+        self._promoted.pop(trial_key, None)
         goes_on = True
         for result in progress.epochs:
             goes_on = goes_on and running.cell.survives(
@@ -236,6 +240,7 @@ class StudyBoard:
         """Take the end of a trial that finished, was stopped, diverged, or pauses."""
         running = self._running[trial_key]
         running.take(progress)
+        self._promoted.pop(trial_key, None)
         self._crashes.forget()
         if running.cell.is_paused(trial_key):
             self._pause(running)
@@ -277,9 +282,10 @@ class StudyBoard:
     def status(self, slots: int) -> StudyStatus:
         """Return how far the study is."""
         ended_by = next((cell.ended_by for cell in self._cells.values() if cell.ended_by), "")
+        waiting = self._paused | self._promoted
         return StudyStatus(
             study=self._study.name,
-            cells=self._tally.statuses(self._cells, self._running.values(), self._paused.values()),
+            cells=self._tally.statuses(self._cells, self._running.values(), waiting.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
             most_running=self._most_running,
@@ -320,7 +326,8 @@ class StudyBoard:
             cell.remember(spec, state, objectives[spec.key], is_given_up=is_given_up)
             pause = pauses.get(spec.key)
             if pause is not None and cell.state_of(spec.key) is None:
-                self._remember_pause(Running.paused(spec, cell, pause), claim)
+                paused = Running.paused(spec, cell, pause)
+                self._remember_pause(paused, claim, has_row=row is not None)
         if self._is_over_budget():  # A cell that it left without a winner is done, too.
             self._take(winners)  # One of as many trials, which are all there will be.
 
@@ -345,11 +352,13 @@ class StudyBoard:
         ended = {key for key, row in rows.items() if row.state != "failed"}
         return {one.trial_key: one for one in self._memory.pauses({*trial_keys} - ended)}
 
-    def _remember_pause(self, paused: Running, last: Claim) -> None:
+    def _remember_pause(self, paused: Running, last: Claim, *, has_row: bool) -> None:
         """Let a trial wait on; where it was launched since its pause, it was promoted."""
         key, is_paused = last.trial_key, last.attempt == paused.launch.attempt
         if is_paused:
             self._paused[key] = paused
+        elif not has_row:  # That of a trial that failed since then counts in its stead.
+            self._promoted[key] = paused
         paused.cell.remember_pause(key, paused.objectives, is_paused=is_paused)
 
     def _claim(self, cell: CellRun, spec: TrialSpec) -> Launch | None:
@@ -386,7 +395,8 @@ class StudyBoard:
         self._unclaimed = self._idle = None
         self._patience.regain()
         self._attempts.launch(key)
-        self._paused.pop(key, None)
+        if key in self._paused:
+            self._promoted[key] = self._paused.pop(key)
         self._running[key] = Running(launch, cell, datetime.now(UTC))
         return launch
 
@@ -394,6 +404,7 @@ class StudyBoard:
         key = running.launch.spec.key
         running.cell.end(key, state, running.objectives)
         del self._running[key]
+        self._promoted.pop(key, None)
         self._write_rows(running, state, error)
         self._give_up_paused(running.cell)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from agad.config import Study
+from agad.config import Study, SuccessiveHalving
 from agad.records import Pause, TrialRow
 from agad.study.cell import CellRun
 from agad.study.running import Running
@@ -43,7 +43,8 @@ class Spending:
         self._tally = tally
         self._clock = clock
         self._start_s = clock()
-        spans = sorted([*map(_span, earlier), *map(_span_of_pause, pauses)])
+        of_row = _span_of_halved if isinstance(study.scheduler, SuccessiveHalving) else _span
+        spans = sorted([*map(of_row, earlier), *map(_span_from_start, pauses)])
         self._earlier_s = _covered_s(spans)
         self._most_running = max(1, _most_at_once(spans))
         """The trials that ever ran at once: as many share the wall time of confirm trials."""
@@ -56,7 +57,8 @@ class Spending:
         """Return which limit is reached, such as ``the budget of 2 GPU-hours``; empty for none.
 
         Args:
-            running: The trials that were launched or wait at a rung.
+            running: The trials that were launched or wait at a rung, those just promoted from it
+                as they waited.
             cells: All cells by their labels, of which some are still to be confirmed.
         """
         names = self._budget.names
@@ -109,18 +111,32 @@ class Spending:
 
 
 def _span(row: TrialRow) -> tuple[float, float]:
-    """Return from when to when a trial ran.
+    """Return from when to when a trial worked, as if without a break until its end.
 
-    One that waited at a rung ran for less time than passed between its start and its end.
+    ``started_at`` is when its last attempt was launched. Earlier attempts' work on the epochs that
+    it took over is taken to lie right before its own, whatever lay between them; what beside it ran
+    then hides it.
     """
     end_s = row.ended_at.timestamp()
-    return max(row.started_at.timestamp(), end_s - row.seconds), end_s
+    return end_s - row.seconds, end_s
 
 
-def _span_of_pause(pause: Pause) -> tuple[float, float]:
-    """Return when a trial ran that waits at a rung, as if without a break."""
-    start_s = pause.started_at.timestamp()
-    return start_s, start_s + pause.seconds
+def _span_of_halved(row: TrialRow) -> tuple[float, float]:
+    """Return the same under ``SuccessiveHalving``, which prunes only what waits at a rung.
+
+    Such a trial ends when it is given up, long after its work.
+    """
+    return _span_from_start(row) if row.state == "pruned" else _span(row)
+
+
+def _span_from_start(waiting: TrialRow | Pause) -> tuple[float, float]:
+    """Return when a trial worked before it waited at a rung.
+
+    The work on its earlier rungs, before the attempt that paused last, is taken to follow that
+    attempt's own.
+    """
+    start_s = waiting.started_at.timestamp()
+    return start_s, start_s + waiting.seconds
 
 
 def _covered_s(spans: Iterable[tuple[float, float]]) -> float:

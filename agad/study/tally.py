@@ -81,7 +81,7 @@ class Tally:
 
         Args:
             cells: By their labels.
-            trials: All that run or wait at a rung.
+            trials: All that run or wait at a rung, those just promoted from it as they waited.
         """
         own = {label: Spent() for label in cells}
         for label, cell in cells.items():
@@ -126,7 +126,7 @@ class Tally:
         Args:
             cells: By their labels.
             running: All trials that were launched.
-            paused: All trials that wait at a rung.
+            paused: All trials that wait at a rung, or were just promoted from it.
         """
         trials = [*running, *paused]
         whole, own = self.spent(cells, trials)

@@ -11,12 +11,14 @@ import pytest
 from agad.config import Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalving
 from agad.errors import ConfigError
 from agad.records import TrialRow
+from agad.study.board import StudyBoard
 from agad.study.running import Progress
 from agad.study.spending import Spending
 from agad.study.tally import Tally
+from tests.study.conftest import ListMemory
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
+    from tests.study.conftest import MakeSimulation, MakeStudy
 
 EPOCHS = 9
 """Of every trial; each takes one second."""
@@ -226,6 +228,83 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
     assert Spending(study, Tally(study), [paused], clock=_Clock()).ended_by([], {}) == ""
+
+
+def _reached_after(study: Study, rows: list[TrialRow]) -> float:
+    """Return the hours at which a later driver would find the budget just reached."""
+    spending = Spending(replace(study, budget=Budget(hours=1000.0)), Tally(study), rows)
+    left_s = spending.left_s([], {})
+    assert left_s is not None
+    return 1000.0 - left_s / 3600
+
+
+def test_a_row_counts_for_the_work_of_an_earlier_attempt_too(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    study = make_budgeted(Budget(hours=1.0))
+    make_simulation(study).run_and_close(most_ends=1)
+    (row,) = memory.rows_of("search")
+    # Four hours of five ran under a driver that was killed.
+    started, ended = START + timedelta(hours=4), START + timedelta(hours=5)
+    resumed = replace(row, started_at=started, ended_at=ended, seconds=5 * 3600.0)
+    assert _reached_after(study, [resumed]) == pytest.approx(5.0, abs=0.01)
+
+
+def test_trials_that_are_given_up_together_count_for_when_they_worked(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(), scheduler=scheduler)
+    make_simulation(study).run_and_close()
+    pruned = [row for row in memory.rows_of("search") if row.state == "pruned"][:4]
+    # One after the other, an hour each; all wait until the tenth hour.
+    rows = [
+        replace(
+            row,
+            started_at=START + timedelta(hours=number),
+            ended_at=START + timedelta(hours=10),
+            seconds=3600.0,
+        )
+        for number, row in enumerate(pruned)
+    ]
+    assert _reached_after(study, rows) == pytest.approx(4.0, abs=0.01)
+    # Nor did they ever run at once: two confirm trials of 9 hours take 18.
+    tally = Tally(study)
+    tally.add(replace(row, epochs=1) for row in rows)
+    cells = make_simulation(study, kept_in=ListMemory()).board._cells
+    for hours, ended_by in ((21.9, "the budget of 21.9 hours"), (22.1, "")):
+        limited = replace(study, budget=Budget(hours=hours))
+        spending = Spending(limited, tally, rows, clock=_Clock())
+        assert spending.ended_by([], cells) == ended_by
+
+
+def test_a_promoted_trial_keeps_what_its_earlier_rungs_took(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    scheduler = SuccessiveHalving(max_epochs=EPOCHS, grace_period=1, reduction_factor=3)
+    study = make_budgeted(Budget(), scheduler=scheduler)
+    simulation = make_simulation(study, gpus=1.0)
+    simulation.run(most_ends=3)
+
+    def gpu_s(board: StudyBoard) -> float:
+        return sum(cell.gpu_s for cell in board.status(1).cells)
+
+    board = simulation.board
+    assert gpu_s(board) == 3.0
+    launch = board.launch()
+    assert launch is not None
+    assert launch.attempt == 1  # It was promoted.
+    assert gpu_s(board) == 3.0
+    board.give_back(launch.spec.key)
+    assert gpu_s(board) == 3.0
+    again = board.launch()
+    assert again is not None
+    assert again.spec.key == launch.spec.key
+    board._writers.shutdown(wait=True)
+    assert gpu_s(make_simulation(study, gpus=1.0).board) == 3.0
+    epochs = tuple(simulation._epoch(launch.spec, epoch, 1) for epoch in range(2))
+    board.report(launch.spec.key, Progress(epochs=epochs, seconds=2.0, gpu_s=2.0))
+    assert gpu_s(board) == 4.0
 
 
 @pytest.mark.parametrize(
