@@ -10,11 +10,13 @@ import numpy as np
 
 from agad.config import (
     Cell,
+    Choice,
     ClassGiven,
     DetectorConfig,
     LabelledClasses,
     Setting,
     Study,
+    draw,
     with_parameters,
 )
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
@@ -80,11 +82,23 @@ class CellMaterials:
         return self.classes or (self,)
 
     def num_steps(self, study: Study) -> int:
-        """Return the optimiser steps of an epoch, on the study's own seed."""
+        """Return the optimiser steps of an epoch of ``middle_spec``, on the study's own seed."""
         counts = self.counts(study.seed)
-        detector = with_parameters(study.detector, dict(self.cell.settings))
+        detector = self.middle_spec(study).detector
         num_normals = counts.num_fit_normals + counts.num_fit_hidden
         return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
+
+    def middle_spec(self, study: Study) -> TrialSpec:
+        """Return the search trial that stands for all where none is drawn yet.
+
+        It has the first of every choice and the middle of every range: what the search leaves as
+        it is need not go together with the detector's own value of what it draws.
+        """
+        params = draw(
+            study.search.space,
+            lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
+        )
+        return self.search_spec(study, 0, params)
 
     def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search."""

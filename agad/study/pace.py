@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from agad.config import Choice, DetectorConfig, Study, draw, with_parameters
+from agad.config import DetectorConfig, Study, with_parameters
 from agad.data import Library
 from agad.records import TrialRow
 from agad.study.materials import CellMaterials, steps_of
@@ -128,7 +128,7 @@ class StoredPaces:
         """Return a trial's detector; None where its steps compute something else."""
         searched: dict[str, Any] = json.loads(row.params)
         values = {**past.config["detector"], **json.loads(row.settings), **searched}
-        own = with_parameters(self._study.detector, dict(materials.cell.settings))
+        own = materials.middle_spec(self._study).detector
         free = {"lr", *own.loss_weights}
         for name, value in asdict(own).items():
             is_searched = name in self._study.search.space
@@ -171,10 +171,6 @@ class MeasuredPaces:
         )
 
     def _measured(self, materials: CellMaterials) -> EpochCost:
-        """Time an instance of the search space: the first choice, the middle of every range."""
-        params = draw(
-            self._study.search.space,
-            lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
-        )
-        first, *_ = materials.search_spec(self._study, 0, params).instances
+        """Time an instance of the search space's middle."""
+        first, *_ = materials.middle_spec(self._study).instances
         return measure_epoch(first, self._runtime)

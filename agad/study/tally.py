@@ -58,7 +58,7 @@ class Tally:
         self._ended: dict[str, Spent] = defaultdict(Spent)
         """By the cell's label."""
 
-        self._first: dict[str, TrialSpec] = {}
+        self._specs: dict[str, TrialSpec] = {}
 
     def add(self, rows: Iterable[TrialRow]) -> None:
         """Count trials that ended."""
@@ -144,8 +144,7 @@ class Tally:
         return tuple(statuses)
 
     def _with_costs(self, cell: CellRun, status: CellStatus, spent: Spent) -> CellStatus:
-        first = self._first_spec(cell)
-        counts = cell.materials.trial_counts(first)
+        counts = cell.materials.trial_counts(self._any_spec(cell))
         return replace(
             status,
             num_val_anomalies=counts.num_val_anomalies,
@@ -155,11 +154,11 @@ class Tally:
             gpu_s=spent.gpu_s,
         )
 
-    def _first_spec(self, cell: CellRun) -> TrialSpec:
-        """Return a cell's first search trial: all of them have as many instances and labels."""
-        if cell.label not in self._first:
-            self._first[cell.label] = cell.materials.search_spec(self._study, 0, {})
-        return self._first[cell.label]
+    def _any_spec(self, cell: CellRun) -> TrialSpec:
+        """Return one of a cell's search trials: all have as many instances and labels."""
+        if cell.label not in self._specs:
+            self._specs[cell.label] = cell.materials.middle_spec(self._study)
+        return self._specs[cell.label]
 
     def _left_s(
         self,
@@ -189,6 +188,6 @@ class Tally:
         epochs = float(confirm_epochs)
         if search_epochs is not None:
             trained = sum(min(search_epochs, len(one.epochs)) for one in searching)
-            num_instances = self._first_spec(cell).num_instances
+            num_instances = self._any_spec(cell).num_instances
             epochs += (cell.num_search_left * search_epochs - trained) * num_instances
         return max(epochs, 0.0) * epoch_s

@@ -341,3 +341,21 @@ def test_a_searched_width_is_known_where_it_was_searched_before(
     study = make_study(search=Search(space={"base_width": Choice([4, 8])}, trials_per_cell=2))
     assert pace_of(past(study), study=study) is None
     assert pace_of(past(study, params='{"base_width": 8}'), study=study)
+
+
+def test_a_plan_takes_parameters_that_go_together_with_what_is_searched_alone(
+    make_study: MakeStudy,
+    plan_of: Plan,
+    past: Callable[..., PastStudy],
+    pace_of: Callable[..., Pace | None],
+) -> None:
+    # The detector's own 16 labelled anomalies of a batch would leave no room for a normal image.
+    cells = Grid(dataset="digits", normal_class=0, settings={"batch_size": [16]})
+    search = Search(space={"min_batch_anomalies": Choice([4, 8])}, trials_per_cell=2)
+    study = make_study(cells=cells, search=search)
+    (cell,) = plan_of(study).cells
+    assert cell.num_steps == 7  # Of 107 normals to fit.
+    changes = {"settings": '{"batch_size": 16}', "params": '{"min_batch_anomalies": 8}'}
+    known = pace_of(past(study, **changes), study=study)
+    assert known is not None
+    assert known.epoch_s == pytest.approx(10 / 9 * 7 / 9)  # 140 normals took 9 steps.

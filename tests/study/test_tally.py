@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agad.config import Asha, Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalving
+from agad.config import (
+    Asha,
+    Budget,
+    Choice,
+    Confirm,
+    Grid,
+    NoStopping,
+    Search,
+    Study,
+    SuccessiveHalving,
+)
 from agad.status import CellStatus, StudyStatus
 
 if TYPE_CHECKING:
@@ -29,6 +39,16 @@ def test_a_study_that_has_just_begun_has_no_time_left_to_tell(
     assert (_sum(status, "epochs"), _sum(status, "seconds")) == (0, 0)
     assert status.left_s is None
     assert {cell.num_val_anomalies for cell in status.cells} == {30}
+
+
+def test_a_study_that_searches_what_goes_with_its_settings_alone_has_a_status(
+    make_study: MakeStudy, make_simulation: MakeSimulation
+) -> None:
+    # The detector's own 16 labelled anomalies of a batch would leave no room for a normal image.
+    cells = Grid(dataset="digits", normal_class=0, settings={"batch_size": [16]})
+    search = Search(space={"min_batch_anomalies": Choice([4, 8])}, trials_per_cell=2)
+    (cell,) = _status(make_simulation(make_study(cells=cells, search=search))).cells
+    assert (cell.planned, cell.num_val_anomalies) == (2, 30)
 
 
 def test_the_time_left_is_not_told_before_three_trials_ended(
