@@ -118,7 +118,12 @@ class Packing:
         gpus = self._reserved[spec.key, launch.attempt].gpus
         if self._free() >= gpus:
             return  # It has more of a GPU than its share: its times say nothing.
-        num_images = sum(spec.data.train.class_counts[one] for one in spec.task.normal_classes)
+        # An epoch's time is of all instances, of which a confirm trial has one.
+        num_images = sum(
+            spec.data.train.class_counts[label]
+            for one in spec.instances
+            for label in one.task.normal_classes
+        )
         # A first epoch starts libraries, too.
         first = min(1, spec.max_epochs - 1)
         shares.take_epochs(

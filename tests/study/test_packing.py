@@ -135,6 +135,22 @@ def test_times_of_a_gpu_that_is_not_full_say_nothing(spec_of: SpecOf) -> None:
     assert trials.packing.runtime(spec_of(1)).gpus == 1.0
 
 
+def test_trials_of_several_seeds_and_of_one_have_times_that_compare(
+    make_study: MakeStudy, materials_of: Callable[[Study], dict[str, CellMaterials]]
+) -> None:
+    study = make_study(search=Search(space={"weight_con": Uniform(0, 100)}, seeds=5))
+    (materials, _) = materials_of(study).values()
+    trials = _Trials(_packing(nodes=[GpuNode(cpus=16, gpus=1)]))
+    trials.start(materials.search_spec(study, 0, {"weight_con": 1.0}))
+    trials.end(epoch_s=5.0)  # A second for each seed.
+    confirms = [materials.spec(study, "confirm", one, {"weight_con": 1.0}) for one in range(2)]
+    assert trials.start(*confirms) == [0.5, 0.5]
+    # Side by side each takes three seconds: one after the other they would be done earlier.
+    trials.end(epoch_s=3.0)
+    trials.end(epoch_s=3.0)
+    assert trials.packing.runtime(confirms[0]).gpus == 1.0
+
+
 def test_cores_follow_the_share(spec_of: SpecOf) -> None:
     packing = _packing(nodes=[GpuNode(cpus=16, gpus=1)])
     trials = _Trials(packing)
