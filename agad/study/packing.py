@@ -24,11 +24,14 @@ _Kind: TypeAlias = tuple[str, tuple[int, int, int], int]
 """Detector, image shape and batch size: trials of one kind take about the same of a GPU."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reserved:
     gpus: float
     is_measuring: bool
     """Whether it is one of the first of its kind."""
+
+    num_epochs: int = 0
+    """Epochs that it has told of."""
 
 
 class Packing:
@@ -107,7 +110,10 @@ class Packing:
         del self._reserved[launch.spec.key, launch.attempt]
 
     def learn(self, launch: Launch, progress: Progress) -> None:
-        """Take what a running or just ended trial tells of its memory and its time."""
+        """Take what a running or just ended trial tells of its memory and its time.
+
+        It may tell of an epoch twice, at a rung and as it is stopped there: the first time counts.
+        """
         peak, total = progress.peak_gpu_memory_bytes, progress.gpu_memory_bytes
         if not self._slots.learns or peak is None or total is None:
             return
@@ -115,8 +121,11 @@ class Packing:
         shares = self._shares[_kind_of(spec)]
         if progress.epochs:
             shares.take_memory(progress.hardware, peak, total)
-        gpus = self._reserved[spec.key, launch.attempt].gpus
-        if self._free() >= gpus:
+        reserved = self._reserved[spec.key, launch.attempt]
+        epochs = [one for one in progress.epochs if one.epoch >= reserved.num_epochs]
+        if epochs:
+            reserved.num_epochs = epochs[-1].epoch + 1
+        if self._free() >= reserved.gpus:
             return  # It has more of a GPU than its share: its times say nothing.
         # An epoch's time is of all instances, of which a confirm trial has one.
         num_images = sum(
@@ -127,10 +136,10 @@ class Packing:
         # A first epoch starts libraries, too.
         first = min(1, spec.max_epochs - 1)
         shares.take_epochs(
-            round(1 / gpus),
+            round(1 / reserved.gpus),
             [
                 one.train_s / num_images
-                for one in progress.epochs
+                for one in epochs
                 if one.epoch >= first and not one.is_restored
             ],
         )

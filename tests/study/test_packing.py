@@ -87,10 +87,16 @@ class _Trials:
 
     def end(self, peak_gib: float = 4.0, epoch_s: float = 1.0) -> None:
         """Have the first of them tell of 8 epochs and end."""
+        self.tell(8, peak_gib, epoch_s)
         launch, _ = self.launched.pop(0)
+        self.packing.end(launch)
+
+    def tell(self, num_epochs: int, peak_gib: float = 4.0, epoch_s: float = 1.0) -> None:
+        """Have the first of them tell of its first epochs."""
+        launch, _ = self.launched[0]
         epochs = [
             EpochResult(epoch=one, val_auroc=0.5, objective=0.5, train_s=epoch_s)
-            for one in range(8)
+            for one in range(num_epochs)
         ]
         progress = Progress(
             epochs=tuple(epochs),
@@ -99,7 +105,6 @@ class _Trials:
             gpu_memory_bytes=80 * GIB,
         )
         self.packing.learn(launch, progress)
-        self.packing.end(launch)
 
 
 def test_whole_gpus_first_then_shares_for_those_that_start_later(spec_of: SpecOf) -> None:
@@ -149,6 +154,18 @@ def test_trials_of_several_seeds_and_of_one_have_times_that_compare(
     trials.end(epoch_s=3.0)
     trials.end(epoch_s=3.0)
     assert trials.packing.runtime(confirms[0]).gpus == 1.0
+
+
+@pytest.mark.parametrize(("num_epochs", "gpus"), [(4, 1.0), (5, 0.5)], ids=["few", "enough"])
+def test_epochs_that_a_stopped_trial_tells_of_twice_count_once(
+    num_epochs: int, gpus: float, spec_of: SpecOf
+) -> None:
+    trials = _Trials(_packing(nodes=[GpuNode(cpus=16, gpus=1)]))
+    trials.start(spec_of(0))
+    # All but the first one count, and four are enough.
+    trials.tell(num_epochs)
+    trials.tell(num_epochs)
+    assert trials.packing.runtime(spec_of(1)).gpus == gpus
 
 
 def test_cores_follow_the_share(spec_of: SpecOf) -> None:
