@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from agad.config.branches import (
     check_branches,
     check_configuration,
     configurations,
+    draw,
     from_json,
     num_configurations,
 )
@@ -28,7 +30,7 @@ from agad.config.sampler import (
     sampler_as_json,
     sampler_from_json,
 )
-from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting
+from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting, is_same
 from agad.errors import ConfigError
 
 _MAX_DEVELOPMENT_CLASSES = 2
@@ -103,7 +105,7 @@ class Search:
                 f"search.start is {self.start!r}, but must be a list of dictionaries, such as "
                 '[{"lr": 2e-4}].'
             )
-        start = tuple(dict(sorted(one.items())) for one in self.start)
+        start = [dict(sorted(one.items())) for one in self.start]
         if len(start) > self.trials_per_cell:
             raise ConfigError(
                 f"search.start holds {len(start)} configurations, but must hold at most "
@@ -112,11 +114,25 @@ class Search:
         for place, params in enumerate(start):
             where = f"search.start[{place}]"
             check_configuration(where, self.space, params)
-            if params in start[:place]:
+            if isinstance(self.sampler, GridSearch):
+                start[place] = self._grid_point(where, params)
+            if start[place] in start[:place]:
                 raise ConfigError(f"{where} stands in the list before; take it out.")
-            if isinstance(self.sampler, GridSearch) and params not in self._listed():
+        object.__setattr__(self, "start", tuple(start))
+
+    def _grid_point(self, where: str, params: dict[str, Setting]) -> dict[str, Setting]:
+        """Return the point that a configuration is, but for the rounding of a number.
+
+        The points of a range are computed: 1e-3 of 1e-4 to 1e-2 is 0.0010000000000000002.
+        """
+
+        def point(axis: Axis) -> Setting:
+            found = _point_of(self._values_of(axis) or (), params[axis.name])
+            if found is None:
                 raise ConfigError(f"{where} is {params}, but must be a point of the grid.")
-        object.__setattr__(self, "start", start)
+            return found
+
+        return draw(self.space, point)
 
     def _values_of(self, axis: Axis) -> Sequence[Setting] | None:
         if isinstance(self.sampler, GridSearch):
@@ -195,3 +211,15 @@ class Search:
         if self.development:
             values["development_classes"] = list(self.development)
         return values
+
+
+def _point_of(points: Sequence[Setting], given: Setting) -> Setting | None:
+    """Return which of some points a setting is, but for the rounding of a real number."""
+    same = next((one for one in points if is_same(one, given)), None)
+    reals = [one for one in points if isinstance(one, float)]
+    if same is not None or isinstance(given, str | bool) or len(reals) < 2:
+        return same
+    nearest = min(reals, key=lambda one: abs(one - given))
+    # Where a range goes through 0, a point there may be nothing but rounding.
+    least = 1e-9 * abs(reals[1] - reals[0])
+    return nearest if math.isclose(nearest, given, abs_tol=least) else None

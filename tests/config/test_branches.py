@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, TypeAlias
 
@@ -228,3 +229,41 @@ def test_a_grid_start_is_a_point_of_the_grid() -> None:
     Search(space={"a": Uniform(0, 1)}, sampler=sampler, start=[{"a": 0.5}])
     with pytest.raises(ConfigError, match="must be a point of the grid"):
         Search(space={"a": Uniform(0, 1)}, sampler=sampler, start=[{"a": 0.4}])
+
+
+@pytest.mark.parametrize(
+    ("distribution", "points", "typed"),
+    [
+        (LogUniform(1e-4, 1e-2), 3, 1e-3),
+        (LogUniform(1, 100), 3, 10),
+        (LogUniform(1e-12, 1e-9), 4, 1e-10),
+        (Uniform(0, 0.3), 4, 0.1),
+        (Uniform(-0.1, 0.2), 4, 0.0),
+        (Uniform(0, 1), 3, 0.5),
+    ],
+    ids=str,
+)
+def test_a_grid_start_is_the_grids_own_point_whatever_its_rounding(
+    distribution: Distribution, points: int, typed: float
+) -> None:
+    space = {"a": distribution}
+    search = Search(space=space, sampler=GridSearch(points=points), start=[{"a": typed}])
+    (start,) = search.start
+    assert start["a"] == pytest.approx(typed, rel=1e-9, abs=1e-15)
+    assert start in list(search.configurations or ())
+    assert Search.from_json(json.loads(json.dumps(search.as_json()))) == search
+
+
+def test_a_grid_start_next_to_a_point_is_refused() -> None:
+    space = {"a": LogUniform(1e-12, 1e-3)}
+    with pytest.raises(ConfigError, match="must be a point of the grid"):
+        Search(space=space, sampler=GridSearch(points=4), start=[{"a": 1.001e-12}])
+
+
+def test_a_grid_start_that_is_another_but_for_rounding_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"search\.start\[1\] stands in the list before"):
+        Search(
+            space={"a": LogUniform(1e-4, 1e-2)},
+            sampler=GridSearch(points=3),
+            start=[{"a": 1e-3}, {"a": 0.0010000000000000002}],
+        )
