@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from agad.config.branches import (
@@ -175,9 +175,26 @@ class Search:
         return tuple(classes)
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The fields that are not at their defaults."""
+        plain = Search()
+        names = (one.name for one in fields(self))
+        return tuple(name for name in names if getattr(self, name) != getattr(plain, name))
+
+    @property
     def counts_work(self) -> bool:
         """Whether the work of scoring is an objective, beside that of the selection."""
         return isinstance(self.sampler, Nsga2)
+
+    def reduced(self) -> Search:
+        """Return the search of so few trials on so few seeds that a laptop finishes them."""
+        return replace(
+            self,
+            trials_per_cell=min(4, self.trials_per_cell),
+            start=self.start[:4],
+            seeds=min(2, self.seeds),
+            development_classes=self.development[:1],
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Search:

@@ -167,10 +167,11 @@ class Study:
                 "FixedEpoch chooses among none; leave the search out, and set its parameters in "
                 "the detector or in cells.settings."
             )
-        if self.search.development or self.search.seeds != 1:
+        ignored = [f"search.{name}" for name in self.search.given if name != "space"]
+        if ignored:
             raise ConfigError(
-                "search.seeds or search.development_classes is given, but FixedEpoch searches "
-                "nothing; leave them out."
+                f"{' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} given, but "
+                "FixedEpoch searches nothing; leave out all of the search but its space."
             )
         if self.budget.names:
             raise ConfigError(
@@ -245,13 +246,7 @@ class Study:
             base_width=max(4, self.detector.generator_width // 8),
             discriminator_width=max(4, self.detector.discriminator_width // 8),
         )
-        search = replace(
-            self.search,
-            trials_per_cell=min(4, self.search.trials_per_cell),
-            start=self.search.start[:4],
-            seeds=min(2, self.search.seeds),
-            development_classes=self.search.development[:1],
-        )
+        search = self.search.reduced() if self.selection.searches else self.search
         cells = self.cells.reduced()
         if search.development:
             others = [one for one in self.cells.classes if one not in search.development]
@@ -276,6 +271,8 @@ class Study:
     def from_json(cls, values: Mapping[str, Any]) -> Study:
         """Return the study of a ``study.json``, as ``as_json`` made it.
 
+        Of a search of nothing it takes the space alone: earlier versions kept what it ignored.
+
         Raises:
             ConfigError: It holds a value that this version does not know.
             KeyError: A field is missing.
@@ -289,14 +286,16 @@ class Study:
                 f"detector.name is {name!r}, but must be one of: {', '.join(detectors)}; upgrade "
                 "agad."
             )
+        search = Search.from_json(values["search"])
+        selection = selection_from_json(values.get("selection", {}))
         return cls(
             name=values["name"],
             cells=Grid.from_json(values["cells"]),
-            search=Search.from_json(values["search"]),
+            search=search if selection.searches else Search(space=search.space),
             detector=detectors[name](**parameters),
             scheduler=scheduler_from_json(values["scheduler"]),
             confirm=Confirm(**values["confirm"]),
-            selection=selection_from_json(values.get("selection", {})),
+            selection=selection,
             budget=Budget(**values.get("budget", {})),
             seed=values["seed"],
         )

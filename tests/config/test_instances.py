@@ -105,7 +105,7 @@ def test_a_reduced_study_develops_on_one_class_and_confirms_on_one_more() -> Non
 
 @pytest.mark.parametrize("changes", [{"seeds": 2}, {"development_classes": 0}], ids=str)
 def test_a_study_that_searches_nothing_takes_no_instances(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="FixedEpoch searches nothing; leave them out"):
+    with pytest.raises(ConfigError, match="given, but FixedEpoch searches nothing; leave out all"):
         Study(
             name="a-study",
             cells=Grid(dataset="digits", normal_class=0),

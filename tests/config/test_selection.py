@@ -22,6 +22,7 @@ from agad.config import (
     LogUniform,
     Median,
     NoStopping,
+    Random,
     Search,
     Selection,
     Study,
@@ -116,6 +117,31 @@ def test_fixed_epoch_refuses_a_space_of_more_than_one_configuration(
 def test_fixed_epoch_takes_a_space_of_one_configuration() -> None:
     study = _study(search=Search(space={"lr": Fixed(1e-3)}), selection=FixedEpoch(epochs=2))
     assert study.num_search_trials == 0
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ({"trials_per_cell": 50}, "search.trials_per_cell is"),
+        ({"sampler": Random()}, "search.sampler is"),
+        ({"start": [{"lr": 1e-3}], "space": {"lr": Fixed(1e-3)}}, "search.start is"),
+        ({"trials_per_cell": 50, "seeds": 2}, "search.trials_per_cell and search.seeds are"),
+    ],
+    ids=["trials", "sampler", "start", "several"],
+)
+def test_fixed_epoch_refuses_what_else_a_search_is_given(
+    search: dict[str, AnyValue], names: str
+) -> None:
+    message = f"{names} given, but FixedEpoch searches nothing; leave out all of the search"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(search=Search(**search), selection=FixedEpoch(epochs=2))
+
+
+def test_a_stored_study_that_kept_what_fixed_epoch_ignores_is_read() -> None:
+    study = _study(selection=FixedEpoch(epochs=2))
+    stored = json.loads(json.dumps(study.as_json()))
+    stored["search"]["trials_per_cell"] = 4
+    assert Study.from_json(stored) == study
 
 
 def test_fixed_epoch_refuses_several_candidates() -> None:
