@@ -289,11 +289,15 @@ class CellRun:
 
     @property
     def share_started(self) -> float:
-        """Share of the planned trials that were started, in [0, 1]."""
+        """Share of the planned trials that were started, in [0, 1].
+
+        Confirm trials of a winner of fewer search trials or seeds are not among them.
+        """
         num_waiting = len(self._again) + len(self._failed_before)
-        return (len(self._trials.specs) - num_waiting) / (
-            self._trials.num_planned + self._confirmation.num_planned
-        )
+        num_confirmed = sum(spec.key in self._trials.specs for spec in self._confirmation.specs())
+        num_planned = self._trials.num_planned + self._confirmation.num_planned
+        # A candidate that an earlier driver chose may be confirmed beside those planned.
+        return min(1.0, (self._trials.num_searched + num_confirmed - num_waiting) / num_planned)
 
     @property
     def ended_by(self) -> str:

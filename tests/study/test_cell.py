@@ -224,6 +224,20 @@ def test_share_started_grows_from_none_to_all(cell: CellRun) -> None:
     assert shares == [0.0, 0.8, 1.0]
 
 
+def test_share_started_does_not_count_what_a_winner_of_fewer_trials_was_confirmed_by(
+    cell: CellRun,
+) -> None:
+    for number in range(2):
+        earlier = cell.spec_of("confirm", number, {"weight_con": 99.0, "weight_lat": 1.0})
+        cell.remember(earlier, "finished", [0.5])
+    shares = [cell.share_started]
+    _search(cell, [0.5] * 8)
+    shares.append(cell.share_started)
+    _start_all(cell)
+    shares.append(cell.share_started)
+    assert shares == [0.0, 0.8, 1.0]
+
+
 def test_share_started_does_not_count_a_trial_that_waits_to_be_started_again(
     cell: CellRun,
 ) -> None:
