@@ -104,10 +104,6 @@ class CellMaterials:
         """Return a trial of the cell's search."""
         return self.spec(study, "search", number, params)
 
-    def confirm_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
-        """Return a trial of the confirm phase, on the fresh seed of that number."""
-        return self.spec(study, "confirm", number, params)
-
     def spec(
         self, study: Study, phase: Phase, number: int, params: dict[str, Setting]
     ) -> TrialSpec:

@@ -425,7 +425,7 @@ def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(
     found = materials_of(study)[RATIO]
     params = {"weight_con": 12.0}
     search = found.search_spec(study, 0, dict(params))
-    confirms = [found.confirm_spec(study, number, dict(params)) for number in range(2)]
+    confirms = [found.spec(study, "confirm", number, dict(params)) for number in range(2)]
     assert len({search.key, *(one.key for one in confirms)}) == 3
     assert search.seed not in {one.seed for one in confirms}
 
@@ -436,7 +436,7 @@ def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, materials_of: Mat
         materials_of(study).values(), materials_of(keeping).values(), strict=True
     ):
         keys = (
-            {cell.confirm_spec(of, number, {"weight_con": 5.0}).key for number in range(2)}
+            {cell.spec(of, "confirm", number, {"weight_con": 5.0}).key for number in range(2)}
             for cell, of in ((one, study), (other, keeping))
         )
         assert next(keys) == next(keys)

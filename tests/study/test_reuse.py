@@ -49,7 +49,7 @@ test_reuse.print_results(*sys.argv[1:])
 def _order(library: Library, cache: NodeCache, store: str) -> Order:
     """Return the trial that is compared: confirmed, with a model, pictures and test scores."""
     (materials,) = find_materials(STUDY, library).values()
-    spec = materials.confirm_spec(STUDY, 0, {"lr": 0.001})
+    spec = materials.spec(STUDY, "confirm", 0, {"lr": 0.001})
     runtime = Runtime(
         store=store,
         cache=cache,

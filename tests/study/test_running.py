@@ -13,7 +13,7 @@ import pytest
 
 from agad.config import Grid, Labelled
 from agad.data import Manifest
-from agad.records import TrialRow
+from agad.records import Phase, TrialRow
 from agad.study.cell import CellRun
 from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker, Running
@@ -44,13 +44,12 @@ LAST = EpochResult(
 def running_of(make_study: MakeStudy, materials_of: Callable[..., Any]) -> Callable[..., Running]:
     """Build a trial of a study of one cell, with the results of two epochs."""
 
-    def build(phase: str = "confirm", **axes: Any) -> Running:  # noqa: ANN401
+    def build(phase: Phase = "confirm", **axes: Any) -> Running:  # noqa: ANN401
         study = make_study(
             cells=Grid(dataset="digits", **axes), selection=Labelled(num_anomalies=20)
         )
         (materials,) = materials_of(study).values()
-        make = materials.search_spec if phase == "search" else materials.confirm_spec
-        spec = make(study, 1, {"weight_lat": 2.0, "weight_con": 12.0})
+        spec = materials.spec(study, phase, 1, {"weight_lat": 2.0, "weight_con": 12.0})
         cell = CellRun(study, materials)
         running = Running(Launch(spec=spec, attempt=2), cell, datetime.now(UTC))
         running.take(
