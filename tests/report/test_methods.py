@@ -2,12 +2,13 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from agad.config import Grid
 from agad.records import TrialRow
@@ -164,15 +165,20 @@ def test_a_polluted_cell_is_no_rival_of_a_clean_one(make_confirm_row: RowBuilder
     assert leaderboard(rows).contrasts == ()
 
 
-def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: RowBuilder) -> None:
-    values = {
-        ("a", 0, 0.0): [0.9, 0.8],
-        ("a", 1, 0.0): [0.7, 0.6],
-        ("a", 0, 0.1): [0.5, 0.4],
-        ("b", 0, 0.0): [0.2, 0.3],
-        ("b", 0, 0.1): [0.1, 0.2],
-    }
-    rows = [
+VALUES = {
+    ("a", 0, 0.0): [0.9, 0.8],
+    ("a", 1, 0.0): [0.7, 0.6],
+    ("a", 0, 0.1): [0.5, 0.4],
+    ("b", 0, 0.0): [0.2, 0.3],
+    ("b", 0, 0.1): [0.1, 0.2],
+}
+"""Scores by data set, class and ratio; one data set has more classes at one ratio."""
+
+
+def rows_of_values(
+    make_confirm_row: RowBuilder, values: Mapping[tuple[str, int, float], Sequence[float]]
+) -> list[TrialRow]:
+    return [
         make_confirm_row(
             seed,
             score,
@@ -185,9 +191,11 @@ def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: R
         for seed, score in enumerate(scores, start=1)
     ]
 
-    summaries = {
-        (one.dataset, one.anomaly_ratio): one.test_auroc for one in leaderboard(rows).summaries
-    }
+
+def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: RowBuilder) -> None:
+    board = leaderboard(rows_of_values(make_confirm_row, VALUES))
+
+    summaries = {(one.dataset, one.anomaly_ratio): one.test_auroc for one in board.summaries}
 
     of_a, of_b = (0.75 + 0.45) / 2, (0.25 + 0.15) / 2
     assert summaries == {
@@ -197,6 +205,71 @@ def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: R
         ("", 0.1): pytest.approx((0.45 + 0.15) / 2),
         ("", None): pytest.approx((of_a + of_b) / 2),
     }
+
+
+def test_the_interval_of_a_mean_weighs_the_cells_as_the_mean_does(
+    make_confirm_row: RowBuilder,
+) -> None:
+    # Small spreads, so that no interval ends where an AUROC does.
+    values = {
+        place: [scores[0], scores[0] + (number + 1) / 1000, scores[0] - 0.001]
+        for number, (place, scores) in enumerate(VALUES.items())
+    }
+    weights = {
+        ("a", None): [1 / 4, 1 / 4, 1 / 2, 0, 0],
+        ("b", None): [0, 0, 0, 1 / 2, 1 / 2],
+        ("", 0.0): [1 / 4, 1 / 4, 0, 1 / 2, 0],
+        ("", 0.1): [0, 0, 1 / 2, 0, 1 / 2],
+        ("", None): [1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 4],
+    }
+
+    board = leaderboard(rows_of_values(make_confirm_row, values))
+
+    assert len(board.summaries) == len(weights)
+    for one in board.summaries:
+        shares = np.square(weights[one.dataset, one.anomaly_ratio]) * [
+            np.var(scores, ddof=1) / 3 for scores in values.values()
+        ]
+        freedom = shares.sum() ** 2 / (shares**2 / 2).sum()
+        half = stats.t.ppf(0.975, freedom) * np.sqrt(shares.sum())
+        assert one.test_auroc is not None
+        assert one.interval is not None
+        assert (one.interval.low, one.interval.high) == pytest.approx(
+            (one.test_auroc - half, one.test_auroc + half), abs=1e-12
+        )
+
+
+def test_the_interval_of_a_difference_is_of_pairs_where_seeds_are_shared(
+    make_confirm_row: RowBuilder,
+) -> None:
+    rng = np.random.default_rng(2)
+    cells = grid(range(2)).all_cells
+    scores = {cell.label: 0.8 + rng.normal(0, 0.02, 3) for cell in cells}
+    place = {
+        cell.label: {
+            "cell": cell.label,
+            "normal_class": cell.normal_class,
+            "settings": json.dumps(dict(cell.settings)),
+        }
+        for cell in cells
+    }
+    rows = [
+        make_confirm_row(seed, float(score), **place[label])
+        for label in scores
+        for seed, score in enumerate(scores[label], start=1)
+    ]
+    naive, unet = ([scores[one] for one in scores if name in one] for name in BACKBONES)
+    # Mean of two independent means: the difference of one and the other's opposite, halved.
+    expected = stats.ttest_ind(
+        naive[0] - unet[0], unet[1] - naive[1], equal_var=False
+    ).confidence_interval()
+
+    (contrast,) = leaderboard(rows).contrasts
+
+    assert contrast.interval is not None
+    assert (contrast.interval.low, contrast.interval.high) == pytest.approx(
+        (expected.low / 2, expected.high / 2), abs=1e-12
+    )
 
 
 def test_a_summary_counts_the_cells_that_it_lacks(make_confirm_row: RowBuilder) -> None:
