@@ -154,9 +154,11 @@ def ranking_note(ranking: Ranking) -> str:
     noun = ("class", "classes") if ranking.dataset else ("data set", "data sets")
     of = f" of {ranking.dataset}" if ranking.dataset else ""
     of += f", {ranking.policy} alone" if ranking.policy else ""
+    gone = [f"{name} ({num_missing:,} missing)" for name, num_missing in ranking.left_out]
     left_out = (
-        f" {count_text(ranking.num_left_out, *noun)} left out, since a cell is missing."
-        if ranking.num_left_out
+        f" {count_text(len(gone), *noun)} left out, of which a method lacks cells: "
+        f"{names_text(gone)}."
+        if gone
         else ""
     )
     methods = count_text(len(ranking.methods), "method")
@@ -171,7 +173,7 @@ def ranking_note(ranking: Ranking) -> str:
     scope = (
         "Classes of a data set share its images: this holds for this data set alone."
         if ranking.dataset
-        else "Each data set counts once, as its mean over classes and ratios."
+        else "Each data set counts once, as its mean over all its classes and ratios."
     )
     return (
         f"Ranked over {count_text(ranking.num_blocks, *noun)}{of}, {methods}: {friedman}those that "

@@ -295,8 +295,8 @@ class Ranking:
     num_blocks: int
     """N: classes, or data sets, that every method has all cells of."""
 
-    num_left_out: int
-    """Classes, or data sets, in which a method lacks a cell."""
+    left_out: tuple[tuple[str, int], ...]
+    """Classes, or data sets, of which a method lacks a cell, and how many cells methods lack."""
 
     num_needed: int
     """The N below which the tests could tell no two of so many methods apart."""

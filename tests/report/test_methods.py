@@ -101,10 +101,10 @@ def test_a_missing_cell_leaves_its_pair_out_and_is_counted(make_confirm_row: Row
     (contrast,) = board.contrasts
     assert (contrast.num_cells, contrast.num_missing) == (7, 1)
     assert contrast.difference == pytest.approx(-0.05)
-    assert (board.rankings[0].num_blocks, board.rankings[0].num_left_out) == (7, 1)
+    assert (board.rankings[0].num_blocks, board.rankings[0].left_out) == (7, (("3", 1),))
     text = words(printed(board, 80))
     assert "7/8" in text
-    assert "1 class left out, since a cell is missing." in text
+    assert "1 class left out, of which a method lacks cells: 3 (1 missing)." in text
     assert f"Not confirmed, and in no mean: 1 cell: {gone}." in text
 
 
@@ -140,6 +140,50 @@ def test_each_data_set_is_one_block_over_data_sets(make_confirm_row: RowBuilder)
 
     assert (ranking.dataset, ranking.num_blocks) == ("", 6)
     assert ranking.groups == ("a", "b")
+
+
+def test_a_data_set_of_which_a_method_lacks_a_class_is_not_ranked(
+    make_confirm_row: RowBuilder,
+) -> None:
+    datasets = [f"set-{number}" for number in range(7)]
+    cells = grid(range(3), datasets)
+    gone = [f"set-4 class={label} ratio=0 backbone=unet" for label in (1, 2)]
+    assert set(gone) <= {cell.label for cell in cells.all_cells}
+
+    rows = rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone)
+    board = leaderboard(rows, planned_cells=cells.all_cells)
+
+    ranking = board.rankings[-1]
+    assert (ranking.dataset, ranking.num_blocks) == ("", 6)
+    assert ranking.left_out == (("set-4", 2),)
+    assert ranking.groups == ("a", "b")
+    text = words(printed(board, 80))
+    assert "Ranked over 6 data sets, 2 methods" in text
+    assert "1 data set left out, of which a method lacks cells: set-4 (2 missing)." in text
+
+
+def test_data_sets_of_which_one_class_is_shared_are_too_few_to_rank(
+    make_confirm_row: RowBuilder,
+) -> None:
+    datasets = [f"set-{number}" for number in range(7)]
+    cells = grid(range(3), datasets)
+    gone = [
+        cell.label
+        for cell in cells.all_cells
+        if cell.normal_class != 0 and dict(cell.settings)["backbone"] == "unet"
+    ]
+
+    board = leaderboard(
+        rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone),
+        planned_cells=cells.all_cells,
+    )
+
+    ranking = board.rankings[-1]
+    assert (ranking.num_blocks, ranking.has_verdict) == (0, False)
+    assert ranking.left_out == tuple((dataset, 2) for dataset in datasets)
+    text = words(printed(board, 80))
+    assert "Too few data sets to rank: 2 methods over 0" in text
+    assert "7 data sets left out, of which a method lacks cells: set-0 (2 missing)" in text
 
 
 def test_other_tasks_are_never_paired(make_confirm_row: RowBuilder) -> None:
