@@ -347,16 +347,14 @@ class Totals:
 
     num_search_epochs: int
     num_planned_search_epochs: int
+    num_saved_epochs: int
+    """Epochs that search trials which were stopped early would have trained, one an instance."""
+
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and in which no trial was stopped early."""
 
     cost: float | None = None
     """Price of the GPU seconds; None where no price was given."""
-
-    @property
-    def num_saved_epochs(self) -> int:
-        """Search epochs planned and not trained, since trials ended early."""
-        return self.num_planned_search_epochs - self.num_search_epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
