@@ -206,7 +206,9 @@ def _cost(board: Leaderboard) -> list[str]:
     gpu = f", {seconds_text(totals.gpu_s)} of GPU" if totals.gpu_s else ", no GPU"
     lines.append(
         f"Time: of the workers, from the data to the scores, search and confirm; in all "
-        f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}."
+        f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}. One "
+        "attempt a trial counts: what a lost worker did after its last checkpoint, and an attempt "
+        "that another replaced, is in no time and no cost."
     )
     if totals.cost is not None:
         lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")

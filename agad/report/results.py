@@ -341,7 +341,11 @@ class Totals:
     num_confirm_diverged: int
     num_confirm_failed: int
     total_s: float
+    """Seconds of one attempt a trial, without what a lost worker did after its checkpoint."""
+
     gpu_s: float
+    """GPU seconds, counted alike."""
+
     num_epochs: int
     """Epochs trained, search and confirm."""
 
