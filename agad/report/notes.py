@@ -43,15 +43,15 @@ def explanations(board: Leaderboard) -> list[str]:
 
 
 INTERVALS_NOTE = (
-    "Intervals over several cells, none where a cell has one seed or nothing varies, say what "
-    "other seeds would give on these classes and data sets, and nothing of others, nor of other "
-    "test images. Of a mean or a difference: Student's, with Welch and Satterthwaite's degrees of "
-    "freedom, the cells taken as independent; of normal seeds they hold the true mean in about 95 "
-    "of 100 cases, and in 90 to 98 where a cell has 2. Of an IQM (mean of the middle half of all "
-    f"seeds of all cells) or a chance: bootstrap of the seeds within each cell, {NUM_RESAMPLES:,} "
-    "resamples. That of the IQM is too narrow with few seeds: of 3 a cell it holds the true IQM in "
-    "55 to 85 of 100 cases over 2 cells, and in about 85 over 10; of 5 in 70 to 90, and in about "
-    "90."
+    "Intervals over several cells, none where a cell has one seed or nothing varies: what other "
+    "seeds would give on these classes and data sets, and nothing of others, nor of other test "
+    "images. Of a mean or a difference: Student's, with Welch and Satterthwaite's degrees of "
+    "freedom, cells taken as independent. Of normal seeds it holds the true mean in about 95 of "
+    "100 cases, and in 90 to 98 where cells have 2. Of an IQM or a chance: bootstrap of the seeds "
+    f"within each cell, {NUM_RESAMPLES:,} resamples. The IQM's is too narrow: it holds the true "
+    "IQM, with 2 seeds a cell, in 40 to 70 of 100 cases over 2 cells and 70 to 80 over 10; with 3 "
+    "in 55 to 85 and about 85; with 5 in 70 to 90 and about 90. IQM: mean of the middle half of "
+    "all seeds of all cells."
 )
 """What an interval over several cells is, as every page that has one says."""
 
