@@ -208,6 +208,34 @@ FAULTS = {
         "holds a secret in plain",
         at="redisPassword",
     ),
+    "a webhook of the command": Mistake(
+        JOB,
+        "entrypoint: agad",
+        "entrypoint: env AGAD_WEBHOOK=https://hooks.example/s3cr3t agad",
+        "entrypoint holds a secret in plain",
+    ),
+    "a webhook of the environment": Mistake(
+        JOB,
+        "                - name: AGAD_STORE\n"
+        "                  valueFrom: { configMapKeyRef: { name: agad, key: store } }",
+        "                - name: AGAD_WEBHOOK\n                  value: https://hooks.example/s3cr3t",
+        "holds a secret in plain",
+        at="value: https",
+    ),
+    "a webhook as a flag": Mistake(
+        JOB,
+        "entrypoint: agad supervise",
+        "entrypoint: agad supervise --notify https://hooks.example/s3cr3t",
+        "entrypoint holds a webhook's address in plain",
+    ),
+    "a password in a URL": Mistake(
+        JOB,
+        "                - name: AGAD_STORE\n"
+        "                  valueFrom: { configMapKeyRef: { name: agad, key: store } }",
+        "                - name: MLFLOW_TRACKING_URI\n                  value: https://me:s3cr3t@host",
+        "holds a URL with a password in plain",
+        at="value: https",
+    ),
     "a restarting head": Mistake(
         JOB,
         "          restartPolicy: Never\n          securityContext: &pod",

@@ -58,6 +58,9 @@ spec:
         - { name: STORE, value: "s3://bucket/agad" }
         - { name: RAY_AUTH_TOKEN, valueFrom: { secretKeyRef: { name: token, key: auth_token } } }
         - { name: RAY_AUTH_TOKEN_PATH, value: /home/ray/token }
+        - { name: MLFLOW_TRACKING_URI, value: "https://me:$PASSWORD@host:5000/a" }
+        - { name: AGAD_WEBHOOK, valueFrom: { secretKeyRef: { name: webhook, key: address } } }
+        - { name: PROXY, value: "http://proxy.example:3128/a@b" }
       command: [sh, -c, "TOKEN=$(cat /token) PASSWORD=$PASSWORD login --password-stdin x"]
   arn: arn:aws:secretsmanager:us-east-1:123456789012:secret:agad
   automountServiceAccountToken: false

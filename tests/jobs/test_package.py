@@ -140,6 +140,38 @@ def test_a_file_that_holds_the_value_of_a_secret_variable_is_refused(project: Pa
     assert SECRET not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AGAD_WEBHOOK", "https://hooks.slack.com/services/T0/B0/planted"),
+        ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"),
+        ("MLFLOW_TRACKING_URI", f"https://me:{SECRET}@mlflow.example"),
+        ("HISTORY", f"postgresql://me:{SECRET}@host/base"),
+    ],
+)
+def test_an_address_that_is_a_secret_is_refused_where_it_stands(
+    project: Path, name: str, value: str
+) -> None:
+    known = dict(secrets_of({name: value}))
+    write(project, "run.sh", f"export {name}={value}\n")
+    with pytest.raises(ConfigError, match=rf"run.sh holds the value of \${name}, ") as raised:
+        packed(project, **known)
+    assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RAY_AUTH_TOKEN_PATH", "/home/me/.agad/auth/token"),
+        ("MLFLOW_TRACKING_URI", "https://mlflow.example:5000/a:b@c"),
+        ("AGAD_STORE", "s3://my-bucket/agad"),
+        ("GIT_URL", "ssh://git@host.example/agad"),
+    ],
+)
+def test_an_address_without_a_password_is_no_secret(name: str, value: str) -> None:
+    assert dict(secrets_of({name: value})) == {}
+
+
 def test_a_project_that_is_too_large_is_refused_with_its_largest_files(project: Path) -> None:
     write(project, "mine/small.txt", "x" * 1024)
     write(project, "mine/large.txt", "x" * 8 * 1024**2)
