@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -110,3 +111,25 @@ def test_the_image_has_the_versions_of_the_constraints() -> None:
         assert f"FROM rayproject/ray:2.60.0-py311-{target} AS {target}" in image
     assert "'torch==2.13.0+cpu'" in image
     assert image.rstrip().endswith("USER 1000:100")
+
+
+@pytest.mark.parametrize("target", ["gpu", "cpu"])
+def test_the_user_of_the_image_has_the_folders_that_mounts_lie_in(target: str) -> None:
+    steps = _steps(target)
+    made = next(step.split() for step in steps if step.startswith("RUN mkdir -p "))
+    assert {"/home/ray/.agad/cache", "/home/ray/.agad/spool"} <= set(made)
+    for name in LAUNCHED:
+        mounts = yaml.safe_load((SHIPPED / name).read_text())["file_mounts"]
+        assert mounts
+        assert set(mounts) <= set(made)
+    # Ray's image has the user ray, so that what is made before another USER is his.
+    assert [step for step in steps if step.startswith("USER")] == ["USER 1000:100"]
+    assert steps[-1] == "USER 1000:100"
+
+
+def _steps(target: str) -> list[str]:
+    """Return the instructions of one target of the image, each on one line."""
+    text = re.sub(r"^#.*\n", "", (SHIPPED / "Dockerfile").read_text(), flags=re.MULTILINE)
+    stages = re.split(r"^FROM \S+ AS ", text.replace("\\\n", " "), flags=re.MULTILINE)
+    (stage,) = (stage for stage in stages if stage.startswith(f"{target}\n"))
+    return [line for line in stage.splitlines()[1:] if line]
