@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from agad.cluster import Crds, check_file, read_crds
+from agad.commit import PACKAGE_COMMIT
 from tests.cluster.conftest import LAUNCHED, MANIFESTS, SHIPPED
 
 UNIT = "workstation.service"
@@ -125,6 +126,14 @@ def test_the_user_of_the_image_has_the_folders_that_mounts_lie_in(target: str) -
     # Ray's image has the user ray, so that what is made before another USER is his.
     assert [step for step in steps if step.startswith("USER")] == ["USER 1000:100"]
     assert steps[-1] == "USER 1000:100"
+
+
+@pytest.mark.parametrize("target", ["gpu", "cpu"])
+def test_the_image_tells_the_commit_that_it_was_built_with(target: str) -> None:
+    steps = _steps(target)
+    # Behind what takes minutes, which another commit would else run again.
+    install = next(at for at, step in enumerate(steps) if step.startswith("RUN pip install"))
+    assert steps[install + 1 : install + 3] == ['ARG COMMIT=""', f"ENV {PACKAGE_COMMIT}=$COMMIT"]
 
 
 def _steps(target: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from agad.errors import ConfigError
 from agad.jobs import find_project, pack, secrets_of
+from tests.repositories import committed
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYplantedkey99"
 
@@ -42,6 +43,14 @@ def test_a_project_is_packed_with_its_folders(project: Path) -> None:
         assert tuple(archive.namelist()) == package.files
         assert archive.read("studies/a.py") == b"STUDY = 1\n"
     assert package.num_bytes == len("STUDY = 1\n" + "import torch\n" + "[project]\n")
+
+
+def test_a_package_knows_the_commit_of_its_project(project: Path) -> None:
+    assert pack(project, project / "studies/a.py", known_secrets=()).commit is None
+    digest = committed(project)
+    (project / "mine/detector.py").write_text("import numpy\n")
+    commit = pack(project, project / "studies/a.py", known_secrets=()).commit
+    assert str(commit) == f"{digest}-dirty"
 
 
 def test_the_same_files_are_the_same_package_at_another_time(project: Path) -> None:
