@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.autoscaler._private.gcp.config import (
+    DEFAULT_SERVICE_ACCOUNT_ID,
+    DEFAULT_SERVICE_ACCOUNT_ROLES,
+)
 
 from agad.cluster import Crds, check_file, read_crds
 from agad.commit import PACKAGE_COMMIT
 from tests.cluster.conftest import LAUNCHED, MANIFESTS, SHIPPED
 
+README = (SHIPPED / "README.md").read_text()
 UNIT = "workstation.service"
 FILES = sorted(
     str(path.relative_to(SHIPPED))
@@ -93,6 +98,31 @@ def test_an_overlay_renders_to_manifests_without_a_fault(
 )
 def test_an_overlay_changes_what_it_is_for(overlay: str, wanted: str) -> None:
     assert wanted in rendered(overlay)
+
+
+def test_the_readme_lets_the_head_of_google_cloud_pull_the_image() -> None:
+    # Ray's own roles let it not: what this test is for ends when they do.
+    assert not [role for role in DEFAULT_SERVICE_ACCOUNT_ROLES if "artifactregistry" in role]
+    steps = README.partition("\n## Google Cloud\n")[2].partition("\n## ")[0]
+    accounts = f"for ACCOUNT in {DEFAULT_SERVICE_ACCOUNT_ID} agad-worker; do"
+    for step in (accounts, "service-accounts create $ACCOUNT", "roles/artifactregistry.reader"):
+        assert step in steps
+    named = re.findall(r"email: (\S+?)@", (SHIPPED / "gcp.yaml").read_text())
+    assert set(named) == {"agad-worker"}
+
+
+def test_the_readme_binds_the_pods_of_gke_to_the_account_that_they_are_annotated_with() -> None:
+    component = yaml.safe_load(
+        (SHIPPED / "kubernetes/components/gke/kustomization.yaml").read_text()
+    )
+    (patch,) = (one for one in component["patches"] if one["target"]["kind"] == "ServiceAccount")
+    (change,) = yaml.safe_load(patch["patch"])
+    account = change["value"]["iam.gke.io/gcp-service-account"]
+    project = account.partition("@")[2].partition(".")[0]
+    member = f"serviceAccount:{project}.svc.id.goog[NAMESPACE/{patch['target']['name']}]"
+    binding = README.partition(f"service-accounts add-iam-policy-binding {account}")[2]
+    assert "--role roles/iam.workloadIdentityUser" in binding.split("\n\n")[0]
+    assert member in binding.split("\n\n")[0]
 
 
 def test_the_image_passes_the_linter() -> None:
