@@ -144,6 +144,18 @@ def test_the_image_has_the_versions_of_the_constraints() -> None:
     assert image.rstrip().endswith("USER 1000:100")
 
 
+def test_the_files_ask_for_the_driver_of_the_cuda_that_the_image_has() -> None:
+    # torch 2.13.0 of PyPI requires cuda-toolkit 13.0.3, whose drivers begin with 580.
+    assert 'assert torch.version.cuda.startswith("13.")' in (SHIPPED / "Dockerfile").read_text()
+    texts = [README, *((SHIPPED / name).read_text() for name in LAUNCHED)]
+    for text in texts:
+        assert "580 or newer" in " ".join(text.replace("\n#", " ").split())
+        assert "CUDA 12" not in text
+    classes = yaml.safe_load((SHIPPED / "kubernetes/components/gke/computeclass.yaml").read_text())
+    gpus = [one["gpu"] for one in classes["spec"]["priorities"]]
+    assert {gpu["driverVersion"] for gpu in gpus} == {"latest"}
+
+
 @pytest.mark.parametrize("target", ["gpu", "cpu"])
 def test_the_user_of_the_image_has_the_folders_that_mounts_lie_in(target: str) -> None:
     steps = _steps(target)
