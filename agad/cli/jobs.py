@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
+from agad.cli.codes import INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
 from agad.cli.tokens import choose_token_mode
@@ -145,7 +145,7 @@ def supervise_study(arguments: argparse.Namespace) -> int:
             return frozenset()
 
     supervisor = Supervisor(
-        final=frozenset({OTHER_DRIVER, INTERRUPTED}),
+        final=frozenset({NOT_CONFIRMED, OTHER_DRIVER, INTERRUPTED}),
         refusal=BAD_INPUT,
         restarts=arguments.restarts,
         pause_s=_PAUSE_S,

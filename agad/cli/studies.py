@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
+from agad.cli.codes import NOT_CONFIRMED
 from agad.cli.flags import checked_price, node_cache, spool_folder
 from agad.cli.notify import Webhook
 from agad.config import Study
@@ -30,10 +31,7 @@ from agad.status import StudyStatus
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
-    from agad.study import Paces, PastStudy, Where
-
-NOT_CONFIRMED = 1
-"""Exit code: a cell has no confirmed result."""
+    from agad.study import Paces, PastStudy, StudyPlan, Where
 
 _PLAIN_LINE_EVERY_S = 5.0
 
@@ -59,18 +57,20 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     )
     store = StudyStore(objects, study.name, spool_folder())
     print(f"Study {study.name}, store {objects.uri}", flush=True)
-    with _notifying(study.name, webhook):
+    start_s = time.monotonic()
+    with _telling_of_failure(study.name, webhook):
         with _watching() as watch:
             run_study(study, store, where, watch=watch)
         board = stored_leaderboard(objects, study.name)
     Console().print(terminal(board))
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
+    lacks = f"no confirmed result in {len(missing)} of {len(board.cells)} cells" if missing else ""
+    if webhook is not None:
+        took = f"after {seconds_text(time.monotonic() - start_s)} of this run"
+        text = f"agad: study {study.name} is done, {took}{lacks and f', with {lacks}'}."
+        webhook.tell(study.name, "done", text)
     if missing:
-        print(
-            f"agad: no confirmed result in {len(missing)} of {len(board.cells)} cells: "
-            f"{plain(', '.join(missing))}.",
-            file=sys.stderr,
-        )
+        print(f"agad: {lacks}: {plain(', '.join(missing))}.", file=sys.stderr)
     return NOT_CONFIRMED if missing else 0
 
 
@@ -91,10 +91,19 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
         hardware = describe_hardware(runtime.compute.device)
         paces.append(MeasuredPaces(study, runtime, hardware))
     planned = plan_study(study, library, paces)
-    cores = os.cpu_count() or 1
-    slots = where.max_concurrent_trials or max(1, cores // (where.cpus_per_trial or 1))
+    slots = where.max_concurrent_trials or _slots_here(planned, where.cpus_per_trial)
     Console().print(plan_table(planned, slots, price))
     return 0
+
+
+def _slots_here(planned: StudyPlan, cpus_per_trial: int | None) -> int:
+    """Return how many of a plan's trials this machine has room for, at least 1."""
+    from agad.trial import num_gpus
+
+    gpus_per_trial = max((cell.pace.gpus for cell in planned.cells if cell.pace), default=0.0)
+    if gpus_per_trial > 0:
+        return max(1, int(num_gpus() / gpus_per_trial))
+    return max(1, (os.cpu_count() or 1) // (cpus_per_trial or 1))
 
 
 def _past_studies(objects: ObjectStore) -> list[PastStudy]:
@@ -124,9 +133,8 @@ def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # 
 
 
 @contextmanager
-def _notifying(study: str, webhook: Webhook | None) -> Iterator[None]:
-    """Tell a webhook that a study is done, or why it failed; not that somebody stopped it."""
-    start_s = time.monotonic()
+def _telling_of_failure(study: str, webhook: Webhook | None) -> Iterator[None]:
+    """Tell a webhook why a study failed; not that somebody stopped it."""
     try:
         yield
     except (KeyboardInterrupt, OtherDriverError):
@@ -137,9 +145,6 @@ def _notifying(study: str, webhook: Webhook | None) -> Iterator[None]:
             reason = str(error) if isinstance(error, AgadError) else type(error).__name__
             webhook.tell(study, "failed", f"agad: study {study} failed: {reason}")
         raise
-    if webhook is not None:
-        took = seconds_text(time.monotonic() - start_s)
-        webhook.tell(study, "done", f"agad: study {study} is done, after {took} of this run.")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ def forget_ended(controller: TuneController) -> None:
         gone = {trial for trial in ended if trial not in busy}
         if gone:
             ended -= gone
+            controller._live_trials -= gone
             controller._trials_to_cache -= gone
             controller._trials[:] = [one for one in controller._trials if one not in gone]
 

@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # Ctrl-C is the caller's: Tune would swallow it and advise Tuner.restore.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # The board starts a trial anew whose node was taken away: Tune would do so too.
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
     # Of Tune's two consoles, the older one is silent at verbosity 0.
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -258,13 +260,12 @@ class BoardScheduler(FIFOScheduler):
             self._board.end(launch.spec.key, result["progress"])
             self._after_event()
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
         """The worker or its node crashed, is taken away, or has too little of a GPU."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
         launch = _launch(trial)
         key = launch.spec.key
         with self._first_error:
-            forget_ended(tune_controller)
             self._packing.end(launch)
             if self._is_no_failure(trial):
                 self._board.give_back(key)

@@ -3,7 +3,7 @@
 from agad.trial.card import Exported, ModelCard
 from agad.trial.confirm import TestResult
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
-from agad.trial.hardware import PeakMemory, describe_hardware
+from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
@@ -35,6 +35,7 @@ __all__ = [
     "measure_epoch",
     "model_key",
     "models_prefix",
+    "num_gpus",
     "picture_key",
     "to_program",
     "train_trial",

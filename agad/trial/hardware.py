@@ -17,6 +17,11 @@ def describe_hardware(device: str) -> str:
     return f"{name} (mps)" if device == "mps" else name
 
 
+def num_gpus() -> int:
+    """Count the GPUs that this process could train on."""
+    return torch.cuda.device_count()
+
+
 class PeakMemory:
     """The most memory that this process holds from the making of this object on."""
 

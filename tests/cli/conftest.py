@@ -90,7 +90,10 @@ def fill_store(make_row: Callable[..., TrialRow]) -> FillStore:
     """Put a study of one cell into a store: two search trials and two confirmed seeds."""
 
     def fill(
-        uri: object, study: str = "tiny", test_aurocs: tuple[float, ...] = (0.81, 0.83)
+        uri: object,
+        study: str = "tiny",
+        test_aurocs: tuple[float, ...] = (0.81, 0.83),
+        **changes: object,
     ) -> str:
         store = StudyStore(open_objects(str(uri)), study)
         config = Study(
@@ -101,10 +104,10 @@ def fill_store(make_row: Callable[..., TrialRow]) -> FillStore:
         )
         store.open(config.as_json())
         for number in range(2):
-            store.put(make_row(study=study, number=number), [])
+            store.put(make_row(study=study, number=number, **changes), [])
         for number, score in enumerate(test_aurocs):
             scores = {"test_auroc": score, "test_average_precision": score}
-            place = {"phase": "confirm", "number": number, "seeds": (number + 1,)}
+            place = {"phase": "confirm", "number": number, "seeds": (number + 1,)} | changes
             store.put(make_row(study=study, **place, **scores), [])
         return str(uri)
 

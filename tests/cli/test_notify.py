@@ -81,10 +81,12 @@ def run_ending(
 def test_the_webhook_is_told_that_a_study_is_done(
     hook: _Hook, run_ending: Callable[..., Ended]
 ) -> None:
-    run_ending("--notify", hook.url)
+    ended = run_ending("--notify", hook.url)
     (told,) = hook.told
     assert (told["study"], told["state"]) == ("tiny", "done")
-    assert told["text"].startswith("agad: study tiny is done")
+    assert told["text"].startswith("agad: study tiny is done, after ")
+    assert told["text"].endswith(" of this run, with no confirmed result in 1 of 2 cells.")
+    assert ended.code == 4
 
 
 def test_the_webhook_is_told_why_a_study_failed(
@@ -114,7 +116,7 @@ def test_a_webhook_that_refuses_is_a_warning_without_its_address(
 ) -> None:
     hook.code = code
     ended = run_ending("--notify", hook.url)
-    assert ended.code == 1  # A planned cell has no result, as without a webhook.
+    assert ended.code == 4  # A planned cell has no result, as without a webhook.
     assert f"the webhook was not told: it answered {code}." in ended.err
     assert "the-secret" not in ended.out + ended.err
     assert len(hook.told) == 1
@@ -124,7 +126,7 @@ def test_a_webhook_that_is_not_there_is_a_warning_without_its_address(
     run_ending: Callable[..., Ended],
 ) -> None:
     ended = run_ending("--notify", "http://127.0.0.1:9/the-secret")
-    assert ended.code == 1
+    assert ended.code == 4
     assert "the webhook was not told: URLError." in ended.err
     assert "the-secret" not in ended.out + ended.err
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from agad.objects import open_objects
 from agad.store import list_studies
@@ -108,6 +109,31 @@ def test_a_plan_takes_its_seconds_from_the_trials_of_a_store(
     assert "4 trials" in out
     assert "by what was timed on a processor on a host" in out
     assert "no cost by the GPU-hour" in out
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "flags", "told"),
+    [
+        (2, (), "on 4 trials at once"),
+        (0, (), "on 1 trial at once"),
+        (2, ("--max-concurrent-trials", 7), "on 7 trials at once"),
+    ],
+    ids=["two GPUs", "no GPU here", "as said"],
+)
+def test_a_plan_by_trials_of_half_a_gpu_counts_gpus_and_no_cores(  # noqa: PLR0913  Fixtures, and what they are given.
+    num_gpus: int,
+    flags: tuple[object, ...],
+    told: str,
+    run_agad: RunAgad,
+    write_study: WriteStudy,
+    fill_store: FillStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: num_gpus)
+    fill_store(tmp_path / "store", "another", seconds=10.0, gpu_s=5.0)
+    assert told in run_agad("plan", write_study(), *flags).out
 
 
 @pytest.mark.parametrize("price", ["-1", "nan"])

@@ -42,13 +42,13 @@ def supervise(
 ) -> tuple[int, int]:
     """Supervise a driver that ends with these codes, the last one again; count its starts."""
     supervisor = Supervisor(
-        final=frozenset({3, 130}), refusal=2, restarts=restarts, pause_s=0.01, steps=steps
+        final=frozenset({3, 4, 130}), refusal=2, restarts=restarts, pause_s=0.01, steps=steps
     )
     code = supervisor.run([sys.executable, "-c", DRIVER, str(starts), codes])
     return code, len(list(starts.iterdir()))
 
 
-@pytest.mark.parametrize("code", [0, 2, 3, 130])
+@pytest.mark.parametrize("code", [0, 2, 3, 4, 130])
 def test_a_driver_that_ends_on_purpose_is_not_started_again(starts: Path, code: int) -> None:
     assert supervise(starts, str(code)) == (code, 1)
 

@@ -22,6 +22,7 @@ from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.store import StudyStore
 from agad.study import Where, run_study
+from agad.study.objective import TrainTrial
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 from tests.jobs.metadata import metadata_service
 
@@ -37,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-RunWhile: TypeAlias = Callable[[Callable[[Any], None]], list[TrialRow]]
+RunWhile: TypeAlias = Callable[..., list[TrialRow]]
 
 NUM_EPOCHS = 16
 STUDY = Study(
@@ -57,6 +58,19 @@ def slowly(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
             node = ray.get_runtime_context().get_node_id()
             (Path(runtime.cache.folder) / f"epoch-{result.epoch}-on-{node}").touch()
             time.sleep(0.5)
+        yield result
+
+
+def stalling(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
+    """Be as slow, and the first time in the fourth epoch of the search for longer than a node is.
+
+    A checkpoint on a notice is put between two epochs.
+    """
+    stalled = Path(runtime.cache.folder) / "stalled"
+    for result in slowly(spec, runtime):
+        if spec.phase == "search" and result.epoch == 3 and not stalled.exists():
+            stalled.touch()
+            time.sleep(120)
         yield result
 
 
@@ -89,7 +103,7 @@ def _epochs_on(where: Where, node: Any) -> list[int]:  # noqa: ANN401  A node of
 def run_while(where: Where, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile:
     """Run the study, and do something to the node of its search trial after some epochs."""
 
-    def run(act: Callable[[Any], None]) -> list[TrialRow]:
+    def run(act: Callable[[Any], None], train: TrainTrial = slowly) -> list[TrialRow]:
         def busy() -> list[Any]:
             return [one for one in two_nodes.trainers if len(_epochs_on(where, one)) >= 3]
 
@@ -100,7 +114,7 @@ def run_while(where: Where, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile
         store = _store(where)
         with ThreadPoolExecutor(1) as pool:
             action = pool.submit(act_later)
-            run_study(STUDY, store, where, train=slowly)
+            run_study(STUDY, store, where, train=train)
             action.result()
         return store.trials()
 
@@ -155,6 +169,32 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     assert (search.attempt, search.epochs) == (1, NUM_EPOCHS)
     here, there = _epochs_on(where, gone), _epochs_on(where, two_nodes.trainers[0])
     assert here + there == list(range(NUM_EPOCHS))
+    assert _store(where).released() == {(search.trial_key, 0)}
+
+
+def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_attempt(
+    where: Where,
+    two_nodes: Nodes,
+    run_while: RunWhile,
+    wait_until: WaitUntil,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 1)
+
+    def announce_and_take(node: Any) -> None:  # noqa: ANN401  A node of Ray's.
+        with metadata_service() as metadata, _watching_on(two_nodes, node, metadata.address):
+            metadata.interrupt(datetime.now(UTC) + timedelta(seconds=60))
+        wait_until((Path(where.cache.folder) / "stalled").exists, "the fourth epoch")
+        two_nodes.remove(node)
+
+    rows = run_while(announce_and_take, stalling)
+
+    assert sorted((row.phase, row.state) for row in rows) == [
+        ("confirm", "finished"),
+        ("search", "finished"),
+    ]
+    search = next(row for row in rows if row.phase == "search")
+    assert (search.attempt, search.epochs) == (1, NUM_EPOCHS)
     assert _store(where).released() == {(search.trial_key, 0)}
 
 
