@@ -193,13 +193,13 @@ class TrialRow:
     """SHA-256 of the data set: classes, images and labels of both parts."""
 
     commit: str
-    """Git commit of the code, empty where it is not in a checkout."""
+    """Git commit of the code, empty where it is in no checkout and none is told."""
 
     is_dirty: bool
-    """Whether the checkout held uncommitted changes."""
+    """Whether the code was not that of the commit alone."""
 
     versions: str
-    """JSON object: versions of Python and the libraries."""
+    """JSON object: versions of Python and the libraries, and a job's ``project`` by its commit."""
 
     hardware: str
     """Processor or GPU that trained."""

@@ -17,6 +17,7 @@ LAYERS = (
     "version",
     "errors",
     "listening",
+    "commit",
     "config",
     "status",
     "records",

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from agad.cli.flags import add_store_flag
+from agad.cli.flags import add_cache_flag, add_store_flag, cache_folder
 from agad.cli.tokens import choose_token_mode
 from agad.reading import store_uri
 
@@ -23,9 +23,11 @@ _STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its type to itself.
     """Add ``doctor``."""
     parser = commands.add_parser(
-        "doctor", help="look over a running cluster: versions, GPUs, store, clocks, who may enter"
+        "doctor",
+        help="look over a running cluster: versions, GPUs, store, caches, clocks, who may enter",
     )
     add_store_flag(parser)
+    add_cache_flag(parser)
     parser.add_argument(
         "--address",
         help="Ray cluster, or its job server http://HOST:8265, where this then runs as a job "
@@ -39,30 +41,38 @@ def doctor(arguments: argparse.Namespace) -> int:
     from agad.objects import check_uri
 
     store = check_uri(store_uri(arguments.store))
+    cache = cache_folder(arguments)
     address = arguments.address or os.environ.get("RAY_ADDRESS")
     choose_token_mode(os.environ)
     if address and address.startswith(("http://", "https://")):
-        return _as_job(address, store)
+        return _as_job(address, store, arguments.cache)
     from agad.jobs import examine
 
     console = Console(soft_wrap=True)
     has_fault = False
-    for one in examine(address, store):
+    for one in examine(address, store, cache):
         has_fault |= one.level == "fault"
         line = Text.assemble((f"{one.level:8}", _STYLES[one.level]), f"{one.check:15}", one.text)
         console.print(line)
     return FAULT if has_fault else 0
 
 
-def _as_job(address: str, store: str) -> int:
-    """Have the cluster look itself over, since its own port is not reached from here."""
+def _as_job(address: str, store: str, cache: str | None) -> int:
+    """Have the cluster look itself over, since its own port is not reached from here.
+
+    Args:
+        address: The job server.
+        store: URI of the store.
+        cache: Folder of the nodes' caches; None is what the cluster's own environment says.
+    """
     from agad.jobs import Jobs
 
     def show(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    ended = Jobs(address).run(
-        "agad-doctor", ["python", "-m", "agad", "doctor", f"--store={store}"], show
-    )
+    command = ["python", "-m", "agad", "doctor", f"--store={store}"]
+    if cache is not None:
+        command.append(f"--cache={cache}")
+    ended = Jobs(address).run("agad-doctor", command, show)
     return 0 if ended.status == "SUCCEEDED" else FAULT

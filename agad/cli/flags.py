@@ -24,13 +24,18 @@ def add_store_flag(parser: argparse.ArgumentParser, *, is_positional: bool = Fal
         parser.add_argument("--store", metavar="STORE", help=_STORE_HELP)
 
 
-def add_cache_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what a node's cache of images needs."""
+def add_cache_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache``."""
     parser.add_argument(
         "--cache",
         metavar="DIR",
         help="cache of images, on every node (default: $AGAD_CACHE, else ~/.agad/cache)",
     )
+
+
+def add_cache_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what a node's cache of images needs."""
+    add_cache_flag(parser)
     parser.add_argument(
         "--cache-gib", type=float, default=20.0, metavar="X", help="its most size (default: 20)"
     )
@@ -150,14 +155,12 @@ def spool_folder() -> Path:
         ) from error
 
 
-def node_cache(arguments: argparse.Namespace) -> NodeCache:
-    """Return the cache that the flags name.
+def cache_folder(arguments: argparse.Namespace) -> str:
+    """Return the cache's folder, as the flag or the environment names it.
 
     Raises:
-        ConfigError: Its size or its folder is not allowed.
+        ConfigError: It is not in a home that is known.
     """
-    from agad.data import NodeCache
-
     folder = arguments.cache or os.environ.get("AGAD_CACHE") or "~/.agad/cache"
     try:
         Path(folder).expanduser()
@@ -166,5 +169,15 @@ def node_cache(arguments: argparse.Namespace) -> NodeCache:
             f"--cache is {folder!r}, but must be in a home that is known; name it in full."
         ) from error
     # A relative folder means one on this machine; the home is that of each node.
-    absolute = folder if folder.startswith("~") else str(Path(folder).absolute())
-    return NodeCache(folder=absolute, max_gib=arguments.cache_gib)
+    return folder if folder.startswith("~") else str(Path(folder).absolute())
+
+
+def node_cache(arguments: argparse.Namespace) -> NodeCache:
+    """Return the cache that the flags name.
+
+    Raises:
+        ConfigError: Its size or its folder is not allowed.
+    """
+    from agad.data import NodeCache
+
+    return NodeCache(folder=cache_folder(arguments), max_gib=arguments.cache_gib)

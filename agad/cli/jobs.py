@@ -184,10 +184,18 @@ def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str
 
 
 def _say_what_is_packed(project: Path, package: Package) -> None:
-    print(f"Packed {len(package.files)} files, {package.num_bytes / 1024:.0f} KiB, of {project}.")
+    size = f"{len(package.files)} files, {package.num_bytes / 1024:.0f} KiB"
+    print(f"Packed {size}, of {project}, {_commit_text(package)}.")
     for kind, names in (("data", package.data), ("secrets", package.secrets)):
         if names:
             print(f"Left out as {kind}: {plain(', '.join(names[:10]))}{_more(names)}.")
+
+
+def _commit_text(package: Package) -> str:
+    if package.commit is None:
+        return "no commit"
+    changes = " with changes" if package.commit.is_dirty else ""
+    return f"commit {package.commit.digest[:12]}{changes}"
 
 
 def _more(names: tuple[str, ...]) -> str:

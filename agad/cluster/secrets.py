@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from agad.cluster.document import Document, Place, spelled
 from agad.cluster.fault import Fault
 
-_WORDS = r"(?:token|secret|password|passwd|access_?key(?:_?id)?|api_?key|private_?key|credentials)"
+_WORDS = (
+    r"(?:token|secret|password|passwd|access_?key(?:_?id)?|api_?key|private_?key|credentials"
+    r"|webhook(?:_?ur[il])?)"
+)
 
 _NAME = re.compile(rf"{_WORDS}$", re.IGNORECASE)
 
@@ -20,6 +23,10 @@ _SHAPES = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "a Google API key": re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b"),
     "a service account's key": re.compile(r"\"private_key_id\"\s*:"),
+    "a URL with a password": re.compile(
+        r"\b[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@$<{*][^/\s@]*@", re.I
+    ),
+    "a webhook's address": re.compile(r"--notify[= ]\s*[\"']?https?://", re.I),
 }
 
 _FIX = "name a file, a role or a Secret instead, and replace this one, which others may have read"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agad.commit import PROJECT_COMMIT
 from agad.errors import AgadError, ConfigError
 from agad.jobs.package import Package
 
@@ -181,8 +182,7 @@ class Jobs:
                 self._client.submit_job(
                     entrypoint=entrypoint,
                     submission_id=name,
-                    # Nothing else, and no variable above all: Ray shows it to whoever lists jobs.
-                    runtime_env={"working_dir": str(archive)} if package else {},
+                    runtime_env=_runtime_env(archive, package) if package else {},
                     metadata=metadata,
                 )
             except RuntimeError as error:
@@ -265,6 +265,13 @@ def _preferred_by_ray(address: str) -> Iterator[None]:
         del os.environ[_ADDRESS_VARIABLE]
         if before is not None:
             os.environ[_ADDRESS_VARIABLE] = before
+
+
+def _runtime_env(archive: Path, package: Package) -> dict[str, Any]:
+    """Return what a job is given: no secret above all, since Ray shows it to whoever lists jobs."""
+    commit = package.commit
+    told = {} if commit is None else {"env_vars": {PROJECT_COMMIT: str(commit)}}
+    return {"working_dir": str(archive), **told}
 
 
 def _refused(address: str, reason: str) -> str:

@@ -50,12 +50,13 @@ def _fault(check: str, text: str) -> Finding:
     return Finding(check=check, level="fault", text=text)
 
 
-def examine(address: str | None, store: str) -> Iterator[Finding]:
+def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
     """Look over a cluster, and yield what each check finds.
 
     Args:
         address: Of the cluster; None is the one that runs on this machine.
         store: URI of the store that its studies are to use.
+        cache: Folder of each node's cache of images, as its trials are to use it.
 
     Raises:
         ConfigError: No cluster answers there.
@@ -66,7 +67,7 @@ def examine(address: str | None, store: str) -> Iterator[Finding]:
         yield finding
         facts = {}
         for name, node in nodes.items():
-            found = _on_node(node, node_facts, store, probe if objects else None)
+            found = _on_node(node, node_facts, store, probe if objects else None, cache)
             if isinstance(found, NodeFacts):
                 facts[name] = found
             else:
@@ -74,6 +75,7 @@ def examine(address: str | None, store: str) -> Iterator[Finding]:
         if objects is not None:
             objects.delete(probe)
             yield from _stores(facts)
+        yield from _caches(facts)
         yield from _versions(facts)
         yield from _gpus(facts, nodes)
         yield _clocks({name: nodes[name] for name in facts})
@@ -137,6 +139,18 @@ def _stores(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
         yield _fault("store", f"on {name}: {error}")
     if facts and not bad:
         yield _ok("store", f"read, written and deleted by a worker on each of {len(facts)} nodes")
+
+
+def _caches(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
+    bad = {name: one.cache_error for name, one in facts.items() if one.cache_error}
+    for name, error in bad.items():
+        yield _fault(
+            "cache",
+            f"on {name}: {error}, so that no trial gets images there; give its folder to the user "
+            "who runs Ray, or name another with --cache, to agad run and submit too.",
+        )
+    if facts and not bad:
+        yield _ok("cache", f"written by a worker on each of {len(facts)} nodes")
 
 
 def _versions(facts: dict[str, NodeFacts]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from contextlib import suppress
@@ -41,19 +42,24 @@ class NodeFacts:
     store_error: str
     """Why a worker cannot use the store; empty where it can."""
 
+    cache_error: str
+    """Why a worker cannot write the cache's folder; empty where it can."""
 
-def node_facts(store: str, probe: str | None) -> NodeFacts:
+
+def node_facts(store: str, probe: str | None, cache: str) -> NodeFacts:
     """Look over the node that this runs on.
 
     Args:
         store: URI of the store.
         probe: Key of an object that another node has put there; None asks nothing of the store.
+        cache: Folder of its cache of images, which is created; ``~`` is the home there.
     """
     versions = {library: _version(library) for library in ("ray", "torch")}
     return NodeFacts(
         versions={"python": platform.python_version(), "agad": __version__} | versions,
         num_gpus=_num_gpus(),
         store_error="" if probe is None else _store_error(store, probe),
+        cache_error=_cache_error(cache),
     )
 
 
@@ -128,4 +134,19 @@ def _store_error(store: str, probe: str) -> str:
             objects.delete(key)
     except AgadError as error:
         return str(error)
+    return ""
+
+
+def _cache_error(cache: str) -> str:
+    """Create the folder as a trial would, and a file in it, which is gone again."""
+    try:
+        folder = Path(cache).expanduser()
+    except RuntimeError:  # What it raises for "~nobody".
+        return f"the home of {cache} is not known"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"agad")
+    except OSError as error:
+        return f"{folder} cannot be written as uid {os.getuid()} ({error.strerror or error})"
     return ""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pathspec import GitIgnoreSpec
 
+from agad.commit import Commit, commit_of
 from agad.errors import ConfigError
 from agad.jobs.secrets import check_no_secret, is_secret_file
 
@@ -81,6 +82,9 @@ class Package:
 
     secrets: tuple[str, ...]
     """Left out: files whose names say that they hold a secret."""
+
+    commit: Commit | None
+    """Of the project's folder; None where no repository holds it."""
 
     @property
     def digest(self) -> str:
@@ -154,6 +158,7 @@ def pack(project: Path, file: Path, *, known_secrets: Collection[tuple[str, str]
         num_bytes=sum(sizes.values()),
         data=tuple(sorted(walk.data)),
         secrets=tuple(sorted(walk.secrets)),
+        commit=commit_of(project),
     )
 
 

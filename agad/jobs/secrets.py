@@ -64,7 +64,9 @@ _HELD = {
     "a token of Ray": re.compile(rb"RAY_AUTH_TOKEN[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9_-]{32}"),
 }
 
-_SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|CREDENTIALS", re.I)
+_SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|CREDENTIALS|WEBHOOK", re.I)
+
+_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.I)
 
 _MIN_CHARS = 12
 """A shorter value, such as a path or ``1``, also stands in files where it is no secret."""
@@ -76,10 +78,15 @@ def is_secret_file(name: str) -> bool:
 
 
 def secrets_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that hold a secret, each its name and its value."""
+    """Yield the variables that hold a secret, each its name and its value.
+
+    Their names tell them, such as a token's or a webhook's, whose address lets everyone in; or
+    their values do: a URL with a password in it, under any name.
+    """
     for name, value in environment.items():
-        is_place = value.startswith(("/", "~", "http://", "https://"))
-        if _SECRET_VARIABLE.search(name) and len(value) >= _MIN_CHARS and not is_place:
+        is_path = value.startswith(("/", "~"))
+        is_secret = _SECRET_VARIABLE.search(name) and not is_path
+        if len(value) >= _MIN_CHARS and (is_secret or _URL_WITH_PASSWORD.match(value)):
             yield f"${name}", value
 
 

@@ -341,6 +341,11 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
         num_epochs=sum(row.epochs * row.num_instances for row in rows),
         num_search_epochs=sum(cell.num_search_epochs for cell in cells),
         num_planned_search_epochs=sum(cell.num_planned_search_epochs for cell in cells),
+        num_saved_epochs=sum(
+            (row.max_epochs - row.epochs) * row.num_instances
+            for row in rows
+            if row.phase == "search" and row.state == "pruned"
+        ),
         unstopped_cells=tuple(
             cell.cell for cell in cells if cell.num_trials and not cell.num_pruned
         ),

@@ -9,7 +9,7 @@ from itertools import chain
 from agad.config import Labelled
 from agad.report.columns import contrast_layouts, ranking_layouts
 from agad.report.comparison import Comparison, has_fewer_seeds, outcome
-from agad.report.notes import BOOTSTRAP_NOTE, CONTRAST_NOTE, ranking_note
+from agad.report.notes import CONTRAST_NOTE, INTERVALS_NOTE, ranking_note
 from agad.report.page import Column, Layouts, Page, text_table
 from agad.report.render import csv_table
 from agad.report.results import CellPair, CellResult
@@ -169,7 +169,7 @@ def _notes(comparison: Comparison) -> list[str]:
         "the same, from which no interval follows. No spread: seeds that are not shared, alike on "
         "each side. Equal scores are not apart." + missing,
         CONTRAST_NOTE,
-        BOOTSTRAP_NOTE,
+        INTERVALS_NOTE,
         *map(ranking_note, comparison.rankings),
         f"First: {_budget_text(ours)}. Second: {_budget_text(theirs)}.",
         *_unlike(comparison),

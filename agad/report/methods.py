@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import TypeAlias
@@ -24,8 +24,17 @@ from agad.report.statistics import (
 Question: TypeAlias = tuple[str, str, float, str]
 """Data set, class as it was given, ratio and task: what two cells must share to be compared."""
 
-_Means: TypeAlias = Mapping[str, float]
-"""The mean of each method over one block."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """A class of a data set, or a data set."""
+
+    name: str
+    means: Mapping[str, float]
+    """The mean of each method over it; empty where a method lacks a cell."""
+
+    num_missing: int
+    """Cells that methods lack."""
 
 
 def question(cell: CellResult) -> Question:
@@ -102,8 +111,9 @@ def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
     """Rank the methods of a study over the classes of each data set, and over data sets.
 
     Classes of one data set share their images, so a ranking over them is about that data set
-    alone; over several data sets, each is one block, however many classes it has. Cells that
-    another policy selected have rankings of their own.
+    alone; over several data sets, each is one block, however many classes it has. A class, or a
+    data set, of which a method lacks a cell is left out. Cells that another policy selected have
+    rankings of their own.
     """
     return [
         replace(one, policy=policy)
@@ -120,11 +130,11 @@ def _rankings(cells: Iterable[CellResult]) -> list[Ranking]:
     for asked in sorted({asked for answers in by_method.values() for asked in answers}):
         blocks[asked[0]][asked[1]].add(asked)
     by_dataset = {
-        dataset: [_block_means(by_method, block) for block in classes.values()]
+        dataset: [_class_block(name, by_method, asked) for name, asked in classes.items()]
         for dataset, classes in blocks.items()
     }
     methods = sorted(by_method)
-    whole = [_mean_over(methods, classes) for classes in by_dataset.values()]
+    whole = [_dataset_block(name, methods, classes) for name, classes in by_dataset.items()]
     return [
         *(_ranking(dataset, methods, classes) for dataset, classes in by_dataset.items()),
         _ranking("", methods, whole),
@@ -147,48 +157,53 @@ def _by_method(cells: Iterable[CellResult]) -> dict[str, dict[Question, CellResu
     return by_method
 
 
-def _block_means(
-    by_method: Mapping[str, Mapping[Question, CellResult]], block: Iterable[Question]
-) -> _Means | None:
-    """Return each method's mean over a class's ratios and tasks; None where one lacks a cell."""
-    means = {}
-    for method, answers in by_method.items():
-        cells = [answers.get(asked) for asked in block]
-        scores = [cell.test_auroc for cell in cells if cell and cell.test_auroc is not None]
-        if len(scores) < len(cells):
-            return None
-        means[method] = fmean(scores)
-    return means
+def _class_block(
+    name: str,
+    by_method: Mapping[str, Mapping[Question, CellResult]],
+    block: Collection[Question],
+) -> _Block:
+    """Return a class with each method's mean over its ratios and tasks."""
+    scores = {
+        method: [
+            cell.test_auroc
+            for cell in map(answers.get, block)
+            if cell and cell.test_auroc is not None
+        ]
+        for method, answers in by_method.items()
+    }
+    num_missing = sum(len(block) - len(found) for found in scores.values())
+    means = {} if num_missing else {method: fmean(found) for method, found in scores.items()}
+    return _Block(name=name, means=means, num_missing=num_missing)
 
 
-def _mean_over(methods: Sequence[str], classes: Sequence[_Means | None]) -> _Means | None:
-    """Return each method's mean over the classes that none lacks; None where there is none."""
-    complete = [means for means in classes if means is not None]
-    if not complete:
-        return None
-    return {method: fmean(means[method] for means in complete) for method in methods}
+def _dataset_block(name: str, methods: Sequence[str], classes: Sequence[_Block]) -> _Block:
+    """Return a data set with each method's mean over its classes."""
+    num_missing = sum(block.num_missing for block in classes)
+    means = (
+        {}
+        if num_missing
+        else {method: fmean(block.means[method] for block in classes) for method in methods}
+    )
+    return _Block(name=name, means=means, num_missing=num_missing)
 
 
-def _ranking(dataset: str, methods: Sequence[str], blocks: Sequence[_Means | None]) -> Ranking:
-    complete = [block for block in blocks if block is not None]
+def _ranking(dataset: str, methods: Sequence[str], blocks: Sequence[_Block]) -> Ranking:
+    complete = [block.means for block in blocks if not block.num_missing]
     needed = fewest_blocks(len(methods))
     ranking = Ranking(
         dataset=dataset,
         methods=tuple(methods),
         num_blocks=len(complete),
-        num_left_out=len(blocks) - len(complete),
+        left_out=tuple((block.name, block.num_missing) for block in blocks if block.num_missing),
         num_needed=needed,
     )
     if len(complete) < needed:
         return ranking
     found = verdict([[block[method] for method in methods] for block in complete])
     order = sorted(range(len(methods)), key=lambda number: found.average_ranks[number])
-    return Ranking(
-        dataset=dataset,
+    return replace(
+        ranking,
         methods=tuple(methods[number] for number in order),
-        num_blocks=ranking.num_blocks,
-        num_left_out=ranking.num_left_out,
-        num_needed=needed,
         average_ranks=tuple(found.average_ranks[number] for number in order),
         groups=tuple(found.groups[number] for number in order),
         friedman_p=found.friedman_p,

@@ -295,8 +295,8 @@ class Ranking:
     num_blocks: int
     """N: classes, or data sets, that every method has all cells of."""
 
-    num_left_out: int
-    """Classes, or data sets, in which a method lacks a cell."""
+    left_out: tuple[tuple[str, int], ...]
+    """Classes, or data sets, of which a method lacks a cell, and how many cells methods lack."""
 
     num_needed: int
     """The N below which the tests could tell no two of so many methods apart."""
@@ -341,22 +341,24 @@ class Totals:
     num_confirm_diverged: int
     num_confirm_failed: int
     total_s: float
+    """Seconds of one attempt a trial, without what a lost worker did after its checkpoint."""
+
     gpu_s: float
+    """GPU seconds, counted alike."""
+
     num_epochs: int
     """Epochs trained, search and confirm."""
 
     num_search_epochs: int
     num_planned_search_epochs: int
+    num_saved_epochs: int
+    """Epochs that search trials which were stopped early would have trained, one an instance."""
+
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and in which no trial was stopped early."""
 
     cost: float | None = None
     """Price of the GPU seconds; None where no price was given."""
-
-    @property
-    def num_saved_epochs(self) -> int:
-        """Search epochs planned and not trained, since trials ended early."""
-        return self.num_planned_search_epochs - self.num_search_epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,6 @@ DIFFERENCE_BOUNDS = (-1.0, 1.0)
 class _Purpose(IntEnum):
     """A stream of draws for each use, so that equal scores give equal intervals."""
 
-    MEAN = 0
     IQM = 1
     FIRST = 2
     SECOND = 3
@@ -121,18 +120,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> Interval 
         Welch 1947, The generalization of Student's problem, with Satterthwaite's degrees of
         freedom.
     """
-    if min(len(first), len(second)) < 2:
-        return None
-    shares = [variance(values) / len(values) for values in (first, second)]
-    total = math.fsum(shares)
-    if math.sqrt(total) <= ROUND_OFF:
-        return None
-    counts = (len(first), len(second))
-    freedom = total**2 / sum(
-        share**2 / (count - 1) for share, count in zip(shares, counts, strict=True)
-    )
-    center, half = fmean(first) - fmean(second), math.sqrt(total) * _t_quantile(freedom)
-    return _around(center, half, DIFFERENCE_BOUNDS, "Welch")
+    return _weighted_interval((first, second), (1.0, -1.0), DIFFERENCE_BOUNDS)
 
 
 def difference(
@@ -190,40 +178,47 @@ def mean_interval(
 ) -> Interval | None:
     """Return the interval of the weighted mean of the cells' means.
 
-    Seeds are drawn with replacement inside each cell, the cells staying as they are; the interval
-    runs between percentiles. It says how the mean varies with the seeds, not with the classes. The
-    resampled error is sqrt((n - 1) / n) of the true one: .82 of it at three seeds a cell. One cell
-    has Student's interval instead.
+    It says how the mean varies with the seeds, not with the classes, and takes the cells as
+    independent: where a seed moves all of them alike, it is too narrow. Of independent normal
+    scores it holds the true mean in 94 to 97 of 100 cases from three seeds a cell on; of two in 92
+    to 98, and in 90 where one of ten cells has nearly all of the spread. One cell has Student's
+    interval, which is the same.
 
     Args:
         strata: One or more cells.
-        weights: One a cell; equal where not given.
-        bounds: What the mean can be.
+        weights: One a cell, 0 or more; equal where not given.
+        bounds: What the mean can be; the interval ends there.
 
     Returns:
         None where a cell has fewer than two seeds, whose spread nothing tells, and where no cell
         has a spread.
 
     Source:
-        Agarwal et al. 2021 (stratified bootstrap).
+        Satterthwaite 1946, An approximate distribution of estimates of variance components.
     """
-    if not _have_spread(strata):
-        return None
     if len(strata) == 1:
         return t_interval(strata[0], bounds)
-    import numpy as np
-
-    means = [draws.mean(axis=1) for draws in _resampled(strata, _Purpose.MEAN)]
-    return _percentiles(np.average(means, axis=0, weights=weights))
+    weighed = [1.0] * len(strata) if weights is None else weights
+    total = math.fsum(weighed)
+    return _weighted_interval(strata, [weight / total for weight in weighed], bounds)
 
 
 def interquartile_mean_interval(strata: Strata) -> Interval | None:
-    """Return the interval of the interquartile mean of all cells' scores together.
+    """Return the stratified bootstrap interval of the interquartile mean of all cells' scores.
+
+    Seeds are drawn with replacement inside each cell, the cells staying as they are; the interval
+    runs between percentiles. It is too narrow with few seeds. Of normal seeds it holds the true
+    value in 55 to 87 of 100 cases at three seeds in each of two cells, 81 to 88 in each of six or
+    more; at five in 72 to 91 and 88 to 92; at two in 39 to 81. The fewest are of cells whose
+    spreads differ most.
 
     Returns:
         None for a single cell, where a cell has fewer than two seeds, or where all resamples agree.
+
+    Source:
+        Agarwal et al. 2021 (stratified bootstrap).
     """
-    if len(strata) < 2 or not _have_spread(strata):
+    if len(strata) < 2 or not _have_two_seeds(strata):
         return None
     import numpy as np
 
@@ -237,7 +232,8 @@ def interquartile_mean_interval(strata: Strata) -> Interval | None:
 def difference_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     """Return the interval of the mean difference of cells whose seeds are not pairs.
 
-    Both sides are resampled on their own; one pair of cells has Welch's interval.
+    It holds the true difference as often as ``mean_interval`` the mean; one pair of cells has
+    Welch's interval, which is the same.
 
     Args:
         firsts: The cells of one side.
@@ -246,15 +242,11 @@ def difference_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     Returns:
         None where a cell has fewer than two seeds, or no cell has a spread.
     """
-    if not (_have_spread(firsts) and _have_spread(seconds)):
+    if not firsts:
         return None
-    if len(firsts) == 1:
-        return welch_interval(firsts[0], seconds[0])
-    import numpy as np
-
-    ours, theirs = _resampled(firsts, _Purpose.FIRST), _resampled(seconds, _Purpose.SECOND)
-    differences = [a.mean(axis=1) - b.mean(axis=1) for a, b in zip(ours, theirs, strict=True)]
-    return _percentiles(np.mean(differences, axis=0))
+    share = 1 / len(firsts)
+    weights = [share] * len(firsts) + [-share] * len(seconds)
+    return _weighted_interval([*firsts, *seconds], weights, DIFFERENCE_BOUNDS)
 
 
 def probability_better(firsts: Strata, seconds: Strata) -> float:
@@ -273,6 +265,8 @@ def probability_better(firsts: Strata, seconds: Strata) -> float:
 
 def probability_interval(firsts: Strata, seconds: Strata) -> Interval | None:
     """Return the stratified bootstrap interval of ``probability_better``.
+
+    Of normal seeds it holds the true chance in 89 to 95 of 100 cases at three to five seeds a cell.
 
     Returns:
         None for a single cell, where a cell has fewer than ``MIN_SEEDS_FOR_CHANCE`` seeds, or
@@ -294,8 +288,30 @@ def _win(one: float, other: float) -> float:
     return 0.5 if one == other else float(one > other)
 
 
-def _have_spread(strata: Strata) -> bool:
+def _have_two_seeds(strata: Strata) -> bool:
     return bool(strata) and all(len(values) >= 2 for values in strata)
+
+
+def _weighted_interval(
+    strata: Strata, weights: Sequence[float], bounds: tuple[float, float]
+) -> Interval | None:
+    """Return the t interval of a weighted sum of means, with Satterthwaite's degrees of freedom."""
+    if not _have_two_seeds(strata):
+        return None
+    shares = [
+        weight**2 * variance(values) / len(values)
+        for weight, values in zip(weights, strata, strict=True)
+    ]
+    total = math.fsum(shares)
+    if math.sqrt(total) <= ROUND_OFF:
+        return None
+    freedom = total**2 / math.fsum(
+        share**2 / (len(values) - 1) for share, values in zip(shares, strata, strict=True)
+    )
+    center = math.fsum(
+        weight * fmean(values) for weight, values in zip(weights, strata, strict=True)
+    )
+    return _around(center, math.sqrt(total) * _t_quantile(freedom), bounds, "Welch")
 
 
 def _resampled(strata: Strata, purpose: _Purpose) -> list[NDArray[np.float64]]:

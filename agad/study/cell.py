@@ -81,15 +81,17 @@ class CellRun:
         """
         key = spec.key
         self._remembered.add(key)
-        if state is None or (state == "failed" and not (is_given_up or self._trials.ended_by)):
-            if spec.phase == "search":
+        is_search = spec.phase == "search"
+        stays = is_given_up or (is_search and self._trials.ended_by)
+        if state is None or (state == "failed" and not stays):
+            if is_search:
                 self._trials.add(spec)
                 (self._again if state is None else self._failed_before).append(spec)
                 self._sampler.reopen(key, spec.params)
         else:
             self._trials.add(spec)
             self._trials.end(key, state)
-            if spec.phase == "search":
+            if is_search:
                 self._sampler.remember(spec.params, state, objectives)
                 self._climb(key, state, objectives)
             elif objectives:

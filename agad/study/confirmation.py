@@ -40,6 +40,9 @@ class Confirmation:
 
         self._confirms: list[TrialSpec] = []
         self._winner: Winner | None = None
+        self._ever_won: list[dict[str, Setting]] = []
+        """Of every winner that was kept, whatever the number of trials and seeds then."""
+
         self._tests: list[TrialSpec] = []
 
     def take(self, trial_key: str, objective: float) -> None:
@@ -115,12 +118,14 @@ class Confirmation:
         Of several it is the one with the most finished confirm trials, then with the highest mean
         objective, then the better one of the search; where there are development classes, trials of
         others count for nothing. One alone is chosen by the search, before its confirm trials;
-        where these have all ended, it is too late to choose.
+        where these have all ended, it is too late to choose, but for one that was chosen before.
         """
         if self._winner is not None or not self._trials.is_searched:
             return None
         if self._has_one_candidate:
-            if self._is_confirmed:
+            if self._is_confirmed and not any(
+                params in self._ever_won for params in self._candidates()
+            ):
                 return None
             if not self._study.selection.searches:
                 return self._as_winner(self._only_params, None)
@@ -168,6 +173,7 @@ class Confirmation:
 
         Where the study's budget ended the search before it, as it is now, the search stays ended.
         """
+        self._ever_won.append(winner.params)
         is_ended = winner.ended_by in self._study.budget.names.values()
         if is_ended and winner.num_seeds == self._study.confirm.seeds:
             self._trials.ended_by = winner.ended_by

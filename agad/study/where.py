@@ -173,7 +173,8 @@ def connected(where: Where) -> Iterator[Slots]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own exits without a word.
     try:
-        yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield _slots(where, resources, can_grow=where.address is not None)
     finally:
         ray.shutdown()
 
@@ -220,10 +221,10 @@ def _check_reachable(where: Where) -> None:
         )
 
 
-def _slots(where: Where, has: dict[str, float]) -> Slots:
+def _slots(where: Where, has: dict[str, float], *, can_grow: bool = True) -> Slots:
     _check_reachable(where)
     nodes = gpu_nodes()
-    grows = where.max_concurrent_trials is not None
+    grows = can_grow and where.max_concurrent_trials is not None
     learns = where.gpus_per_trial == "auto" and (grows or bool(nodes))
     gpus = where.gpus_per_trial
     if not isinstance(gpus, int | float):
@@ -240,7 +241,8 @@ def _slots(where: Where, has: dict[str, float]) -> Slots:
         raise ConfigError(
             f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but the cluster has "
             f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}, and no node has room for one; ask "
-            "for less, or name the size it grows to with --max-concurrent-trials."
+            "for less"
+            + (", or name the size it grows to with --max-concurrent-trials." if can_grow else ".")
         )
     if learns:
         room *= MOST_PER_GPU

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,10 +16,12 @@ import ray
 import agad.study.run
 from agad.cli import entry
 from agad.config import Confirm, Grid, LogUniform, Search, Study
-from agad.objects import open_objects
+from agad.objects import LocalObjects, open_objects
 from agad.records import TrialRow
+from agad.status import Bulletin, StudyStatus
 from agad.store import StudyStore
 from tests.cli import heads
+from tests.cli.news import CELL
 
 STUDY_FILE = """\
 from agad import Grid, LogUniform, Search, Study
@@ -33,6 +36,7 @@ STUDY = Study(
 WriteStudy: TypeAlias = Callable[..., Path]
 RunAgad: TypeAlias = Callable[..., "Ended"]
 FillStore: TypeAlias = Callable[..., str]
+Tell: TypeAlias = Callable[..., Bulletin]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,32 @@ def fill_store(make_row: Callable[..., TrialRow]) -> FillStore:
         return str(uri)
 
     return fill
+
+
+@pytest.fixture
+def tell(fill_store: FillStore, tmp_path: Path) -> Tell:
+    """Tell a store's study of 4/12 trials, some of the bulletin's fields changed."""
+    filled: set[str] = set()
+
+    def tell(study: str = "tiny", age_s: float = 0, **changes: object) -> Bulletin:
+        if study not in filled:
+            fill_store(tmp_path / "store", study)
+            filled.add(study)
+        bulletin = Bulletin(
+            status=StudyStatus(study=study, cells=(CELL,), elapsed_s=41.0, slots=2),
+            state="running",
+            reason="",
+            host="far-away",
+            pid=4321,
+            at=datetime.now(UTC) - timedelta(seconds=age_s),
+        )
+        bulletin = replace(bulletin, **changes)  # type: ignore[arg-type]
+        store = StudyStore(LocalObjects(tmp_path / "store"), study)
+        with store.hold():
+            store.put_bulletin(bulletin)
+        return bulletin
+
+    return tell
 
 
 @pytest.fixture

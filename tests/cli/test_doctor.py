@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad
 
 BIN = Path(sys.executable).parent
-CHECKS = {"store", "python", "agad", "ray", "torch", "clock", "authentication", "dashboard"}
+CHECKS = {"store", "cache", "python", "agad", "ray", "torch", "clock"}
+CHECKS |= {"authentication", "dashboard"}
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +28,10 @@ def head() -> Iterator[dict[str, str]]:
 
 
 def examine(
-    variables: dict[str, str], address: str, store: Path
+    variables: dict[str, str], address: str, store: Path, *flags: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(BIN / "agad"), "doctor", f"--address={address}", f"--store={store}"],
+        [str(BIN / "agad"), "doctor", f"--address={address}", f"--store={store}", *flags],
         env=variables,
         capture_output=True,
         text=True,
@@ -66,15 +68,20 @@ def test_what_is_wrong_with_a_cluster_is_a_fault_that_says_what_to_do(tmp_path: 
     store = tmp_path / "a-file"
     store.touch()
     with heads.ray_head("--num-gpus=99", auth="disabled") as variables:
-        done = examine(variables, variables["AGAD_TEST_GCS"], store)
+        done = examine(variables, variables["AGAD_TEST_GCS"], store, f"--cache={store}/cache")
     assert done.returncode == 1, done.stdout + done.stderr
     levels = levels_of(done.stdout)
     assert {check for check, found in levels.items() if "fault" in found} == {
         "store",
+        "cache",
         "gpu",
         "authentication",
     }
     assert "Ray counts 99 GPUs on " in done.stdout
+    assert re.search(
+        rf"on \S+ \(\w{{6}}\): {store}/cache cannot be written as uid \d+ \(Not a directory\)",
+        done.stdout,
+    )
     assert "set RAY_AUTH_MODE=token" in done.stdout
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,50 +11,18 @@ import pytest
 from rich.console import Console
 
 from agad.cli.following import showing
-from agad.objects import LocalObjects
-from agad.status import Bulletin, CellStatus, StudyStatus
-from agad.store import StudyStore
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import FillStore
+    from tests.cli.conftest import Tell
 
 LOG = "Study tiny\n4/12 search trials, 0/2 confirmed, 41 s, ? left\nLeader", "board\x1b[2J\n"
 
 
-def told(age_s: float) -> Bulletin:
-    cell = CellStatus(
-        label="digits class=0 ratio=0",
-        phase="search",
-        planned=12,
-        running=2,
-        paused=0,
-        finished=1,
-        pruned=3,
-        diverged=0,
-        failed=0,
-        best_objective=0.9,
-        confirmed=0,
-        confirm_planned=3,
-        left_s=120.0,
-    )
-    return Bulletin(
-        status=StudyStatus(study="tiny", cells=(cell,), elapsed_s=41.0, slots=2),
-        state="running",
-        reason="",
-        host="far-away",
-        pid=4321,
-        at=datetime.now(UTC) - timedelta(seconds=age_s),
-    )
-
-
 @pytest.fixture
-def store(fill_store: FillStore, tmp_path: Path) -> Callable[[float], str]:
+def store(tell: Tell, tmp_path: Path) -> Callable[[float], str]:
     def with_news(age_s: float) -> str:
-        uri = fill_store(tmp_path / "store")
-        memory = StudyStore(LocalObjects(tmp_path / "store"), "tiny")
-        with memory.hold():
-            memory.put_bulletin(told(age_s))
-        return uri
+        tell(age_s=age_s)
+        return str(tmp_path / "store")
 
     return with_news
 

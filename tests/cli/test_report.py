@@ -205,6 +205,24 @@ def test_a_report_counts_the_planned_trials_that_never_ran(run_agad: RunAgad, fi
     assert "Search: 2 trials run, 2 planned and missing, 0 stopped early" in out
 
 
+def test_an_attempt_that_another_replaced_is_in_no_time_and_the_report_says_so(
+    run_agad: RunAgad, make_row: Callable[..., TrialRow], filled: str
+) -> None:
+    store = StudyStore(open_objects(filled), "tiny")
+    for attempt, (state, hours) in enumerate([("failed", 7), ("finished", 5)]):
+        store.put(
+            make_row(
+                study="tiny", trial_key="7" * 32, attempt=attempt, state=state, gpu_s=hours * 3600.0
+            ),
+            [],
+        )
+
+    out = " ".join(run_agad("report", filled).out.split())
+
+    assert "5.0 h of GPU" in out
+    assert "One attempt a trial counts:" in out
+
+
 def test_a_price_gives_the_cost_of_the_gpu_time(
     run_agad: RunAgad, make_row: Callable[..., TrialRow], filled: str, tmp_path: Path
 ) -> None:

@@ -6,65 +6,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
 import agad.cli.watch
-from agad.objects import LocalObjects
-from agad.status import Bulletin, CellStatus, StudyStatus
-from agad.store import StudyStore
+from agad.status import StudyStatus
+from tests.cli.news import CELL
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import FillStore, RunAgad
-
-Tell: TypeAlias = Callable[..., Bulletin]
-
-CELL = CellStatus(
-    label="digits class=0 ratio=0",
-    phase="search",
-    planned=12,
-    running=2,
-    paused=0,
-    finished=1,
-    pruned=3,
-    diverged=0,
-    failed=0,
-    best_objective=0.9,
-    confirmed=0,
-    confirm_planned=3,
-    left_s=120.0,
-)
-
-
-@pytest.fixture
-def tell(fill_store: FillStore, tmp_path: Path) -> Tell:
-    """Tell a store's study of 4/12 trials, some of the bulletin's fields changed."""
-    filled: set[str] = set()
-
-    def tell(study: str = "tiny", age_s: float = 0, **changes: object) -> Bulletin:
-        if study not in filled:
-            fill_store(tmp_path / "store", study)
-            filled.add(study)
-        bulletin = Bulletin(
-            status=StudyStatus(study=study, cells=(CELL,), elapsed_s=41.0, slots=2),
-            state="running",
-            reason="",
-            host="far-away",
-            pid=4321,
-            at=datetime.now(UTC) - timedelta(seconds=age_s),
-        )
-        bulletin = replace(bulletin, **changes)  # type: ignore[arg-type]
-        store = StudyStore(LocalObjects(tmp_path / "store"), study)
-        with store.hold():
-            store.put_bulletin(bulletin)
-        return bulletin
-
-    return tell
+    from tests.cli.conftest import FillStore, RunAgad, Tell
 
 
 @pytest.fixture

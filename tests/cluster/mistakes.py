@@ -8,9 +8,6 @@ AWS, GCP, LOCAL = "aws.yaml", "gcp.yaml", "on-premise.yaml"
 JOB, CLUSTER = "kubernetes/job/rayjob.yaml", "kubernetes/cluster/raycluster.yaml"
 UNIT = "workstation.service"
 
-KEY = "AKIA" + "QWERTYUIOPASDFGH"
-SECRET = "s3cr3t"
-
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -64,18 +61,6 @@ FAULTS = {
         AWS, "HttpTokens: required", "HttpTokens: optional", "HttpTokens: required (IMDSv2"
     ),
     "a long way to IMDS": Mistake(AWS, "HopLimit: 2", "HopLimit: 3", "must be at most 2"),
-    "an access key": Mistake(
-        AWS, "setup_commands: []", f"setup_commands: [echo {KEY}]", "AWS access key"
-    ),
-    "a token in an option": Mistake(
-        LOCAL, "TOKEN_PATH=/home", "TOKEN=s3cr3t", "holds a secret in plain"
-    ),
-    "Google's credentials": Mistake(
-        GCP,
-        "project_id: my-project",
-        "gcp_credentials: { type: service_account, credentials: abc }",
-        "holds a secret in plain",
-    ),
     "a field of a RayJob": Mistake(JOB, "backoffLimit", "backofLimit", "backoffLimit, perhaps"),
     "a field of a pod": Mistake(JOB, "runAsNonRoot", "runAsNonRot", "runAsNonRoot, perhaps"),
     "a wrong type of KubeRay": Mistake(
@@ -103,9 +88,6 @@ FAULTS = {
     "the old autoscaler": Mistake(CLUSTER, "version: v2", "version: v1", "is not v2; set it"),
     "the unit's dashboard": Mistake(
         UNIT, "host=127.0.0.1", "host=0.0.0.0", "--dashboard-host is 0.0.0.0"
-    ),
-    "a secret of the unit": Mistake(
-        UNIT, "TOKEN_PATH=%h", "TOKEN=s3cr3t", "holds a secret in plain"
     ),
     "a key that is no text": Mistake(AWS, "{ CPU: 0 }", "{ CPU: 0, on: 1 }", "write it in quotes"),
     "a mount that is no path": Mistake(
@@ -189,24 +171,6 @@ FAULTS = {
         "      - { FromPort: 22, ToPort: 22, IpRanges: [{ CidrIp: 0.0.0.0/0 }] }",
         "lets every address in",
         at="- { FromPort",
-    ),
-    "a literal secret": Mistake(
-        JOB,
-        "                - name: AGAD_STORE\n"
-        "                  valueFrom: { configMapKeyRef: { name: agad, key: store } }",
-        "                - name: AWS_SECRET_ACCESS_KEY\n                  value: s3cr3t",
-        "holds a secret in plain",
-        at="value: s3cr3t",
-    ),
-    "a literal secret of Redis": Mistake(
-        CLUSTER,
-        "  headGroupSpec:",
-        "  gcsFaultToleranceOptions:\n"
-        "    redisAddress: redis:6379\n"
-        "    redisPassword: { value: s3cr3t }\n"
-        "  headGroupSpec:",
-        "holds a secret in plain",
-        at="redisPassword",
     ),
     "a restarting head": Mistake(
         JOB,

@@ -8,10 +8,11 @@ import pytest
 
 from agad.cluster import Crds, check_file
 from tests.cluster.conftest import Spoil
-from tests.cluster.mistakes import FAULTS, KEY, SECRET, WARNINGS, Mistake
+from tests.cluster.mistakes import FAULTS, WARNINGS, Mistake
+from tests.cluster.secret_mistakes import KEY, SECRET, SECRETS
 
 
-@pytest.mark.parametrize("mistake", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("mistake", [*FAULTS.values(), *SECRETS.values()], ids=[*FAULTS, *SECRETS])
 def test_a_mistake_is_found_at_its_line(spoil: Spoil, mistake: Mistake) -> None:
     spoilt = spoil(mistake)
     found = [fault for fault in spoilt.faults if mistake.said in fault.text]
@@ -27,11 +28,7 @@ def test_what_costs_is_a_warning_at_its_line(spoil: Spoil, mistake: Mistake) -> 
     assert (found.line, found.is_warning) == (spoilt.line, True)
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [mistake for mistake in FAULTS.values() if SECRET in mistake.new or KEY in mistake.new],
-    ids=[name for name, mistake in FAULTS.items() if SECRET in mistake.new or KEY in mistake.new],
-)
+@pytest.mark.parametrize("mistake", SECRETS.values(), ids=SECRETS)
 def test_a_secret_is_never_repeated(spoil: Spoil, mistake: Mistake) -> None:
     spoilt = spoil(mistake)
     assert spoilt.faults
@@ -58,6 +55,9 @@ spec:
         - { name: STORE, value: "s3://bucket/agad" }
         - { name: RAY_AUTH_TOKEN, valueFrom: { secretKeyRef: { name: token, key: auth_token } } }
         - { name: RAY_AUTH_TOKEN_PATH, value: /home/ray/token }
+        - { name: MLFLOW_TRACKING_URI, value: "https://me:$PASSWORD@host:5000/a" }
+        - { name: AGAD_WEBHOOK, valueFrom: { secretKeyRef: { name: webhook, key: address } } }
+        - { name: PROXY, value: "http://proxy.example:3128/a@b" }
       command: [sh, -c, "TOKEN=$(cat /token) PASSWORD=$PASSWORD login --password-stdin x"]
   arn: arn:aws:secretsmanager:us-east-1:123456789012:secret:agad
   automountServiceAccountToken: false

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.autoscaler._private.gcp.config import (
+    DEFAULT_SERVICE_ACCOUNT_ID,
+    DEFAULT_SERVICE_ACCOUNT_ROLES,
+)
 
 from agad.cluster import Crds, check_file, read_crds
+from agad.commit import PACKAGE_COMMIT
 from tests.cluster.conftest import LAUNCHED, MANIFESTS, SHIPPED
 
+README = (SHIPPED / "README.md").read_text()
 UNIT = "workstation.service"
 FILES = sorted(
     str(path.relative_to(SHIPPED))
@@ -93,6 +100,31 @@ def test_an_overlay_changes_what_it_is_for(overlay: str, wanted: str) -> None:
     assert wanted in rendered(overlay)
 
 
+def test_the_readme_lets_the_head_of_google_cloud_pull_the_image() -> None:
+    # Ray's own roles let it not: what this test is for ends when they do.
+    assert not [role for role in DEFAULT_SERVICE_ACCOUNT_ROLES if "artifactregistry" in role]
+    steps = README.partition("\n## Google Cloud\n")[2].partition("\n## ")[0]
+    accounts = f"for ACCOUNT in {DEFAULT_SERVICE_ACCOUNT_ID} agad-worker; do"
+    for step in (accounts, "service-accounts create $ACCOUNT", "roles/artifactregistry.reader"):
+        assert step in steps
+    named = re.findall(r"email: (\S+?)@", (SHIPPED / "gcp.yaml").read_text())
+    assert set(named) == {"agad-worker"}
+
+
+def test_the_readme_binds_the_pods_of_gke_to_the_account_that_they_are_annotated_with() -> None:
+    component = yaml.safe_load(
+        (SHIPPED / "kubernetes/components/gke/kustomization.yaml").read_text()
+    )
+    (patch,) = (one for one in component["patches"] if one["target"]["kind"] == "ServiceAccount")
+    (change,) = yaml.safe_load(patch["patch"])
+    account = change["value"]["iam.gke.io/gcp-service-account"]
+    project = account.partition("@")[2].partition(".")[0]
+    member = f"serviceAccount:{project}.svc.id.goog[NAMESPACE/{patch['target']['name']}]"
+    binding = README.partition(f"service-accounts add-iam-policy-binding {account}")[2]
+    assert "--role roles/iam.workloadIdentityUser" in binding.split("\n\n")[0]
+    assert member in binding.split("\n\n")[0]
+
+
 def test_the_image_passes_the_linter() -> None:
     linter = Path(sys.executable).with_name("hadolint")
     done = subprocess.run(
@@ -110,3 +142,45 @@ def test_the_image_has_the_versions_of_the_constraints() -> None:
         assert f"FROM rayproject/ray:2.60.0-py311-{target} AS {target}" in image
     assert "'torch==2.13.0+cpu'" in image
     assert image.rstrip().endswith("USER 1000:100")
+
+
+def test_the_files_ask_for_the_driver_of_the_cuda_that_the_image_has() -> None:
+    # torch 2.13.0 of PyPI requires cuda-toolkit 13.0.3, whose drivers begin with 580.
+    assert 'assert torch.version.cuda.startswith("13.")' in (SHIPPED / "Dockerfile").read_text()
+    texts = [README, *((SHIPPED / name).read_text() for name in LAUNCHED)]
+    for text in texts:
+        assert "580 or newer" in " ".join(text.replace("\n#", " ").split())
+        assert "CUDA 12" not in text
+    classes = yaml.safe_load((SHIPPED / "kubernetes/components/gke/computeclass.yaml").read_text())
+    gpus = [one["gpu"] for one in classes["spec"]["priorities"]]
+    assert {gpu["driverVersion"] for gpu in gpus} == {"latest"}
+
+
+@pytest.mark.parametrize("target", ["gpu", "cpu"])
+def test_the_user_of_the_image_has_the_folders_that_mounts_lie_in(target: str) -> None:
+    steps = _steps(target)
+    made = next(step.split() for step in steps if step.startswith("RUN mkdir -p "))
+    assert {"/home/ray/.agad/cache", "/home/ray/.agad/spool"} <= set(made)
+    for name in LAUNCHED:
+        mounts = yaml.safe_load((SHIPPED / name).read_text())["file_mounts"]
+        assert mounts
+        assert set(mounts) <= set(made)
+    # Ray's image has the user ray, so that what is made before another USER is his.
+    assert [step for step in steps if step.startswith("USER")] == ["USER 1000:100"]
+    assert steps[-1] == "USER 1000:100"
+
+
+@pytest.mark.parametrize("target", ["gpu", "cpu"])
+def test_the_image_tells_the_commit_that_it_was_built_with(target: str) -> None:
+    steps = _steps(target)
+    # Behind what takes minutes, which another commit would else run again.
+    install = next(at for at, step in enumerate(steps) if step.startswith("RUN pip install"))
+    assert steps[install + 1 : install + 3] == ['ARG COMMIT=""', f"ENV {PACKAGE_COMMIT}=$COMMIT"]
+
+
+def _steps(target: str) -> list[str]:
+    """Return the instructions of one target of the image, each on one line."""
+    text = re.sub(r"^#.*\n", "", (SHIPPED / "Dockerfile").read_text(), flags=re.MULTILINE)
+    stages = re.split(r"^FROM \S+ AS ", text.replace("\\\n", " "), flags=re.MULTILINE)
+    (stage,) = (stage for stage in stages if stage.startswith(f"{target}\n"))
+    return [line for line in stage.splitlines()[1:] if line]

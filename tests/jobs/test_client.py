@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import ray
 from aiohttp import web
 
 import agad.jobs.client
+from agad.commit import PROJECT_COMMIT, Commit
 from agad.errors import ConfigError
-from agad.jobs import Jobs, JobServerError
+from agad.jobs import Jobs, JobServerError, Package
 
 # Ray passes ssl=None to aiohttp.
 pytestmark = pytest.mark.filterwarnings("ignore:ssl=None is deprecated")
@@ -28,6 +32,18 @@ class JobServer:
     breaks: list[int] = field(default_factory=list)
     status: str = "RUNNING"
     address: str = ""
+    submitted: list[dict[str, Any]] = field(default_factory=list)
+
+    async def jobs(self, _request: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async def package(self, request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    async def submit(self, request: web.Request) -> web.Response:
+        self.submitted.append(await request.json())
+        return web.json_response({"job_id": "tiny-1", "submission_id": "tiny-1"})
 
     async def version(self, _request: web.Request) -> web.Response:
         return web.json_response({"ray_version": ray.__version__, "version": "4"})
@@ -53,6 +69,9 @@ class JobServer:
     async def serve(self, ready: threading.Event, stop: threading.Event) -> None:
         app = web.Application()
         app.router.add_get("/api/version", self.version)
+        app.router.add_get("/api/jobs/", self.jobs)
+        app.router.add_post("/api/jobs/", self.submit)
+        app.router.add_get("/api/packages/{protocol}/{name}", self.package)
         app.router.add_get("/api/jobs/tiny-1", self.job)
         app.router.add_get("/api/jobs/tiny-1/logs/tail", self.tail)
         runner = web.AppRunner(app)
@@ -108,6 +127,32 @@ def test_the_address_that_is_given_counts_and_not_that_of_the_environment(
 ) -> None:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:1")
     assert Jobs(server.address).get("tiny-1").name == "tiny-1"
+
+
+@pytest.mark.parametrize(
+    ("commit", "told"),
+    [(None, None), (Commit(digest="a" * 40, is_dirty=True), {PROJECT_COMMIT: "a" * 40 + "-dirty"})],
+    ids=["none", "dirty"],
+)
+def test_a_job_is_told_the_commit_of_its_files_and_no_other_variable(
+    server: JobServer, commit: Commit | None, told: dict[str, str] | None
+) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("tiny.py", "STUDY = 1\n")
+    package = Package(
+        archive=archive.getvalue(),
+        files=("tiny.py",),
+        num_bytes=10,
+        data=(),
+        secrets=(),
+        commit=commit,
+    )
+    jobs = Jobs(server.address)
+    jobs.submit(package, study="tiny", store="/store", entrypoint="python x")
+    (request,) = server.submitted
+    assert request["runtime_env"].pop("working_dir").startswith("gcs://")
+    assert request["runtime_env"].get("env_vars") == told
 
 
 def test_a_password_in_an_address_is_not_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from ipaddress import ip_address
@@ -40,7 +41,7 @@ def test_a_socket_of_this_machine_is_found() -> None:
 def test_a_node_tells_its_versions_and_leaves_no_probe_behind(tmp_path: Path) -> None:
     (tmp_path / "_probes").mkdir()
     (tmp_path / "_probes/there").write_bytes(b"agad")
-    facts = node_facts(str(tmp_path), "_probes/there")
+    facts = node_facts(str(tmp_path), "_probes/there", str(tmp_path / "cache"))
     assert facts.store_error == ""
     assert facts.versions["agad"] == agad.__version__
     assert facts.versions["python"].startswith("3.")
@@ -48,4 +49,24 @@ def test_a_node_tells_its_versions_and_leaves_no_probe_behind(tmp_path: Path) ->
 
 
 def test_a_node_that_does_not_see_what_another_has_put_says_so(tmp_path: Path) -> None:
-    assert "_probes/elsewhere" in node_facts(str(tmp_path), "_probes/elsewhere").store_error
+    facts = node_facts(str(tmp_path), "_probes/elsewhere", str(tmp_path / "cache"))
+    assert "_probes/elsewhere" in facts.store_error
+
+
+def test_a_node_whose_cache_can_be_written_makes_its_folder_and_leaves_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert node_facts(str(tmp_path), None, "~/.agad/cache").cache_error == ""
+    assert list((tmp_path / ".agad/cache").iterdir()) == []
+
+
+def test_a_node_whose_cache_cannot_be_written_says_where_and_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    error = node_facts(str(tmp_path), None, str(tmp_path / "file/cache")).cache_error
+    assert (
+        error == f"{tmp_path}/file/cache cannot be written as uid {os.getuid()} (Not a directory)"
+    )
+    assert node_facts(str(tmp_path), None, "~nobody-here/cache").cache_error == (
+        "the home of ~nobody-here/cache is not known"
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from agad.errors import ConfigError
 from agad.jobs import find_project, pack, secrets_of
+from tests.repositories import committed
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYplantedkey99"
 
@@ -42,6 +43,14 @@ def test_a_project_is_packed_with_its_folders(project: Path) -> None:
         assert tuple(archive.namelist()) == package.files
         assert archive.read("studies/a.py") == b"STUDY = 1\n"
     assert package.num_bytes == len("STUDY = 1\n" + "import torch\n" + "[project]\n")
+
+
+def test_a_package_knows_the_commit_of_its_project(project: Path) -> None:
+    assert pack(project, project / "studies/a.py", known_secrets=()).commit is None
+    digest = committed(project)
+    (project / "mine/detector.py").write_text("import numpy\n")
+    commit = pack(project, project / "studies/a.py", known_secrets=()).commit
+    assert str(commit) == f"{digest}-dirty"
 
 
 def test_the_same_files_are_the_same_package_at_another_time(project: Path) -> None:
@@ -138,6 +147,38 @@ def test_a_file_that_holds_the_value_of_a_secret_variable_is_refused(project: Pa
     with pytest.raises(ConfigError, match=r"holds the value of \$WANDB_API_KEY") as raised:
         packed(project, **known)
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AGAD_WEBHOOK", "https://hooks.slack.com/services/T0/B0/planted"),
+        ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/planted"),
+        ("MLFLOW_TRACKING_URI", f"https://me:{SECRET}@mlflow.example"),
+        ("HISTORY", f"postgresql://me:{SECRET}@host/base"),
+    ],
+)
+def test_an_address_that_is_a_secret_is_refused_where_it_stands(
+    project: Path, name: str, value: str
+) -> None:
+    known = dict(secrets_of({name: value}))
+    write(project, "run.sh", f"export {name}={value}\n")
+    with pytest.raises(ConfigError, match=rf"run.sh holds the value of \${name}, ") as raised:
+        packed(project, **known)
+    assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RAY_AUTH_TOKEN_PATH", "/home/me/.agad/auth/token"),
+        ("MLFLOW_TRACKING_URI", "https://mlflow.example:5000/a:b@c"),
+        ("AGAD_STORE", "s3://my-bucket/agad"),
+        ("GIT_URL", "ssh://git@host.example/agad"),
+    ],
+)
+def test_an_address_without_a_password_is_no_secret(name: str, value: str) -> None:
+    assert dict(secrets_of({name: value})) == {}
 
 
 def test_a_project_that_is_too_large_is_refused_with_its_largest_files(project: Path) -> None:

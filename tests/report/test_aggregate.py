@@ -12,6 +12,8 @@ from agad.config import Cell, Grid
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.report import leaderboard
+from agad.report.html.facts import totals as totals_facts
+from agad.report.notes import notes
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 Pairs: TypeAlias = list[tuple[float | None, float]]
@@ -334,6 +336,24 @@ def test_costs_add_up_over_both_phases(make_row: RowBuilder, make_confirm_row: R
     assert (totals.total_s, totals.gpu_s, totals.num_epochs) == (60.0, 15.0, 57)
     assert (totals.num_planned_search_epochs, totals.num_saved_epochs) == (54, 24)
     assert (cell.num_val_anomalies, cell.num_fit_anomalies) == (30, 12)
+
+
+def test_only_trials_that_were_stopped_save_epochs(make_row: RowBuilder) -> None:
+    rows = [
+        make_row(state="pruned", epochs=3, seeds=(1, 2)),
+        make_row(state="failed", epochs=0),
+        make_row(state="diverged", epochs=5),
+        make_row(state="finished", epochs=27),
+    ]
+
+    board = leaderboard(rows)
+
+    assert board.totals.num_saved_epochs == 2 * 24
+    assert ("Epochs saved by stopping", "48") in totals_facts(board)
+    assert any(
+        note.endswith("38 of 135 planned epochs trained, 48 saved by stopping.")
+        for note in notes(board)
+    )
 
 
 def test_cells_in_which_nothing_was_stopped_are_named(make_row: RowBuilder) -> None:

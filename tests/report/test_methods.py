@@ -2,12 +2,13 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from agad.config import Grid
 from agad.records import TrialRow
@@ -100,10 +101,10 @@ def test_a_missing_cell_leaves_its_pair_out_and_is_counted(make_confirm_row: Row
     (contrast,) = board.contrasts
     assert (contrast.num_cells, contrast.num_missing) == (7, 1)
     assert contrast.difference == pytest.approx(-0.05)
-    assert (board.rankings[0].num_blocks, board.rankings[0].num_left_out) == (7, 1)
+    assert (board.rankings[0].num_blocks, board.rankings[0].left_out) == (7, (("3", 1),))
     text = words(printed(board, 80))
     assert "7/8" in text
-    assert "1 class left out, since a cell is missing." in text
+    assert "1 class left out, of which a method lacks cells: 3 (1 missing)." in text
     assert f"Not confirmed, and in no mean: 1 cell: {gone}." in text
 
 
@@ -141,6 +142,50 @@ def test_each_data_set_is_one_block_over_data_sets(make_confirm_row: RowBuilder)
     assert ranking.groups == ("a", "b")
 
 
+def test_a_data_set_of_which_a_method_lacks_a_class_is_not_ranked(
+    make_confirm_row: RowBuilder,
+) -> None:
+    datasets = [f"set-{number}" for number in range(7)]
+    cells = grid(range(3), datasets)
+    gone = [f"set-4 class={label} ratio=0 backbone=unet" for label in (1, 2)]
+    assert set(gone) <= {cell.label for cell in cells.all_cells}
+
+    rows = rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone)
+    board = leaderboard(rows, planned_cells=cells.all_cells)
+
+    ranking = board.rankings[-1]
+    assert (ranking.dataset, ranking.num_blocks) == ("", 6)
+    assert ranking.left_out == (("set-4", 2),)
+    assert ranking.groups == ("a", "b")
+    text = words(printed(board, 80))
+    assert "Ranked over 6 data sets, 2 methods" in text
+    assert "1 data set left out, of which a method lacks cells: set-4 (2 missing)." in text
+
+
+def test_data_sets_of_which_one_class_is_shared_are_too_few_to_rank(
+    make_confirm_row: RowBuilder,
+) -> None:
+    datasets = [f"set-{number}" for number in range(7)]
+    cells = grid(range(3), datasets)
+    gone = [
+        cell.label
+        for cell in cells.all_cells
+        if cell.normal_class != 0 and dict(cell.settings)["backbone"] == "unet"
+    ]
+
+    board = leaderboard(
+        rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone),
+        planned_cells=cells.all_cells,
+    )
+
+    ranking = board.rankings[-1]
+    assert (ranking.num_blocks, ranking.has_verdict) == (0, False)
+    assert ranking.left_out == tuple((dataset, 2) for dataset in datasets)
+    text = words(printed(board, 80))
+    assert "Too few data sets to rank: 2 methods over 0" in text
+    assert "7 data sets left out, of which a method lacks cells: set-0 (2 missing)" in text
+
+
 def test_other_tasks_are_never_paired(make_confirm_row: RowBuilder) -> None:
     cells = Grid(
         dataset="digits",
@@ -164,15 +209,20 @@ def test_a_polluted_cell_is_no_rival_of_a_clean_one(make_confirm_row: RowBuilder
     assert leaderboard(rows).contrasts == ()
 
 
-def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: RowBuilder) -> None:
-    values = {
-        ("a", 0, 0.0): [0.9, 0.8],
-        ("a", 1, 0.0): [0.7, 0.6],
-        ("a", 0, 0.1): [0.5, 0.4],
-        ("b", 0, 0.0): [0.2, 0.3],
-        ("b", 0, 0.1): [0.1, 0.2],
-    }
-    rows = [
+VALUES = {
+    ("a", 0, 0.0): [0.9, 0.8],
+    ("a", 1, 0.0): [0.7, 0.6],
+    ("a", 0, 0.1): [0.5, 0.4],
+    ("b", 0, 0.0): [0.2, 0.3],
+    ("b", 0, 0.1): [0.1, 0.2],
+}
+"""Scores by data set, class and ratio; one data set has more classes at one ratio."""
+
+
+def rows_of_values(
+    make_confirm_row: RowBuilder, values: Mapping[tuple[str, int, float], Sequence[float]]
+) -> list[TrialRow]:
+    return [
         make_confirm_row(
             seed,
             score,
@@ -185,9 +235,11 @@ def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: R
         for seed, score in enumerate(scores, start=1)
     ]
 
-    summaries = {
-        (one.dataset, one.anomaly_ratio): one.test_auroc for one in leaderboard(rows).summaries
-    }
+
+def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: RowBuilder) -> None:
+    board = leaderboard(rows_of_values(make_confirm_row, VALUES))
+
+    summaries = {(one.dataset, one.anomaly_ratio): one.test_auroc for one in board.summaries}
 
     of_a, of_b = (0.75 + 0.45) / 2, (0.25 + 0.15) / 2
     assert summaries == {
@@ -197,6 +249,71 @@ def test_ratios_and_data_sets_are_averaged_with_equal_weight(make_confirm_row: R
         ("", 0.1): pytest.approx((0.45 + 0.15) / 2),
         ("", None): pytest.approx((of_a + of_b) / 2),
     }
+
+
+def test_the_interval_of_a_mean_weighs_the_cells_as_the_mean_does(
+    make_confirm_row: RowBuilder,
+) -> None:
+    # Small spreads, so that no interval ends where an AUROC does.
+    values = {
+        place: [scores[0], scores[0] + (number + 1) / 1000, scores[0] - 0.001]
+        for number, (place, scores) in enumerate(VALUES.items())
+    }
+    weights = {
+        ("a", None): [1 / 4, 1 / 4, 1 / 2, 0, 0],
+        ("b", None): [0, 0, 0, 1 / 2, 1 / 2],
+        ("", 0.0): [1 / 4, 1 / 4, 0, 1 / 2, 0],
+        ("", 0.1): [0, 0, 1 / 2, 0, 1 / 2],
+        ("", None): [1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 4],
+    }
+
+    board = leaderboard(rows_of_values(make_confirm_row, values))
+
+    assert len(board.summaries) == len(weights)
+    for one in board.summaries:
+        shares = np.square(weights[one.dataset, one.anomaly_ratio]) * [
+            np.var(scores, ddof=1) / 3 for scores in values.values()
+        ]
+        freedom = shares.sum() ** 2 / (shares**2 / 2).sum()
+        half = stats.t.ppf(0.975, freedom) * np.sqrt(shares.sum())
+        assert one.test_auroc is not None
+        assert one.interval is not None
+        assert (one.interval.low, one.interval.high) == pytest.approx(
+            (one.test_auroc - half, one.test_auroc + half), abs=1e-12
+        )
+
+
+def test_the_interval_of_a_difference_is_of_pairs_where_seeds_are_shared(
+    make_confirm_row: RowBuilder,
+) -> None:
+    rng = np.random.default_rng(2)
+    cells = grid(range(2)).all_cells
+    scores = {cell.label: 0.8 + rng.normal(0, 0.02, 3) for cell in cells}
+    place = {
+        cell.label: {
+            "cell": cell.label,
+            "normal_class": cell.normal_class,
+            "settings": json.dumps(dict(cell.settings)),
+        }
+        for cell in cells
+    }
+    rows = [
+        make_confirm_row(seed, float(score), **place[label])
+        for label in scores
+        for seed, score in enumerate(scores[label], start=1)
+    ]
+    naive, unet = ([scores[one] for one in scores if name in one] for name in BACKBONES)
+    # Mean of two independent means: the difference of one and the other's opposite, halved.
+    expected = stats.ttest_ind(
+        naive[0] - unet[0], unet[1] - naive[1], equal_var=False
+    ).confidence_interval()
+
+    (contrast,) = leaderboard(rows).contrasts
+
+    assert contrast.interval is not None
+    assert (contrast.interval.low, contrast.interval.high) == pytest.approx(
+        (expected.low / 2, expected.high / 2), abs=1e-12
+    )
 
 
 def test_a_summary_counts_the_cells_that_it_lacks(make_confirm_row: RowBuilder) -> None:

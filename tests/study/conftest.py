@@ -243,8 +243,10 @@ class Simulation:
         """Work until the board is done, or like a driver that dies after so many ends."""
         while not self.board.is_done and self.num_ended != most_ends:
             self._fill()
-            assert self.running, "the board is not done, but starts nothing"
-            self._advance(*self.running.pop(0))
+            if self.running:
+                self._advance(*self.running.pop(0))
+            else:  # It had a winner left to keep.
+                assert self.board.is_done, "the board is not done, but starts nothing"
         return self.launches
 
     def run_and_close(self, *, most_ends: int | None = None) -> list[Launch]:

@@ -109,10 +109,33 @@ def test_trials_that_failed_stay_so_where_the_budget_ended_the_search(
     make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
     study = make_budgeted(_gpu_hours(5))
-    first = make_simulation(study, gpus=1.0, crashes=lambda one: one.spec.number == 1)
+    first = make_simulation(
+        study,
+        gpus=1.0,
+        crashes=lambda one: (one.spec.phase, one.spec.number) == ("search", 1),
+    )
     first.run_and_close()
     assert [row.state for row in memory.rows_of("search")].count("failed") == 1
     assert make_simulation(study, gpus=1.0).board.is_done
+
+
+def test_a_confirm_trial_that_failed_starts_again_where_the_budget_ended_the_search(
+    make_budgeted: MakeStudy, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    study = make_budgeted(_gpu_hours(5))
+    first = make_simulation(
+        study,
+        gpus=1.0,
+        crashes=lambda one: (one.spec.phase, one.spec.number) == ("confirm", 1),
+    )
+    first.run_and_close()
+    assert [row.state for row in memory.rows_of("confirm")] == ["finished", "failed"]
+    num_searched = len(memory.rows_of("search"))
+    later = make_simulation(study, gpus=1.0)
+    assert not later.board.is_done
+    later.run_and_close()
+    assert [row.state for row in memory.rows_of("confirm")] == ["finished", "finished"]
+    assert len(memory.rows_of("search")) == num_searched
 
 
 def test_a_larger_budget_goes_on_with_the_search(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from agad.study.patience import Patience
 from agad.study.running import Launch
 
 if TYPE_CHECKING:
+    from agad.trial import TrialSpec
     from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
 
 
@@ -94,3 +97,44 @@ def test_a_cell_without_a_best_configuration_ends_without_a_winner(
     make_simulation(study, diverges=lambda _: True).run_and_close()
     assert memory.winners() == []
     assert make_simulation(study).board.is_done
+
+
+def _best_of(order: dict[int, float]) -> Curve:
+    """Return a curve that ranks the search's trials by their numbers."""
+
+    def curve(spec: TrialSpec, num_epochs: int) -> float:
+        scored = order[spec.number] if spec.phase == "search" else 0.5
+        return scored + num_epochs / 1000
+
+    return curve
+
+
+def _of(study: Study, num_trials: int) -> Study:
+    return replace(study, search=replace(study.search, trials_per_cell=num_trials))
+
+
+def test_an_extension_whose_best_stays_keeps_it_as_its_winner_too(
+    study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    curve = _best_of({0: 0.6, 1: 0.5, 2: 0.4, 3: 0.8, 4: 0.3})
+    for num_trials in (3, 4, 5):
+        make_simulation(_of(study, num_trials), curve=curve).run_and_close()
+    kept = {one.num_search_trials: json.dumps(one.params) for one in memory.winners()}
+    assert kept == {
+        num_trials: memory.rows_of("search")[number].params
+        for num_trials, number in ((3, 0), (4, 3), (5, 3))
+    }
+
+
+def test_the_same_study_again_tests_no_second_configuration(
+    study: Study, make_simulation: MakeSimulation, memory: ListMemory
+) -> None:
+    curve = _best_of({0: 0.7, 1: 0.6, 2: 0.5, 3: 0.8})
+    make_simulation(_of(study, 3), curve=curve).run_and_close()
+    extended = make_simulation(
+        study, curve=curve, crashes=lambda one: (one.spec.phase, one.spec.number) == ("search", 3)
+    )
+    extended.run_and_close()
+    make_simulation(study, curve=curve).run_and_close()
+    assert memory.rows_of("search")[3].state == "finished"
+    assert {row.params for row in memory.rows_of("confirm")} == {memory.rows_of("search")[0].params}

@@ -263,6 +263,32 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
             pass
 
 
+@pytest.fixture
+def two_cores_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Ray yet; one that is started has two cores."""
+    has = {"CPU": 2.0}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: has)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": has}])
+
+
+@pytest.mark.usefixtures("two_cores_here")
+@pytest.mark.parametrize("changes", [{"cpus_per_trial": 64}, {"gpus_per_trial": 0.5}])
+def test_a_ray_that_is_started_here_never_grows(changes: dict[str, Any]) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"no node has room for one; ask for less\.$"),
+        connected(_where(max_concurrent_trials=2, **changes)),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("two_cores_here")
+def test_a_ray_that_is_started_here_without_a_gpu_learns_no_share_of_one() -> None:
+    with connected(_where(max_concurrent_trials=2, gpus_per_trial="auto")) as slots:
+        assert (slots.num, slots.learns, slots.runtime.compute.device) == (2, False, "cpu")
+
+
 def test_room_is_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"Alive": True, "Resources": {"CPU": 6.0}}
     dead = {"Alive": False, "Resources": {"CPU": 64.0}}
