@@ -114,8 +114,8 @@ def _span(row: TrialRow) -> tuple[float, float]:
     """Return from when to when a trial worked, as if without a break until its end.
 
     ``started_at`` is when its last attempt was launched. Earlier attempts' work on the epochs that
-    it took over is taken to lie right before its own, whatever lay between them; what beside it ran
-    then hides it.
+    it took over is taken to lie right before its own, whatever lay between them: where others ran
+    then, it counts as work beside theirs.
     """
     end_s = row.ended_at.timestamp()
     return end_s - row.seconds, end_s
