@@ -39,7 +39,9 @@ def entry() -> NoReturn:
 
 def main(study: Study) -> NoReturn:
     """Run a study, as the last line of its file: ``agad run FILE`` without the file."""
-    parser = argparse.ArgumentParser(description=f"Run the study {study.name}, or go on with it.")
+    parser = argparse.ArgumentParser(
+        description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
+    )
     add_run_flags(parser)
     arguments = parser.parse_args()
     sys.exit(_guarded(lambda: studies.run(study, arguments)))
@@ -69,12 +71,14 @@ def _command(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="agad", description="Studies of image anomaly detectors.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a study file, or go on with it")
+    run = commands.add_parser("run", help="run a study file, or go on with it", allow_abbrev=False)
     run.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_run_flags(run)
     run.set_defaults(do=lambda parsed: studies.run(load_study(parsed.file), parsed))
 
-    plan = commands.add_parser("plan", help="say what a study will take, before anything runs")
+    plan = commands.add_parser(
+        "plan", help="say what a study will take, before anything runs", allow_abbrev=False
+    )
     plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_store_flag(plan)
     add_trial_flags(plan)

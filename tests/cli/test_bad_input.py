@@ -350,3 +350,12 @@ def test_a_script_with_another_error_keeps_its_traceback(write_study: WriteStudy
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback (most recent call last):")
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_beginning_of_a_flag_is_no_flag(
+    command: str, run_agad: RunAgad, write_study: WriteStudy
+) -> None:
+    ended = run_agad(command, write_study(), "--max-con", 2)
+    assert ended.code == 2
+    assert "unrecognized arguments: --max-con 2" in ended.err
