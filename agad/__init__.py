@@ -3,7 +3,7 @@
 Importing this is light: torch and Ray are imported when a study runs.
 """
 
-from agad.cli import main, start
+from agad.cli import main, show_errors_on_one_line, start
 from agad.config import (
     Agad,
     Asha,
@@ -34,7 +34,6 @@ from agad.config import (
 )
 from agad.errors import AgadError
 from agad.reading import figures, leaderboard, read, to_optuna
-from agad.studyfile import show_errors_on_one_line
 from agad.version import __version__
 
 show_errors_on_one_line()

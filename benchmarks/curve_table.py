@@ -25,13 +25,13 @@ from rich.console import Console
 from scipy.stats import spearmanr
 
 from agad import LogUniform, Study, Uniform
+from agad.cli import load_study
 from agad.config import Distribution, Setting
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError, TrialDivergedError
 from agad.objects import open_objects
-from agad.study.materials import find_materials
-from agad.study.provenance import find_provenance
-from agad.studyfile import load_study
+from agad.records.provenance import find_provenance
+from agad.study.cell_data import find_materials
 from agad.trial import Runtime, TrialSpec, train_trial
 
 STUDY_FILE = Path("studies/digits_quickstart.py")

@@ -31,10 +31,10 @@ from ray.tune.search.optuna import OptunaSearch
 
 from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
+from agad.executor.tune import Where, run_study
 from agad.objects import open_objects
-from agad.status import StudyStatus
+from agad.records import StudyStatus
 from agad.store import StudyStore
-from agad.study import Where, run_study
 from agad.trial import EpochResult, Runtime, TrialSpec
 from benchmarks.result_page import show
 

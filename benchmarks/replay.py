@@ -12,12 +12,12 @@ from typing import Protocol
 
 from agad import Study
 from agad.config import Setting
-from agad.memory import ProcessMemory
+from agad.records import ProcessMemory
+from agad.records.provenance import Provenance
+from agad.search.ladder import Ladder, Verdict
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
-from agad.study.ladder import Ladder, Verdict
-from agad.study.materials import CellMaterials
-from agad.study.provenance import Provenance
+from agad.study.cell_data import CellMaterials
 from agad.study.running import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.virtual import VirtualCluster, VirtualTrial

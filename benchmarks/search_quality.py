@@ -33,11 +33,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agad import Asha, Grid, NoStopping, Random, Search, Study, Tpe
+from agad.cli import load_study
 from agad.config import Sampler, Setting
 from agad.data import Library
 from agad.objects import open_objects
-from agad.study.materials import CellMaterials, find_materials
-from agad.studyfile import load_study
+from agad.study.cell_data import CellMaterials, find_materials
 from agad.trial import TrialSpec
 from benchmarks.curve_table import (
     CELL,

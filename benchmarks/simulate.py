@@ -32,11 +32,11 @@ import numpy as np
 
 from agad import Asha, Confirm, Grid, Search, Study
 from agad.data import Library
-from agad.memory import ProcessMemory
 from agad.objects import open_objects
+from agad.records import ProcessMemory
+from agad.records.provenance import Provenance
 from agad.study.board import StudyBoard
-from agad.study.materials import CellMaterials, find_materials
-from agad.study.provenance import Provenance
+from agad.study.cell_data import CellMaterials, find_materials
 from agad.study.running import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.result_page import show

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from agad.executor.tune.rate_limit import Throttle
+from agad.executor.tune.run import WATCH_EVERY_S, WATCH_SHARE
 from agad.study.board import StudyBoard
-from agad.study.run import WATCH_EVERY_S, WATCH_SHARE
 from agad.study.running import Launch, Progress
-from agad.study.throttle import Throttle
 from agad.trial import EpochResult, TrialSpec
 
 _T = TypeVar("_T")

@@ -21,6 +21,8 @@ from agad.records import TrialRow
 if TYPE_CHECKING:
     from agad.data import Library, Manifest, NodeCache
 
+pytest_plugins = ["tests.simulation"]
+
 RowBuilder = Callable[..., TrialRow]
 
 

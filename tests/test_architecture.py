@@ -1,4 +1,4 @@
-"""The direction of imports, and where each heavy library lives."""
+"""The rooms of ``agad/``: which room knows which, and where each heavy library lives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,62 +14,80 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "agad"
 
-LAYERS = (
+ROOMS = (
     "version",
     "errors",
-    "listening",
-    "commit",
     "config",
-    "status",
     "records",
-    "diagnosis",
-    "memory",
-    "rungs",
-    "told",
     "objects",
     "data",
     "detectors",
+    "search",
     "trial",
     "study",
     "store",
+    "executor",
     "report",
-    "studyfile",
     "reading",
-    "jobs",
-    "cluster",
+    "clusterfiles",
     "cli",
     "__init__",
     "__main__",
 )
-"""From left to right: a module imports from its own layer and from those to its left."""
+"""From left to right: a module imports from its own room and from rooms to its left."""
+
+INNER_DOORS = {"agad.executor.jobs", "agad.executor.tune"}
+"""Rooms inside ``executor`` that other rooms import by name: to submit a study needs no torch."""
 
 HOMES = {
     "torch": {"data", "detectors", "trial"},
-    "ray": {"study", "jobs", "cluster"},
-    "optuna": {"study", "told"},
-    "cmaes": {"study"},
+    "ray": {"executor", "clusterfiles"},
+    "optuna": {"search"},
+    "cmaes": {"search"},
     "boto3": {"objects"},
-    "botocore": {"objects", "cluster"},
+    "botocore": {"objects", "clusterfiles"},
     "google": {"objects"},
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
     "sklearn": {"data"},
     "PIL": {"data", "report"},
     "safetensors": {"trial"},
-    "yaml": {"cluster"},
-    "jsonschema": {"cluster"},
-    "googleapiclient": {"cluster"},
+    "yaml": {"clusterfiles"},
+    "jsonschema": {"clusterfiles"},
+    "googleapiclient": {"clusterfiles"},
 }
-
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-
-def layer_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+"""The rooms that may import each heavy library."""
 
 
-def imported_modules(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each imported module, and whether it is for type checking alone."""
+@dataclass(frozen=True)
+class Import:
+    """One import statement of one module."""
+
+    path: Path
+    """The module that imports, relative to ``agad/``."""
+
+    module: str
+    """What it imports, such as ``agad.config`` or ``torch.nn``."""
+
+    is_for_types: bool
+    """Whether a type checker alone runs the statement."""
+
+    @property
+    def room(self) -> str:
+        """The room of the module that imports."""
+        return self.path.parts[0].removesuffix(".py")
+
+    @property
+    def imported_room(self) -> str:
+        """The room of ``module``, which is a module of ``agad``."""
+        return [*self.module.split("."), "__init__"][1]
+
+    def __str__(self) -> str:
+        return f"agad/{self.path} imports {self.module}"
+
+
+def imports_in(path: Path) -> Iterator[Import]:
+    """Yield every import statement of a file."""
     tree = ast.parse(path.read_text())
     guarded = {
         id(inner)
@@ -77,39 +96,66 @@ def imported_modules(path: Path) -> Iterator[tuple[str, bool]]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
+        names = []
         if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in guarded) for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
-            yield node.module or "", id(node) in guarded
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else node.module or "" for name in modules]
+        for name in names:
+            yield Import(path.relative_to(PACKAGE), name, id(node) in guarded)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_from_its_own_layer_and_those_to_its_left(path: Path) -> None:
-    own = LAYERS.index(layer_of(path))
-    for module, _ in imported_modules(path):
-        if module.split(".")[0] == "agad":
-            imported = [*module.split("."), "__init__"][1]
-            assert LAYERS.index(imported) <= own, f"{path} imports {module}"
+def name_of(path: Path) -> str:
+    """Return the name of the module that a file below ``agad/`` is."""
+    parts = ("agad", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_another_layer_is_imported_by_its_package_name(path: Path) -> None:
-    for module, _ in imported_modules(path):
-        parts = module.split(".")
-        if parts[0] == "agad" and len(parts) > 1 and parts[1] != layer_of(path):
-            assert len(parts) == 2, f"{path} imports {module}, not its package"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {name_of(path) for path in FILES}
+IMPORTS = [one for path in FILES for one in imports_in(path)]
+OWN = [one for one in IMPORTS if one.module.split(".")[0] == "agad"]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_heavy_library_is_imported_in_its_home_only(path: Path) -> None:
-    for module, is_for_types in imported_modules(path):
-        library = module.split(".")[0]
-        if library in HOMES and not is_for_types:
-            assert layer_of(path) in HOMES[library], f"{path} imports {library}"
+def test_every_file_lies_in_a_known_room() -> None:
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES} == set(ROOMS)
+    beside = {path.stem for path in PACKAGE.glob("*.py")}
+    assert beside == {"__init__", "__main__", "errors", "version"}
 
 
-@pytest.mark.parametrize("module", ["agad", "agad.cli", "agad.jobs", "agad.report", "agad.store"])
+def test_a_module_imports_from_its_own_room_and_from_rooms_to_its_left() -> None:
+    backwards = [one for one in OWN if ROOMS.index(one.imported_room) > ROOMS.index(one.room)]
+    assert list(map(str, backwards)) == []
+
+
+def test_another_room_is_imported_by_its_package_name() -> None:
+    past_the_door = [
+        one
+        for one in OWN
+        if one.imported_room not in {one.room, "__init__"}
+        and one.module.count(".") > 1
+        and one.module not in INNER_DOORS
+    ]
+    assert list(map(str, past_the_door)) == []
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_heavy_library_is_imported_in_its_home_only(library: str) -> None:
+    strays = [
+        one
+        for one in IMPORTS
+        if one.module.split(".")[0] == library
+        and not one.is_for_types
+        and one.room not in HOMES[library]
+    ]
+    assert list(map(str, strays)) == []
+
+
+@pytest.mark.parametrize(
+    "module", ["agad", "agad.cli", "agad.executor.jobs", "agad.report", "agad.store"]
+)
 def test_importing_is_light(module: str) -> None:
     code = (
         f"import sys, {module}; print([m for m in ('torch', 'ray', 'optuna') if m in sys.modules])"
@@ -118,7 +164,3 @@ def test_importing_is_light(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_every_layer_is_in_the_order() -> None:
-    assert {layer_of(path) for path in MODULES} == set(LAYERS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agad.cli import load_study
 from agad.config import Study
-from agad.studyfile import load_study
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.py"))
 

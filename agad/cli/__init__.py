@@ -1,6 +1,15 @@
 """The command line: parses arguments, connects the layers, prints."""
 
 from agad.cli.entry import entry, main
-from agad.cli.notebook import StudyHandle, start
+from agad.cli.notebook.handle import StudyHandle
+from agad.cli.notebook.start import start
+from agad.cli.studyfile import load_study, show_errors_on_one_line
 
-__all__ = ["StudyHandle", "entry", "main", "start"]
+__all__ = [
+    "StudyHandle",
+    "entry",
+    "load_study",
+    "main",
+    "show_errors_on_one_line",
+    "start",
+]

@@ -37,7 +37,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from agad.cluster import check_file, read_crds, shipped_crds
+    from agad.clusterfiles import check_file, read_crds, shipped_crds
 
     crds = read_crds(arguments.crd) if arguments.crd else shipped_crds()
     num_faults = 0

@@ -35,7 +35,7 @@ def dashboard(arguments: argparse.Namespace) -> int:
     """Serve the dashboard until Ctrl-C; return the exit code."""
     _check_flags(arguments)
     # Optuna takes half a second to import, which a wrong flag does not wait for.
-    from agad.told import dashboard_app
+    from agad.search import dashboard_app
 
     searches = stored_searches(arguments.store, arguments.study)
     if not searches:

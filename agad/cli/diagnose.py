@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
-from agad.diagnosis import DiagnosticRow, kept_prefix
 from agad.errors import ConfigError, StoreError
 from agad.reading import (
     chosen_studies,
@@ -22,14 +21,14 @@ from agad.reading import (
     stored_leaderboard,
     stored_winners,
 )
-from agad.records import TrialRow, Winner
+from agad.records import DiagnosticRow, TrialRow, Winner, kept_prefix
 from agad.report import Leaderboard, confirmed_rows, count_text, has_ended, plain, terminal
 
 if TYPE_CHECKING:
     from agad.config import Study
     from agad.objects import ObjectStore
+    from agad.records import Provenance
     from agad.store import StudyReader
-    from agad.study import Provenance
     from agad.trial import LeakDiagnostics, Runtime, TrialSpec
 
 NOT_KEPT = 1
@@ -112,8 +111,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     from agad.data import Library
     from agad.detectors import Compute
     from agad.objects import check_conditional_put, open_objects
+    from agad.records import find_provenance
     from agad.store import StudyReader
-    from agad.study import find_provenance, specs_of_rows
+    from agad.study import specs_of_rows
     from agad.trial import Runtime
 
     objects = open_objects(store_uri(arguments.store))

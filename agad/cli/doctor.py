@@ -46,7 +46,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     choose_token_mode(os.environ)
     if address and address.startswith(("http://", "https://")):
         return _as_job(address, store, arguments.cache)
-    from agad.jobs import examine
+    from agad.executor.jobs import examine
 
     console = Console(soft_wrap=True)
     has_fault = False
@@ -65,7 +65,7 @@ def _as_job(address: str, store: str, cache: str | None) -> int:
         store: URI of the store.
         cache: Folder of the nodes' caches; None is what the cluster's own environment says.
     """
-    from agad.jobs import Jobs
+    from agad.executor.jobs import Jobs
 
     def show(text: str) -> None:
         sys.stdout.write(text)

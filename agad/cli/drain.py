@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agad.errors import ConfigError
 
 if TYPE_CHECKING:
-    from agad.jobs import Node, Notices
+    from agad.executor.jobs import Node, Notices
 
 _WITHIN_S = 60.0
 
@@ -44,7 +44,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
 
 def drain_watch(arguments: argparse.Namespace) -> int:
     """Wait for the notice, and pass it on to Ray; return the exit code."""
-    from agad.jobs import Node, Notice, wait_for_notice
+    from agad.executor.jobs import Node, Notice, wait_for_notice
 
     within_s: float = arguments.within
     if not 0 < within_s < 3600:
@@ -65,7 +65,7 @@ def drain_watch(arguments: argparse.Namespace) -> int:
 
 def _notices(cloud: str) -> Notices:
     """Return where a cloud's notices come from; the variables are the clouds' own."""
-    from agad.jobs import EC2_ADDRESS, GCP_ADDRESS, Ec2Notices, GcpNotices
+    from agad.executor.jobs import EC2_ADDRESS, GCP_ADDRESS, Ec2Notices, GcpNotices
 
     if cloud == "aws":
         return Ec2Notices(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or EC2_ADDRESS)

@@ -26,10 +26,10 @@ from agad.cli import (
 )
 from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
+from agad.cli.studyfile import BAD_INPUT, load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
-from agad.studyfile import BAD_INPUT, load_study
 
 
 def entry() -> NoReturn:

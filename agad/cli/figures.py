@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from agad.cli.files import write_file
 from agad.errors import ConfigError
 from agad.reading import stored_evidence
-from agad.report import check_renderer, count_text, plain, png, study_figures, svg
+from agad.report import check_renderer, count_text, plain, png, svg
+from agad.report import figures as study_figures
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore

@@ -15,15 +15,15 @@ from rich.console import Console
 from agad.cli.codes import INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
+from agad.cli.studyfile import BAD_INPUT, load_study
 from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
-from agad.studyfile import BAD_INPUT, load_study
 
 if TYPE_CHECKING:
-    from agad.jobs import Jobs, Package, StudyJob
+    from agad.executor.jobs import Jobs, Package, StudyJob
 
 _FAILED = 1
 """Exit code where a job failed without telling one."""
@@ -79,7 +79,7 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 def submit_study(arguments: argparse.Namespace) -> int:
     """Submit a study, or join it where it runs, and follow it; return the exit code."""
-    from agad.jobs import Jobs, find_project, pack, secrets_of
+    from agad.executor.jobs import Jobs, find_project, pack, secrets_of
     from agad.objects import check_uri
 
     _check_restarts(arguments)
@@ -129,7 +129,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
 
 def supervise_study(arguments: argparse.Namespace) -> int:
     """Run a study in a process of its own, again after each crash; return its last exit code."""
-    from agad.jobs import Supervisor
+    from agad.executor.jobs import Supervisor
     from agad.objects import open_objects
     from agad.store import steps_done
 

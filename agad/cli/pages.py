@@ -23,8 +23,8 @@ from agad.report import (
     count_text,
     has_ended,
     html_page,
-    study_figures,
 )
+from agad.report import figures as study_figures
 
 if TYPE_CHECKING:
     from agad.store import StudyReader

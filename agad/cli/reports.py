@@ -12,13 +12,7 @@ from rich.console import Console
 from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_price_flag, add_store_flag, checked_price
-from agad.cli.pages import (
-    Evidences,
-    add_page_flags,
-    check_page_flags,
-    watch_page,
-    write_page,
-)
+from agad.cli.pages import Evidences, add_page_flags, check_page_flags, watch_page, write_page
 from agad.errors import ConfigError
 from agad.reading import (
     chosen_studies,

@@ -19,19 +19,13 @@ from agad.cli.notify import Webhook
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.reading import store_uri, stored_leaderboard
-from agad.report import (
-    live_table,
-    plain,
-    plain_line,
-    plan_table,
-    seconds_text,
-    terminal,
-)
-from agad.status import StudyStatus
+from agad.records import StudyStatus
+from agad.report import live_table, plain, plain_line, plan_table, seconds_text, terminal
 
 if TYPE_CHECKING:
+    from agad.executor.tune import Where
     from agad.objects import ObjectStore
-    from agad.study import Paces, PastStudy, StudyPlan, Where
+    from agad.study import Paces, PastStudy, StudyPlan
 
 _PLAIN_LINE_EVERY_S = 5.0
 
@@ -39,9 +33,9 @@ _PLAIN_LINE_EVERY_S = 5.0
 def run(study: Study, arguments: argparse.Namespace) -> int:
     """Run a study, or go on with it, and print its leaderboard; return the exit code."""
     # Ray and torch take seconds to import, which a report and a wrong flag do not wait for.
+    from agad.executor.tune import run_study
     from agad.objects import open_objects
     from agad.store import StudyStore
-    from agad.study import run_study
 
     study = study.reduced() if arguments.reduced else study
     address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
@@ -117,7 +111,7 @@ def _past_studies(objects: ObjectStore) -> list[PastStudy]:
 
 def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # noqa: ANN401
     """Return what the flags say of a trial, and more of a run."""
-    from agad.study import Where
+    from agad.executor.tune import Where
 
     return Where(
         store=store,

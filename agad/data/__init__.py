@@ -2,18 +2,19 @@
 
 from agad.data.batches import FitBatches, Subset, on_device
 from agad.data.cache import NodeCache
+from agad.data.catalogue import FORMATS, KNOWN
+from agad.data.contact_sheet import contact_sheet
 from agad.data.fetch import OfficialFile, fetch_files
 from agad.data.heatmap import FULL_SCALE, heat_map
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.importing import Imported, find_manifest, import_dataset
-from agad.data.known import FORMATS, KNOWN
 from agad.data.library import Library, open_images
 from agad.data.manifest import Dropped, Manifest, StoredPart
 from agad.data.partition import TestChoice
-from agad.data.readers import PictureBatch, find_pictures, read_in_batches
+from agad.data.readers.folder import find_pictures
+from agad.data.readers.pictures import PictureBatch, read_in_batches
 from agad.data.recipe import ImportOptions
 from agad.data.resize import FILTERS, SIZES, Resize
-from agad.data.sheet import contact_sheet
 from agad.data.split import Split, SplitCounts, Task, draw_split
 from agad.data.streams import Purpose, stream
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from agad.data.catalogue import KNOWN
 from agad.data.images import PARTS, Part
-from agad.data.known import KNOWN
 from agad.data.library import Library, check_dataset_name
 from agad.data.manifest import Manifest, StoredPart
 from agad.data.partfile import write_part

@@ -15,12 +15,7 @@ from agad.data.cache import NodeCache
 from agad.data.images import PARTS, Images, Part
 from agad.data.manifest import Manifest
 from agad.errors import ConfigError, DataError
-from agad.objects import (
-    MissingObjectError,
-    ObjectStore,
-    check_conditional_put,
-    open_objects,
-)
+from agad.objects import MissingObjectError, ObjectStore, check_conditional_put, open_objects
 
 _PREFIX = "_datasets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agad.data.catalogue import KNOWN, Format
 from agad.data.images import Images, Source
-from agad.data.known import KNOWN, Format
 from agad.data.partition import TestChoice
 from agad.data.readers import (
     read_cifar10,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from agad.config import Agad
+from agad.detectors.batch_norm import BatchNorm, Statistics, statistics_of
 from agad.detectors.compute import Compute
 from agad.detectors.losses import (
     adversarial_loss,
@@ -32,7 +33,6 @@ from agad.detectors.networks import (
     UNetPlusPlus,
     initialise,
 )
-from agad.detectors.norm import BatchNorm, Statistics, statistics_of
 
 _GENERATORS: dict[str, type[NaiveGenerator] | type[UNet] | type[UNetPlusPlus]] = {
     "naive": NaiveGenerator,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agad.detectors.norm import BatchNorm
+from agad.detectors.batch_norm import BatchNorm
 
 LATENT_UNITS = 100
 """Z, in every network of the lineage."""

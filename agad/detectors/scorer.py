@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from agad.config import DetectorConfig
 from agad.detectors.agad import build_generator, distance
-from agad.detectors.norm import BatchNorm
+from agad.detectors.batch_norm import BatchNorm
 
 
 class Scorer(nn.Module):

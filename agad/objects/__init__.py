@@ -2,7 +2,7 @@
 
 from agad.objects.local import LocalObjects
 from agad.objects.probe import check_conditional_put
-from agad.objects.protocol import MissingObjectError, ObjectStore, check_key, is_key
+from agad.objects.protocol import MissingObjectError, ObjectStore, check_key
 from agad.objects.retry import Backoff, TransientError, retry
 from agad.objects.uri import check_uri, open_objects
 
@@ -15,7 +15,6 @@ __all__ = [
     "check_conditional_put",
     "check_key",
     "check_uri",
-    "is_key",
     "open_objects",
     "retry",
 ]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agad.objects.files import errors_named, holds, read_chunks, replaced, write_synced
-from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
+from agad.objects.protocol import MissingObjectError, check_key, check_prefix
+from agad.records import is_key
 
 
 class LocalObjects:

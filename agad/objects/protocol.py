@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from agad.errors import StoreError
-
-# A segment never starts with a dot: ".." cannot leave the store, and the temporary files of a
-# local store, which do start with one, are no keys. 200 characters fit every file system.
-_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._=-]{0,199}"
-_KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+from agad.records import is_key
 
 
 class MissingObjectError(StoreError, FileNotFoundError):
@@ -113,11 +108,6 @@ class ObjectStore(Protocol):
     # The last method, because after it the word means itself in this class's annotations.
     def list(self, prefix: str) -> list[str]:
         """Return the keys that start with ``prefix``, sorted; it need not end at a ``/``."""
-
-
-def is_key(text: str) -> bool:
-    """Whether a text can name an object: segments of letters, digits and ``._=-``."""
-    return _KEY.fullmatch(text) is not None
 
 
 def check_key(key: str) -> None:

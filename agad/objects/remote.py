@@ -11,9 +11,10 @@ from typing import BinaryIO
 from agad.errors import StoreError
 from agad.objects.bucket import Bucket, KeyTakenError, Page
 from agad.objects.files import read_chunks, replaced, synced
-from agad.objects.protocol import MissingObjectError, check_key, check_prefix, is_key
+from agad.objects.protocol import MissingObjectError, check_key, check_prefix
 from agad.objects.ranged import ranged_file
 from agad.objects.retry import Backoff, TransientError, retry
+from agad.records import is_key
 
 _BACKOFF = Backoff(deadline_s=120.0)
 """Eight stalls of 30 s each would keep a trial waiting for four minutes."""

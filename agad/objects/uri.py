@@ -9,8 +9,9 @@ from urllib.parse import unquote
 from agad.errors import ConfigError
 from agad.objects.bucket import Bucket
 from agad.objects.local import LocalObjects
-from agad.objects.protocol import ObjectStore, is_key
+from agad.objects.protocol import ObjectStore
 from agad.objects.remote import RemoteObjects
+from agad.records import is_key
 
 _ALLOWED = "a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix"
 # S3's own rule for the names of buckets, and the capitals and "_" that other servers take; Google's

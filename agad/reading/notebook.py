@@ -7,9 +7,10 @@ from typing import Any
 
 from agad.errors import ConfigError
 from agad.reading.boards import stored_leaderboard
-from agad.reading.evidence import stored_evidence
+from agad.reading.figure_data import stored_evidence
 from agad.reading.tables import imported, opened
-from agad.report import Figure, cell_rows, check_renderer, mean_rows, study_figures
+from agad.report import Figure, cell_rows, check_renderer, mean_rows
+from agad.report import figures as study_figures
 
 _ROWS_OF = {"cells": cell_rows, "means": mean_rows}
 

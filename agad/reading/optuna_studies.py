@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from agad.reading.boards import planned
-from agad.reading.evidence import stored_curves
+from agad.reading.figure_data import stored_curves
 from agad.reading.tables import opened
 from agad.records import State, TrialRow
 from agad.report import Curves
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
     from agad.objects import ObjectStore
-    from agad.told import Ended, ToldSearch
+    from agad.search import Ended, ToldSearch
 
 
 def to_optuna(
@@ -46,7 +46,7 @@ def to_optuna(
             parameters are not of its study's space.
     """
     # Optuna takes half a second to import, which `import agad` does not wait for.
-    from agad.told import optuna_studies
+    from agad.search import optuna_studies
 
     return optuna_studies(stored_searches(store, study))
 
@@ -61,8 +61,8 @@ def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> 
 
 
 def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
+    from agad.search import ToldSearch
     from agad.store import StudyReader
-    from agad.told import ToldSearch
 
     store = StudyReader(objects, study)
     plan = planned(store)
@@ -88,7 +88,7 @@ def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
 def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) -> list[Ended]:
     import numpy as np
 
-    from agad.told import Ended
+    from agad.search import Ended
 
     found = []
     for place, span in zip(places, curves.spans(places), strict=True):

@@ -1,42 +1,40 @@
 """From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
 
-from agad.report.aggregate import confirmed_rows, leaderboard, priced
-from agad.report.baseline import baseline_cells
-from agad.report.comparison import Comparison, compare
-from agad.report.comparison_page import comparison_csv, comparison_page
-from agad.report.datasets import dataset_details, dataset_line, dataset_table
-from agad.report.diagnostics import diagnostics_page
-from agad.report.figures import (
-    VEGA_LITE,
-    Curves,
-    Evidence,
-    Figure,
-    Picture,
-    Scores,
-    check_renderer,
-    png,
-    svg,
-    themed,
-)
 from agad.report.figures import figures as study_figures
-from agad.report.html import Section, html_page
-from agad.report.latex import latex
-from agad.report.live import is_status_line, live_table, plain_line, watched_line, watched_table
-from agad.report.models import (
+from agad.report.figures.collection import figures
+from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Curves, Evidence, Picture, Scores
+from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
+from agad.report.html.page import Section, html_page
+from agad.report.numbers.aggregate import confirmed_rows, leaderboard, priced
+from agad.report.numbers.baseline import baseline_cells
+from agad.report.numbers.comparison import Comparison, compare
+from agad.report.numbers.progress import has_ended
+from agad.report.numbers.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
+from agad.report.pages.comparison_page import comparison_csv, comparison_page
+from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
+from agad.report.pages.diagnostics import diagnostics_page
+from agad.report.pages.latex import latex
+from agad.report.pages.live import (
+    is_status_line,
+    live_table,
+    plain_line,
+    watched_line,
+    watched_table,
+)
+from agad.report.pages.models import (
     ScoredPicture,
     export_summary,
     few_normals,
     score_table,
     scores_csv,
 )
-from agad.report.page import Page
-from agad.report.plan import plan_table
-from agad.report.progress import has_ended
-from agad.report.published import published_page
-from agad.report.render import cell_rows, csv, markdown, mean_rows, means_csv, terminal
-from agad.report.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
-from agad.report.rounding import count_text, plain, seconds_text
-from agad.report.stores import compacted_line, info_table, schema_tables
+from agad.report.pages.page import Page
+from agad.report.pages.plan import plan_table
+from agad.report.pages.published import published_page
+from agad.report.pages.render import cell_rows, csv, markdown, mean_rows, means_csv, terminal
+from agad.report.pages.rounding import count_text, plain, seconds_text
+from agad.report.pages.stores import compacted_line, info_table, schema_tables
 
 __all__ = [
     "VEGA_LITE",
@@ -70,6 +68,7 @@ __all__ = [
     "diagnostics_page",
     "export_summary",
     "few_normals",
+    "figures",
     "has_ended",
     "html_page",
     "info_table",

@@ -7,11 +7,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agad.errors import AgadError, StoreError
 from agad.objects import ObjectStore
-from agad.store.keys import TABLES, Table
+from agad.records import TABLES, Table
 from agad.store.parallel import in_parallel
-from agad.store.params import is_param
-from agad.store.schema import ROW_TYPES, arrow_schema, check_version, first_line
-from agad.store.snapshot import Snapshot
+from agad.store.tables.params import is_param
+from agad.store.tables.schema import ROW_TYPES, arrow_schema, check_version, first_line
+from agad.store.tables.snapshot import Snapshot
 
 
 def check_columns(objects: ObjectStore, study: str, snapshot: Snapshot) -> None:

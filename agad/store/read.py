@@ -7,13 +7,18 @@ import hashlib
 import json
 from typing import Any
 
-from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore
-from agad.records import Claim, EpochRow, Pause, ScoreRow, TrialRow, Winner
-from agad.status import Bulletin
-from agad.store.keys import (
+from agad.records import (
     Attempt,
+    Bulletin,
+    Claim,
+    DiagnosticRow,
+    EpochRow,
+    Pause,
+    ScoreRow,
+    TrialRow,
+    Winner,
     attempt_key,
     attempts_prefix,
     check_study_name,
@@ -25,9 +30,9 @@ from agad.store.keys import (
 )
 from agad.store.parallel import in_parallel
 from agad.store.release import mark_key, pause_from_json
-from agad.store.rows import rows_from_table
-from agad.store.snapshot import list_attempts
-from agad.store.tables import read_table
+from agad.store.tables.rows import rows_from_table
+from agad.store.tables.snapshot import list_attempts
+from agad.store.tables.tables import read_table
 
 
 def list_studies(objects: ObjectStore) -> list[str]:

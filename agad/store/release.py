@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import EpochRow, Pause
-from agad.store.keys import attempt_key, attempt_of, attempts_prefix
+from agad.records import EpochRow, Pause, attempt_key, attempt_of, attempts_prefix
 
 Mark: TypeAlias = Literal["released", "paused"]
 """What its driver did with an attempt: gave it up, or let it wait at a rung."""

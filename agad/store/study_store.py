@@ -12,33 +12,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agad.diagnosis import DiagnosticRow, kept_prefix
 from agad.errors import StoreError
 from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
+    Bulletin,
     CheckpointName,
     Claim,
+    DiagnosticRow,
     EpochRow,
     Pause,
     ScoreRow,
     TrialRow,
     Winner,
+    attempt_key,
     checkpoints_prefix,
+    config_key,
+    kept_prefix,
+    status_key,
+    winner_key,
 )
-from agad.status import Bulletin
 from agad.store.changes import extends
-from agad.store.keys import attempt_key, config_key, status_key, winner_key
-from agad.store.lease import Lease, LeaseTimes
+from agad.store.holding.lease import Lease, LeaseTimes
+from agad.store.holding.spool import Group, Spool, put_group
 from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
-from agad.store.release import (
-    last_pauses,
-    mark_key,
-    pause_to_json,
-    released_attempts,
-)
-from agad.store.rows import rows_to_parquet
-from agad.store.spool import Group, Spool, put_group
+from agad.store.release import last_pauses, mark_key, pause_to_json, released_attempts
+from agad.store.tables.rows import rows_to_parquet
 
 logger = logging.getLogger(__name__)
 

@@ -1,25 +1,28 @@
 """The study engine: search and early stopping by cell, on Ray."""
 
+from agad.study.board import StudyBoard
+from agad.study.cell_data import find_materials
 from agad.study.confirmed import specs_of_rows
-from agad.study.pace import MeasuredPaces, Pace, Paces, PastStudy, StoredPaces
+from agad.study.epoch_time import MeasuredPaces, Pace, Paces, PastStudy, StoredPaces
 from agad.study.plan import CellPlan, Spent, StudyPlan, plan_study
-from agad.study.provenance import Provenance, find_provenance
-from agad.study.run import run_study
-from agad.study.where import Where
+from agad.study.publishing import Publisher
+from agad.study.running import Launch, Progress, RowMaker
 
 __all__ = [
     "CellPlan",
+    "Launch",
     "MeasuredPaces",
     "Pace",
     "Paces",
     "PastStudy",
-    "Provenance",
+    "Progress",
+    "Publisher",
+    "RowMaker",
     "Spent",
     "StoredPaces",
+    "StudyBoard",
     "StudyPlan",
-    "Where",
-    "find_provenance",
+    "find_materials",
     "plan_study",
-    "run_study",
     "specs_of_rows",
 ]

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from agad.errors import StoreError
-from agad.memory import StudyMemory
-from agad.records import Claim, TrialRow
+from agad.records import Claim, StudyMemory, TrialRow
 
 MAX_ATTEMPTS = 3
 """Launches of one trial, over all drivers, that were lost since its newest checkpoint was written,

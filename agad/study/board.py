@@ -14,17 +14,25 @@ from typing import Self, cast
 
 from agad.config import Study, SuccessiveHalving
 from agad.errors import OtherDriverError, StoreError, StudyChangedError
-from agad.memory import StudyMemory
-from agad.records import PHASES, Claim, Pause, State, TrialRow, Winner, objective_of
-from agad.status import StudyStatus
+from agad.records import (
+    PHASES,
+    Claim,
+    Pause,
+    State,
+    StudyMemory,
+    StudyStatus,
+    TrialRow,
+    Winner,
+    objective_of,
+)
 from agad.study.attempts import Attempts, given_up_text
+from agad.study.budget import Spending
 from agad.study.cell import CellRun
+from agad.study.cell_data import CellMaterials
+from agad.study.costs_so_far import Tally
 from agad.study.crashes import Crashes
-from agad.study.materials import CellMaterials
-from agad.study.patience import Patience
 from agad.study.running import Launch, Progress, RowMaker, Running
-from agad.study.spending import Spending
-from agad.study.tally import Tally
+from agad.study.store_outage import Patience
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)

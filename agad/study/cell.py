@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from agad.config import Setting, Study
-from agad.records import Phase, State, Winner
-from agad.status import CellStatus
+from agad.records import CellStatus, Phase, State, Winner
+from agad.search import CellSampler, Ladder
+from agad.study.cell_data import CellMaterials, work_of
 from agad.study.confirmation import Confirmation
-from agad.study.ladder import Ladder
-from agad.study.materials import CellMaterials, work_of
-from agad.study.sampler import CellSampler
 from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
 

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, Winner
-from agad.study.front import best_first
-from agad.study.materials import CellMaterials
+from agad.study.cell_data import CellMaterials
+from agad.study.pareto import best_first
 from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
 

@@ -10,7 +10,7 @@ from agad.config import Study
 from agad.data import Library
 from agad.errors import StudyChangedError
 from agad.records import Phase, TrialRow
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from agad.trial import TrialSpec
 
 

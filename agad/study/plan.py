@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from agad.config import Cell, Study
 from agad.data import Library
-from agad.study.expected import expected_epochs
-from agad.study.materials import find_materials
-from agad.study.pace import Pace, Paces
+from agad.search import expected_epochs
+from agad.study.cell_data import find_materials
+from agad.study.epoch_time import Pace, Paces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

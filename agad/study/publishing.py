@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from agad.errors import AgadError, OtherDriverError
-from agad.memory import StudyMemory
-from agad.status import Bulletin, DriverState, StudyStatus
+from agad.records import Bulletin, DriverState, StudyMemory, StudyStatus
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Self, cast
 
 from agad.config import labelled_text
-from agad.records import EpochRow, Pause, ScoreRow, State, TrialRow, objective_of
+from agad.records import EpochRow, Pause, Provenance, ScoreRow, State, TrialRow, objective_of
 from agad.study.cell import CellRun
-from agad.study.provenance import Provenance
 from agad.trial import EpochResult, TrialSpec
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from agad.records import State
-from agad.study.ladder import Ladder
+from agad.search import Ladder
 from agad.trial import TrialSpec
 
 

@@ -1,16 +1,16 @@
 """One trial: its specification, its training as a generator of epochs, its metrics."""
 
-from agad.trial.card import Exported, ModelCard
 from agad.trial.confirm import TestResult
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
+from agad.trial.model_card import Exported, ModelCard
 from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
-from agad.trial.spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
 from agad.trial.train import EpochResult, train_trial
+from agad.trial.trial_spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
 
 __all__ = [
     "CheckpointPlan",

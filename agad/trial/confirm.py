@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from agad.data import Subset, on_device, open_images
 from agad.detectors import Detector
 from agad.objects import open_objects
-from agad.trial.card import ModelCard
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import SavedModel, model_key
+from agad.trial.model_card import ModelCard
 from agad.trial.pictures import keep_pictures
 from agad.trial.score import score
-from agad.trial.spec import Runtime, TrialSpec
+from agad.trial.trial_spec import Runtime, TrialSpec
 
 if TYPE_CHECKING:
     from agad.trial.train import Training

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from agad.data import Subset
 from agad.detectors import Detector
-from agad.diagnosis import kept_names
 from agad.errors import CheckpointError
 from agad.objects import ObjectStore
+from agad.records import kept_names
 from agad.trial.checkpoint import from_bytes, read_checkpoint
 from agad.trial.confirm import TestPart, open_test
 from agad.trial.metrics import auroc
 from agad.trial.score import score, score_with_batch_statistics
-from agad.trial.spec import Runtime, TrialSpec
 from agad.trial.train import prepare
+from agad.trial.trial_spec import Runtime, TrialSpec
 
 _LINEAGE_BATCH_SIZE = 64
 """Test batches of GANomaly's and Skip-GANomaly's public code."""

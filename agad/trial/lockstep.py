@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agad.errors import CheckpointError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed
-from agad.trial.spec import TrialSpec
+from agad.trial.trial_spec import TrialSpec
 
 if TYPE_CHECKING:
     from agad.trial.train import EpochResult, Training

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from agad.trial.score import score
-from agad.trial.spec import Runtime, TrialSpec
 from agad.trial.train import prepare
+from agad.trial.trial_spec import Runtime, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

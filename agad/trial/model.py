@@ -23,7 +23,7 @@ from torch import Tensor
 from agad.data import on_device
 from agad.detectors import Compute, Scorer, build_scorer
 from agad.errors import CheckpointError, ScoreError
-from agad.trial.card import Exported, ModelCard, no_model
+from agad.trial.model_card import Exported, ModelCard, no_model
 
 _SCORES = "val_normal_scores"
 _WEIGHTS = "weights."

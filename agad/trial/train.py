@@ -21,12 +21,12 @@ from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_i
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, from_bytes
+from agad.trial.checkpoint_store import CheckpointShelf
 from agad.trial.confirm import TestResult, finish
 from agad.trial.lockstep import LockStep, check_trial
 from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.score import check_scores, score
-from agad.trial.shelf import CheckpointShelf
-from agad.trial.spec import Runtime, TrialSpec
+from agad.trial.trial_spec import Runtime, TrialSpec
 
 logger = logging.getLogger(__name__)
 

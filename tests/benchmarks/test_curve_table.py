@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agad import Agad, Asha, Choice, Confirm, Grid, Labelled, LogUniform, Search, Study, Uniform
+from agad.cli import load_study
 from agad.errors import ConfigError
-from agad.studyfile import load_study
 from benchmarks.curve_table import (
     STUDY_FILE,
     Curve,

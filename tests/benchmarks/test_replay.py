@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from agad import Asha, Grid, Search, Study, Uniform
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from benchmarks.replay import Outcome, Replay
 
 if TYPE_CHECKING:

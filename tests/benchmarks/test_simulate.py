@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from benchmarks.simulate import Result, simulate, study_of
 from benchmarks.virtual import Charge
 

@@ -13,12 +13,11 @@ from typing import TypeAlias
 import pytest
 import ray
 
-import agad.study.run
+import agad.executor.tune.run
 from agad.cli import entry
 from agad.config import Confirm, Grid, LogUniform, Search, Study
 from agad.objects import LocalObjects, open_objects
-from agad.records import TrialRow
-from agad.status import Bulletin, StudyStatus
+from agad.records import Bulletin, StudyStatus, TrialRow
 from agad.store import StudyStore
 from tests.cli import heads
 from tests.cli.news import CELL
@@ -75,7 +74,7 @@ def run_agad(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("AGAD_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("AGAD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(agad.study.run, "connected", _no_cluster)
+    monkeypatch.setattr(agad.executor.tune.run, "connected", _no_cluster)
     before = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: object) -> Ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agad.status import CellStatus
+from agad.records import CellStatus
 
 CELL = CellStatus(
     label="digits class=0 ratio=0",

@@ -14,13 +14,11 @@ import agad
 import agad.trial.diagnostics
 from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.data import Library, NodeCache
-from agad.diagnosis import kept_prefix
 from agad.objects import open_objects
-from agad.records import checkpoints_prefix
+from agad.records import checkpoints_prefix, find_provenance, kept_prefix
 from agad.store import StudyStore
-from agad.study import find_provenance
 from agad.study.board import StudyBoard
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from agad.study.running import Progress, RowMaker
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
 from agad.trial.confirm import TestPart, open_test

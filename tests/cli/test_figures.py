@@ -16,7 +16,7 @@ import pytest
 from agad.config import Grid, LogUniform, Search, Study
 from agad.objects import open_objects
 from agad.reading import stored_evidence
-from agad.report import study_figures
+from agad.report import figures as study_figures
 from agad.store import StudyStore
 from tests.cli.conftest import FillStore, RunAgad
 

@@ -23,22 +23,15 @@ from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search,
 from agad.data import FULL_SCALE, Library, NodeCache, open_images
 from agad.data.readers import read_digits
 from agad.data.resize import Resize
+from agad.executor.tune import Where, run_study
 from agad.objects import LocalObjects, ObjectStore, open_objects
 from agad.records import TrialRow, Winner
+from agad.records.provenance import find_provenance
 from agad.store import StudyStore
-from agad.study import Where, run_study
 from agad.study.board import StudyBoard
-from agad.study.materials import find_materials
-from agad.study.provenance import find_provenance
+from agad.study.cell_data import find_materials
 from agad.study.running import Progress, RowMaker
-from agad.trial import (
-    PictureScorer,
-    Runtime,
-    SavedModel,
-    model_key,
-    models_prefix,
-    train_trial,
-)
+from agad.trial import PictureScorer, Runtime, SavedModel, model_key, models_prefix, train_trial
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, RunAgad

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import agad.study
+import agad.executor.tune
 from agad.errors import OtherDriverError, TrialsFailingError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run_ending(
             if error is not None:
                 raise error
 
-        monkeypatch.setattr(agad.study, "run_study", end)
+        monkeypatch.setattr(agad.executor.tune, "run_study", end)
         store = fill_store(tmp_path_factory.mktemp("filled"))
         return run_agad("run", write_study(), "--store", store, *flags)
 

@@ -12,7 +12,7 @@ import pytest
 
 from agad.objects import open_objects
 from agad.store import StudyStore
-from agad.store.lease import LeaseTimes
+from agad.store.holding.lease import LeaseTimes
 
 if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad, WriteStudy
@@ -23,7 +23,7 @@ _QUICK = LeaseTimes(renew_s=0.1, void_s=1.0, look_s=0.05)
 _CONTENDER = """
 import sys
 from contextlib import contextmanager
-import agad.study.run
+import agad.executor.tune.run
 from agad.cli import entry
 from agad.store import StudyStore
 from agad.store.lease import LeaseTimes
@@ -34,7 +34,7 @@ def connected(where):
     sys.exit(7)
     yield
 
-agad.study.run.connected = connected
+agad.executor.tune.run.connected = connected
 StudyStore.__init__.__kwdefaults__["lease_times"] = LeaseTimes(
     renew_s=0.1, void_s=1.0, look_s=0.05
 )

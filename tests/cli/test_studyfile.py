@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agad.cli import load_study
 from agad.errors import ConfigError
-from agad.studyfile import load_study
 
 if TYPE_CHECKING:
     from tests.cli.conftest import WriteStudy

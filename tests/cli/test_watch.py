@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agad.cli.watch
-from agad.status import StudyStatus
+from agad.records import StudyStatus
 from tests.cli.news import CELL
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-import agad.study
+import agad.executor.tune
 from agad.config import Study
 from agad.data import NodeCache
-from agad.study import Where
+from agad.executor.tune import Where
 
 if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad, WriteStudy
@@ -32,7 +32,7 @@ def where_of(
     def note(_study: Study, _store: object, where: Where, **_: object) -> None:
         seen.append(where)
 
-    monkeypatch.setattr(agad.study, "run_study", note)
+    monkeypatch.setattr(agad.executor.tune, "run_study", note)
 
     def run(*flags: object) -> Where:
         run_agad("run", write_study(), *flags)

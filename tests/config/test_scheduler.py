@@ -8,14 +8,7 @@ from typing import Any
 
 import pytest
 
-from agad.config import (
-    Asha,
-    Median,
-    NoStopping,
-    Scheduler,
-    SuccessiveHalving,
-    scheduler_from_json,
-)
+from agad.config import Asha, Median, NoStopping, Scheduler, SuccessiveHalving, scheduler_from_json
 from agad.config.scheduler import scheduler_as_json
 from agad.errors import ConfigError
 

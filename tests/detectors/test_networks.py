@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from agad.detectors.batch_norm import BatchNorm
 from agad.detectors.networks import (
     Discriminator,
     GeneratorShape,
@@ -18,7 +19,6 @@ from agad.detectors.networks import (
     UNetPlusPlus,
     initialise,
 )
-from agad.detectors.norm import BatchNorm
 
 Build: TypeAlias = Callable[..., nn.Module]
 

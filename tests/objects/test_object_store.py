@@ -13,12 +13,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from agad.errors import StoreError
-from agad.objects import (
-    MissingObjectError,
-    ObjectStore,
-    check_key,
-    open_objects,
-)
+from agad.objects import MissingObjectError, ObjectStore, check_key, open_objects
 
 _HOSTILE_KEYS = [
     "",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import agad
-from agad.diagnosis import DiagnosticRow
 from agad.errors import StoreError
 from agad.objects import ObjectStore
+from agad.records import DiagnosticRow
 from agad.store import StudyReader, StudyStore, compact, study_info, table_files, verify
 
 if TYPE_CHECKING:

@@ -159,7 +159,7 @@ def test_read_fetches_only_the_columns_and_row_groups_of_the_cells(
     counting: type[Counting],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agad.store.merge._GROUP_ROWS", 10_000)
+    monkeypatch.setattr("agad.store.tables.merge._GROUP_ROWS", 10_000)
     objects = LocalObjects(tmp_path)
     store = StudyStore(objects, STUDY)
     rng = random.Random(0)

@@ -16,13 +16,11 @@ import pytest
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
-from agad.memory import StudyMemory
 from agad.objects import LocalObjects, ObjectStore
-from agad.records import Winner
-from agad.status import Bulletin, StudyStatus
+from agad.records import Bulletin, StudyMemory, StudyStatus, Winner
+from agad.records.keys import winner_key
 from agad.store import StudyReader, StudyStore, list_studies, verify
-from agad.store.keys import winner_key
-from agad.store.lease import Lease
+from agad.store.holding.lease import Lease
 
 Build = Callable[..., Any]
 

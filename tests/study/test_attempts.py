@@ -13,7 +13,7 @@ from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.running import Launch
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation
+    from tests.simulation import ListMemory, MakeSimulation
 
 
 def _kill_driver(make_simulation: MakeSimulation, study: Study) -> Launch:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agad.config import Asha, Grid, Median, NoStopping, Search, Study, Uniform
-from agad.rungs import rung_table
+from agad.search import rung_table
 from agad.study.running import Progress
 from agad.trial import EpochResult, TrialSpec
 
 if TYPE_CHECKING:
-    from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import Curve, ListMemory, MakeSimulation, MakeStudy
 
 EASY, HARD = "digits class=0 ratio=0", "digits class=8 ratio=0"
 

@@ -16,7 +16,7 @@ from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, TestResult, TrialSpec
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import ListMemory, MakeSimulation, MakeStudy
 
 EASY, HARD = "digits class=0 ratio=0", "digits class=8 ratio=0"
 

@@ -10,12 +10,12 @@ import pytest
 from agad.config import Study
 from agad.errors import OtherDriverError, StoreError
 from agad.study.attempts import MAX_ATTEMPTS
-from agad.study.patience import Patience
 from agad.study.running import Launch, Progress
+from agad.study.store_outage import Patience
 
 if TYPE_CHECKING:
     from agad.study.board import StudyBoard
-    from tests.study.conftest import ListMemory, MakeSimulation
+    from tests.simulation import ListMemory, MakeSimulation
 
 GONE = StoreError("the bucket is gone")
 

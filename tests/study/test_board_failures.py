@@ -21,7 +21,7 @@ from agad.study.crashes import MAX_IN_A_ROW
 from agad.study.running import Launch, Progress
 
 if TYPE_CHECKING:
-    from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import Curve, ListMemory, MakeSimulation, MakeStudy
 
 EASY, HARD = "digits class=0 ratio=0", "digits class=8 ratio=0"
 

@@ -13,7 +13,7 @@ from agad.study.running import Launch
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
-    from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import Curve, ListMemory, MakeSimulation, MakeStudy
 
 EASY, HARD = "digits class=0 ratio=0", "digits class=8 ratio=0"
 

@@ -12,13 +12,13 @@ from agad.config import Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalv
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.study.board import StudyBoard
+from agad.study.budget import Spending
+from agad.study.costs_so_far import Tally
 from agad.study.running import Progress
-from agad.study.spending import Spending
-from agad.study.tally import Tally
-from tests.study.conftest import ListMemory
+from tests.simulation import ListMemory
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeSimulation, MakeStudy
+    from tests.simulation import MakeSimulation, MakeStudy
 
 EPOCHS = 9
 """Of every trial; each takes one second."""

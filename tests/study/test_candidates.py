@@ -9,11 +9,11 @@ import pytest
 from agad.config import Confirm, Grid, Search, Study, Uniform
 from agad.errors import StoreError
 from agad.records import Winner
-from agad.study.patience import Patience
+from agad.study.store_outage import Patience
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import ListMemory, MakeSimulation, MakeStudy
 
 CELL = "digits class=0 ratio=0"
 

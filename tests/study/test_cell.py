@@ -29,11 +29,11 @@ from agad.config import (
 )
 from agad.records import State
 from agad.study.cell import CellRun
-from agad.study.materials import CellMaterials
+from agad.study.cell_data import CellMaterials
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeStudy
+    from tests.simulation import MakeStudy
 
 CELL = "digits class=0 ratio=0"
 

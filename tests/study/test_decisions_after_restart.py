@@ -11,11 +11,11 @@ import pytest
 
 from agad.config import Grid, Study
 from agad.records import TrialRow
-from agad.rungs import rung_table
-from tests.study.conftest import ListMemory
+from agad.search import rung_table
+from tests.simulation import ListMemory
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeSimulation, MakeStudy
+    from tests.simulation import MakeSimulation, MakeStudy
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import pytest
 from agad.config import Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError
+from agad.records.provenance import Provenance
 from agad.report import leaderboard
 from agad.study.board import StudyBoard
-from agad.study.materials import find_materials
-from agad.study.provenance import Provenance
+from agad.study.cell_data import find_materials
 from agad.study.running import Progress, RowMaker
 from agad.trial import Runtime, TrialSpec, train_trial
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import ListMemory, MakeSimulation, MakeStudy
 
 SEARCH = "digits class=(0,5) ratio=0"
 CLASSES = (0, 3, 5)

@@ -16,7 +16,7 @@ from agad.objects import LocalObjects
 from agad.store import StudyStore
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeSimulation, MakeStudy
+    from tests.simulation import MakeSimulation, MakeStudy
 
 Drive: TypeAlias = Callable[[LocalObjects], int]
 

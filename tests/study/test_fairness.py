@@ -10,7 +10,7 @@ from agad.study.running import Launch, Progress
 from agad.trial import EpochResult
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeSimulation, MakeStudy
+    from tests.simulation import MakeSimulation, MakeStudy
 
 
 def _result(epoch: int, score: float) -> EpochResult:

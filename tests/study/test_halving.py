@@ -14,7 +14,7 @@ from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.running import Launch
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy, Simulation
+    from tests.simulation import ListMemory, MakeSimulation, MakeStudy, Simulation
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 from agad.config import Confirm, Grid, Search, Study, Uniform
 from agad.errors import StoreError
-from agad.study.patience import Patience
 from agad.study.running import Launch
+from agad.study.store_outage import Patience
 
 if TYPE_CHECKING:
     from agad.trial import TrialSpec
-    from tests.study.conftest import Curve, ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import Curve, ListMemory, MakeSimulation, MakeStudy
 
 
 @pytest.fixture

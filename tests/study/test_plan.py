@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 import ray
 
-from agad.config import (
-    Choice,
-    Confirm,
-    Distribution,
-    Grid,
-    LogUniform,
-    Search,
-    Study,
-    Uniform,
-)
+from agad.config import Choice, Confirm, Distribution, Grid, LogUniform, Search, Study, Uniform
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.records import TrialRow
+from agad.search.expected import expected_epochs
 from agad.study import (
     CellPlan,
     MeasuredPaces,
@@ -34,13 +26,12 @@ from agad.study import (
     StudyPlan,
     plan_study,
 )
-from agad.study.expected import expected_epochs
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from agad.trial import EpochCost, Runtime, TrialSpec
 from agad.trial.train import prepare
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeStudy
+    from tests.simulation import MakeStudy
 
 Plan: TypeAlias = Callable[[Study], StudyPlan]
 
@@ -145,7 +136,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         labels.append(spec.cell.label)
         return EpochCost(step_s=2.0, val_image_s=0.5, num_measured=3)
 
-    monkeypatch.setattr("agad.study.pace.measure_epoch", note)
+    monkeypatch.setattr("agad.study.epoch_time.measure_epoch", note)
     return labels
 
 

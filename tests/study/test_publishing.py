@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agad.errors import OtherDriverError, StoreError, TrialsFailingError
-from agad.status import Bulletin, StudyStatus
+from agad.records import Bulletin, StudyStatus
 from agad.study.publishing import Publisher
 
 if TYPE_CHECKING:
-    from tests.study.conftest import ListMemory
+    from tests.simulation import ListMemory
 
 STATUS = StudyStatus(study="a-study", cells=(), elapsed_s=5.0, slots=2)
 

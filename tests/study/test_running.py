@@ -14,13 +14,13 @@ import pytest
 from agad.config import Grid, Labelled
 from agad.data import Manifest
 from agad.records import Phase, TrialRow
+from agad.records.provenance import Provenance
 from agad.study.cell import CellRun
-from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker, Running
 from agad.trial import EpochResult, TestResult
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeStudy
+    from tests.simulation import MakeStudy
 
 RowOf: TypeAlias = Callable[..., TrialRow]
 

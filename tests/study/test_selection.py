@@ -28,23 +28,22 @@ from agad.config import (
 )
 from agad.data import ImportOptions, Library, NodeCache, import_dataset
 from agad.errors import ConfigError, StudyChangedError
-from agad.memory import StudyMemory
 from agad.objects import open_objects
 from agad.reading import stored_leaderboard
-from agad.records import TrialRow
+from agad.records import StudyMemory, TrialRow
+from agad.records.provenance import Provenance
 from agad.report import leaderboard
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
-from agad.study.materials import find_materials
+from agad.study.cell_data import find_materials
 from agad.study.plan import plan_study
-from agad.study.provenance import Provenance
 from agad.study.running import Launch, Progress, RowMaker
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.study.conftest import ListMemory, MakeSimulation, MakeStudy
+    from tests.simulation import ListMemory, MakeSimulation, MakeStudy
 
 Train = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
 RunStudy = Callable[..., list[Launch]]

@@ -22,13 +22,13 @@ from agad.config import (
     Uniform,
 )
 from agad.detectors import scoring_flop
+from agad.search.sampler import CellSampler
 from agad.study.cell import CellRun
-from agad.study.sampler import CellSampler
 from agad.trial import TrialSpec
-from tests.study.conftest import ListMemory
+from tests.simulation import ListMemory
 
 if TYPE_CHECKING:
-    from tests.study.conftest import MakeSimulation, MakeStudy
+    from tests.simulation import MakeSimulation, MakeStudy
 
 SPACE: dict[str, Distribution] = {"base_width": IntUniform(4, 12), "weight_con": Uniform(0, 100)}
 

@@ -17,14 +17,7 @@ from torch import Tensor
 
 from agad.detectors import AgadDetector
 from agad.errors import CheckpointError
-from agad.trial import (
-    EpochResult,
-    LeakDiagnostics,
-    Runtime,
-    TrialSpec,
-    diagnose_leaks,
-    train_trial,
-)
+from agad.trial import EpochResult, LeakDiagnostics, Runtime, TrialSpec, diagnose_leaks, train_trial
 from agad.trial.confirm import open_test
 from agad.trial.train import prepare
 

@@ -10,10 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from agad.data import Images, Manifest, Part, open_images
-from agad.diagnosis import kept_names
 from agad.errors import CheckpointError, StoreError
 from agad.objects import LocalObjects, open_objects
-from agad.records import CheckpointName
+from agad.records import CheckpointName, kept_names
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, diagnose_kept, train_trial
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]

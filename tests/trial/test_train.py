@@ -18,16 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agad.config import Cell
-from agad.data import (
-    Images,
-    Manifest,
-    NodeCache,
-    Part,
-    Split,
-    Subset,
-    draw_split,
-    open_images,
-)
+from agad.data import Images, Manifest, NodeCache, Part, Split, Subset, draw_split, open_images
 from agad.detectors import Detector
 from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial

@@ -18,7 +18,7 @@ from agad.errors import AgadError, StoreError
 from agad.report import plain, watched_line, watched_table
 
 if TYPE_CHECKING:
-    from agad.status import DriverState, StudyStatus
+    from agad.records import DriverState, StudyStatus
 
 _LOOK_EVERY_S = 2.0
 _MAX_LOG_BYTES = 20_000

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 from agad.cli.flags import add_run_flags
 from agad.cli.notebook.handle import StudyHandle
+from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import ConfigError
 from agad.reading import store_uri
-from agad.studyfile import load_study
 
 _STARTED: dict[tuple[str, str], StudyHandle] = {}
 """The last one of each store and study: nobody may hold it, and its study runs on all the same."""

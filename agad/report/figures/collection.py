@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agad.report.figures.cost import cost_figures
 from agad.report.figures.curves import curve_figures
-from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence
 from agad.report.figures.heat import heat_figures
 from agad.report.figures.history import history_figures
 from agad.report.figures.importance import importance_figures
@@ -14,7 +14,7 @@ from agad.report.figures.ranks import rank_figures
 from agad.report.figures.ratios import ratio_figures
 from agad.report.figures.scores import score_figures
 from agad.report.figures.slices import slice_figures
-from agad.report.results import Leaderboard
+from agad.report.numbers.results import Leaderboard
 
 
 def figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:

@@ -19,9 +19,9 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.page import text_table
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import plain, ratio_text, score_text, seconds_text
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.page import text_table
+from agad.report.pages.rounding import plain, ratio_text, score_text, seconds_text
 
 _UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 

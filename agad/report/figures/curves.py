@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agad.records import objective_of
-from agad.report.figures.evidence import Curves, Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Curves, Evidence
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     PANEL_PX,
@@ -30,8 +30,8 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import count_text, plain
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.rounding import count_text, plain
 
 if TYPE_CHECKING:
     import numpy as np

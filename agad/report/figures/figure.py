@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from agad.report.page import TextTable
+from agad.report.pages.page import TextTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

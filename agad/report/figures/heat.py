@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, panels, series, tip, told
-from agad.report.page import text_table
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import (
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.page import text_table
+from agad.report.pages.rounding import (
     confirmed_text,
     count_text,
     interval_text,

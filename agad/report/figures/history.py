@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agad.records import STATES, TrialRow, objective_of
-from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     PANEL_PX,
@@ -30,8 +30,8 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import count_text, plain
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.rounding import count_text, plain
 
 _MAX_TRIALS = 80
 """Of one cell, about: what keeps a figure below 200 KB."""

@@ -9,12 +9,12 @@ from statistics import fmean
 
 from agad.config import Search
 from agad.records import objective_of
-from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
-from agad.report.page import text_table
-from agad.report.results import Leaderboard
-from agad.report.rounding import count_text, plain
+from agad.report.numbers.results import Leaderboard
+from agad.report.pages.page import text_table
+from agad.report.pages.rounding import count_text, plain
 
 _ROW_PX = 30
 
@@ -39,7 +39,7 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     if not shares:
         return []
     # Optuna takes half a second to import, which no other figure waits for.
-    from agad.told import MIN_IMPORTANCE_TRIALS
+    from agad.search import MIN_IMPORTANCE_TRIALS
 
     cells = {cell for one in shares for cell in one.by_cell}
     rungs = evidence.scheduler.milestones
@@ -75,7 +75,7 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
 
 def _shares(board: Leaderboard, evidence: Evidence, search: Search) -> list[_Share]:
     """Return the parameters, the one with the highest mean first."""
-    from agad.told import MIN_IMPORTANCE_TRIALS, Ended, importances
+    from agad.search import MIN_IMPORTANCE_TRIALS, Ended, importances
 
     objectives = _equal_objectives(evidence)
     places = evidence.search_places

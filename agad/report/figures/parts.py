@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from agad.config import Labelled
 from agad.records import STATES, TrialRow
-from agad.report.results import CellResult, RatioResult
-from agad.report.rounding import objective_text, score_text
+from agad.report.numbers.results import CellResult, RatioResult
+from agad.report.pages.rounding import objective_text, score_text
 
 _One = TypeVar("_One")
 

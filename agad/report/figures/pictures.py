@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from agad.errors import StoreError
-from agad.report.figures.evidence import Evidence, Picture
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence, Picture
 from agad.report.figures.parts import Datum, Spec, axis, chart, part_name, tip, told
-from agad.report.results import Leaderboard
-from agad.report.rounding import plain
+from agad.report.numbers.results import Leaderboard
+from agad.report.pages.rounding import plain
 
 _TILE_PX = (216, 72)
 """Of the three tiles of a picture on the chart, in all."""

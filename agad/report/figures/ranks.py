@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-from agad.report.columns import ranking_layouts
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
-from agad.report.notes import ranking_note
-from agad.report.results import Leaderboard, Ranking
-from agad.report.rounding import plain
+from agad.report.numbers.results import Leaderboard, Ranking
+from agad.report.pages.columns import ranking_layouts
+from agad.report.pages.notes import ranking_note
+from agad.report.pages.rounding import plain
 
 _WIDTH_PX = 520
 _LINE_PX = 18

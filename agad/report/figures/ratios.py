@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agad.report.aggregate import confirmed_rows
-from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence
 from agad.report.figures.parts import (
     Datum,
     Spec,
@@ -21,9 +20,11 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.page import text_table
-from agad.report.results import CellResult, Leaderboard, RatioResult
-from agad.report.rounding import (
+from agad.report.numbers.aggregate import confirmed_rows
+from agad.report.numbers.results import CellResult, Leaderboard, RatioResult
+from agad.report.numbers.statistics import Interval, mean_interval
+from agad.report.pages.page import text_table
+from agad.report.pages.rounding import (
     classes_text,
     count_text,
     interval_text,
@@ -32,7 +33,6 @@ from agad.report.rounding import (
     ratio_text,
     score_text,
 )
-from agad.report.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True, slots=True)

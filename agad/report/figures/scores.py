@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agad.records import TrialRow
-from agad.report.aggregate import confirmed_rows
-from agad.report.figures.evidence import Evidence, Scores
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence, Scores
 from agad.report.figures.parts import (
     Datum,
     Spec,
@@ -22,8 +21,9 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import confirmed_text, plain
+from agad.report.numbers.aggregate import confirmed_rows
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.rounding import confirmed_text, plain
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
 from agad.records import TrialRow, objective_of
-from agad.report.figures.evidence import Evidence
 from agad.report.figures.figure import Figure
+from agad.report.figures.figure_data import Evidence
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     STATE_COLOUR,
@@ -29,8 +29,8 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.results import CellResult, Leaderboard
-from agad.report.rounding import count_text, params_text, plain
+from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.pages.rounding import count_text, params_text, plain
 
 _NUM_CELLS = 4
 _MAX_VALUES = 5_000

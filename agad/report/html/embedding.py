@@ -10,7 +10,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
-from agad.report.rounding import plain
+from agad.report.pages.rounding import plain
 
 _ENTITIES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&"})
 

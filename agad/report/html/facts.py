@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agad.report.html.tables import Fact
-from agad.report.notes import labels_span
-from agad.report.results import Leaderboard
-from agad.report.rounding import NONE, cost_text, seconds_text
+from agad.report.numbers.results import Leaderboard
+from agad.report.pages.notes import labels_span
+from agad.report.pages.rounding import NONE, cost_text, seconds_text
 
 
 def totals(board: Leaderboard) -> list[Fact]:

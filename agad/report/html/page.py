@@ -10,11 +10,11 @@ from agad.report.figures import Figure, javascript
 from agad.report.html.embedding import code, escaped, packaged, policy
 from agad.report.html.facts import made_by, totals
 from agad.report.html.tables import facts_html, figure_html, table_html
-from agad.report.notes import explanations
-from agad.report.page import Page
-from agad.report.render import as_page
-from agad.report.results import Leaderboard
-from agad.report.rounding import count_text
+from agad.report.numbers.results import Leaderboard
+from agad.report.pages.notes import explanations
+from agad.report.pages.page import Page
+from agad.report.pages.render import as_page
+from agad.report.pages.rounding import count_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

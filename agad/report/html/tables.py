@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from agad.report.figures import Figure, themed
 from agad.report.html.embedding import data_script, escaped
-from agad.report.page import CONFIGURATION, TextTable
-from agad.report.rounding import NO_RESULTS, NONE
+from agad.report.pages.page import CONFIGURATION, TextTable
+from agad.report.pages.rounding import NO_RESULTS, NONE
 
 Fact = tuple[str, str]
 """A term and what is said of it."""

@@ -15,15 +15,8 @@ from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import (
-    Evidence,
-    Leaderboard,
-    Section,
-    html_page,
-    leaderboard,
-    priced,
-    study_figures,
-)
+from agad.report import Evidence, Leaderboard, Section, html_page, leaderboard, priced
+from agad.report import figures as study_figures
 from tests.report.browser.chromium import installed_chromium
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from agad.config import Cell
 from agad.records import TrialRow
-from agad.report import Evidence, Section, html_page, leaderboard, study_figures
+from agad.report import Evidence, Section, html_page, leaderboard
+from agad.report import figures as study_figures
 from tests.report.browser.conftest import MADE_AT
 
 if TYPE_CHECKING:

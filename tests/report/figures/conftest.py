@@ -14,16 +14,8 @@ from PIL import Image
 
 from agad.config import Asha, Grid, LogUniform, Search
 from agad.records import TrialRow
-from agad.report import (
-    Curves,
-    Evidence,
-    Figure,
-    Leaderboard,
-    Picture,
-    Scores,
-    leaderboard,
-    study_figures,
-)
+from agad.report import Curves, Evidence, Figure, Leaderboard, Picture, Scores, leaderboard
+from agad.report import figures as study_figures
 
 RowBuilder = Callable[..., TrialRow]
 NUM_TRIALS = 12

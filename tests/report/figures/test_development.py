@@ -8,9 +8,10 @@ from statistics import fmean
 import pytest
 
 from agad.config import Grid
-from agad.report import Leaderboard, leaderboard, study_figures
+from agad.report import Leaderboard, leaderboard
+from agad.report import figures as study_figures
 from agad.report.figures import Evidence
-from agad.report.statistics import mean_interval
+from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import (
     NUM_TRIALS,
     SCHEDULER,

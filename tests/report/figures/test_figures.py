@@ -11,7 +11,8 @@ import pytest
 
 from agad.config import Grid
 from agad.errors import ConfigError
-from agad.report import Figure, leaderboard, png, study_figures, svg, themed
+from agad.report import Figure, leaderboard, png, svg, themed
+from agad.report import figures as study_figures
 from agad.report.figures import Evidence
 from tests.report.figures.conftest import RowBuilder, StudyBuilder
 

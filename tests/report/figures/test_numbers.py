@@ -11,10 +11,11 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from agad.config import Asha, Grid, LabelFree
 from agad.errors import StoreError
-from agad.report import Curves, Picture, Scores, leaderboard, study_figures
+from agad.report import Curves, Picture, Scores, leaderboard
+from agad.report import figures as study_figures
 from agad.report.figures import Evidence
 from agad.report.figures.ranks import rank_figures
-from agad.report.statistics import mean_interval
+from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import SEARCH, RowBuilder, StudyBuilder
 
 MAX_CHARACTERS = 200_000

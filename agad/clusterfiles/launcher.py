@@ -1,0 +1,105 @@
+"""A cluster YAML of `ray up`: Ray's own checks, the cloud's shapes, and this project's rules."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from importlib.resources import files
+
+from agad.clusterfiles.clouds import ec2_schema, gce_schema
+from agad.clusterfiles.document import Document, Place, spelled
+from agad.clusterfiles.fault import Fault
+from agad.clusterfiles.nodes import node_faults
+from agad.clusterfiles.schema import Schema, schema_faults
+from agad.clusterfiles.start import start_faults
+
+_SUBJECTS = {
+    "head_node_type": ("head_node_type",),
+    "max_workers": ("max_workers",),
+    "worker_ips": ("provider",),
+    "coordinator_address": ("provider",),
+    "available_node_types": ("available_node_types",),
+    "container": ("docker",),
+    "PathLike": ("file_mounts",),
+}
+"""Where in the file a message of Ray's, which names no line, belongs."""
+
+_REFUSALS = (ValueError, TypeError, KeyError, AttributeError, AssertionError, RuntimeError)
+"""What Ray's checks raise, also where a value is of a type that they did not think of."""
+
+
+def launcher_faults(document: Document) -> list[Fault]:
+    """Return what is wrong in a cluster YAML.
+
+    Raises:
+        ConfigError: It names Google's cloud, and Google's client is not installed.
+    """
+    faults = schema_faults(document, _ray_schema(document))
+    if not faults:
+        faults += _refused_by_ray(document)
+    faults += _shape_faults(document)
+    faults += start_faults(document)
+    faults += node_faults(document)
+    return faults
+
+
+def provider(document: Document) -> object:
+    """Return the type of a cluster's provider: aws, gcp, local, or another."""
+    return document.get(("provider", "type"))
+
+
+def _ray_schema(document: Document) -> Schema:
+    schema: Schema = json.loads(files("ray.autoscaler").joinpath("ray-schema.json").read_text())
+    if provider(document) == "local":
+        # Ray moves this key to the one node type of a local cluster before it checks.
+        schema["properties"]["min_workers"] = {"type": "integer", "minimum": 0}
+    return schema
+
+
+def _refused_by_ray(document: Document) -> Iterator[Fault]:
+    """Yield why Ray does not take the file, where it does not: the first reason alone."""
+    from click import ClickException
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    # It tells of defaults that it fills in, which are no faults.
+    logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
+    unread = io.StringIO()
+    try:
+        with redirect_stdout(unread), redirect_stderr(unread):
+            validate_config(prepare_config(copy.deepcopy(document.mapping(()))))
+    except ValidationError as error:
+        text = f"Ray refuses {spelled(tuple(error.absolute_path))}: {error.validator}"
+        yield document.fault(tuple(error.absolute_path), f"{text} must be {error.validator_value}.")
+    except (ClickException, *_REFUSALS) as error:
+        reason = " ".join(str(error).split())
+        place = next((at for word, at in _SUBJECTS.items() if word in reason), ())
+        yield document.fault(place, f"Ray refuses it: {reason}")
+
+
+def _shape_faults(document: Document) -> Iterator[Fault]:
+    """Yield what the cloud would refuse in a node's own parameters."""
+    kind = provider(document)
+    for name in document.mapping(("available_node_types",)):
+        place: Place = ("available_node_types", name, "node_config")
+        if kind == "aws":
+            yield from _ec2_faults(document, place)
+        elif kind == "gcp" and _is_compute(document, place):
+            yield from schema_faults(document, gce_schema(), place)
+
+
+def _ec2_faults(document: Document, place: Place) -> Iterator[Fault]:
+    for fault in schema_faults(document, ec2_schema(), place):
+        # Amazon adds types faster than botocore is upgraded.
+        is_type = re.match(r"\S*\.InstanceType is '", fault.text) is not None
+        yield Fault(file=fault.file, line=fault.line, text=fault.text, is_warning=is_type)
+
+
+def _is_compute(document: Document, place: Place) -> bool:
+    """Return whether a node of gcp is a virtual machine, and no TPU."""
+    return not {"acceleratorType", "acceleratorConfig"} & document.mapping(place).keys()

@@ -1,0 +1,305 @@
+"""A cluster's job server: submitting a study to it, and following what the job prints."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shlex
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agad.errors import AgadError, ConfigError
+from agad.executor.jobs.package import Package
+from agad.records import PROJECT_COMMIT
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+logger = logging.getLogger(__name__)
+
+_STUDY, _STORE, _PACKAGE = "agad_study", "agad_store", "agad_package"
+"""A job's metadata, by which it is found again."""
+
+_ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
+
+_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+_LOOK_EVERY_S = 2.0
+_PATIENCE_S = 120.0
+"""How long a job server may be out of reach before nobody waits for it any longer."""
+
+
+class JobServerError(AgadError, ConnectionError):
+    """The job server of a cluster cannot be reached, or does not do as it should."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyJob:
+    """One submission of a study."""
+
+    name: str
+    """``<study>-<attempt>``, under which Ray lists it."""
+
+    study: str
+    store: str
+    package: str
+    """Digest of the files that it was given."""
+
+    entrypoint: str
+    """The command that it runs, on one line."""
+
+    status: str
+    """Ray's: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+
+    exit_code: int | None
+    """Of the command; None where it has not ended by itself."""
+
+    message: str
+    """What Ray says of it."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it runs no more, for whatever reason."""
+        return self.status in _ENDED
+
+
+class Jobs:
+    """The job server of one cluster. Every method raises ``AgadError`` where it does not answer."""
+
+    def __init__(self, address: str) -> None:
+        """Connect.
+
+        Args:
+            address: ``http://HOST:PORT`` of the dashboard, or ``https``.
+
+        Raises:
+            ConfigError: It has another form, or the server asks for another token.
+            JobServerError: Nobody answers there.
+        """
+        if not re.fullmatch(r"https?://[^/@\s]+/?", address):
+            shown = re.sub(r"//.*@", "//***@", address)
+            raise ConfigError(
+                f"--address is {shown!r}, but must be the job server, http://HOST:8265; its "
+                "token comes from RAY_AUTH_TOKEN."
+            )
+        self._address = address.rstrip("/")
+        # Importing Ray reads the environment and takes a second, which a wrong flag does not.
+        from ray.job_submission import JobSubmissionClient
+
+        with self._told(), _preferred_by_ray(self._address):
+            self._client: JobSubmissionClient = JobSubmissionClient(self._address)
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._address
+
+    def of_study(self, study: str) -> list[StudyJob]:
+        """Return the submissions of a study, whatever their store, the newest first."""
+        jobs = [job for job in self._all() if job.study == study]
+        return sorted(jobs, key=lambda job: -_attempt(study, job.name))
+
+    def submit(
+        self, package: Package, *, study: str, store: str, entrypoint: str
+    ) -> tuple[StudyJob, bool]:
+        """Submit a study, unless it runs already, from whomever.
+
+        Returns:
+            The job, and whether it is this one; else it is the one that runs.
+        """
+        while True:
+            jobs = self.of_study(study)
+            for job in jobs:
+                if not job.is_ended and job.store == store:
+                    return job, False
+            number = 1 + max((_attempt(study, job.name) for job in jobs), default=0)
+            name = f"{study}-{number}"
+            metadata = {_STUDY: study, _STORE: store, _PACKAGE: package.digest}
+            if self._submit(name, entrypoint, metadata, package):
+                return self.get(name), True
+
+    def get(self, name: str) -> StudyJob:
+        """Return how a job is now."""
+        with self._told():
+            return _job(self._client.get_job_info(name))
+
+    def follow(self, name: str, show: Callable[[str], None]) -> StudyJob:
+        """Show what a job prints, from its first line on, until it ends.
+
+        A lost connection is made anew; nothing is shown twice.
+
+        Args:
+            name: The job.
+            show: Takes a piece of text, with its line ends.
+        """
+        log = _Log(self._client, name, show)
+        reached_s = time.monotonic()
+        while True:
+            try:
+                with self._told():
+                    log.show()
+            except JobServerError as error:  # Whether the job runs is asked for in any case.
+                logger.info("The log of %s is interrupted: %s", name, error)
+            try:
+                job = self.get(name)
+                reached_s = time.monotonic()
+                if job.is_ended:
+                    return job
+            except JobServerError:
+                if time.monotonic() - reached_s > _PATIENCE_S:
+                    raise
+            time.sleep(_LOOK_EVERY_S)
+
+    def run(self, kind: str, command: Sequence[str], show: Callable[[str], None]) -> StudyJob:
+        """Run a command that needs no files as a job, to its end.
+
+        Args:
+            kind: What its name starts with.
+            command: Its words.
+            show: As for ``follow``.
+        """
+        name = f"{kind}-{uuid.uuid4().hex[:8]}"
+        self._submit(name, shlex.join(command), {}, None)
+        return self.follow(name, show)
+
+    def _submit(
+        self, name: str, entrypoint: str, metadata: dict[str, str], package: Package | None
+    ) -> bool:
+        """Submit under a name; False where somebody else has just taken it."""
+        with tempfile.TemporaryDirectory(prefix="agad-job-") as folder, self._told():
+            archive = Path(folder) / "project.zip"
+            if package is not None:
+                archive.write_bytes(package.archive)
+            try:
+                self._client.submit_job(
+                    entrypoint=entrypoint,
+                    submission_id=name,
+                    runtime_env=_runtime_env(archive, package) if package else {},
+                    metadata=metadata,
+                )
+            except RuntimeError as error:
+                if "already exists" not in str(error):
+                    raise
+                return False
+        return True
+
+    def _all(self) -> Iterator[StudyJob]:
+        with self._told():
+            jobs = self._client.list_jobs()
+        for job in jobs:
+            if job.submission_id and _STUDY in (job.metadata or {}):
+                yield _job(job)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what Ray's client raises into one line."""
+        import aiohttp
+        import requests
+        from ray.exceptions import AuthenticationError
+
+        try:
+            yield
+        except AuthenticationError as error:
+            raise ConfigError(_refused(self._address, str(error))) from error
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status in (401, 403):
+                raise ConfigError(_refused(self._address, error.message)) from error
+            raise self._unreached(error) from error
+        except (
+            OSError,
+            RuntimeError,
+            aiohttp.ClientError,
+            requests.RequestException,
+        ) as error:
+            if isinstance(error, AgadError):
+                raise
+            raise self._unreached(error) from error
+
+    def _unreached(self, error: Exception) -> JobServerError:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        return JobServerError(
+            f"the job server {self._address} does not answer as one ({reason[0]}); start Ray with "
+            "its dashboard there, open a tunnel to it, or name another --address."
+        )
+
+
+class _Log:
+    """What a job prints, each piece of it shown once."""
+
+    def __init__(self, client: JobSubmissionClient, name: str, show: Callable[[str], None]) -> None:
+        self._client = client
+        self._name = name
+        self._show = show
+        self._num_shown = 0
+
+    def show(self) -> None:
+        """Show what is new until the job ends or the connection does."""
+        asyncio.run(self._tail())
+
+    async def _tail(self) -> None:
+        seen = 0
+        async for text in self._client.tail_job_logs(self._name):
+            new = text[max(0, self._num_shown - seen) :]
+            seen += len(text)
+            self._num_shown += len(new)
+            if new:
+                self._show(new)
+
+
+@contextmanager
+def _preferred_by_ray(address: str) -> Iterator[None]:
+    """Set the variable that Ray prefers to the address that it is told."""
+    before = os.environ.get(_ADDRESS_VARIABLE)
+    os.environ[_ADDRESS_VARIABLE] = address
+    try:
+        yield
+    finally:
+        del os.environ[_ADDRESS_VARIABLE]
+        if before is not None:
+            os.environ[_ADDRESS_VARIABLE] = before
+
+
+def _runtime_env(archive: Path, package: Package) -> dict[str, Any]:
+    """Return what a job is given: no secret above all, since Ray shows it to whoever lists jobs."""
+    commit = package.commit
+    told = {} if commit is None else {"env_vars": {PROJECT_COMMIT: str(commit)}}
+    return {"working_dir": str(archive), **told}
+
+
+def _refused(address: str, reason: str) -> str:
+    if "Missing" in reason or "required" in reason or "no authentication token" in reason:
+        return (
+            f"{address} asks for a token, but none is known here; export RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH, as the cluster has them."
+        )
+    return (
+        f"{address} refuses the token that is known here (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
+        "~/.ray/auth_token); export the one that the cluster has."
+    )
+
+
+def _attempt(study: str, name: str) -> int:
+    number = name.removeprefix(f"{study}-")
+    return int(number) if number.isdecimal() else 0
+
+
+def _job(details: Any) -> StudyJob:  # noqa: ANN401  Ray's JobDetails, of one version or another.
+    metadata = details.metadata or {}
+    return StudyJob(
+        name=details.submission_id,
+        study=metadata.get(_STUDY, ""),
+        store=metadata.get(_STORE, ""),
+        package=metadata.get(_PACKAGE, ""),
+        entrypoint=details.entrypoint,
+        status=details.status.value,
+        exit_code=details.driver_exit_code,
+        message=details.message or "",
+    )

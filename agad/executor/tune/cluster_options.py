@@ -1,0 +1,255 @@
+"""Where a study runs: the Ray cluster, and what one trial takes of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ray
+
+from agad.data import NodeCache
+from agad.detectors import Compilation, Compute, Precision
+from agad.errors import ConfigError
+from agad.executor import check_listening
+from agad.executor.tune.gpu_shares import MOST_PER_GPU
+from agad.executor.tune.tracking import Tracker, check_trackers
+from agad.trial import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """A flag or an environment variable each, never part of a study."""
+
+    store: str
+    """URI of the store that holds the data sets; every node reaches it."""
+
+    cache: NodeCache = field(default_factory=NodeCache)
+    """Each node's cache of them."""
+
+    is_shared: bool = False
+    """Whether a store in a folder is said to be one and the same on all nodes."""
+
+    address: str | None = None
+    """Address of a running Ray cluster; None starts one on this machine."""
+
+    cpus_per_trial: int | None = None
+    """CPU cores and threads of one trial, at least 1. None is one without a GPU: so many trials at
+    once keep all cores busy and none waits for another's, and results do not depend on the number
+    of cores. With a GPU it is a node's cores over the trials that its GPUs take, at least one."""
+
+    gpus_per_trial: float | Literal["auto"] | None = None
+    """GPUs of one trial, at least 0; None is one where the cluster has any now, else none. A share
+    of one doubles for the trials that follow one of their kind that did not fit. ``auto`` learns
+    from the first trials of each kind how many share a GPU; where there is none, and the cluster
+    is not said to grow, a trial gets none."""
+
+    max_concurrent_trials: int | None = None
+    """The most trials at once, to which the cluster may grow; None is what it has room for now."""
+
+    device: str | None = None
+    """A torch device; None is ``cuda`` where a trial has GPUs, else ``cpu``."""
+
+    precision: Precision = "float32"
+    channels_last: bool | None = None
+    compilation: Compilation = "off"
+    """The three as ``Compute`` has them."""
+
+    log_to: tuple[Tracker, ...] = ()
+    """Experiment trackers that see every trial too."""
+
+    def __post_init__(self) -> None:
+        check_trackers(self.log_to)
+        for name, least in (
+            ("cpus_per_trial", 1),
+            ("gpus_per_trial", 0),
+            ("max_concurrent_trials", 1),
+        ):
+            value = getattr(self, name)
+            is_number = value is not None and value != "auto"
+            if is_number and not (value >= least and math.isfinite(value)):
+                flag = "--" + name.replace("_", "-")
+                raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
+        gpus = self.gpus_per_trial
+        self._check_device()
+        if isinstance(gpus, int | float) and gpus > 1 and gpus != int(gpus):
+            raise ConfigError(
+                f"--gpus-per-trial is {gpus}, but must be a share of one GPU or a whole number."
+            )
+
+    def _check_device(self) -> None:
+        if self.device not in (None, "cpu", "cuda", "mps"):
+            raise ConfigError(f"--device is {self.device!r}, but must be cpu, cuda or mps.")
+        if self.gpus_per_trial and self.device in ("cpu", "mps"):
+            given = self.gpus_per_trial
+            shown = given if given == "auto" else f"{given:g}"
+            raise ConfigError(
+                f"--gpus-per-trial is {shown}, but --device is {self.device}, "
+                "which would leave them idle; give one of the two."
+            )
+        # Checks the other settings; whether there are GPUs is known once connected.
+        gpus = self.gpus_per_trial
+        self._compute(gpus if isinstance(gpus, int | float) else 1.0)
+
+    def _compute(self, gpus: float) -> Compute:
+        return Compute(
+            device=self.device or ("cuda" if gpus > 0 else "cpu"),
+            precision=self.precision,
+            channels_last=self.channels_last,
+            compilation=self.compilation,
+        )
+
+    def runtime(self, gpus: float = 0.0, num_threads: int | None = None) -> Runtime:
+        """Return where each trial runs, with so many GPUs, and threads where none are given."""
+        return Runtime(
+            store=self.store,
+            cache=self.cache,
+            compute=self._compute(gpus),
+            num_threads=self.cpus_per_trial or num_threads or 1,
+            gpus=gpus,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """What a connected cluster gives to a study."""
+
+    runtime: Runtime
+    """Where each trial runs."""
+
+    num: int
+    """Trials at once."""
+
+    cpus_per_trial: int | None = None
+    """As ``Where`` has it."""
+
+    learns: bool = False
+    """Whether the share of a GPU is learned."""
+
+    grows: bool = False
+    """Whether the cluster may grow to so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuNode:
+    """What a node with GPUs has."""
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def connected(where: Where) -> Iterator[Slots]:
+    """Connect to the cluster, or start one on this machine that ends with the block.
+
+    Where the caller is connected to Ray already, that connection is used and left open.
+
+    Raises:
+        ConfigError: No cluster answers, or a trial fits nowhere in it.
+    """
+    if ray.is_initialized():
+        yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
+        return
+    at_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        check_listening(where.address or "local")
+        ray.init(
+            address=where.address or "local",
+            # None leaves the default, which a running cluster does not take.
+            include_dashboard=False if where.address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise ConfigError(
+            f"--address is {where.address}, but no Ray cluster can be joined there "
+            f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own exits without a word.
+    try:
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield _slots(where, resources, can_grow=where.address is not None)
+    finally:
+        ray.shutdown()
+
+
+def _living_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def gpu_nodes() -> list[GpuNode]:
+    """Return the connected cluster's nodes that have GPUs now."""
+    found = [node["Resources"] for node in _living_nodes()]
+    return [GpuNode(one.get("CPU", 0), one["GPU"]) for one in found if one.get("GPU", 0) >= 1]
+
+
+def num_threads(given: int | None, gpus: float, nodes: Sequence[GpuNode]) -> int:
+    """Return the CPU cores and threads of a trial on so many GPUs.
+
+    Args:
+        given: As ``Where.cpus_per_trial``.
+        gpus: Above 0.
+        nodes: Those that it may run on. The one with the fewest cores a trial counts.
+    """
+    if given is not None:
+        return given
+    fitting = [node for node in nodes if node.gpus >= gpus]
+    shares = [int(node.cpus // int(node.gpus / gpus + 1e-9)) for node in fitting]
+    return max(1, min(shares, default=1))
+
+
+def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
+    """Count the trials that fit one node."""
+    room = int(node.get("CPU", 0) // cpus)
+    return min(room, int(node.get("GPU", 0) / gpus)) if gpus > 0 else room
+
+
+def _check_reachable(where: Where) -> None:
+    """Refuse a folder as the store of several machines, unless it is said to be shared."""
+    num_nodes = len(_living_nodes())
+    is_bucket = where.store.startswith(("s3://", "gs://"))
+    if num_nodes > 1 and not is_bucket and not where.is_shared:
+        raise ConfigError(
+            f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
+            "must all reach it; use a bucket, or say --shared-store if all of them have it mounted."
+        )
+
+
+def _slots(where: Where, has: dict[str, float], *, can_grow: bool = True) -> Slots:
+    _check_reachable(where)
+    nodes = gpu_nodes()
+    grows = can_grow and where.max_concurrent_trials is not None
+    learns = where.gpus_per_trial == "auto" and (grows or bool(nodes))
+    gpus = where.gpus_per_trial
+    if not isinstance(gpus, int | float):
+        wants_gpu = where.device in (None, "cuda")
+        gpus = 1.0 if wants_gpu and (learns or has.get("GPU", 0) >= 1) else 0.0
+    if gpus == 0 and where.device == "cuda":
+        raise ConfigError(
+            f"--device is {where.device}, but a trial gets no GPU: the cluster has "
+            f"{has.get('GPU', 0):g}; name a share of one with --gpus-per-trial."
+        )
+    cpus = num_threads(where.cpus_per_trial, gpus, nodes) if gpus else where.cpus_per_trial or 1
+    room = sum(_room(node["Resources"], cpus, gpus) for node in _living_nodes())
+    if room == 0 and not grows:
+        raise ConfigError(
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but the cluster has "
+            f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}, and no node has room for one; ask "
+            "for less"
+            + (", or name the size it grows to with --max-concurrent-trials." if can_grow else ".")
+        )
+    if learns:
+        room *= MOST_PER_GPU
+    return Slots(
+        runtime=where.runtime(gpus, cpus),
+        num=where.max_concurrent_trials or room,
+        cpus_per_trial=where.cpus_per_trial,
+        learns=learns,
+        grows=grows,
+    )

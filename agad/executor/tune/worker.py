@@ -1,0 +1,101 @@
+"""What runs on a worker: Ray's trainable around a trial's generator of epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from ray import tune
+from ray._raylet import setproctitle  # type: ignore[attr-defined]
+
+from agad.errors import TrialDivergedError
+from agad.executor.tune.preemption import DrainWatch
+from agad.study import Launch, Progress
+from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
+
+TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
+"""Trains a trial, yielding after every epoch: ``agad.trial.train_trial``, or another."""
+
+HEARTBEAT_S = 30.0
+"""A worker returns to the driver after so long, or at a rung, whichever is first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the driver sends to a worker."""
+
+    launch: Launch
+    runtime: Runtime
+    train: TrainTrial
+    milestones: tuple[int, ...]
+    """Numbers of epochs after which the driver decides."""
+
+
+class Objective(tune.Trainable):
+    """One worker, which trains one trial after another.
+
+    It keeps its imports between trials; everything else is fresh.
+    """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Return what Ray reserves for an order; a worker takes orders of equal resources alone."""
+        runtime: Runtime = config["order"].runtime
+        gpus = {"GPU": runtime.gpus} if runtime.gpus else {}
+        return tune.PlacementGroupFactory([{"CPU": float(runtime.num_threads), **gpus}])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first order."""
+        self._drain = DrainWatch()
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next order, dropping the trial before; tell Ray that this was possible."""
+        self._order: Order = new_config["order"]
+        self._epochs = self._order.train(self._order.launch.spec, self._runtime())
+        self._seconds = 0.0
+        self._peak = PeakMemory(self._order.runtime.compute.device)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next rung or heartbeat."""
+        if self.trial_name:
+            # A worker takes many trials: the title says which one it trains, until Ray resets it.
+            setproctitle(f"ray::{self.trial_name}")
+        start = time.perf_counter()
+        stops = {*self._order.milestones, self._order.launch.spec.max_epochs}
+        epochs: list[EpochResult] = []
+        diverged = ""
+        try:
+            for result in self._epochs:
+                epochs.append(result)
+                if result.epoch + 1 in stops or time.perf_counter() - start > HEARTBEAT_S:
+                    break
+        except TrialDivergedError as error:
+            diverged = str(error)
+        self._seconds += time.perf_counter() - start
+        if self._order.launch.spec.phase != "test":  # Its confirm trial's row has them.
+            self._seconds += sum(result.train_s for result in epochs if result.is_restored)
+        num_epochs = epochs[-1].epoch + 1 if epochs else 0
+        progress = Progress(
+            epochs=tuple(epochs),
+            diverged=diverged,
+            seconds=self._seconds,
+            gpu_s=self._seconds * self._order.runtime.gpus,
+            hardware=describe_hardware(self._order.runtime.compute.device),
+            peak_memory_bytes=self._peak.resident_bytes,
+            peak_gpu_memory_bytes=self._peak.gpu_bytes,
+            gpu_memory_bytes=self._peak.gpu_total_bytes,
+        )
+        is_done = bool(diverged) or num_epochs == self._order.launch.spec.max_epochs
+        return {"progress": progress, "done": is_done}
+
+    def _runtime(self) -> Runtime:
+        """Return where the order's trial runs, its checkpoints those of its attempt."""
+        order = self._order
+        plan = order.runtime.checkpoints
+        if plan is not None:
+            plan = replace(plan, attempt=order.launch.attempt)
+        return replace(order.runtime, checkpoints=plan, is_preempted=self._drain.is_draining)

@@ -1,0 +1,1 @@
+"""From rows to figures: statistics, rankings, comparisons. Rounds nothing."""

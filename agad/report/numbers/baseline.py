@@ -1,0 +1,96 @@
+"""A leaderboard read back from the CSV that an earlier report wrote."""
+
+from __future__ import annotations
+
+import csv as csv_format
+import io
+import json
+import math
+from typing import Any
+
+from agad.errors import ConfigError
+from agad.report.numbers.results import CellResult
+
+_TEXTS = (
+    *("study", "cell", "dataset", "detector", "variant", "task", "method", "selection"),
+    "data_fingerprint",
+)
+_COUNTS = ("num_trials", "num_confirmed", "num_confirm_planned")
+_NUMBERS = ("anomaly_ratio", "total_s", "gpu_s")
+_SCORES = ("test_auroc", "test_auroc_sd", "cost")
+_LISTS = ("test_aurocs", "seeds")
+_NEEDED = {*_TEXTS, *_COUNTS, *_NUMBERS, *_SCORES, *_LISTS, "given_class"}
+
+
+def baseline_cells(text: str, name: str, study: str) -> list[CellResult]:
+    """Return the cells of a study as ``csv`` wrote them, with what a comparison needs.
+
+    Args:
+        text: The file.
+        name: What an error calls the file.
+        study: The study; rows of others are passed over.
+
+    Raises:
+        ConfigError: It is no such file, or holds no cell of the study.
+    """
+    reader = csv_format.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = reader.fieldnames or ()
+        missing = sorted(_NEEDED - set(header))
+        if missing:
+            raise ConfigError(
+                f"baseline {name} lacks the columns {', '.join(missing)}; write one with agad "
+                "report --csv of this version."
+            )
+        rows = list(reader)
+    except csv_format.Error as error:
+        raise ConfigError(f"baseline {name} is not CSV ({error}); write one anew.") from error
+    cells = []
+    for line, row in enumerate(rows, start=2):
+        if _text(row["study"] or "") == study:
+            cells.append(_cell(row, f"baseline {name}, row {line}"))
+    labels = [cell.cell for cell in cells]
+    if not cells or len(labels) > len(set(labels)):
+        studies = ", ".join(sorted({_text(row["study"] or "") for row in rows})) or "none"
+        held = "no cell" if not cells else "a cell twice"
+        raise ConfigError(
+            f"baseline {name} holds {held} of the study {study!r}, but must hold each once; its "
+            f"studies: {studies}."
+        )
+    return cells
+
+
+def _cell(row: dict[str, str], place: str) -> CellResult:
+    try:
+        given: dict[str, Any] = {name: _text(row[name]) for name in _TEXTS}
+        given |= {name: int(row[name]) for name in _COUNTS}
+        given |= {name: float(row[name]) for name in _NUMBERS}
+        given |= {name: float(row[name]) if row[name] else None for name in _SCORES}
+        given["policy"] = _policy(given["task"])
+        # A search of an earlier version was always a cell's own.
+        given["is_search"] = row.get("is_search") == "True"
+        given["given_class"] = _text(row["given_class"])
+        given["test_aurocs"] = tuple(float(score) for score in json.loads(row["test_aurocs"]))
+        given["seeds"] = tuple(int(seed) for seed in json.loads(row["seeds"]))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"{place} cannot be read ({error}); write the file anew.") from error
+    scores = given["test_aurocs"]
+    numbers = [*(given[name] for name in (*_NUMBERS, *_SCORES) if given[name] is not None)]
+    if not (all(0 <= score <= 1 for score in scores) and all(map(math.isfinite, numbers))):
+        raise ConfigError(f"{place} has a number out of its range; write the file anew.")
+    if (given["test_auroc"] is None) != (not scores):
+        raise ConfigError(
+            f"{place} has a mean without its scores, or the other way; write it anew."
+        )
+    return CellResult(**given)
+
+
+def _policy(task: str) -> str:
+    """Return the policy that a task names, also of a cell without rows, which has no selection."""
+    words = dict(word.partition("=")[::2] for word in task.split())
+    return words.get("selection", "")
+
+
+def _text(value: str) -> str:
+    """Return a text as it was before ``csv_value`` kept it from being read as a formula."""
+    return value[1:] if value[:1] == "'" and value[1:].lstrip()[:1] in tuple("=+-@") else value

@@ -1,0 +1,164 @@
+"""Two studies, or a study and a stored baseline, cell by cell."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from agad.report.numbers.methods import Question, contrast, pair, question, rankings
+from agad.report.numbers.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.numbers.statistics import Difference
+
+Outcome: TypeAlias = Literal[
+    "higher",
+    "lower",
+    "not apart",
+    "all higher",
+    "all lower",
+    "one seed",
+    "no spread",
+    "fewer seeds",
+    "not confirmed",
+    "first only",
+    "second only",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The cells of a first side beside those of a second; differences are first minus second."""
+
+    first: str
+    """What the first side is called."""
+
+    second: str
+    pairs: tuple[CellPair, ...]
+    """In order of the first side's cells, then those that the second alone has."""
+
+    contrast: Contrast
+    """Both sides over all cells that both have confirmed."""
+
+    rankings: tuple[Ranking, ...]
+    first_searches: tuple[CellResult, ...] = ()
+    """The first side's searches on development classes, which are no cells to compare."""
+
+    second_searches: tuple[CellResult, ...] = ()
+
+    @property
+    def fallen(self) -> tuple[CellPair, ...]:
+        """Cells below the second side by more than the interval, or that have lost seeds."""
+        return tuple(one for one in self.pairs if has_fallen(one))
+
+
+def compare(
+    first: tuple[str, Sequence[CellResult]], second: tuple[str, Sequence[CellResult]]
+) -> Comparison:
+    """Put two sides beside each other.
+
+    Cells of the same data set, class, ratio and task are partners; where a side has several
+    variants of one, the variant must be the same too.
+
+    Args:
+        first: Its name and its cells, the searches on development classes among them.
+        second: The other's.
+    """
+    (first_name, ours), (second_name, theirs) = first, second
+    pairs = tuple(pair(*one) for one in _partners(_compared(ours), _compared(theirs)))
+    sides = [
+        replace(cell, method=name, task=one.either.variant)
+        for one in pairs
+        for name, cell in (("first", one.first), ("second", one.second))
+        if cell
+    ]
+    named = {"first": first_name, "second": second_name}
+    return Comparison(
+        first=first_name,
+        second=second_name,
+        pairs=pairs,
+        contrast=contrast(first_name, second_name, pairs),
+        rankings=tuple(
+            replace(
+                ranking,
+                methods=tuple(named[method] for method in ranking.methods),
+                pair_ps=tuple((named[a], named[b], p) for a, b, p in ranking.pair_ps),
+            )
+            for ranking in rankings(sides)
+        ),
+        first_searches=tuple(cell for cell in ours if cell.is_search),
+        second_searches=tuple(cell for cell in theirs if cell.is_search),
+    )
+
+
+def _compared(cells: Iterable[CellResult]) -> list[CellResult]:
+    return [cell for cell in cells if not cell.is_search]
+
+
+def outcome(one: CellPair) -> Outcome:
+    """Return what a pair of cells shows."""
+    if one.second is None:
+        return "first only"
+    if one.first is None:
+        return "second only"
+    if one.difference is None:
+        return "not confirmed"
+    interval = one.difference.interval
+    if interval is None:
+        return _without_interval(one, one.difference)
+    if interval.low > 0:
+        return "higher"
+    return "lower" if interval.high < 0 else "not apart"
+
+
+def has_fewer_seeds(one: CellPair) -> bool:
+    """Whether fewer seeds of a cell are confirmed on the first side than on the second."""
+    return _num_confirmed(one.first) < _num_confirmed(one.second)
+
+
+def has_fallen(one: CellPair) -> bool:
+    """Whether a cell is below the second side, or seeds of it are gone.
+
+    It is below where its interval is, or where every seed that both have fell by the same: such
+    differences have no spread and so no interval, but a seed draws the same images and weights
+    again, and what moves each of them alike is hardly chance.
+    A seed that diverges leaves no score, so the scores of those that are left do not tell.
+    """
+    return has_fewer_seeds(one) or outcome(one) in ("lower", "all lower")
+
+
+def _without_interval(one: CellPair, found: Difference) -> Outcome:
+    if found.is_none:
+        return "not apart"
+    if has_fewer_seeds(one):
+        return "fewer seeds"
+    if found.is_alike:
+        return "all higher" if found.value > 0 else "all lower"
+    return "one seed" if found.num < 2 else "no spread"
+
+
+def _num_confirmed(cell: CellResult | None) -> int:
+    return len(cell.test_aurocs) if cell else 0
+
+
+def _partners(
+    ours: Iterable[CellResult], theirs: Iterable[CellResult]
+) -> list[tuple[CellResult | None, CellResult | None]]:
+    partners: list[tuple[CellResult | None, CellResult | None]] = []
+    unclaimed = _by_question(theirs)
+    for asked, cells in _by_question(ours).items():
+        others = unclaimed.pop(asked, [])
+        if len(cells) == len(others) == 1:
+            partners.append((cells[0], others[0]))
+            continue
+        by_variant = {cell.variant: cell for cell in others}
+        partners += [(cell, by_variant.pop(cell.variant, None)) for cell in cells]
+        partners += [(None, cell) for cell in by_variant.values()]
+    return partners + [(None, cell) for cells in unclaimed.values() for cell in cells]
+
+
+def _by_question(cells: Iterable[CellResult]) -> dict[Question, list[CellResult]]:
+    by_question: dict[Question, list[CellResult]] = defaultdict(list)
+    for cell in cells:
+        by_question[question(cell)].append(cell)
+    return by_question

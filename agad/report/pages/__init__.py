@@ -1,0 +1,1 @@
+"""From figures to text: the terminal, Markdown, CSV and LaTeX. Rounds for people."""

@@ -1,0 +1,274 @@
+"""What stands in a leaderboard's tables: headers and, row by row, text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+
+from agad.report.numbers.results import (
+    CellResult,
+    Contrast,
+    Leaderboard,
+    Ranking,
+    RatioResult,
+    Summary,
+)
+from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
+from agad.report.pages.rounding import (
+    NONE,
+    cells_text,
+    classes_text,
+    confirmed_text,
+    cost_text,
+    count_text,
+    difference_text,
+    interval_text,
+    labels_text,
+    left_out_text,
+    objective_text,
+    p_text,
+    params_text,
+    ratio_text,
+    score_text,
+    seconds_text,
+    signed_interval_text,
+)
+
+_WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost")
+"""Headers of the columns by cell that 80 characters have no room for."""
+
+
+def leaderboard_tables(board: Leaderboard) -> list[Layouts]:
+    """Return the ways to show each table of a leaderboard that has rows."""
+    tables = [_cell_layouts(board)]
+    if board.searches:
+        tables.append(_search_layouts(board))
+    tables.append(_ratio_layouts(board))
+    if board.summaries:
+        tables.append(_summary_layouts(board))
+    if board.contrasts:
+        tables.append(contrast_layouts(board.contrasts))
+    return [*tables, *chain(*(ranking_layouts(ranking) for ranking in board.rankings))]
+
+
+def _cell_layouts(board: Leaderboard) -> Layouts:
+    whole = _cell_table(board)
+    return [
+        [whole],
+        whole.grouped(),
+        whole.without(CONFIGURATION).grouped(),
+        [table.shortened(*_WIDE_ONLY, CONFIGURATION) for table in whole.grouped()],
+    ]
+
+
+def _search_layouts(board: Leaderboard) -> Layouts:
+    whole = _search_table(board)
+    return [
+        [whole],
+        whole.grouped(),
+        [one.shortened("GPU time", "cost") for one in whole.grouped()],
+    ]
+
+
+def _ratio_layouts(board: Leaderboard) -> Layouts:
+    whole = _ratio_table(board)
+    dropped = ("avg. prec.", "IQM 95 % interval") if board.searches else ("avg. prec.",)
+    return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
+
+
+def _summary_layouts(board: Leaderboard) -> Layouts:
+    whole = _summary_table(board)
+    dropped = ("IQM 95 % interval",) if board.searches else ()
+    return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
+
+
+def _cell_table(board: Leaderboard) -> TextTable:
+    """Return the table by cell with every column that holds something."""
+    columns: list[Column[CellResult]] = [
+        ("data set", lambda cell: cell.dataset),
+        ("variant", lambda cell: cell.variant),
+        ("class", lambda cell: str(cell.given_class)),
+        ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
+        ("test AUROC", confirmed_text),
+        ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
+        ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
+        ("val AUROC", lambda cell: score_text(cell.val_auroc)),
+        ("objective", lambda cell: objective_text(cell.objective if cell.policy else None)),
+        ("trials", lambda cell: _trials(cell, cell.num_trials)),
+        ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
+        ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
+        ("failed", lambda cell: _trials(cell, cell.num_failed)),
+        ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
+        ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+        ("cost", lambda cell: cost_text(cell.cost)),
+        ("labels val+fit", labels_text),
+        (CONFIGURATION, params_text),
+    ]
+    left_out = _empty_headers(board)
+    return text_table(
+        [column for column in columns if column[0] not in left_out], board.cells, subject="Cells"
+    )
+
+
+def _search_table(board: Leaderboard) -> TextTable:
+    """Return what the searches on development classes ran."""
+    columns: list[Column[CellResult]] = [
+        ("data set", lambda cell: cell.dataset),
+        ("variant", lambda cell: cell.variant),
+        ("searched on", lambda cell: str(cell.given_class)),
+        ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
+        ("instances", lambda cell: _trials(cell, cell.num_instances)),
+        ("trials", lambda cell: _trials(cell, cell.num_trials)),
+        ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
+        ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
+        ("failed", lambda cell: _trials(cell, cell.num_failed)),
+        ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
+        ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+        ("cost", lambda cell: cost_text(cell.cost)),
+        ("labels val+fit", labels_text),
+    ]
+    left_out = _empty_headers(board)
+    kept = [column for column in columns if column[0] not in left_out]
+    return text_table(kept, board.searches, "Search on development classes")
+
+
+def _ratio_table(board: Leaderboard) -> TextTable:
+    columns: list[Column[RatioResult]] = [
+        ("data set", lambda one: one.dataset),
+        ("variant", lambda one: one.variant),
+        ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
+        ("without", left_out_text),
+        ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("95 % interval", lambda one: interval_text(one.interval)),
+        ("± classes", lambda one: score_text(one.sd_over_classes)),
+        ("± seeds", lambda one: score_text(one.sd_over_seeds)),
+        ("IQM", lambda one: score_text(one.iqm)),
+        ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
+        ("avg. prec.", lambda one: score_text(one.test_average_precision)),
+        ("classes", classes_text),
+        ("n", lambda one: str(one.num_confirmed)),
+    ]
+    left_out = _empty_headers(board)
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.ratios,
+        subject="Means over classes",
+    )
+
+
+def _summary_table(board: Leaderboard) -> TextTable:
+    columns: list[Column[Summary]] = [
+        ("data set", lambda one: one.dataset or count_text(one.num_datasets, "data set")),
+        ("variant", lambda one: one.variant),
+        (
+            "ratio",
+            lambda one: (
+                count_text(one.num_ratios, "ratio")
+                if one.anomaly_ratio is None
+                else ratio_text(one.anomaly_ratio)
+            ),
+        ),
+        ("without", left_out_text),
+        ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("95 % interval", lambda one: interval_text(one.interval)),
+        ("± data sets", lambda one: score_text(one.sd_over_datasets)),
+        ("± seeds", lambda one: score_text(one.sd_over_seeds)),
+        ("IQM", lambda one: score_text(one.iqm)),
+        ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
+        ("cells", cells_text),
+        ("n", lambda one: str(one.num_confirmed)),
+    ]
+    left_out = _empty_headers(board)
+    if all(one.dataset for one in board.summaries):
+        left_out.add("± data sets")
+    return text_table(
+        [column for column in columns if column[0] not in left_out],
+        board.summaries,
+        subject="Means over ratios and data sets",
+    )
+
+
+def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
+    """Return the ways to show what differs between two sides, a row each."""
+    columns: list[Column[Contrast]] = [
+        ("first", lambda one: one.first),
+        ("second", lambda one: one.second),
+        ("first - second", lambda one: difference_text(one.difference)),
+        ("95 % interval", lambda one: signed_interval_text(one.interval)),
+        ("P(first better)", lambda one: score_text(one.probability)),
+        ("P 95 % interval", _chance_text),
+        ("cells", cells_text),
+    ]
+    whole = replace(
+        text_table(columns, contrasts, subject="Differences between methods"),
+        names=("first", "second"),
+    )
+    return [[whole], whole.grouped()]
+
+
+def _chance_text(one: Contrast) -> str:
+    if one.probability is not None and one.probability_interval is None:
+        return "too few"
+    return interval_text(one.probability_interval)
+
+
+def ranking_layouts(ranking: Ranking) -> list[Layouts]:
+    """Return the tables of a ranking that has a verdict, none of one that has not."""
+    if not ranking.has_verdict:
+        return []
+    ranks = list(zip(ranking.methods, ranking.average_ranks, ranking.groups, strict=True))
+    place = f"Ranks over {_blocks_text(ranking)}"
+    tables = [
+        text_table(
+            [
+                ("method", lambda one: one[0]),
+                ("average rank", lambda one: f"{one[1]:.2f}"),
+                ("group", lambda one: one[2]),
+            ],
+            ranks,
+            place,
+        )
+    ]
+    if ranking.pair_ps:
+        tables.append(
+            replace(
+                text_table(
+                    [
+                        ("first", lambda one: one[0]),
+                        ("second", lambda one: one[1]),
+                        ("Wilcoxon p (Holm)", lambda one: p_text(one[2])),
+                    ],
+                    ranking.pair_ps,
+                    f"Pairs over {_blocks_text(ranking)}",
+                ),
+                names=("first", "second"),
+            )
+        )
+    return [[[table], table.grouped()] for table in tables]
+
+
+def _blocks_text(ranking: Ranking) -> str:
+    alike = f", {ranking.policy} alone" if ranking.policy else ""
+    if ranking.dataset:
+        classes = count_text(ranking.num_blocks, "class", "classes")
+        return f"{classes} of {ranking.dataset}{alike}"
+    return count_text(ranking.num_blocks, "data set") + alike
+
+
+def _empty_headers(board: Leaderboard) -> set[str]:
+    empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    if not board.searches:
+        empty.add("without")
+    if not any(cell.policy for cell in board.cells):
+        empty.add("objective")
+    elif all(cell.policy for cell in board.cells):
+        empty.add("val AUROC")
+    if not board.totals.gpu_s:
+        empty.add("GPU time")
+    if board.totals.cost is None:
+        empty.add("cost")
+    return empty
+
+
+def _trials(cell: CellResult, count: int) -> str:
+    return str(count) if cell.num_trials else NONE

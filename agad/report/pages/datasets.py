@@ -1,0 +1,115 @@
+"""Imported data sets as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from agad.report.pages.rounding import count_text, plain
+
+if TYPE_CHECKING:
+    from agad.data import Manifest
+
+_NUM_DUPLICATES = 20
+"""So many duplicates are listed; the manifest has them all."""
+
+
+def dataset_line(manifest: Manifest, store: str, *, is_new: bool) -> str:
+    """Return the sentences that end an import."""
+    train, test = manifest.train.num_images, manifest.test.num_images
+    what = (
+        f"{manifest.name}: {train:,} training and {test:,} test images of "
+        f"{count_text(len(manifest.class_names), 'class', 'classes')}, {_shape(manifest)}"
+    )
+    where = f"imported into {store}" if is_new else f"in {store} already, nothing to do"
+    return plain(f"{what}; {where}. {_duplicates(manifest)}{_one_class(manifest)}")
+
+
+def dataset_table(manifests: Sequence[Manifest], store: str, known: Sequence[str]) -> Group:
+    """Return the data sets of a store, and the names of the known ones that it lacks."""
+    table = _table(
+        ("data set", "classes", "shape", "train", "test", "test part", "data"),
+        texts=("data set", "shape", "test part", "data"),
+        folds="data set",
+    )
+    for one in manifests:
+        table.add_row(
+            Text(plain(one.name)),
+            str(len(one.class_names)),
+            _shape(one),
+            f"{one.train.num_images:,}",
+            f"{one.test.num_images:,}",
+            Text("official" if one.test_split == "official" else "chosen"),
+            one.fingerprint[:12],
+        )
+    names = {one.name for one in manifests}
+    others = ", ".join(name for name in known if name not in names)
+    return Group(
+        Text(f"Data sets in {plain(store)}", style="bold"),
+        table if manifests else Text("none\n"),
+        Text(f"Known by name, not imported here: {others or 'none'}."),
+    )
+
+
+def dataset_details(manifest: Manifest) -> Group:
+    """Return all that a manifest says."""
+    table = _table(("label", "class", "train", "test"), texts=("class",), folds="class")
+    counts = zip(manifest.train.class_counts, manifest.test.class_counts, strict=True)
+    for label, (name, (train, test)) in enumerate(zip(manifest.class_names, counts, strict=True)):
+        table.add_row(str(label), Text(plain(name)), f"{train:,}", f"{test:,}")
+    lines = [
+        f"Images: {_shape(manifest)}; resized: {manifest.resize}.",
+        f"Source: {manifest.source}. Test part: {manifest.test_split}.",
+        f"Validation: {manifest.num_val_anomalies} labelled anomalies where a study names no "
+        "number.",
+        f"Content: SHA-256 {manifest.fingerprint}.",
+        _duplicates(manifest),
+    ]
+    listed = [
+        f"  {one.name} ({one.reason}): {one.copy_of}" for one in manifest.dropped[:_NUM_DUPLICATES]
+    ]
+    if len(manifest.dropped) > _NUM_DUPLICATES:
+        listed.append(f"  and {len(manifest.dropped) - _NUM_DUPLICATES:,} more")
+    return Group(
+        Text(f"Data set {plain(manifest.name)}", style="bold"),
+        table,
+        *(Text(f"• {plain(line)}") for line in lines),
+        *(Text(f"  {plain(line)}") for line in listed),
+    )
+
+
+def _table(headers: Sequence[str], *, texts: Sequence[str], folds: str) -> Table:
+    """Return an empty table: texts to the left; one column goes on below, so nothing is cut."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for header in headers:
+        justify: JustifyMethod = "left" if header in texts else "right"
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=header != folds)
+    return table
+
+
+def _one_class(manifest: Manifest) -> str:
+    """Return the warning of a data set that no study can select on, as MVTec's own split is."""
+    if sum(count > 0 for count in manifest.train.class_counts) > 1:
+        return ""
+    return (
+        " Its training part holds one class alone: a study, which selects by labelled anomalies of "
+        "that part, needs it imported under another name with --test-share."
+    )
+
+
+def _shape(manifest: Manifest) -> str:
+    return f"{manifest.channels} x {manifest.image_px} x {manifest.image_px}"
+
+
+def _duplicates(manifest: Manifest) -> str:
+    if not manifest.dropped:
+        return "Pixel duplicates: none in training, and none of the test part's in training."
+    reasons = Counter(one.reason for one in manifest.dropped)
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    return f"Pixel duplicates kept out of training: {counts}."

@@ -1,0 +1,117 @@
+"""Exported models and the pictures that they scored, as text."""
+
+from __future__ import annotations
+
+import csv as csv_format
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from agad.report.numbers.results import CellResult
+from agad.report.pages.render import csv_value
+from agad.report.pages.rounding import confirmed_text, count_text, plain, score_text
+
+if TYPE_CHECKING:
+    from agad.trial import ModelCard, SavedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPicture:
+    """One picture of a user's."""
+
+    name: str
+    """Path below the folder that was scored."""
+
+    score: float
+    """Higher is more anomalous."""
+
+    is_above: bool
+    """Whether the score is above the model's threshold."""
+
+
+def export_summary(model: SavedModel, cell: CellResult) -> Group:
+    """Return what an exported model is.
+
+    Args:
+        model: With its threshold.
+        cell: The cell's line of the leaderboard.
+    """
+    card = model.card
+    assert card.exported is not None
+    scores = model.val_normal_scores
+    num_above = int((scores.double() > card.exported.threshold).sum())
+    normal = ", ".join(card.class_names[label] for label in card.normal_classes)
+    lines = [
+        f"Cell: {card.cell}; normal: {normal}.",
+        f"Pictures: {_pictures(card)}.",
+        f"Test AUROC: {score_text(card.test_auroc)} of this model, seed {card.seed}, the first and "
+        f"not the best; {confirmed_text(cell)} over the confirm seeds.",
+        f"Threshold: a score above {_threshold(card)} is called anomalous; {num_above} of "
+        f"{len(scores)} validation normals score above it, which is a false-positive rate of at "
+        f"most {card.exported.false_positive_rate:g}.",
+    ]
+    title = f"Model of the study {card.exported.study}"
+    return Group(Text(plain(title), style="bold"), *(Text(f"• {plain(line)}") for line in lines))
+
+
+def few_normals(model: SavedModel) -> str:
+    """Return the warning where a threshold rests on too few validation normals, or nothing."""
+    assert model.card.exported is not None
+    rate, num = model.card.exported.false_positive_rate, len(model.val_normal_scores)
+    if Fraction(repr(rate)) * num >= 1:
+        return ""
+    return (
+        f"--fpr is {rate:g}, but {num} validation normals cannot tell a rate below {1 / num:.2g}: "
+        "the threshold is the highest of their scores."
+    )
+
+
+def score_table(pictures: Sequence[ScoredPicture], card: ModelCard, *, num_shown: int) -> Group:
+    """Return the most anomalous pictures, marked where they are above the threshold.
+
+    Args:
+        pictures: In order of rank.
+        card: The model's, with its threshold.
+        num_shown: How many of them, at most.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("")
+    table.add_column("file", overflow="fold")
+    for rank, one in enumerate(pictures[:num_shown], start=1):
+        mark = Text("anomalous", style="red") if one.is_above else Text("")
+        table.add_row(str(rank), f"{one.score:.4g}", mark, Text(plain(one.name)))
+    num_above = sum(one.is_above for one in pictures)
+    counted = count_text(len(pictures), "picture", "pictures")
+    lines = [f"{num_above:,} of {counted} above the threshold of {_threshold(card)}."]
+    if len(pictures) > num_shown:
+        lines.append(f"The {num_shown:,} highest scores are shown; --csv FILE keeps all.")
+    return Group(table, *(Text(line) for line in lines))
+
+
+def scores_csv(pictures: Sequence[ScoredPicture]) -> str:
+    """Return a line a picture at full precision, in order of rank. Source: RFC 4180."""
+    out = io.StringIO()
+    writer = csv_format.writer(out, lineterminator="\r\n")
+    writer.writerow(("file", "score", "above_threshold"))
+    for one in pictures:
+        writer.writerow((csv_value(one.name), repr(one.score), "yes" if one.is_above else "no"))
+    return out.getvalue()
+
+
+def _pictures(card: ModelCard) -> str:
+    colour = "grey" if card.mode == "L" else "colour"
+    return f"{colour}, brought to {card.image_px} x {card.image_px} by Pillow's {card.filter}"
+
+
+def _threshold(card: ModelCard) -> str:
+    assert card.exported is not None
+    return f"{card.exported.threshold:.4g}"

@@ -1,0 +1,292 @@
+"""The lines below the tables: what the numbers mean, what they cost and what is missing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from agad.config import FixedEpoch, LabelFree, ranked_apart
+from agad.report.numbers.results import CellResult, Leaderboard, Ranking
+from agad.report.numbers.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
+from agad.report.pages.rounding import (
+    cost_text,
+    count_text,
+    names_text,
+    p_text,
+    plain,
+    seconds_text,
+)
+
+
+def no_rows_line(board: Leaderboard) -> str:
+    """Return the sentence that stands for a leaderboard without rows."""
+    planned = f"; {count_text(len(board.cells), 'cell is', 'cells are')} planned"
+    return f"No trial of this study has ended yet{planned if board.cells else ''}."
+
+
+def notes(board: Leaderboard) -> list[str]:
+    """Return the notes, one sentence or two each, in the order in which they are printed."""
+    return [*explanations(board), *_provenance(board)]
+
+
+def explanations(board: Leaderboard) -> list[str]:
+    """Return all notes but those of what made the rows."""
+    return [
+        *_meaning(board),
+        *_instances(board),
+        *_comparing(board),
+        *_variants(board),
+        *_cost(board),
+        *_incomplete(board.cells),
+        *_unstopped(board),
+    ]
+
+
+INTERVALS_NOTE = (
+    "Intervals over several cells, none where a cell has one seed or nothing varies: what other "
+    "seeds would give on these classes and data sets, and nothing of others, nor of other test "
+    "images. Of a mean or a difference: Student's, with Welch and Satterthwaite's degrees of "
+    "freedom, cells taken as independent though they share seeds. Of normal scores that are, it "
+    "holds the true mean in about 95 of 100 cases, and in 90 to 98 where cells have 2. Of "
+    "an IQM or a chance: bootstrap of the seeds within each cell, "
+    f"{NUM_RESAMPLES:,} resamples. The IQM's is too narrow: it holds the true "
+    "IQM, with 2 seeds a cell, in 40 to 70 of 100 cases over 2 cells and 70 to 80 over 10; with 3 "
+    "in 55 to 85 and about 85; with 5 in 70 to 90 and about 90. IQM: mean of the middle half of "
+    "all seeds of all cells."
+)
+"""What an interval over several cells is, as every page that has one says."""
+
+
+def _meaning(board: Leaderboard) -> list[str]:
+    selections = sorted({cell.selection for cell in board.cells if cell.selection})
+    most = max((cell.num_candidates for cell in board.cells), default=1)
+    policies = {cell.policy for cell in board.cells}
+    chosen_by = "objective" if any(policies) else "validation AUROC"
+    candidates = (
+        f"Of the up to {most} best configurations of a cell's search, mean {chosen_by} over "
+        "the confirm seeds chose one; it alone was tested. "
+        if most > 1
+        else ""
+    )
+    phase = "test" if most > 1 else "confirm"
+    return [
+        "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
+        "epoch, and Student's 95 % interval of that mean, which needs two seeds that differ. "
+        "By ratio: mean over the classes' means; its SD over classes and the pooled SD over "
+        "seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
+        INTERVALS_NOTE,
+        f"{candidates}{_choice(selections)}; the test split was scored once a {phase} trial, at "
+        "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
+        "another.",
+    ]
+
+
+def _instances(board: Leaderboard) -> list[str]:
+    """Say what a search trial is where it is more than one class and one seed."""
+    most = max((cell.num_instances for cell in (*board.cells, *board.searches)), default=1)
+    mean = (
+        f"A search trial trains up to {most} instances (class and seed) in lock-step; its "
+        "objective is the mean over them, and its images are counted together."
+    )
+    lines = [mean] if most > 1 else []
+    if board.searches:
+        classes = names_text(list(dict.fromkeys(str(one.given_class) for one in board.searches)))
+        compared = " Differences and ranks hold them." if board.contrasts else ""
+        lines.append(
+            f"Development classes: {classes}. Configurations were searched on these alone, and "
+            "each was then confirmed on every class. Means stand with them and without: the other "
+            f"classes chose nothing.{compared}"
+        )
+    return lines
+
+
+def _choice(selections: Sequence[str]) -> str:
+    """Return what chose the configurations, by policy."""
+    by_policy: dict[str, list[str]] = defaultdict(list)
+    for selection in selections:
+        by_policy[ranked_apart(selection)].append(selection)
+    return "; ".join(
+        f"{_CHOSEN_BY[policy]}, {', '.join(named)}" for policy, named in sorted(by_policy.items())
+    )
+
+
+_CHOSEN_BY = {
+    "": "Chosen by validation AUROC",
+    LabelFree.policy: "Chosen without labels, by the lowest mean score of held-out normal images "
+    "(objective: minus that, no AUROC)",
+    FixedEpoch.policy: "Chosen by nothing: one configuration, trained for epochs given in advance "
+    "(objective: minus the mean score of held-out normal images, shown and not used)",
+}
+
+
+_VARIANTS = {
+    "selection": "Selection: cells of a policy without labelled validation anomalies are ranked "
+    "apart; no mean, contrast or ranking holds them beside those that labels selected.",
+    "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
+    "pollution": "Pollution: share of hidden anomalies among the unlabelled images; those of "
+    "validation count as normal in the validation AUROC.",
+    "labelled": "Labelled: anomalous classes of which images are labelled, how many or (which); "
+    "anomalies of the others are first met in the test split.",
+}
+
+
+def _variants(board: Leaderboard) -> list[str]:
+    words = {word.partition("=")[0] for cell in board.cells for word in cell.variant.split()}
+    return [line for word, line in _VARIANTS.items() if word in words]
+
+
+def _comparing(board: Leaderboard) -> list[str]:
+    if not board.contrasts:
+        return []
+    return [CONTRAST_NOTE, *map(ranking_note, board.rankings)]
+
+
+CONTRAST_NOTE = (
+    "First - second: mean difference over the cells that both have confirmed, by seed where both "
+    "have it; cells that one lacks are in no number. P: chance that a seed of the first beats one "
+    "of the second in the same cell; too few for an interval: a single cell, a cell of fewer than "
+    f"{MIN_SEEDS_FOR_CHANCE} seeds, or resamples that all agree."
+)
+"""What two methods side by side mean."""
+
+
+def ranking_note(ranking: Ranking) -> str:
+    """Return what a ranking found, or why there is none."""
+    noun = ("class", "classes") if ranking.dataset else ("data set", "data sets")
+    of = f" of {ranking.dataset}" if ranking.dataset else ""
+    of += f", {ranking.policy} alone" if ranking.policy else ""
+    gone = [f"{name} ({num_missing:,} missing)" for name, num_missing in ranking.left_out]
+    left_out = (
+        f" {count_text(len(gone), *noun)} left out, of which a method lacks cells: "
+        f"{names_text(gone)}."
+        if gone
+        else ""
+    )
+    methods = count_text(len(ranking.methods), "method")
+    if not ranking.has_verdict:
+        return (
+            f"Too few {noun[1]}{of} to rank: {methods} over {ranking.num_blocks}, but no test can "
+            f"tell them apart below {ranking.num_needed}.{left_out}"
+        )
+    friedman = (
+        f"Friedman p {p_text(ranking.friedman_p)}; " if ranking.friedman_p is not None else ""
+    )
+    scope = (
+        "Classes of a data set share its images: this holds for this data set alone."
+        if ranking.dataset
+        else "Each data set counts once, as its mean over all its classes and ratios."
+    )
+    return (
+        f"Ranked over {count_text(ranking.num_blocks, *noun)}{of}, {methods}: {friedman}those that "
+        f"share a letter are not apart at 0.05 (Wilcoxon, Holm). {scope}{left_out}"
+    )
+
+
+def _cost(board: Leaderboard) -> list[str]:
+    totals = board.totals
+    lines = []
+    labels = labels_span(board)
+    if labels:
+        is_one = all(cell.num_instances == 1 for cell in (*board.cells, *board.searches))
+        unit = "a seed" if is_one else "a trial, all its instances together"
+        lines.append(f"Labels: anomalies labelled to select + to train; {labels} {unit}.")
+    num_missing = totals.num_trials_planned - totals.num_trials
+    missing = f", {num_missing:,} planned and missing" if num_missing else ""
+    lines.append(
+        f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
+        f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
+        f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
+        f"{totals.num_planned_search_epochs:,} planned epochs trained, "
+        f"{totals.num_saved_epochs:,} saved by stopping."
+    )
+    lines += _ended_early(board.cells)
+    lines.append(
+        f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "
+        f"{totals.num_confirm_diverged:,} diverged, {totals.num_confirm_failed:,} failed."
+    )
+    gpu = f", {seconds_text(totals.gpu_s)} of GPU" if totals.gpu_s else ", no GPU"
+    lines.append(
+        f"Time: of the workers, from the data to the scores, search and confirm; in all "
+        f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}. One "
+        "attempt a trial counts: what a lost worker did after its last checkpoint, and an attempt "
+        "that another replaced, is in no time and no cost."
+    )
+    if totals.cost is not None:
+        lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
+    return lines
+
+
+def labels_span(board: Leaderboard) -> str:
+    """Return the least and the most labels of a cell, to select + to train; empty where unknown."""
+    labels = sorted(
+        (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
+        for cell in (*board.cells, *board.searches)
+        if cell.num_val_anomalies is not None and cell.num_fit_anomalies is not None
+    )
+    if not labels:
+        return ""
+    (least, least_val), (most, most_val) = labels[0], labels[-1]
+    fewest = f"{least_val}+{least - least_val}"
+    return f"{fewest} to {most_val}+{most - most_val}" if most > least else fewest
+
+
+def _ended_early(cells: Sequence[CellResult]) -> list[str]:
+    lines = []
+    for ended_by in sorted({cell.ended_by for cell in cells} - {""}):
+        ended = [cell for cell in cells if cell.ended_by == ended_by]
+        num_trials = sum(cell.num_trials for cell in ended)
+        num_planned = sum(cell.num_trials_planned for cell in ended)
+        lines.append(
+            f"{num_trials:,} of {num_planned:,} planned trials in {count_text(len(ended), 'cell')}:"
+            f" {plain(ended_by)} ended the search."
+        )
+    return lines
+
+
+def _incomplete(cells: Iterable[CellResult]) -> list[str]:
+    missing, short, other = [], [], []
+    for cell in cells:
+        broken = {"diverged": cell.num_confirm_diverged, "failed": cell.num_confirm_failed}
+        ends = "".join(f", {count} {state}" for state, count in broken.items() if count)
+        of_planned = f"{cell.num_confirmed} of {cell.num_confirm_planned}"
+        if not cell.num_confirmed:
+            missing.append(f"{cell.cell} ({of_planned}{ends})" if ends else cell.cell)
+        elif cell.num_confirmed < cell.num_confirm_planned:
+            short.append(f"{cell.cell} ({of_planned}{ends})")
+        if cell.num_other_confirm_trials:
+            other.append(f"{cell.cell} ({cell.num_other_confirm_trials})")
+    lines = []
+    if missing:
+        lines.append(
+            f"Not confirmed, and in no mean: {count_text(len(missing), 'cell')}: "
+            f"{names_text(missing)}."
+        )
+    if short:
+        lines.append(
+            f"Fewer confirm seeds than planned, in {count_text(len(short), 'cell')}: "
+            f"{names_text(short)}."
+        )
+    if other:
+        lines.append(
+            "Confirm trials of configurations that are not the cell's choice, in no mean: "
+            f"{names_text(other)}."
+        )
+    return lines
+
+
+def _unstopped(board: Leaderboard) -> list[str]:
+    cells = board.totals.unstopped_cells
+    if not cells:
+        return []
+    return [f"No trial was stopped early in {count_text(len(cells), 'cell')}: {names_text(cells)}."]
+
+
+def _provenance(board: Leaderboard) -> list[str]:
+    made_by = board.provenance
+    seeds = sorted({seed for cell in board.cells for seed in cell.seeds})
+    shown_seeds = ", ".join(map(str, seeds)) or "none yet"
+    return [
+        f"Confirm seeds: {shown_seeds}. Detector: {names_text(made_by.detectors)}. "
+        f"Code: {names_text(made_by.commits)}. Data: {names_text(made_by.fingerprints)}.",
+        f"Versions: {names_text(made_by.versions, 2)}. Hardware: {names_text(made_by.hardware)}.",
+    ]

@@ -1,0 +1,127 @@
+"""What a study will take, as a table for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, JustifyMethod, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agad.report.pages.rounding import NONE, cost_text, count_text, names_text, plain, seconds_text
+
+if TYPE_CHECKING:
+    from agad.study import CellPlan, StudyPlan
+
+
+def plan_table(
+    plan: StudyPlan, slots: int, price_per_gpu_hour: float | None = None
+) -> RenderableType:
+    """Return trials, epochs, seconds, GPU time and labels of a study.
+
+    Args:
+        plan: Its cells' seconds may be unknown, which the table says.
+        slots: Trials at once.
+        price_per_gpu_hour: 0 or more, in any currency; None shows no cost.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("cell", "epoch", "timed", "labels val+fit"):
+        is_cell = header == "cell"
+        justify: JustifyMethod = "left" if is_cell else "right"
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=not is_cell)
+    for cell in plan.cells:
+        table.add_row(Text(plain(cell.label)), *_numbers(cell))
+    lines = [*_counts(plan), *_seconds(plan, slots), *_gpu_time(plan, price_per_gpu_hour)]
+    return Group(
+        Text(f"Study {plain(plan.study)}: what it will take, nothing was run", style="bold"),
+        table,
+        *(Text(f"• {line}") for line in (*lines, _labels(plan))),
+    )
+
+
+def _numbers(cell: CellPlan) -> tuple[str, str, str]:
+    labels = f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
+    if cell.pace is None:
+        return "unknown", NONE, labels
+    epoch_s = cell.pace.epoch_s
+    return f"{epoch_s:.3f} s" if epoch_s < 1 else seconds_text(epoch_s), cell.pace.source, labels
+
+
+def _counts(plan: StudyPlan) -> list[str]:
+    is_everywhere = all(cell.num_search_instances for cell in plan.cells)
+    each = (
+        ""
+        if is_everywhere
+        else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
+    )
+    return [
+        f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
+        f"({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
+        f"Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
+        f"{plan.most_epochs:,}; {plan.num_confirm_trials * plan.max_epochs:,} of them to confirm.",
+    ]
+
+
+def _seconds(plan: StudyPlan, slots: int) -> list[str]:
+    """Return where the seconds come from, and what they add up to."""
+    paces = [cell.pace for cell in plan.cells if cell.pace is not None]
+    hardware = names_text(sorted({plain(pace.hardware) for pace in paces}))
+    likely, most = plan.likely, plan.most
+    if likely is None or most is None:
+        num = len(plan.cells) - len(paces)
+        of = "" if not paces else f" of {num} of {len(plan.cells)} cells"
+        return [
+            f"Time: seconds an epoch unknown{of}: no trial of this kind in the store; --measure "
+            "times one."
+        ]
+    search, confirm = (seconds_text(one / slots) for one in (likely.search_s, likely.confirm_s))
+    return [
+        f"Time on {count_text(slots, 'trial')} at once: about {search} to search and {confirm} to "
+        f"confirm, {seconds_text(likely.seconds / slots)} in all, or "
+        f"{seconds_text(most.seconds / slots)} where none is stopped, by what was timed on "
+        f"{hardware}; trials beside each other can be slower, and the test is not counted."
+    ]
+
+
+def _gpu_time(plan: StudyPlan, price_per_gpu_hour: float | None) -> list[str]:
+    """Return the GPU time, and its cost where there is a price."""
+    likely, most = plan.likely, plan.most
+    if likely is None or most is None:
+        return [] if price_per_gpu_hour is None else ["Cost: unknown, as the time is."]
+    if not most.gpu_s:
+        text = "GPU time: none, since no trial that was timed took a GPU"
+        return [f"{text}." if price_per_gpu_hour is None else f"{text}; no cost by the GPU-hour."]
+    search, confirm, both, all_of_it = (
+        f"{one / 3600:,.2f}"
+        for one in (likely.search_gpu_s, likely.confirm_gpu_s, likely.gpu_s, most.gpu_s)
+    )
+    lines = [
+        f"GPU-hours: about {search} to search and {confirm} to confirm, {both} in all, or "
+        f"{all_of_it} where none is stopped, at the share of a GPU that was reserved there."
+    ]
+    if price_per_gpu_hour is not None:
+        price_per_s = price_per_gpu_hour / 3600
+        search, confirm, both, all_of_it = (
+            cost_text(one * price_per_s)
+            for one in (likely.search_gpu_s, likely.confirm_gpu_s, likely.gpu_s, most.gpu_s)
+        )
+        lines.append(
+            f"Cost at {cost_text(price_per_gpu_hour)} a GPU-hour: about {search} to search and "
+            f"{confirm} to confirm, {both} in all, or {all_of_it} where none is stopped."
+        )
+    return lines
+
+
+def _labels(plan: StudyPlan) -> str:
+    labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
+    most = max(cell.num_search_instances for cell in plan.cells)
+    searched = [cell for cell in plan.cells if cell.num_search_instances]
+    seeds = "one seed" if most == 1 else f"{most} seeds"
+    is_everywhere = len(searched) == len(plan.cells)
+    where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
+    return (
+        f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
+        f"shared; the search has {seeds}{where}, the confirm phase "
+        f"{plan.num_confirm_seeds} others."
+    )

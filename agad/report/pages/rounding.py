@@ -1,0 +1,132 @@
+"""Numbers and names as text: the only place where a number is rounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from agad.report.numbers.results import CellResult, Contrast, RatioResult, Summary
+from agad.report.numbers.statistics import Interval
+
+NONE = "-"
+"""Stands where there is no number."""
+
+NO_RESULTS = (NONE, "not confirmed", "no trial yet")
+"""What stands where there is no result."""
+
+
+def plain(text: str) -> str:
+    """Return the text on one line, without what could drive a terminal or reorder a line."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in " ".join(text.split())
+    )
+
+
+def score_text(score: float | None) -> str:
+    """Return an AUROC or average precision as a fraction with three decimals."""
+    return NONE if score is None else f"{score:.3f}"
+
+
+def objective_text(objective: float | None) -> str:
+    """Return what was maximised and is no AUROC, with four digits: it has any unit."""
+    return NONE if objective is None else f"{objective:.4g}"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return the ends of an interval of scores."""
+    return NONE if interval is None else f"{interval.low:.3f}-{interval.high:.3f}"
+
+
+def difference_text(difference: float | None) -> str:
+    """Return a difference of scores with its sign."""
+    return NONE if difference is None else f"{difference:+.3f}"
+
+
+def signed_interval_text(interval: Interval | None) -> str:
+    """Return the ends of an interval of differences."""
+    return NONE if interval is None else f"{interval.low:+.3f} to {interval.high:+.3f}"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three decimals."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def cost_text(cost: float | None) -> str:
+    """Return a cost with two decimals, in the currency of the price."""
+    return NONE if cost is None else f"{cost:,.2f}"
+
+
+def ratio_text(anomaly_ratio: float) -> str:
+    """Return a ratio with up to six digits."""
+    return f"{anomaly_ratio:g}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has two digits: s, min or h."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    if seconds < 119.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def confirmed_text(cell: CellResult) -> str:
+    """Return mean ± SD (n), with the number planned where fewer seeds have a score."""
+    if cell.test_auroc is None:
+        return NO_RESULTS[1] if cell.selection else NO_RESULTS[2]
+    spread = "" if cell.test_auroc_sd is None else f" ± {cell.test_auroc_sd:.3f}"
+    of_planned = (
+        "" if cell.num_confirmed >= cell.num_confirm_planned else (f"/{cell.num_confirm_planned}")
+    )
+    return f"{cell.test_auroc:.3f}{spread} (n={cell.num_confirmed}{of_planned})"
+
+
+def labels_text(cell: CellResult) -> str:
+    """Return the labelled anomalies of validation + of training."""
+    if cell.num_val_anomalies is None or cell.num_fit_anomalies is None:
+        return NONE
+    return f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
+
+
+def left_out_text(over: RatioResult | Summary) -> str:
+    """Return the development classes that a mean leaves out."""
+    return ", ".join(map(str, over.left_out)) or NONE
+
+
+def classes_text(ratio: RatioResult) -> str:
+    """Return the classes confirmed of all."""
+    return f"{ratio.num_classes}/{ratio.num_classes + ratio.num_missing}"
+
+
+def cells_text(over: Summary | Contrast) -> str:
+    """Return the cells confirmed of all."""
+    return f"{over.num_cells}/{over.num_cells + over.num_missing}"
+
+
+def params_text(cell: CellResult) -> str:
+    """Return the confirmed configuration, its real numbers to three digits."""
+    if cell.best_params is None:
+        return NONE
+    return " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={_setting_text(value)}"
+        for name, value in sorted(cell.best_params.items())
+    )
+
+
+def _setting_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def count_text(count: int, singular: str, plural: str = "") -> str:
+    """Return a count and its noun, such as ``1 trial`` or ``1,200 trials``."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def names_text(names: Sequence[str], limit: int = 8) -> str:
+    """Return the first names and how many more there are."""
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"

@@ -1,0 +1,28 @@
+"""One cell's search: samplers, proposals, rungs and the ladder. The home of Optuna."""
+
+from agad.search.expected import expected_epochs
+from agad.search.ladder import Ladder
+from agad.search.optuna_trials import (
+    MIN_IMPORTANCE_TRIALS,
+    Ended,
+    ToldSearch,
+    dashboard_app,
+    importances,
+    optuna_studies,
+)
+from agad.search.rungs import cutoff, rung_table
+from agad.search.sampler import CellSampler
+
+__all__ = [
+    "MIN_IMPORTANCE_TRIALS",
+    "CellSampler",
+    "Ended",
+    "Ladder",
+    "ToldSearch",
+    "cutoff",
+    "dashboard_app",
+    "expected_epochs",
+    "importances",
+    "optuna_studies",
+    "rung_table",
+]

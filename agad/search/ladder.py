@@ -1,0 +1,204 @@
+"""One cell's ladder: who goes on, and who is best."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agad.config import Asha, Labelled, Median, Scheduler, SuccessiveHalving
+from agad.search.rungs import cutoff
+
+Action: TypeAlias = Literal["go on", "stop", "pause"]
+"""What becomes of a trial after an epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a ladder decides of a trial after an epoch."""
+
+    action: Action = "go on"
+    reason: str = ""
+    """Rule, rung, objective and cutoff of a trial that is stopped; empty for one that goes on."""
+
+
+class Ladder:
+    """The objectives of a cell's trials after each epoch, and the rule that stops some.
+
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
+    algorithm 2, in the stopping form of Ray's ``ASHAScheduler``; there a tie goes on, here it
+    loses, since cells that saturate would otherwise stop nobody. Under ``SuccessiveHalving`` the
+    algorithm is the paper's own: trials pause at each rung, and some are promoted.
+    """
+
+    def __init__(self, scheduler: Scheduler, objective: str = Labelled.objective) -> None:
+        """Start empty.
+
+        Args:
+            scheduler: The rule.
+            objective: What the objectives are, for the reasons.
+        """
+        self._scheduler = scheduler
+        self._objective = objective
+        self._curves: dict[str, dict[int, float]] = defaultdict(dict)
+        """Objectives by trial and number of epochs trained."""
+
+        self._paused: dict[str, int] = {}
+        """Epochs trained by each trial that waits at a rung."""
+
+        self._passed: dict[str, int] = {}
+        """Epochs at the highest rung past which a trial was promoted."""
+
+    def record(self, trial_key: str, num_epochs: int, objective: float) -> None:
+        """Keep a trial's objective after so many epochs; the first one stays."""
+        self._curves[trial_key].setdefault(num_epochs, objective)
+
+    def decide(
+        self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
+    ) -> Verdict:
+        """Record an objective and tell what becomes of the trial.
+
+        It is held against those that reached the rung before. A trial that comes to the same rung
+        again, after a worker's death, was decided; one that pauses, where it was promoted there.
+        Where no checkpoint holds a rung that an earlier driver decided, it is decided anew, among
+        those that are there now. That is a decision of the same rule: alone on its slot a trial
+        meets the same others, and where it meets more, its row has the rung that counted.
+
+        Args:
+            trial_key: The trial.
+            num_epochs: Epochs that it has trained.
+            objective: What the study maximises, after them.
+            is_restored: Whether a checkpoint holds them: at its rungs it was let go on before,
+                maybe under an earlier driver, and others that come there may not undo that. Where
+                trials pause it says nothing, since the checkpoint comes before the pause.
+        """
+        is_decided = is_restored or num_epochs in self._curves[trial_key]
+        self.record(trial_key, num_epochs, objective)
+        if isinstance(self._scheduler, SuccessiveHalving):
+            is_rung = num_epochs in self._scheduler.milestones
+            if not is_rung or num_epochs <= self._passed.get(trial_key, 0):
+                return Verdict()
+            self._paused[trial_key] = num_epochs
+            return Verdict("pause")
+        others = [
+            curve for key, curve in self._curves.items() if key != trial_key and num_epochs in curve
+        ]
+        bar = None if is_decided else cutoff(self._scheduler, others, num_epochs)
+        if bar is None:
+            return Verdict()
+        return self._held_against(bar, trial_key, num_epochs, len(others))
+
+    def take_up(self, trial_key: str, objectives: Sequence[float], *, is_paused: bool) -> None:
+        """Take up a trial that paused under an earlier driver, and maybe was promoted since.
+
+        Args:
+            trial_key: The trial.
+            objectives: What the study maximises, after each epoch, the last that of the rung.
+            is_paused: Whether it still waits there.
+        """
+        for epoch, objective in enumerate(objectives):
+            self.record(trial_key, epoch + 1, objective)
+        waits = self._paused if is_paused else self._passed
+        waits[trial_key] = len(objectives)
+
+    @property
+    def paused(self) -> list[str]:
+        """The trials that wait at a rung."""
+        return list(self._paused)
+
+    @property
+    def promotable(self) -> str | None:
+        """The trial to promote now: the best that may leave the highest rung; None where none may.
+
+        Of equals it is the one of the lowest key: a later driver does not know which came first.
+        """
+        if not self._paused:
+            return None
+        for num_epochs in reversed(self._scheduler.milestones):
+            for trial_key in self._promoted_from(num_epochs):
+                if self._paused.get(trial_key) == num_epochs:
+                    return trial_key
+        return None
+
+    def promote(self, trial_key: str) -> None:
+        """Let a paused trial go on to the next rung."""
+        self._passed[trial_key] = self._paused.pop(trial_key)
+
+    def give_up(self, trial_key: str) -> str:
+        """Stop a paused trial for good; return rule, rung, objective and cutoff."""
+        num_epochs = self._paused.pop(trial_key)
+        entered = [curve for curve in self._curves.values() if num_epochs in curve]
+        bar = cutoff(self._scheduler, entered, num_epochs)
+        scheduler = self._scheduler
+        assert isinstance(scheduler, SuccessiveHalving)
+        num = scheduler.num_promoted(len(entered))
+        lowest = "" if bar is None else f", the lowest of which has {bar:.6f}"
+        return (
+            f"{scheduler.rule}, {self._rung(num_epochs)}: {self._objective} "
+            f"{self._curves[trial_key][num_epochs]:.6f} is not among the {num} of {len(entered)} "
+            f"that go on{lowest}"
+        )
+
+    def _promoted_from(self, num_epochs: int) -> list[str]:
+        """The best 1/eta of those that reached a rung, the best first."""
+        assert isinstance(self._scheduler, SuccessiveHalving)
+        entered = [key for key, curve in self._curves.items() if num_epochs in curve]
+        entered.sort(key=lambda key: (-self._curves[key][num_epochs], key))
+        return entered[: self._scheduler.num_promoted(len(entered))]
+
+    def _rung(self, num_epochs: int) -> str:
+        epochs = "1 epoch" if num_epochs == 1 else f"{num_epochs} epochs"
+        return f"rung {self._scheduler.milestones.index(num_epochs)} after {epochs}"
+
+    def _held_against(
+        self, bar: float, trial_key: str, num_epochs: int, num_others: int
+    ) -> Verdict:
+        scheduler, curve = self._scheduler, self._curves[trial_key]
+        rung = self._rung(num_epochs)
+        if isinstance(scheduler, Asha) and curve[num_epochs] <= bar:
+            return Verdict(
+                "stop",
+                f"ASHA, {rung}: {self._objective} {curve[num_epochs]:.6f} does not beat "
+                f"{bar:.6f}, the 1 - 1/{scheduler.reduction_factor} quantile of {num_others} "
+                "before it",
+            )
+        best = max(one for at, one in curve.items() if at <= num_epochs)
+        if isinstance(scheduler, Median) and best < bar:
+            return Verdict(
+                "stop",
+                f"median rule, {rung}: best {self._objective} {best:.6f} is below {bar:.6f}, the "
+                f"median of the means of {num_others} others",
+            )
+        return Verdict()
+
+    def forget(self, trial_key: str) -> None:
+        """Take a trial that diverged or failed out of the choice of the best."""
+        self._curves.pop(trial_key, None)
+        self._paused.pop(trial_key, None)
+
+    def last_objective(self, trial_key: str) -> float:
+        """Return the objective of a ranked trial after its last epoch."""
+        curve = self._curves[trial_key]
+        return curve[max(curve)]
+
+    def ranking(self) -> list[list[str]]:
+        """Return all trials that reached a rung, the best first; those that tie stand together.
+
+        The best have the highest objective at the highest rung that two trials reached, the full
+        budget being a rung too. After those that reached it come the others at the next rung below.
+        Where no rung was reached by two trials, one is enough.
+        """
+        levels = sorted((*self._scheduler.milestones, self._scheduler.max_epochs), reverse=True)
+        ranked: list[list[str]] = []
+        placed: set[str] = set()
+        for least in (2, 1):
+            for num_epochs in levels:
+                tied: dict[float, list[str]] = defaultdict(list)
+                reached = [key for key, curve in self._curves.items() if num_epochs in curve]
+                for key in reached if len(reached) >= least else ():
+                    if key not in placed:
+                        tied[self._curves[key][num_epochs]].append(key)
+                ranked += [tied[objective] for objective in sorted(tied, reverse=True)]
+                placed |= {key for keys in tied.values() for key in keys}
+        return ranked

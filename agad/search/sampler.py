@@ -1,0 +1,234 @@
+"""One cell's search: what proposes, and an Optuna study that is told how each trial ended."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from agad.config import Search, Setting, Tpe, all_axes, draw
+from agad.records import State
+from agad.search.optuna_trials import TOLD, Ended, labelled_params, optuna_distribution
+from agad.search.proposals import Place, Seen, proposer_of, suggested_by
+
+_STATE = "state"
+"""Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
+whose configuration was known."""
+
+
+class CellSampler:
+    """A sampler with the memory of one cell.
+
+    Proposal k draws from a stream that the study's seed, the cell and k decide, and from what the
+    trials before it gave. So a serial study repeats exactly, and a sampler that is built again
+    after a restart proposes what the first one would have proposed.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        stream_name: str,
+        work_of: Callable[[Mapping[str, Setting]], int] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            search: The space and the sampler.
+            stream_name: Names the study's seed and the cell.
+            work_of: Returns a configuration's second objective, where ``search.counts_work``.
+        """
+        self._work_of = work_of
+        self._search = search
+        self._stream_name = stream_name
+        self._proposer = proposer_of(search, _seed(stream_name))
+        self._study = optuna.create_study(direction="maximize")
+        self._params: dict[int, dict[str, Setting]] = {}
+        """Configurations by the number of their Optuna trial."""
+
+        self._paused: dict[int, list[float]] = {}
+        """Objectives of open trials that have paused, by the number of their Optuna trial."""
+
+        self._open: dict[str, optuna.Trial] = {}
+        self._proposed: optuna.Trial | None = None
+
+    def propose(self, number: int, attempt: int = 0) -> dict[str, Setting]:
+        """Draw a proposal; ``accept`` or ``reject`` it before the next.
+
+        Args:
+            number: Search trials of the cell before it.
+            attempt: Proposals with this number that were rejected.
+        """
+        retried = f"/{attempt}" if attempt else ""
+        seed = _seed(f"{self._stream_name}/{number}{retried}")
+        if self._proposer is None:
+            params = self._suggested(self._optuna_sampler(seed))
+        else:
+            place = Place(number=number, attempt=attempt, seed=seed)
+            params = self._proposer.propose(place, self._seen())
+            self._proposed = self._asked(params)
+        return dict(params)
+
+    def _suggested(self, sampler: optuna.samplers.BaseSampler) -> dict[str, Setting]:
+        """Draw the proposal from an Optuna sampler."""
+        if self._paused:
+            known = optuna.create_study(direction="maximize", sampler=sampler)
+            known.add_trials(self._as_seen(one) for one in self._study.get_trials(deepcopy=False))
+            params = draw(self._search.space, suggested_by(known.ask()))
+            self._proposed = self._asked(params)
+            return params
+        self._study.sampler = sampler
+        self._proposed = self._study.ask()
+        params = draw(self._search.space, suggested_by(self._proposed))
+        self._params[self._proposed.number] = params
+        return params
+
+    def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial as a sampler is to see it: a paused one as one stopped at its rung."""
+        objectives = self._paused.get(trial.number)
+        if objectives is None:
+            return trial
+        return optuna.trial.create_trial(
+            state=TrialState.PRUNED,
+            params=trial.params,
+            distributions=trial.distributions,
+            intermediate_values=dict(enumerate(objectives)),
+        )
+
+    def accept(self, trial_key: str) -> None:
+        """Take the last proposal as a running trial."""
+        if self._proposed is not None:
+            self._open[trial_key] = self._proposed
+        self._proposed = None
+
+    def reject(self) -> None:
+        """Drop the last proposal: its configuration is known already."""
+        if self._proposed is not None:
+            self._study.tell(self._proposed, state=TrialState.FAIL)
+        self._proposed = None
+
+    def reopen(self, trial_key: str, params: Mapping[str, Setting]) -> None:
+        """Take up a trial that was not proposed here: an earlier driver's, or a start point."""
+        self._open[trial_key] = self._asked(params)
+
+    def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
+        """Learn from a trial that paused what it gave, until ``tell``, even while it goes on.
+
+        As a running trial it would count for nothing, or for a bad one: most trials pause.
+
+        Args:
+            trial_key: Of an accepted or reopened trial.
+            objectives: After each epoch, from the first.
+        """
+        self._paused[self._open[trial_key].number] = list(objectives)
+
+    def tell(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
+        """End a running trial.
+
+        Args:
+            trial_key: Of an accepted or reopened trial.
+            state: A stopped trial is PRUNED, a diverged or failed one FAIL.
+            objectives: After each epoch, from the first.
+        """
+        trial = self._open.pop(trial_key)
+        self._paused.pop(trial.number, None)
+        trial.set_user_attr(_STATE, state)
+        told = TOLD[state]
+        if told is not TrialState.FAIL:
+            for epoch, objective in enumerate(objectives):
+                trial.report(objective, epoch)
+        value = objectives[-1] if told is TrialState.COMPLETE else None
+        self._study.tell(trial, value, state=told)
+
+    def remember(
+        self, params: Mapping[str, Setting], state: State, objectives: Sequence[float]
+    ) -> None:
+        """Add a trial that ended under an earlier driver."""
+        self._params[len(self._study.get_trials(deepcopy=False))] = dict(params)
+        ended = Ended(
+            params=params,
+            state=state,
+            objectives=dict(enumerate(objectives)),
+            attributes={_STATE: state},
+        )
+        self._study.add_trial(ended.frozen(self._search))
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """What Optuna was told."""
+        return self._study.trials
+
+    def _asked(self, params: Mapping[str, Setting]) -> optuna.Trial:
+        labelled = labelled_params(self._search, params)
+        self._study.enqueue_trial({label: value for label, (value, _) in labelled.items()})
+        self._study.sampler = optuna.samplers.RandomSampler(seed=0)  # Nothing is left to draw.
+        trial = self._study.ask()
+        self._params[trial.number] = draw(self._search.space, suggested_by(trial))
+        return trial
+
+    def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        sampler = self._search.sampler
+        if not isinstance(sampler, Tpe):
+            return optuna.samplers.RandomSampler(seed=seed)
+        axes = all_axes(self._search.space)
+        has_branches = any(axis.label != axis.name for axis in axes)
+        known_space = None
+        if sampler.multivariate and not has_branches:
+            known_space = {axis.label: optuna_distribution(axis.draw) for axis in axes}
+        with warnings.catch_warnings():
+            # Optuna calls the grouping by branch experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return _TpeSampler(
+                known_space,
+                n_startup_trials=self._search.num_startup_trials,
+                multivariate=sampler.multivariate,
+                group=sampler.multivariate and has_branches,
+                constant_liar=True,
+                seed=seed,
+            )
+
+    def _seen(self) -> list[Seen]:
+        """The trials that a model learns from, in order of their number."""
+        seen = []
+        for trial in self._study.get_trials(deepcopy=False):
+            state = trial.user_attrs.get(_STATE)
+            paused = self._paused.get(trial.number)
+            is_running = trial.state is TrialState.RUNNING and paused is None
+            if is_running or paused or state in ("finished", "pruned", "diverged"):
+                values = dict(enumerate(paused)) if paused else trial.intermediate_values
+                is_scored = (paused or state in ("finished", "pruned")) and values
+                score = values[max(values)] if is_scored else None
+                params = self._params[trial.number]
+                work = self._work_of(params) if self._work_of is not None else None
+                seen.append(Seen(params=params, score=score, work=work, is_running=is_running))
+        return seen
+
+
+class _TpeSampler(optuna.samplers.TPESampler):
+    """TPE that need not learn from all trials, at every proposal, what each of them draws."""
+
+    def __init__(
+        self,
+        known_space: Mapping[str, BaseDistribution] | None,
+        **settings: Any,  # noqa: ANN401  Optuna's own.
+    ) -> None:
+        """Take what every trial draws by its label, or None where trials differ in that."""
+        super().__init__(**settings)
+        self._known_space = known_space
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what is drawn together."""
+        if self._known_space is None:
+            return super().infer_relative_search_space(study, trial)
+        varied = {label: one for label, one in self._known_space.items() if not one.single()}
+        return dict(sorted(varied.items()))
+
+
+def _seed(stream_name: str) -> int:
+    return int.from_bytes(hashlib.sha256(stream_name.encode()).digest()[:4], "big")

@@ -1,0 +1,1 @@
+"""Rows as Parquet: schema, reading, merging, verification."""

@@ -1,0 +1,192 @@
+"""What a study's trials took so far, by cell, and what the rest will take by that."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from agad.config import Study
+from agad.records import CellStatus, TrialRow
+from agad.study.cell import CellRun
+from agad.study.running import Running
+from agad.trial import TrialSpec
+
+_MIN_ENDED = 3
+"""Search trials that must have ended before their mean length says anything of the others'."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What some trials took."""
+
+    epochs: int = 0
+    """Of all instances."""
+
+    seconds: float = 0.0
+    gpu_s: float = 0.0
+    search_epochs: int = 0
+    """Rounds of epochs of search trials that ended by themselves or were stopped."""
+
+    num_searched: int = 0
+    """How many these are."""
+
+    def add(self, other: Spent) -> None:
+        self.epochs += other.epochs
+        self.seconds += other.seconds
+        self.gpu_s += other.gpu_s
+        self.search_epochs += other.search_epochs
+        self.num_searched += other.num_searched
+
+    @property
+    def epochs_a_trial(self) -> float | None:
+        if self.num_searched < _MIN_ENDED:
+            return None
+        return self.search_epochs / self.num_searched
+
+    @property
+    def seconds_an_epoch(self) -> float | None:
+        return self.seconds / self.epochs if self.epochs else None
+
+
+class Tally:
+    """Counts epochs, seconds and GPU seconds of ended trials; a board adds each row once."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._ended: dict[str, Spent] = defaultdict(Spent)
+        """By the cell's label."""
+
+        self._specs: dict[str, TrialSpec] = {}
+
+    def add(self, rows: Iterable[TrialRow]) -> None:
+        """Count trials that ended."""
+        for row in rows:
+            is_typical = row.phase == "search" and row.state in ("finished", "pruned")
+            self._ended[row.cell].add(
+                Spent(
+                    epochs=row.epochs * row.num_instances,
+                    seconds=row.seconds,
+                    gpu_s=row.gpu_s,
+                    search_epochs=row.epochs if is_typical else 0,
+                    num_searched=int(is_typical),
+                )
+            )
+
+    def spent(
+        self, cells: Mapping[str, CellRun], trials: Iterable[Running]
+    ) -> tuple[Spent, dict[str, Spent]]:
+        """Return what the whole study took so far, and each cell.
+
+        Args:
+            cells: By their labels.
+            trials: All that run or wait at a rung, those just promoted from it as they waited.
+        """
+        own = {label: Spent() for label in cells}
+        for label, cell in cells.items():
+            for one in cell.labels:
+                own[label].add(self._ended[one])
+        for running in trials:
+            last = running.last
+            epochs = running.num_own_epochs * running.launch.spec.num_instances
+            own[running.cell.label].add(
+                Spent(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
+            )
+        whole = Spent()
+        for spent in own.values():
+            whole.add(spent)
+        return whole, own
+
+    def confirm_epochs_left(
+        self, cells: Mapping[str, CellRun], trials: Iterable[Running]
+    ) -> dict[str, int]:
+        """Return the epochs that each cell's confirm trials are still to train.
+
+        Args:
+            cells: As ``spent`` takes them.
+            trials: As ``spent`` takes them.
+        """
+        max_epochs = self._study.scheduler.max_epochs
+        left = {label: cell.num_confirm_left * max_epochs for label, cell in cells.items()}
+        for one in trials:
+            if one.launch.spec.phase == "confirm":
+                label = one.cell.label
+                left[label] -= len(one.epochs)
+        return left
+
+    def statuses(
+        self,
+        cells: Mapping[str, CellRun],
+        running: Collection[Running],
+        paused: Collection[Running],
+    ) -> tuple[CellStatus, ...]:
+        """Return how far each cell is, and what it took and will take.
+
+        Args:
+            cells: By their labels.
+            running: All trials that were launched.
+            paused: All trials that wait at a rung, or were just promoted from it.
+        """
+        trials = [*running, *paused]
+        whole, own = self.spent(cells, trials)
+        confirm_left = self.confirm_epochs_left(cells, trials)
+        searching: dict[str, list[Running]] = defaultdict(list)
+        for one in trials:
+            if one.launch.spec.phase == "search":
+                searching[one.cell.label].append(one)
+        num_running = Counter(one.cell.label for one in running if one.is_started)
+        statuses = []
+        for label, cell in cells.items():
+            status = self._with_costs(cell, cell.status(num_running[label]), own[label])
+            left_s = self._left_s(cell, searching[label], confirm_left[label], (own[label], whole))
+            statuses.append(replace(status, left_s=left_s))
+        return tuple(statuses)
+
+    def _with_costs(self, cell: CellRun, status: CellStatus, spent: Spent) -> CellStatus:
+        counts = cell.materials.trial_counts(self._any_spec(cell))
+        return replace(
+            status,
+            num_val_anomalies=counts.num_val_anomalies,
+            num_fit_anomalies=counts.num_fit_anomalies,
+            epochs=spent.epochs,
+            seconds=spent.seconds,
+            gpu_s=spent.gpu_s,
+        )
+
+    def _any_spec(self, cell: CellRun) -> TrialSpec:
+        """Return one of a cell's search trials: all have as many instances and labels."""
+        if cell.label not in self._specs:
+            self._specs[cell.label] = cell.materials.middle_spec(self._study)
+        return self._specs[cell.label]
+
+    def _left_s(
+        self,
+        cell: CellRun,
+        searching: Collection[Running],
+        confirm_epochs: int,
+        spent: tuple[Spent, Spent],
+    ) -> float | None:
+        """Return the workers' time that is left; by the study's figures where a cell has none.
+
+        Each instance of a search trial takes as many epochs as those before it did on average, a
+        confirm trial all.
+
+        Args:
+            cell: The cell.
+            searching: Its search trials that run or wait.
+            confirm_epochs: What its confirm trials are still to train.
+            spent: What the cell took, and what the whole study took.
+        """
+        if cell.is_done:
+            return 0.0
+        own, whole = spent
+        epoch_s = own.seconds_an_epoch or whole.seconds_an_epoch
+        search_epochs = own.epochs_a_trial or whole.epochs_a_trial
+        if epoch_s is None or (search_epochs is None and cell.num_search_left):
+            return None
+        epochs = float(confirm_epochs)
+        if search_epochs is not None:
+            trained = sum(min(search_epochs, len(one.epochs)) for one in searching)
+            num_instances = self._any_spec(cell).num_instances
+            epochs += (cell.num_search_left * search_epochs - trained) * num_instances
+        return max(epochs, 0.0) * epoch_s

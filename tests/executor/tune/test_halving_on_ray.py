@@ -1,0 +1,70 @@
+"""A study whose trials pause and are promoted, on a real local Ray, interrupted once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from agad.config import Agad, Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
+from agad.data import NodeCache
+from agad.executor.tune import Where, run_study
+from agad.objects import open_objects
+from agad.records import StudyStatus
+from agad.store import StudyStore
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def local_ray() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: Path) -> None:
+    study = Study(
+        name="halving",
+        cells=Grid(dataset="digits", normal_class=0),
+        detector=Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
+        search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=6),
+        scheduler=SuccessiveHalving(max_epochs=4, grace_period=1, reduction_factor=2),
+        confirm=Confirm(seeds=1),
+    )
+    where = Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+    store = StudyStore(open_objects(where.store), study.name, tmp_path / "spool")
+
+    def interrupt(_: StudyStatus) -> None:
+        if len(store.pauses({claim.trial_key for claim in store.claims()})) >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, store, where, watch=interrupt)
+    store.flush()
+    paused = store.pauses({claim.trial_key for claim in store.claims()})
+    assert len(paused) >= 3
+
+    run_study(study, store, where)
+
+    rows = [row for row in store.trials() if row.phase == "search"]
+    assert len(rows) == 6
+    states = Counter(row.state for row in rows)
+    assert states["finished"] >= 1
+    assert states["finished"] + states["pruned"] == 6
+    finished = next(row for row in rows if row.state == "finished")
+    assert finished.epochs == 4
+    assert finished.attempt >= 2
+    seen = [row.epoch for row in store.epochs() if row.trial_key == finished.trial_key]
+    assert seen == [0, 1, 2, 3]
+    assert all(row.stop_reason.startswith("successive halving") for row in rows if row.epochs < 4)
+    assert [row.phase for row in store.trials()].count("confirm") == 1

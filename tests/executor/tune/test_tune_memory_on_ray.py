@@ -1,0 +1,64 @@
+"""What Tune keeps of its experiment, on a real local Ray."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.data import NodeCache
+from agad.executor.tune import Where, run_study
+from agad.objects import open_objects
+from agad.store import StudyStore
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def local_ray() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    written: list[dict[str, Any]] = []
+    save: Any = TuneController.save_to_dir
+
+    def save_and_read(controller: Any) -> None:  # noqa: ANN401
+        save(controller)
+        folder = Path(controller._storage.experiment_driver_staging_path)
+        written.append(json.loads((folder / controller.experiment_state_file_name).read_text()))
+        gc.collect()
+        held.append(sum(isinstance(one, Trial) for one in gc.get_objects()))
+
+    monkeypatch.setattr(TuneController, "save_to_dir", save_and_read)
+    study = Study(
+        name="forgetting",
+        cells=Grid(dataset="digits", normal_class=0),
+        detector=Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
+        search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=10),
+        scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
+        confirm=Confirm(seeds=1),
+    )
+    where = Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+    store = StudyStore(open_objects(where.store), study.name)
+    run_study(study, store, where)
+    assert len(store.trials()) == 11
+    assert len(written[-1]["trial_data"]) <= 4
+    assert held[-1] <= 4
