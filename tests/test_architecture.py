@@ -69,6 +69,9 @@ class Import:
     module: str
     """What it imports, such as ``agad.config`` or ``torch.nn``."""
 
+    names: tuple[str, ...]
+    """What it takes from there, such as ``Study``; empty for ``import torch``."""
+
     is_for_types: bool
     """Whether a type checker alone runs the statement."""
 
@@ -96,15 +99,14 @@ def imports_in(path: Path) -> Iterator[Import]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        names = []
+        guard = id(node) in guarded
+        inside = path.relative_to(PACKAGE)
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (Import(inside, alias.name, (), guard) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name in MODULES else node.module or "" for name in modules]
-        for name in names:
-            yield Import(path.relative_to(PACKAGE), name, id(node) in guarded)
+            taken = tuple(alias.name for alias in node.names)
+            yield Import(inside, node.module or "", taken, guard)
 
 
 def name_of(path: Path) -> str:

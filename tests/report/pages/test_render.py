@@ -391,7 +391,7 @@ def test_a_duration_has_the_unit_that_reads_best(
 
 def test_the_report_needs_no_heavy_library() -> None:
     check = (
-        "import sys, agad.report, agad.status; "
+        "import sys, agad.report, agad.records; "
         "heavy = {'torch', 'ray', 'optuna', 'pyarrow', 'numpy', 'boto3', 'scipy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
