@@ -31,7 +31,7 @@ from agad.data import Library, NodeCache
 from agad.errors import ConfigError, TrialDivergedError
 from agad.objects import open_objects
 from agad.records.provenance import find_provenance
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.trial import Runtime, TrialSpec, train_trial
 
 STUDY_FILE = Path("studies/digits_quickstart.py")
@@ -198,12 +198,12 @@ def make_table(path: Path, study: Study, cell: str, num: int, processes: int) ->
     """
     with tempfile.TemporaryDirectory(prefix="agad-curves-") as folder:
         runtime = Runtime(store=f"{folder}/store", cache=NodeCache(folder=f"{folder}/cache"))
-        materials = find_materials(study, Library(open_objects(runtime.store)))
-        if cell not in materials:
-            raise ConfigError(f"--cell is {cell!r}, but must be one of: {', '.join(materials)}.")
+        cell_data = find_cell_data(study, Library(open_objects(runtime.store)))
+        if cell not in cell_data:
+            raise ConfigError(f"--cell is {cell!r}, but must be one of: {', '.join(cell_data)}.")
         known = {curve.number for curve in read_curves(path)} if path.exists() else set()
         specs = [
-            materials[cell].search_spec(study, number, dict(params))
+            cell_data[cell].search_spec(study, number, dict(params))
             for number, params in enumerate(draw_configurations(study.search.space, num))
             if number not in known
         ]

@@ -31,7 +31,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import StudyStatus
 from agad.store import StudyStore
@@ -125,7 +125,7 @@ def time_engine(num_trials: int, num_cells: int, folder: Path) -> dict[str, floa
     objects = open_objects(str(folder / "store"))
     find_manifest(Library(objects), "digits")  # Imported before the clock starts.
     store = StudyStore(objects, study.name)
-    where = Where(store=objects.uri, cache=NodeCache(folder=str(folder / "cache")))
+    where = ClusterOptions(store=objects.uri, cache=NodeCache(folder=str(folder / "cache")))
     log = Log()
     run_study(study, store, where, watch=log.watch, train=no_op)
     seconds = time.perf_counter() - log.start_s

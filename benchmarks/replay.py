@@ -14,10 +14,10 @@ from agad import Study
 from agad.config import Setting
 from agad.records import ProcessMemory
 from agad.records.provenance import Provenance
-from agad.search.ladder import Ladder, Verdict
+from agad.search.ladder import Decision, Ladder
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
-from agad.study.cell_data import CellMaterials
+from agad.study.cell_data import CellData
 from agad.study.running import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.virtual import VirtualCluster, VirtualTrial
@@ -47,7 +47,7 @@ class PooledLadder(Ladder):
 
     def decide(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
-    ) -> Verdict:
+    ) -> Decision:
         """Record an objective here and in the pool, and tell what the pool decides."""
         self.record(trial_key, num_epochs, objective)
         return self._pool.decide(trial_key, num_epochs, objective, is_restored=is_restored)
@@ -92,7 +92,7 @@ class Replay:
     """
 
     study: Study
-    materials: Mapping[str, CellMaterials]
+    cell_data: Mapping[str, CellData]
     answers: Mapping[str, CellAnswers]
     """By cell."""
 
@@ -106,7 +106,7 @@ class Replay:
         memory = ProcessMemory()
         provenance = Provenance(commit="", is_dirty=False, versions="{}")
         rows = RowMaker(study=self.study.name, provenance=provenance)
-        with StudyBoard(self.study, self.materials, memory, rows) as board:
+        with StudyBoard(self.study, self.cell_data, memory, rows) as board:
             self._cells = dict(board._cells)
             self._moments = {label: [] for label in self._cells}
             if self.has_shared_ladder:

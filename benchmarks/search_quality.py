@@ -37,7 +37,7 @@ from agad.cli import load_study
 from agad.config import Sampler, Setting
 from agad.data import Library
 from agad.objects import open_objects
-from agad.study.cell_data import CellMaterials, find_materials
+from agad.study.cell_data import CellData, find_cell_data
 from agad.trial import TrialSpec
 from benchmarks.curve_table import (
     CELL,
@@ -133,14 +133,14 @@ class Bench:
     """A study and what answers it."""
 
     study: Study
-    materials: Mapping[str, CellMaterials]
+    cell_data: Mapping[str, CellData]
     answers: Mapping[str, CellAnswers]
 
     def replay(self, arm: Arm, seed: int, *, has_shared_ladder: bool = False) -> Outcome:
         """Replay one seed of one arm."""
         return Replay(
             study=searching(self.study, arm, seed),
-            materials=self.materials,
+            cell_data=self.cell_data,
             answers=self.answers,
             has_shared_ladder=has_shared_ladder,
         ).run()
@@ -149,24 +149,24 @@ class Bench:
 def synthetic_bench(library: Library) -> Bench:
     """Return one synthetic cell, under the name of one of digits."""
     study = _synthetic_study(Grid(dataset="digits", normal_class=8))
-    materials = find_materials(study, library)
+    cell_data = find_cell_data(study, library)
     cell = SyntheticCell(max_epochs=study.scheduler.max_epochs)
     return Bench(
-        study=study, materials=materials, answers={one: SyntheticAnswers(cell) for one in materials}
+        study=study, cell_data=cell_data, answers={one: SyntheticAnswers(cell) for one in cell_data}
     )
 
 
 def ladders_bench(library: Library) -> Bench:
     """Return an easy and a hard synthetic cell, in this order."""
     study = _synthetic_study(Grid(dataset="digits", normal_class=[0, 8]))
-    materials = find_materials(study, library)
+    cell_data = find_cell_data(study, library)
     answers = {
         label: SyntheticAnswers(
             SyntheticCell(max_epochs=study.scheduler.max_epochs, worst=worst, best=best)
         )
-        for label, (worst, best) in zip(materials, (EASY, HARD), strict=True)
+        for label, (worst, best) in zip(cell_data, (EASY, HARD), strict=True)
     }
-    return Bench(study=study, materials=materials, answers=answers)
+    return Bench(study=study, cell_data=cell_data, answers=answers)
 
 
 def _synthetic_study(cells: Grid) -> Study:
@@ -179,8 +179,8 @@ def digits_bench(library: Library, path: Path) -> Bench:
     """Return the stored cell of the quickstart study."""
     study = load_study(STUDY_FILE)
     answers = StoredAnswers(CurveTable.read(path, study.search.space))
-    materials = find_materials(study, library)
-    return Bench(study=study, materials={CELL: materials[CELL]}, answers={CELL: answers})
+    cell_data = find_cell_data(study, library)
+    return Bench(study=study, cell_data={CELL: cell_data[CELL]}, answers={CELL: answers})
 
 
 def epochs_for_good(moments: Sequence[Moment], target: float) -> float:
@@ -308,7 +308,7 @@ def compare_ladders(bench: Bench, console: Console) -> None:
             bench.replay(TPE_AND_ASHA, seed, has_shared_ladder=has_shared_ladder)
             for seed in range(NUM_SEEDS)
         ]
-        for label, name in zip(bench.materials, ("easy", "hard"), strict=True):
+        for label, name in zip(bench.cell_data, ("easy", "hard"), strict=True):
             epochs = [np.array(outcome.num_epochs[label]) for outcome in outcomes]
             ends = np.array([outcome.moments[label][-1].quality for outcome in outcomes])
             low, high = mean_interval(ends)

@@ -36,7 +36,7 @@ from agad.objects import open_objects
 from agad.records import ProcessMemory
 from agad.records.provenance import Provenance
 from agad.study.board import StudyBoard
-from agad.study.cell_data import CellMaterials, find_materials
+from agad.study.cell_data import CellData, find_cell_data
 from agad.study.running import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.result_page import show
@@ -118,7 +118,7 @@ def curve(spec: TrialSpec) -> Sequence[float]:
 
 
 def simulate(
-    study: Study, materials: dict[str, CellMaterials], num_slots: int, charge: Charge
+    study: Study, cell_data: dict[str, CellData], num_slots: int, charge: Charge
 ) -> Result:
     """Run the search of every cell on so many slots."""
     memory = ProcessMemory()
@@ -127,7 +127,7 @@ def simulate(
     ended: list[tuple[float, int, float]] = []
     """Of each search trial that ended: when, the decisions so far, and what they cost."""
 
-    with StudyBoard(study, materials, memory, rows) as board:
+    with StudyBoard(study, cell_data, memory, rows) as board:
 
         def note(trial: VirtualTrial) -> None:
             spec = trial.launch.spec
@@ -178,10 +178,10 @@ def main() -> None:
     arguments = parser.parse_args()
     study = study_of(arguments.cells, arguments.trials)
     with tempfile.TemporaryDirectory(prefix="agad-simulate-") as folder:
-        materials = find_materials(study, Library(open_objects(folder)))
+        cell_data = find_cell_data(study, Library(open_objects(folder)))
         gc.collect()
         start = time.perf_counter()
-        result = simulate(study, materials, arguments.slots, measured(arguments.tune_ms / 1000))
+        result = simulate(study, cell_data, arguments.slots, measured(arguments.tune_ms / 1000))
         wall_s = time.perf_counter() - start
     figures = asdict(result) | {
         "tune_ms": arguments.tune_ms,

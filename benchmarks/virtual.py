@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from agad.executor.tune.rate_limit import Throttle
+from agad.executor.tune.rate_limit import RateLimit
 from agad.executor.tune.run import WATCH_EVERY_S, WATCH_SHARE
 from agad.study.board import StudyBoard
 from agad.study.running import Launch, Progress
@@ -120,10 +120,10 @@ class VirtualCluster:
     """Trials by the virtual time at which their next epoch ends."""
 
     _tickets: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
-    _throttle: Throttle = field(init=False)
+    _throttle: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self._throttle = Throttle(WATCH_EVERY_S, WATCH_SHARE, clock=lambda: self.driver_free_s)
+        self._throttle = RateLimit(WATCH_EVERY_S, WATCH_SHARE, clock=lambda: self.driver_free_s)
 
     def run(self, is_over: Callable[[], bool]) -> None:
         """Train until it is over."""

@@ -26,9 +26,9 @@ from agad.records import (
 )
 from agad.records.provenance import Provenance
 from agad.study.board import StudyBoard
-from agad.study.cell_data import CellMaterials, find_materials
+from agad.study.cell_data import CellData, find_cell_data
 from agad.study.running import Launch, Progress, RowMaker
-from agad.study.store_outage import Patience
+from agad.study.store_outage import StoreOutage
 from agad.trial import EpochResult, TestResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -311,9 +311,9 @@ class Simulation:
 
 
 @pytest.fixture
-def materials_of(digits_library: Library) -> Callable[[Study], dict[str, CellMaterials]]:
-    """Find a study's materials among the digits."""
-    return lambda study: find_materials(study, digits_library)
+def cell_data_of(digits_library: Library) -> Callable[[Study], dict[str, CellData]]:
+    """Find the data of a study's cells among the digits."""
+    return lambda study: find_cell_data(study, digits_library)
 
 
 @pytest.fixture
@@ -324,14 +324,14 @@ def make_simulation(memory: ListMemory, digits_library: Library) -> MakeSimulati
         study: Study,
         *,
         kept_in: StudyMemory = memory,
-        patience: Patience | None = None,
+        outage: StoreOutage | None = None,
         **changes: Any,  # noqa: ANN401
     ) -> Simulation:
         provenance = Provenance(commit="", is_dirty=False, versions="{}")
         rows = RowMaker(study=study.name, provenance=provenance)
-        materials = find_materials(study, digits_library)
+        cell_data = find_cell_data(study, digits_library)
         return Simulation(
-            board=StudyBoard(study, materials, kept_in, rows, patience=patience),
+            board=StudyBoard(study, cell_data, kept_in, rows, outage=outage),
             max_epochs=study.scheduler.max_epochs,
             milestones=study.scheduler.milestones,
             pauses=isinstance(study.scheduler, SuccessiveHalving),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agad.cli.files import write_file
 from agad.errors import ConfigError
-from agad.reading import stored_evidence
+from agad.reading import stored_figure_data
 from agad.report import check_renderer, count_text, plain, png, svg
 from agad.report import figures as study_figures
 
@@ -43,7 +43,7 @@ def write_figures(
             "that exists."
         ) from error
     for study in studies:
-        found = study_figures(*stored_evidence(objects, study))
+        found = study_figures(*stored_figure_data(objects, study))
         for one in found:
             if only in (None, "svg"):
                 write_file(folder / f"{study}-{one.name}.svg", svg(one).encode())

@@ -15,7 +15,7 @@ from agad.cli.files import check_writable, write_file
 from agad.errors import ConfigError
 from agad.reading import stored_winners
 from agad.report import (
-    Evidence,
+    FigureData,
     Leaderboard,
     Page,
     Section,
@@ -33,7 +33,7 @@ _EVERY_S = 30.0
 """Seconds between two looks at the store where no others are given."""
 
 Shown: TypeAlias = Sequence[Leaderboard | Page]
-Evidences: TypeAlias = Mapping[str, Evidence]
+Evidences: TypeAlias = Mapping[str, FigureData]
 """What the figures of a study are drawn from, by its name."""
 
 

@@ -18,7 +18,7 @@ from agad.reading import (
     chosen_studies,
     store_uri,
     stored_diagnostics,
-    stored_evidence,
+    stored_figure_data,
     stored_leaderboard,
 )
 from agad.report import (
@@ -174,10 +174,10 @@ def _read(
     price = arguments.price_per_gpu_hour
     if not arguments.html or _is_compared(arguments):
         return [_priced(stored_leaderboard(objects, study), price) for study in studies], {}
-    found = [stored_evidence(objects, study) for study in studies]
+    found = [stored_figure_data(objects, study) for study in studies]
     return (
         [_priced(board, price) for board, _ in found],
-        {board.study: evidence for board, evidence in found},
+        {board.study: figure_data for board, figure_data in found},
     )
 
 

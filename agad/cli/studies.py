@@ -23,9 +23,9 @@ from agad.records import StudyStatus
 from agad.report import live_table, plain, plain_line, plan_table, seconds_text, terminal
 
 if TYPE_CHECKING:
-    from agad.executor.tune import Where
+    from agad.executor.tune import ClusterOptions
     from agad.objects import ObjectStore
-    from agad.study import Paces, PastStudy, StudyPlan
+    from agad.study import EpochTimes, PastStudy, StudyPlan
 
 _PLAIN_LINE_EVERY_S = 5.0
 
@@ -72,7 +72,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     """Print what a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
-    from agad.study import MeasuredPaces, StoredPaces, plan_study
+    from agad.study import MeasuredEpochTimes, StoredEpochTimes, plan_study
     from agad.trial import describe_hardware
 
     price = checked_price(arguments.price_per_gpu_hour)
@@ -80,11 +80,13 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     objects = open_objects(store_uri(arguments.store))
     where = _where(objects.uri, arguments)
     library, runtime = Library(objects), where.runtime()
-    paces: list[Paces] = [StoredPaces(study, library, _past_studies(objects), where.precision)]
+    epoch_times: list[EpochTimes] = [
+        StoredEpochTimes(study, library, _past_studies(objects), where.precision)
+    ]
     if arguments.measure:
         hardware = describe_hardware(runtime.compute.device)
-        paces.append(MeasuredPaces(study, runtime, hardware))
-    planned = plan_study(study, library, paces)
+        epoch_times.append(MeasuredEpochTimes(study, runtime, hardware))
+    planned = plan_study(study, library, epoch_times)
     slots = where.max_concurrent_trials or _slots_here(planned, where.cpus_per_trial)
     Console().print(plan_table(planned, slots, price))
     return 0
@@ -94,7 +96,9 @@ def _slots_here(planned: StudyPlan, cpus_per_trial: int | None) -> int:
     """Return how many of a plan's trials this machine has room for, at least 1."""
     from agad.trial import num_gpus
 
-    gpus_per_trial = max((cell.pace.gpus for cell in planned.cells if cell.pace), default=0.0)
+    gpus_per_trial = max(
+        (cell.epoch_time.gpus for cell in planned.cells if cell.epoch_time), default=0.0
+    )
     if gpus_per_trial > 0:
         return max(1, int(num_gpus() / gpus_per_trial))
     return max(1, (os.cpu_count() or 1) // (cpus_per_trial or 1))
@@ -109,11 +113,11 @@ def _past_studies(objects: ObjectStore) -> list[PastStudy]:
     return [PastStudy(config=reader.config(), rows=reader.trials()) for reader in readers]
 
 
-def _where(store: str, arguments: argparse.Namespace, **more: Any) -> Where:  # noqa: ANN401
+def _where(store: str, arguments: argparse.Namespace, **more: Any) -> ClusterOptions:  # noqa: ANN401
     """Return what the flags say of a trial, and more of a run."""
-    from agad.executor.tune import Where
+    from agad.executor.tune import ClusterOptions
 
-    return Where(
+    return ClusterOptions(
         store=store,
         cache=node_cache(arguments),
         cpus_per_trial=arguments.cpus_per_trial,

@@ -26,7 +26,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListingPage:
     """One page of a listing. Names are relative to the bucket's prefix; some may be no keys."""
 
     sizes: dict[str, int]
@@ -91,7 +91,7 @@ class Bucket(Protocol):
     def remove(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
 
-    def page(self, prefix: str, delimiter: str, page: str) -> Page:
+    def page(self, prefix: str, delimiter: str, page: str) -> ListingPage:
         """Return one page of the objects whose names start with a prefix.
 
         Args:

@@ -16,7 +16,7 @@ from requests import RequestException
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from agad.objects.bucket import Head, Page
+from agad.objects.bucket import Head, ListingPage
 from agad.objects.files import errors_named
 from agad.objects.gs_errors import store_error
 
@@ -130,7 +130,7 @@ class GoogleBucket:
         except _ERRORS as error:
             raise store_error(error, f"{self.uri}/{key}") from None
 
-    def page(self, prefix: str, delimiter: str, page: str) -> Page:
+    def page(self, prefix: str, delimiter: str, page: str) -> ListingPage:
         with self._errors_named():
             listing = self._client.list_blobs(
                 self._bucket,
@@ -141,7 +141,7 @@ class GoogleBucket:
                 **self._how,
             )
             blobs = list(next(listing.pages))
-        return Page(
+        return ListingPage(
             sizes={blob.name.removeprefix(self._prefix): blob.size for blob in blobs},
             folders=tuple(
                 name.removeprefix(self._prefix).removesuffix("/") for name in listing.prefixes

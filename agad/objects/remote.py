@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agad.errors import StoreError
-from agad.objects.bucket import Bucket, KeyTakenError, Page
+from agad.objects.bucket import Bucket, KeyTakenError, ListingPage
 from agad.objects.files import read_chunks, replaced, synced
 from agad.objects.protocol import MissingObjectError, check_key, check_prefix
 from agad.objects.ranged import ranged_file
@@ -165,7 +165,7 @@ class RemoteObjects:
             folder for page in self._pages("", "/") for folder in page.folders if is_key(folder)
         )
 
-    def _pages(self, prefix: str, delimiter: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
         """Yield the pages of a listing, each requested by itself, so that each can be repeated."""
         start = ""
         while True:

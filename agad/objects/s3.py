@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agad.errors import StoreError
-from agad.objects.bucket import Head, KeyTakenError, Page
+from agad.objects.bucket import Head, KeyTakenError, ListingPage
 from agad.objects.files import CHUNK_BYTES, errors_named, read_chunks
 from agad.objects.protocol import MissingObjectError
 from agad.objects.s3_errors import store_error, without_secrets
@@ -146,7 +146,7 @@ class S3Bucket:
         with self._errors_named(key):
             self._client.delete_object(Bucket=self._name, Key=self._prefix + key)
 
-    def page(self, prefix: str, delimiter: str, page: str) -> Page:
+    def page(self, prefix: str, delimiter: str, page: str) -> ListingPage:
         request: dict[str, Any] = {"Bucket": self._name, "Prefix": self._prefix + prefix}
         if delimiter:
             request["Delimiter"] = delimiter
@@ -154,7 +154,7 @@ class S3Bucket:
             request["ContinuationToken"] = page
         with self._errors_named():
             answer = self._client.list_objects_v2(**request)
-        return Page(
+        return ListingPage(
             sizes={
                 entry["Key"].removeprefix(self._prefix): entry["Size"]
                 for entry in answer.get("Contents", [])

@@ -30,7 +30,7 @@ _BACKOFF = Backoff(deadline_s=120.0)
 logger = logging.getLogger(__name__)
 
 
-class Where(TypedDict):
+class ObjectAddress(TypedDict):
     """The object, as every request to it names it."""
 
     Bucket: str
@@ -39,14 +39,14 @@ class Where(TypedDict):
 
 def put_in_parts(
     client: S3Client,
-    where: Where,
+    where: ObjectAddress,
     path: Path,
     sha256: str,
     errors: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Put a file in parts, on the condition that its key is free when the last one is there.
 
-    Where it fails, the parts are removed; those of a writer that is killed stay until the
+    ObjectAddress it fails, the parts are removed; those of a writer that is killed stay until the
     bucket's own rule for incomplete uploads removes them.
 
     Args:
@@ -110,7 +110,7 @@ def _parts(path: Path) -> Iterator[bytes]:
 
 def _abort(
     client: S3Client,
-    where: Where,
+    where: ObjectAddress,
     upload: str,
     errors: Callable[[], AbstractContextManager[None]],
 ) -> None:

@@ -1,7 +1,7 @@
 """Reading what studies have left, from a command, a script or a notebook."""
 
 from agad.reading.boards import stored_diagnostics, stored_leaderboard, stored_winners
-from agad.reading.figure_data import stored_evidence
+from agad.reading.figure_data import stored_figure_data
 from agad.reading.notebook import figures, leaderboard
 from agad.reading.optuna_studies import stored_searches, to_optuna
 from agad.reading.tables import chosen_studies, read, store_uri
@@ -13,7 +13,7 @@ __all__ = [
     "read",
     "store_uri",
     "stored_diagnostics",
-    "stored_evidence",
+    "stored_figure_data",
     "stored_leaderboard",
     "stored_searches",
     "stored_winners",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agad.reading.boards import board_of, planned, winners_of
 from agad.records import TrialRow, Winner, pictures_prefix
-from agad.report import Curves, Evidence, Leaderboard, Picture, Scores, confirmed_rows
+from agad.report import Curves, FigureData, Leaderboard, Picture, Scores, confirmed_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ _NUM_PICTURES_OF_EACH = 4
 """Normal images, and anomalous ones, of each of these."""
 
 
-def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evidence]:
+def stored_figure_data(objects: ObjectStore, study: str) -> tuple[Leaderboard, FigureData]:
     """Return the leaderboard of a stored study and what its figures are drawn from.
 
     Raises:
@@ -39,7 +39,7 @@ def stored_evidence(objects: ObjectStore, study: str) -> tuple[Leaderboard, Evid
     scores = read_table(
         objects, [study], "scores", columns=["trial_key", "image", "is_anomaly", "score"]
     )
-    return board, Evidence(
+    return board, FigureData(
         trials=trials,
         winners=winners,
         search=plan.search,

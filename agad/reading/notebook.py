@@ -7,7 +7,7 @@ from typing import Any
 
 from agad.errors import ConfigError
 from agad.reading.boards import stored_leaderboard
-from agad.reading.figure_data import stored_evidence
+from agad.reading.figure_data import stored_figure_data
 from agad.reading.tables import imported, opened
 from agad.report import Figure, cell_rows, check_renderer, mean_rows
 from agad.report import figures as study_figures
@@ -57,4 +57,4 @@ def figures(store: str | os.PathLike[str] | None = None, study: str | None = Non
     """
     check_renderer()
     objects, studies = opened(store, study)
-    return [one for name in studies for one in study_figures(*stored_evidence(objects, name))]
+    return [one for name in studies for one in study_figures(*stored_figure_data(objects, name))]

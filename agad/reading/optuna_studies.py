@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
     from agad.objects import ObjectStore
-    from agad.search import Ended, ToldSearch
+    from agad.search import EndedSearch, EndedTrial
 
 
 def to_optuna(
@@ -51,7 +51,7 @@ def to_optuna(
     return optuna_studies(stored_searches(store, study))
 
 
-def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> list[ToldSearch]:
+def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> list[EndedSearch]:
     """Return the search of each cell that has any trial, as Optuna is told of it.
 
     Arguments and errors are those of ``to_optuna``.
@@ -60,8 +60,8 @@ def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> 
     return [one for name in studies for one in _searches(objects, name)]
 
 
-def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
-    from agad.search import ToldSearch
+def _searches(objects: ObjectStore, study: str) -> list[EndedSearch]:
+    from agad.search import EndedSearch
     from agad.store import StudyReader
 
     store = StudyReader(objects, study)
@@ -75,7 +75,7 @@ def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
         if row.phase == "search":
             places.setdefault(row.cell, []).append(place)
     return [
-        ToldSearch(
+        EndedSearch(
             name=f"{study}/{cell}",
             search=plan.search,
             trials=_ended(trials, sorted(of_cell, key=lambda one: trials[one].number), curves),
@@ -85,10 +85,10 @@ def _searches(objects: ObjectStore, study: str) -> list[ToldSearch]:
     ]
 
 
-def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) -> list[Ended]:
+def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) -> list[EndedTrial]:
     import numpy as np
 
-    from agad.search import Ended
+    from agad.search import EndedTrial
 
     found = []
     for place, span in zip(places, curves.spans(places), strict=True):
@@ -96,7 +96,7 @@ def _ended(trials: Sequence[TrialRow], places: Sequence[int], curves: Curves) ->
         is_known = np.isfinite(curves.objective[span])
         epochs = curves.num_epochs[span][is_known] - 1
         found.append(
-            Ended(
+            EndedTrial(
                 params=json.loads(row.params),
                 state=cast("State", row.state),
                 objectives=dict(

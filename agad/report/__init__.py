@@ -3,14 +3,14 @@
 from agad.report.figures import figures as study_figures
 from agad.report.figures.collection import figures
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Curves, Evidence, Picture, Scores
+from agad.report.figures.figure_data import Curves, FigureData, Picture, Scores
 from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
 from agad.report.html.page import Section, html_page
 from agad.report.numbers.aggregate import confirmed_rows, leaderboard, priced
 from agad.report.numbers.baseline import baseline_cells
 from agad.report.numbers.comparison import Comparison, compare
 from agad.report.numbers.progress import has_ended
-from agad.report.numbers.results import CellResult, Leaderboard, Provenance, RatioResult, Totals
+from agad.report.numbers.results import CellResult, Leaderboard, RatioResult, RowOrigins, Totals
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
 from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
 from agad.report.pages.diagnostics import diagnostics_page
@@ -41,13 +41,13 @@ __all__ = [
     "CellResult",
     "Comparison",
     "Curves",
-    "Evidence",
     "Figure",
+    "FigureData",
     "Leaderboard",
     "Page",
     "Picture",
-    "Provenance",
     "RatioResult",
+    "RowOrigins",
     "ScoredPicture",
     "Scores",
     "Section",

@@ -4,8 +4,8 @@ from agad.search.expected import expected_epochs
 from agad.search.ladder import Ladder
 from agad.search.optuna_trials import (
     MIN_IMPORTANCE_TRIALS,
-    Ended,
-    ToldSearch,
+    EndedSearch,
+    EndedTrial,
     dashboard_app,
     importances,
     optuna_studies,
@@ -16,9 +16,9 @@ from agad.search.sampler import CellSampler
 __all__ = [
     "MIN_IMPORTANCE_TRIALS",
     "CellSampler",
-    "Ended",
+    "EndedSearch",
+    "EndedTrial",
     "Ladder",
-    "ToldSearch",
     "cutoff",
     "dashboard_app",
     "expected_epochs",

@@ -15,7 +15,7 @@ Action: TypeAlias = Literal["go on", "stop", "pause"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """What a ladder decides of a trial after an epoch."""
 
     action: Action = "go on"
@@ -56,7 +56,7 @@ class Ladder:
 
     def decide(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
-    ) -> Verdict:
+    ) -> Decision:
         """Record an objective and tell what becomes of the trial.
 
         It is held against those that reached the rung before. A trial that comes to the same rung
@@ -78,15 +78,15 @@ class Ladder:
         if isinstance(self._scheduler, SuccessiveHalving):
             is_rung = num_epochs in self._scheduler.milestones
             if not is_rung or num_epochs <= self._passed.get(trial_key, 0):
-                return Verdict()
+                return Decision()
             self._paused[trial_key] = num_epochs
-            return Verdict("pause")
+            return Decision("pause")
         others = [
             curve for key, curve in self._curves.items() if key != trial_key and num_epochs in curve
         ]
         bar = None if is_decided else cutoff(self._scheduler, others, num_epochs)
         if bar is None:
-            return Verdict()
+            return Decision()
         return self._held_against(bar, trial_key, num_epochs, len(others))
 
     def take_up(self, trial_key: str, objectives: Sequence[float], *, is_paused: bool) -> None:
@@ -153,11 +153,11 @@ class Ladder:
 
     def _held_against(
         self, bar: float, trial_key: str, num_epochs: int, num_others: int
-    ) -> Verdict:
+    ) -> Decision:
         scheduler, curve = self._scheduler, self._curves[trial_key]
         rung = self._rung(num_epochs)
         if isinstance(scheduler, Asha) and curve[num_epochs] <= bar:
-            return Verdict(
+            return Decision(
                 "stop",
                 f"ASHA, {rung}: {self._objective} {curve[num_epochs]:.6f} does not beat "
                 f"{bar:.6f}, the 1 - 1/{scheduler.reduction_factor} quantile of {num_others} "
@@ -165,12 +165,12 @@ class Ladder:
             )
         best = max(one for at, one in curve.items() if at <= num_epochs)
         if isinstance(scheduler, Median) and best < bar:
-            return Verdict(
+            return Decision(
                 "stop",
                 f"median rule, {rung}: best {self._objective} {best:.6f} is below {bar:.6f}, the "
                 f"median of the means of {num_others} others",
             )
-        return Verdict()
+        return Decision()
 
     def forget(self, trial_key: str) -> None:
         """Take a trial that diverged or failed out of the choice of the best."""

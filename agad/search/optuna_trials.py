@@ -60,7 +60,7 @@ def labelled_params(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class EndedTrial:
     """A trial that ended."""
 
     params: Mapping[str, Setting]
@@ -109,20 +109,20 @@ def _as_optuna_has_it(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToldSearch:
+class EndedSearch:
     """The search of one cell, as Optuna is told of it."""
 
     name: str
     """Of the Optuna study."""
 
     search: Search
-    trials: Sequence[Ended]
+    trials: Sequence[EndedTrial]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """User attributes of the Optuna study: what JSON can hold."""
 
 
 def optuna_studies(
-    searches: Sequence[ToldSearch], storage: optuna.storages.BaseStorage | None = None
+    searches: Sequence[EndedSearch], storage: optuna.storages.BaseStorage | None = None
 ) -> dict[str, optuna.Study]:
     """Return an Optuna study for each search, by its name.
 
@@ -144,7 +144,7 @@ def optuna_studies(
     return studies
 
 
-def _frozen_trials(one: ToldSearch) -> list[FrozenTrial]:
+def _frozen_trials(one: EndedSearch) -> list[FrozenTrial]:
     try:
         return [trial.frozen(one.search) for trial in one.trials]
     except (KeyError, ValueError) as error:
@@ -154,7 +154,7 @@ def _frozen_trials(one: ToldSearch) -> list[FrozenTrial]:
         ) from error
 
 
-def dashboard_app(searches: Sequence[ToldSearch]) -> Callable[..., Iterable[bytes]]:
+def dashboard_app(searches: Sequence[EndedSearch]) -> Callable[..., Iterable[bytes]]:
     """Return optuna-dashboard's WSGI application of these searches, held in memory.
 
     Raises:
@@ -174,7 +174,7 @@ def dashboard_app(searches: Sequence[ToldSearch]) -> Callable[..., Iterable[byte
     return app
 
 
-def importances(search: Search, trials: Sequence[Ended]) -> dict[str, float]:
+def importances(search: Search, trials: Sequence[EndedTrial]) -> dict[str, float]:
     """Return the share of each parameter in what makes a trial one of the best, by its label.
 
     Args:
@@ -183,7 +183,7 @@ def importances(search: Search, trials: Sequence[Ended]) -> dict[str, float]:
             objective of each counts, finished or not.
 
     Returns:
-        Shares that sum to 1, the highest first; empty where the objectives are all alike or no
+        GpuShares that sum to 1, the highest first; empty where the objectives are all alike or no
         parameter varies.
 
     Source:
@@ -194,6 +194,6 @@ def importances(search: Search, trials: Sequence[Ended]) -> dict[str, float]:
     if len({trial.objectives[max(trial.objectives)] for trial in known}) < 2:
         return {}
     finished = [replace(one, state="finished") for one in known]
-    study = optuna_studies([ToldSearch(name="", search=search, trials=finished)])[""]
+    study = optuna_studies([EndedSearch(name="", search=search, trials=finished)])[""]
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
     return optuna.importance.get_param_importances(study, evaluator=evaluator)

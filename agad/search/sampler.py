@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from agad.config import Search, Setting, Tpe, all_axes, draw
 from agad.records import State
-from agad.search.optuna_trials import TOLD, Ended, labelled_params, optuna_distribution
+from agad.search.optuna_trials import TOLD, EndedTrial, labelled_params, optuna_distribution
 from agad.search.proposals import Place, Seen, proposer_of, suggested_by
 
 _STATE = "state"
@@ -149,7 +149,7 @@ class CellSampler:
     ) -> None:
         """Add a trial that ended under an earlier driver."""
         self._params[len(self._study.get_trials(deepcopy=False))] = dict(params)
-        ended = Ended(
+        ended = EndedTrial(
             params=params,
             state=state,
             objectives=dict(enumerate(objectives)),

@@ -1,28 +1,34 @@
 """The study engine: search and early stopping by cell, on Ray."""
 
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.confirmed import specs_of_rows
-from agad.study.epoch_time import MeasuredPaces, Pace, Paces, PastStudy, StoredPaces
-from agad.study.plan import CellPlan, Spent, StudyPlan, plan_study
+from agad.study.epoch_time import (
+    EpochTime,
+    EpochTimes,
+    MeasuredEpochTimes,
+    PastStudy,
+    StoredEpochTimes,
+)
+from agad.study.plan import CellPlan, StudyPlan, WorkerTime, plan_study
 from agad.study.publishing import Publisher
 from agad.study.running import Launch, Progress, RowMaker
 
 __all__ = [
     "CellPlan",
+    "EpochTime",
+    "EpochTimes",
     "Launch",
-    "MeasuredPaces",
-    "Pace",
-    "Paces",
+    "MeasuredEpochTimes",
     "PastStudy",
     "Progress",
     "Publisher",
     "RowMaker",
-    "Spent",
-    "StoredPaces",
+    "StoredEpochTimes",
     "StudyBoard",
     "StudyPlan",
-    "find_materials",
+    "WorkerTime",
+    "find_cell_data",
     "plan_study",
     "specs_of_rows",
 ]

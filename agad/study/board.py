@@ -26,13 +26,13 @@ from agad.records import (
     objective_of,
 )
 from agad.study.attempts import Attempts, given_up_text
-from agad.study.budget import Spending
+from agad.study.budget import BudgetSpent
 from agad.study.cell import CellRun
-from agad.study.cell_data import CellMaterials
-from agad.study.costs_so_far import Tally
+from agad.study.cell_data import CellData
+from agad.study.costs_so_far import CostsSoFar
 from agad.study.crashes import Crashes
 from agad.study.running import Launch, Progress, RowMaker, Running
-from agad.study.store_outage import Patience
+from agad.study.store_outage import StoreOutage
 from agad.trial import TrialSpec
 
 logger = logging.getLogger(__name__)
@@ -59,20 +59,20 @@ class StudyBoard:
     def __init__(
         self,
         study: Study,
-        materials: Mapping[str, CellMaterials],
+        cell_data: Mapping[str, CellData],
         memory: StudyMemory,
         rows: RowMaker,
         *,
-        patience: Patience | None = None,
+        outage: StoreOutage | None = None,
     ) -> None:
         """Take up what an earlier driver left in the memory, and write nothing yet.
 
         Args:
             study: What to run.
-            materials: Of each cell, by its label.
+            cell_data: Of each cell, by its label.
             memory: What ran before, and where each row goes. It is held where trials are launched.
             rows: Makes the rows.
-            patience: How long claims may fail; None is 10 minutes.
+            outage: How long claims may fail; None is 10 minutes.
 
         Raises:
             StudyChangedError: A stored row was made of other data or by another detector.
@@ -80,7 +80,7 @@ class StudyBoard:
         self._study = study
         self._memory = memory
         self._rows = rows
-        self._cells = {label: CellRun(study, one) for label, one in materials.items()}
+        self._cells = {label: CellRun(study, one) for label, one in cell_data.items()}
         self._cell_of = {label: cell for cell in self._cells.values() for label in cell.labels}
         """By the label of any cell that it has trials of."""
 
@@ -92,7 +92,7 @@ class StudyBoard:
         """As they waited: trials that go on and whose workers have not told yet what they took."""
 
         self._most_running = 0
-        self._tally = Tally(study)
+        self._costs = CostsSoFar(study)
         self._given_up: list[Running] = []
         """Trials that earlier drivers started too often, and whose rows are to be written."""
 
@@ -102,7 +102,7 @@ class StudyBoard:
         self._crashes = Crashes()
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
         self._writes: list[tuple[Future[None], Callable[[], None]]] = []
-        self._patience = patience or Patience()
+        self._outage = outage or StoreOutage()
         self._unclaimed: tuple[CellRun, TrialSpec] | None = None
         """The next trial, whose claim could not be put, or only while the study was not held."""
 
@@ -162,7 +162,7 @@ class StudyBoard:
             OtherDriverError: Another driver works on this study.
             StoreError: Claims, or rows, could not be put for too long.
         """
-        if not self._patience.is_over:
+        if not self._outage.is_over:
             return None
         if self._unclaimed is not None:
             return self._claim(*self._unclaimed)
@@ -186,7 +186,7 @@ class StudyBoard:
 
     def _is_over_budget(self) -> bool:
         """Whether a limit of the budget is reached, which ends the search of all cells."""
-        ended_by = self._spending.ended_by(self._taken, self._cells)
+        ended_by = self._budget.ended_by(self._taken, self._cells)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
         return bool(ended_by)
@@ -210,9 +210,9 @@ class StudyBoard:
                 self._memory.check_held()
                 cell.take_winner(self._memory.put_winner(choice))
             except StoreError as error:
-                self._patience.lose(error)
+                self._outage.lose(error)
                 return False
-            self._patience.regain()
+            self._outage.regain()
         return True
 
     def start(self, trial_key: str) -> None:
@@ -220,7 +220,7 @@ class StudyBoard:
         self._running[trial_key].is_started = True
         num = sum(one.is_started for one in self._running.values())
         self._most_running = max(self._most_running, num)
-        self._spending.run(num)
+        self._budget.run(num)
 
     def report(self, trial_key: str, progress: Progress) -> bool:
         """Take a running trial's new epochs; False where it is to be stopped, or pauses.
@@ -293,23 +293,23 @@ class StudyBoard:
         waiting = self._paused | self._promoted
         return StudyStatus(
             study=self._study.name,
-            cells=self._tally.statuses(self._cells, self._running.values(), waiting.values()),
+            cells=self._costs.statuses(self._cells, self._running.values(), waiting.values()),
             elapsed_s=time.monotonic() - self._start,
             slots=slots,
             most_running=self._most_running,
-            budget_left_s=None if ended_by else self._spending.left_s(self._taken, self._cells),
+            budget_left_s=None if ended_by else self._budget.left_s(self._taken, self._cells),
             ended_by=ended_by,
             objective=self._study.selection.objective,
         )
 
     def _remember(self) -> None:
         rows = {row.trial_key: row for row in self._memory.trials()}
-        self._tally.add(rows.values())
+        self._costs.add(rows.values())
         self._failed_before = {key for key, row in rows.items() if row.state == "failed"}
         self._attempts = Attempts(self._memory, rows)
         claims = self._attempts.last_claims
         pauses = self._last_pauses(claims, rows)
-        self._spending = Spending(self._study, self._tally, rows.values(), pauses.values())
+        self._budget = BudgetSpent(self._study, self._costs, rows.values(), pauses.values())
         objectives = self._past_objectives()
         winners = self._memory.winners()
         self._take(winners)
@@ -392,7 +392,7 @@ class StudyBoard:
                 self._memory.check_held()
         except StoreError as error:
             self._unclaimed = cell, spec
-            self._patience.lose(error)
+            self._outage.lose(error)
             return None
         if not is_ours:
             raise OtherDriverError(
@@ -401,7 +401,7 @@ class StudyBoard:
                 "command again."
             )
         self._unclaimed = self._idle = None
-        self._patience.regain()
+        self._outage.regain()
         self._attempts.launch(key)
         if key in self._paused:
             self._promoted[key] = self._paused.pop(key)
@@ -433,7 +433,7 @@ class StudyBoard:
 
     def _write_rows(self, running: Running, state: State, error: str) -> None:
         trial = self._rows.trial_row(running, state, error)
-        self._tally.add([trial])
+        self._costs.add([trial])
         epochs = self._rows.epoch_rows(running)
         scores = self._rows.score_rows(running) if state == "finished" else []
         self._write(partial(self._memory.put, trial, epochs, scores))

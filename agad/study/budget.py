@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from agad.config import Study, SuccessiveHalving
 from agad.records import Pause, TrialRow
 from agad.study.cell import CellRun
-from agad.study.costs_so_far import Spent, Tally
+from agad.study.costs_so_far import CostsSoFar, TrialCosts
 from agad.study.running import Running
 
 _S_PER_HOUR = 3600.0
 
 
-class Spending:
+class BudgetSpent:
     """Tells when the budget of a study ends its search.
 
     What the confirm trials of a cell will take is told from its trials so far: seconds and GPU
@@ -25,7 +25,7 @@ class Spending:
     def __init__(
         self,
         study: Study,
-        tally: Tally,
+        costs: CostsSoFar,
         earlier: Iterable[TrialRow] = (),
         pauses: Iterable[Pause] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -34,13 +34,13 @@ class Spending:
 
         Args:
             study: With its budget.
-            tally: Counts the trials that ended, the earlier ones among them.
+            costs: Counts the trials that ended, the earlier ones among them.
             earlier: The rows of earlier drivers.
             pauses: The last ones of trials that are still to end.
             clock: Seconds of a clock that never goes back.
         """
         self._budget = study.budget
-        self._tally = tally
+        self._costs = costs
         self._clock = clock
         self._start_s = clock()
         of_row = _span_of_halved if isinstance(study.scheduler, SuccessiveHalving) else _span
@@ -85,7 +85,7 @@ class Spending:
         if self._budget.hours is not None:
             lefts.append(self._budget.hours * _S_PER_HOUR - self._wall_s)
         if self._budget.gpu_hours is not None:
-            whole, _ = self._tally.spent(cells, running)
+            whole, _ = self._costs.spent(cells, running)
             gpus = whole.gpu_s / whole.seconds if whole.seconds else 0.0
             if gpus:
                 gpu_s = self._budget.gpu_hours * _S_PER_HOUR - whole.gpu_s
@@ -98,11 +98,11 @@ class Spending:
 
     def _spent_and_set_aside(
         self, running: Collection[Running], cells: Mapping[str, CellRun]
-    ) -> tuple[Spent, Spent]:
+    ) -> tuple[TrialCosts, TrialCosts]:
         """Return what all trials took, and what the confirm trials to come will take."""
-        whole, own = self._tally.spent(cells, running)
-        to_confirm = Spent()
-        for label, epochs in self._tally.confirm_epochs_left(cells, running).items():
+        whole, own = self._costs.spent(cells, running)
+        to_confirm = TrialCosts()
+        for label, epochs in self._costs.confirm_epochs_left(cells, running).items():
             spent = own[label] if own[label].epochs else whole
             if spent.epochs:
                 to_confirm.seconds += epochs * spent.seconds / spent.epochs

@@ -10,7 +10,7 @@ from functools import partial
 from agad.config import Setting, Study
 from agad.records import CellStatus, Phase, State, Winner
 from agad.search import CellSampler, Ladder
-from agad.study.cell_data import CellMaterials, work_of
+from agad.study.cell_data import CellData, work_of
 from agad.study.confirmation import Confirmation
 from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
@@ -25,18 +25,18 @@ class CellRun:
     One that searches on development classes has the confirm trials of all classes.
     """
 
-    def __init__(self, study: Study, materials: CellMaterials) -> None:
-        self.materials = materials
-        self.label = materials.cell.label
+    def __init__(self, study: Study, cell_data: CellData) -> None:
+        self.cell_data = cell_data
+        self.label = cell_data.cell.label
         self._study = study
         self._num_asked = study.num_search_trials
-        self.work_of = partial(work_of, study, materials) if study.search.counts_work else None
+        self.work_of = partial(work_of, study, cell_data) if study.search.counts_work else None
         stream_name = f"{study.seed}/{self.label}"
         self._sampler = CellSampler(study.search, stream_name, self.work_of)
         ladder = Ladder(study.scheduler, study.selection.objective)
         self._trials = CellTrials(num_planned=self._num_asked, ladder=ladder)
-        self._confirmation = Confirmation(study, materials, self._trials, self.work_of)
-        self._materials = {one.cell.label: one for one in (materials, *materials.confirmed)}
+        self._confirmation = Confirmation(study, cell_data, self._trials, self.work_of)
+        self._cell_data = {one.cell.label: one for one in (cell_data, *cell_data.confirmed)}
         self._stop_reasons: dict[str, str] = {}
         self._remembered: set[str] = set()
         self._again: deque[TrialSpec] = deque()
@@ -48,14 +48,14 @@ class CellRun:
     @property
     def labels(self) -> tuple[str, ...]:
         """The cells that its trials are of: its own, and those that its winner is confirmed on."""
-        return tuple(self._materials)
+        return tuple(self._cell_data)
 
     def spec_of(
         self, phase: Phase, number: int, params: Mapping[str, Setting], label: str = ""
     ) -> TrialSpec:
         """Return the trial at a place of a phase, of the cell of this label or of this very one."""
-        materials = self._materials.get(label, self.materials)
-        return materials.spec(self._study, phase, number, dict(params))
+        cell_data = self._cell_data.get(label, self.cell_data)
+        return cell_data.spec(self._study, phase, number, dict(params))
 
     def remember(
         self,

@@ -27,7 +27,7 @@ from agad.trial import Instance, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellMaterials:
+class CellData:
     """One cell's data: which, how much of it, and what its labels cost."""
 
     cell: Cell
@@ -38,7 +38,7 @@ class CellMaterials:
     development: tuple[Task, ...] = ()
     """Of the development classes after the first one."""
 
-    classes: tuple[CellMaterials, ...] = ()
+    classes: tuple[CellData, ...] = ()
     """Of a cell that searches on development classes: the cells of all classes, on which its winner
     is confirmed."""
 
@@ -77,7 +77,7 @@ class CellMaterials:
         return self._counts[task, seed]
 
     @property
-    def confirmed(self) -> tuple[CellMaterials, ...]:
+    def confirmed(self) -> tuple[CellData, ...]:
         """The cells that the winner is confirmed on."""
         return self.classes or (self,)
 
@@ -152,16 +152,16 @@ def steps_of(
     return -(-num_normals // (detector.batch_size - num_batch_anomalies))
 
 
-def work_of(study: Study, materials: CellMaterials, params: Mapping[str, Setting]) -> int:
+def work_of(study: Study, cell_data: CellData, params: Mapping[str, Setting]) -> int:
     """Return the floating-point operations of scoring one image with a configuration of a cell."""
-    settings = {**dict(materials.cell.settings), **params}
-    return scoring_flop(with_parameters(study.detector, settings), materials.data.image_shape)
+    settings = {**dict(cell_data.cell.settings), **params}
+    return scoring_flop(with_parameters(study.detector, settings), cell_data.data.image_shape)
 
 
-def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
+def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     """Look up every data set, and check that every cell's split can be drawn. Opens no images.
 
-    Cells that search on development classes have the materials of all classes in theirs.
+    Cells that search on development classes have the cell_data of all classes in theirs.
 
     Args:
         study: Its cells name data sets and classes.
@@ -176,29 +176,29 @@ def find_materials(study: Study, library: Library) -> dict[str, CellMaterials]:
         StoreError: The store cannot be reached.
     """
     manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
-    materials = {}
+    cell_data = {}
     for cell in study.cells.all_cells:
         data = manifests[cell.dataset]
-        found = CellMaterials(cell=cell, data=data, task=_task(cell, data, study))
+        found = CellData(cell=cell, data=data, task=_task(cell, data, study))
         _check_test(found)
         is_searched = not study.search.development or cell.given_class in study.search.development
         for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
             _check_counts(found, seed)
-        materials[cell.label] = found
-    _check_distinct(study, materials)
+        cell_data[cell.label] = found
+    _check_distinct(study, cell_data)
     development = study.search.development
-    return _searching(materials.values(), development) if development else materials
+    return _searching(cell_data.values(), development) if development else cell_data
 
 
 def _searching(
-    materials: Iterable[CellMaterials], development: tuple[ClassGiven, ...]
-) -> dict[str, CellMaterials]:
+    cell_data: Iterable[CellData], development: tuple[ClassGiven, ...]
+) -> dict[str, CellData]:
     """Return what searches on the development classes for all others, by the cell's label."""
-    groups: dict[Cell, dict[ClassGiven, CellMaterials]] = defaultdict(dict)
-    for one in materials:
+    groups: dict[Cell, dict[ClassGiven, CellData]] = defaultdict(dict)
+    for one in cell_data:
         groups[one.cell.over(development)][one.cell.given_class] = one
     return {
-        cell.label: CellMaterials(
+        cell.label: CellData(
             cell=cell,
             data=of_class[development[0]].data,
             task=of_class[development[0]].task,
@@ -249,36 +249,36 @@ def _labelled(
     return tuple(sorted(labels))
 
 
-def _check_counts(materials: CellMaterials, seed: int) -> None:
+def _check_counts(cell_data: CellData, seed: int) -> None:
     try:
-        materials.counts(seed)
+        cell_data.counts(seed)
     except ConfigError as error:
-        raise ConfigError(f"cell {materials.cell.label!r}, seed {seed}: {error}") from error
+        raise ConfigError(f"cell {cell_data.cell.label!r}, seed {seed}: {error}") from error
 
 
-def _check_test(materials: CellMaterials) -> None:
+def _check_test(cell_data: CellData) -> None:
     """Refuse a test part on which no AUROC could be taken, before anything is trained for it."""
-    counts = materials.data.test.class_counts
-    task = materials.task
+    counts = cell_data.data.test.class_counts
+    task = cell_data.task
     for kind, labels in (("normal", task.normal_classes), ("anomalous", task.anomalous_classes)):
         if sum(counts[label] for label in labels) == 0:
             raise ConfigError(
-                f"cell {materials.cell.label!r} cannot be confirmed: the test part of "
-                f"{materials.data.name} holds no {kind} image; choose another class, or import the "
+                f"cell {cell_data.cell.label!r} cannot be confirmed: the test part of "
+                f"{cell_data.data.name} holds no {kind} image; choose another class, or import the "
                 "data set with --test-share."
             )
 
 
-def _check_distinct(study: Study, materials: dict[str, CellMaterials]) -> None:
+def _check_distinct(study: Study, cell_data: dict[str, CellData]) -> None:
     """Refuse two cells that are one, such as a class by its label and by its name."""
-    if len(materials) < len(study.cells.all_cells):
+    if len(cell_data) < len(study.cells.all_cells):
         raise ConfigError(
             "cells have the same label twice, such as a class by its label and by its name; "
             "drop one, or name all classes in one way."
         )
     whats = {
         label: (one.data.fingerprint, one.task, one.cell.settings)
-        for label, one in materials.items()
+        for label, one in cell_data.items()
     }
     for what, count in Counter(whats.values()).items():
         if count > 1:

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, Winner
-from agad.study.cell_data import CellMaterials
+from agad.study.cell_data import CellData
 from agad.study.pareto import best_first
 from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
@@ -19,7 +19,7 @@ class Confirmation:
     def __init__(
         self,
         study: Study,
-        materials: CellMaterials,
+        cell_data: CellData,
         trials: CellTrials,
         work_of: Callable[[Mapping[str, Setting]], int] | None,
     ) -> None:
@@ -27,12 +27,12 @@ class Confirmation:
 
         Args:
             study: What the cell is of.
-            materials: The cell's own, with those that its winner is confirmed on.
+            cell_data: The cell's own, with those that its winner is confirmed on.
             trials: The cell's. Its extent becomes that of a kept winner's search.
             work_of: A configuration's second objective, where the search counts work.
         """
         self._study = study
-        self._materials = materials
+        self._cell_data = cell_data
         self._trials = trials
         self._work_of = work_of
         self._objectives: dict[str, float] = {}
@@ -99,7 +99,7 @@ class Confirmation:
     ) -> list[TrialSpec]:
         return [
             one.spec(self._study, phase, number, dict(params))
-            for one in self._materials.confirmed
+            for one in self._cell_data.confirmed
             for number in range(self._study.confirm.seeds)
         ]
 
@@ -154,12 +154,12 @@ class Confirmation:
     @property
     def _deciding(self) -> tuple[ClassGiven, ...]:
         """The classes whose confirm trials choose among candidates."""
-        return self._materials.cell.classes
+        return self._cell_data.cell.classes
 
     def _as_winner(self, params: dict[str, Setting], objective: float | None) -> Winner:
         is_auroc = isinstance(self._study.selection, Labelled)
         return Winner(
-            cell=self._materials.cell.label,
+            cell=self._cell_data.cell.label,
             num_search_trials=self._trials.num_planned,
             num_seeds=self._study.confirm.seeds,
             params=params,
@@ -203,13 +203,13 @@ class Confirmation:
         """Confirm trials, and where these do not see the test split, test trials."""
         confirm = self._study.confirm
         of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
-        return of_class * len(self._materials.confirmed)
+        return of_class * len(self._cell_data.confirmed)
 
     @property
     def num_left(self) -> int:
         """Confirm trials that are still to end, those that run among them."""
         if not self._trials.is_searched:
-            return self._study.confirm.num_trials * len(self._materials.confirmed)
+            return self._study.confirm.num_trials * len(self._cell_data.confirmed)
         return sum(spec.key not in self._trials.states for spec in self._confirm_specs())
 
     @property

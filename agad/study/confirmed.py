@@ -10,7 +10,7 @@ from agad.config import Study
 from agad.data import Library
 from agad.errors import StudyChangedError
 from agad.records import Phase, TrialRow
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.trial import TrialSpec
 
 
@@ -21,11 +21,11 @@ def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> l
         ConfigError: A data set is gone, or too small by now.
         StudyChangedError: The data or the detector are no longer those of a row.
     """
-    found = find_materials(study, library).values()
-    materials = {cell.cell.label: cell for one in found for cell in one.confirmed}
+    found = find_cell_data(study, library).values()
+    cell_data = {cell.cell.label: cell for one in found for cell in one.confirmed}
     specs = []
     for row in rows:
-        cell = materials.get(row.cell)
+        cell = cell_data.get(row.cell)
         params = json.loads(row.params)
         spec = cell.spec(study, cast(Phase, row.phase), row.number, params) if cell else None
         if spec is None or spec.key != row.trial_key:

@@ -17,7 +17,7 @@ _MIN_ENDED = 3
 
 
 @dataclass(slots=True)
-class Spent:
+class TrialCosts:
     """What some trials took."""
 
     epochs: int = 0
@@ -31,7 +31,7 @@ class Spent:
     num_searched: int = 0
     """How many these are."""
 
-    def add(self, other: Spent) -> None:
+    def add(self, other: TrialCosts) -> None:
         self.epochs += other.epochs
         self.seconds += other.seconds
         self.gpu_s += other.gpu_s
@@ -49,12 +49,12 @@ class Spent:
         return self.seconds / self.epochs if self.epochs else None
 
 
-class Tally:
+class CostsSoFar:
     """Counts epochs, seconds and GPU seconds of ended trials; a board adds each row once."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._ended: dict[str, Spent] = defaultdict(Spent)
+        self._ended: dict[str, TrialCosts] = defaultdict(TrialCosts)
         """By the cell's label."""
 
         self._specs: dict[str, TrialSpec] = {}
@@ -64,7 +64,7 @@ class Tally:
         for row in rows:
             is_typical = row.phase == "search" and row.state in ("finished", "pruned")
             self._ended[row.cell].add(
-                Spent(
+                TrialCosts(
                     epochs=row.epochs * row.num_instances,
                     seconds=row.seconds,
                     gpu_s=row.gpu_s,
@@ -75,14 +75,14 @@ class Tally:
 
     def spent(
         self, cells: Mapping[str, CellRun], trials: Iterable[Running]
-    ) -> tuple[Spent, dict[str, Spent]]:
+    ) -> tuple[TrialCosts, dict[str, TrialCosts]]:
         """Return what the whole study took so far, and each cell.
 
         Args:
             cells: By their labels.
             trials: All that run or wait at a rung, those just promoted from it as they waited.
         """
-        own = {label: Spent() for label in cells}
+        own = {label: TrialCosts() for label in cells}
         for label, cell in cells.items():
             for one in cell.labels:
                 own[label].add(self._ended[one])
@@ -90,9 +90,9 @@ class Tally:
             last = running.last
             epochs = running.num_own_epochs * running.launch.spec.num_instances
             own[running.cell.label].add(
-                Spent(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
+                TrialCosts(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
             )
-        whole = Spent()
+        whole = TrialCosts()
         for spent in own.values():
             whole.add(spent)
         return whole, own
@@ -142,8 +142,8 @@ class Tally:
             statuses.append(replace(status, left_s=left_s))
         return tuple(statuses)
 
-    def _with_costs(self, cell: CellRun, status: CellStatus, spent: Spent) -> CellStatus:
-        counts = cell.materials.trial_counts(self._any_spec(cell))
+    def _with_costs(self, cell: CellRun, status: CellStatus, spent: TrialCosts) -> CellStatus:
+        counts = cell.cell_data.trial_counts(self._any_spec(cell))
         return replace(
             status,
             num_val_anomalies=counts.num_val_anomalies,
@@ -156,7 +156,7 @@ class Tally:
     def _any_spec(self, cell: CellRun) -> TrialSpec:
         """Return one of a cell's search trials: all have as many instances and labels."""
         if cell.label not in self._specs:
-            self._specs[cell.label] = cell.materials.middle_spec(self._study)
+            self._specs[cell.label] = cell.cell_data.middle_spec(self._study)
         return self._specs[cell.label]
 
     def _left_s(
@@ -164,7 +164,7 @@ class Tally:
         cell: CellRun,
         searching: Collection[Running],
         confirm_epochs: int,
-        spent: tuple[Spent, Spent],
+        spent: tuple[TrialCosts, TrialCosts],
     ) -> float | None:
         """Return the workers' time that is left; by the study's figures where a cell has none.
 

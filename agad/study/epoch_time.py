@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from agad.config import DetectorConfig, Study, with_parameters
 from agad.data import Library
 from agad.records import TrialRow
-from agad.study.cell_data import CellMaterials, steps_of
+from agad.study.cell_data import CellData, steps_of
 from agad.trial import EpochCost, Runtime, measure_epoch
 
 
@@ -27,7 +27,7 @@ class PastStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class EpochTime:
     """Seconds of an epoch of one instance, and what says so."""
 
     epoch_s: float
@@ -43,15 +43,15 @@ class Pace:
     """Processor or GPU on which it was."""
 
 
-class Paces(Protocol):
+class EpochTimes(Protocol):
     """Says how long an epoch takes."""
 
-    def of(self, materials: CellMaterials) -> Pace | None:
+    def of(self, cell_data: CellData) -> EpochTime | None:
         """Return a cell's; None where it is unknown."""
 
 
-class StoredPaces:
-    """Paces of stored trials of the same kind.
+class StoredEpochTimes:
+    """EpochTimes of stored trials of the same kind.
 
     Of the same kind are trials of the detector and its version, with images of the same shape, in
     the same precision, and with the same value of every parameter that decides what a step
@@ -66,25 +66,25 @@ class StoredPaces:
         self._past = past
         self._precision = precision
         self._library = library
-        self._known: dict[object, Pace | None] = {}
+        self._known: dict[object, EpochTime | None] = {}
         """Of an epoch of one step, by the kind of cell."""
 
-    def of(self, materials: CellMaterials) -> Pace | None:
-        """Return the mean pace of the trials of a cell's kind; None where there is none."""
-        kind = (materials.cell.settings, materials.data.image_shape)
+    def of(self, cell_data: CellData) -> EpochTime | None:
+        """Return the mean time of an epoch of the trials of a cell's kind; None where there is none."""
+        kind = (cell_data.cell.settings, cell_data.data.image_shape)
         if kind not in self._known:
-            self._known[kind] = self._step_of(materials)
+            self._known[kind] = self._step_of(cell_data)
         step = self._known[kind]
         if step is None:
             return None
-        return replace(step, epoch_s=step.epoch_s * materials.num_steps(self._study))
+        return replace(step, epoch_s=step.epoch_s * cell_data.num_steps(self._study))
 
-    def _step_of(self, materials: CellMaterials) -> Pace | None:
-        """Return the pace of an epoch of one step."""
+    def _step_of(self, cell_data: CellData) -> EpochTime | None:
+        """Return the time of an epoch of one step."""
         by_hardware: dict[str, list[tuple[TrialRow, int]]] = defaultdict(list)
         for past in self._past:
             for row in past.rows:
-                steps = self._steps(materials, past, row)
+                steps = self._steps(cell_data, past, row)
                 if steps:
                     by_hardware[row.hardware].append((row, steps))
         if not by_hardware:
@@ -92,7 +92,7 @@ class StoredPaces:
         hardware = max(by_hardware, key=lambda one: (len(by_hardware[one]), one))
         chosen = by_hardware[hardware]
         seconds = sum(row.seconds for row, _ in chosen)
-        return Pace(
+        return EpochTime(
             epoch_s=seconds / sum(steps for _, steps in chosen),
             gpus=sum(row.gpu_s for row, _ in chosen) / seconds,
             source="1 trial" if len(chosen) == 1 else f"{len(chosen):,} trials",
@@ -104,7 +104,7 @@ class StoredPaces:
         """Of the images of each data set."""
         return {name: self._library.manifest(name).image_shape for name in self._library.names()}
 
-    def _steps(self, materials: CellMaterials, past: PastStudy, row: TrialRow) -> int:
+    def _steps(self, cell_data: CellData, past: PastStudy, row: TrialRow) -> int:
         """Return the steps of a trial of the cell's kind; 0 where it is of another."""
         timed = row.epochs > 0 and row.seconds > 0 and row.phase != "test"
         if (
@@ -112,10 +112,10 @@ class StoredPaces:
             or (row.detector, row.detector_version)
             != (self._study.detector.name, self._study.detector.version)
             or row.precision != self._precision
-            or self._shapes.get(row.dataset) != materials.data.image_shape
+            or self._shapes.get(row.dataset) != cell_data.data.image_shape
         ):
             return 0
-        detector = self._detector(materials, past, row)
+        detector = self._detector(cell_data, past, row)
         if detector is None:
             return 0
         num_normals = row.num_fit_normals + row.num_fit_hidden
@@ -123,12 +123,12 @@ class StoredPaces:
         return row.epochs * steps
 
     def _detector(
-        self, materials: CellMaterials, past: PastStudy, row: TrialRow
+        self, cell_data: CellData, past: PastStudy, row: TrialRow
     ) -> DetectorConfig | None:
         """Return a trial's detector; None where its steps compute something else."""
         searched: dict[str, Any] = json.loads(row.params)
         values = {**past.config["detector"], **json.loads(row.settings), **searched}
-        own = materials.middle_spec(self._study).detector
+        own = cell_data.middle_spec(self._study).detector
         free = {"lr", *own.loss_weights}
         for name, value in asdict(own).items():
             is_searched = name in self._study.search.space
@@ -141,8 +141,8 @@ class StoredPaces:
         )
 
 
-class MeasuredPaces:
-    """Paces of steps that are timed here, on this process's device.
+class MeasuredEpochTimes:
+    """EpochTimes of steps that are timed here, on this process's device.
 
     Cells that differ only in their class share one measurement; each has its own number of steps.
     """
@@ -153,24 +153,24 @@ class MeasuredPaces:
         self._hardware = hardware
         self._costs: dict[tuple[str, float, str], EpochCost] = {}
 
-    def of(self, materials: CellMaterials) -> Pace:
+    def of(self, cell_data: CellData) -> EpochTime:
         """Train a few steps of a trial in the middle of the search space."""
-        cell = materials.cell
+        cell = cell_data.cell
         kind = (cell.dataset, cell.anomaly_ratio, cell.variant)
         if kind not in self._costs:
-            self._costs[kind] = self._measured(materials)
+            self._costs[kind] = self._measured(cell_data)
         cost = self._costs[kind]
-        counts = materials.counts(self._study.seed)
-        num_steps = materials.num_steps(self._study)
+        counts = cell_data.counts(self._study.seed)
+        num_steps = cell_data.num_steps(self._study)
         num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
-        return Pace(
+        return EpochTime(
             epoch_s=cost.epoch_s(num_steps, num_val),
             gpus=1.0 if self._runtime.compute.device == "cuda" else 0.0,
             source=f"{min(cost.num_measured, num_steps)} of {num_steps} steps here",
             hardware=self._hardware,
         )
 
-    def _measured(self, materials: CellMaterials) -> EpochCost:
+    def _measured(self, cell_data: CellData) -> EpochCost:
         """Time an instance of the search space's middle."""
-        first, *_ = materials.middle_spec(self._study).instances
+        first, *_ = cell_data.middle_spec(self._study).instances
         return measure_epoch(first, self._runtime)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from agad.config import Cell, Study
 from agad.data import Library
 from agad.search import expected_epochs
-from agad.study.cell_data import find_materials
-from agad.study.epoch_time import Pace, Paces
+from agad.study.cell_data import find_cell_data
+from agad.study.epoch_time import EpochTime, EpochTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class CellPlan:
     num_steps: int
     """Optimiser steps of an epoch."""
 
-    pace: Pace | None = None
+    epoch_time: EpochTime | None = None
     """Seconds of an epoch; None where they are unknown."""
 
     num_val_anomalies: int
@@ -31,7 +31,7 @@ class CellPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class WorkerTime:
     """What a study takes of its workers, without the test."""
 
     search_s: float = 0.0
@@ -104,57 +104,59 @@ class StudyPlan:
         return search + self.num_confirm_trials * self.max_epochs
 
     @property
-    def likely(self) -> Spent | None:
+    def likely(self) -> WorkerTime | None:
         """What it takes where the scheduler does what is expected; None where it is unknown."""
         return self._spent(self.expected_epochs)
 
     @property
-    def most(self) -> Spent | None:
+    def most(self) -> WorkerTime | None:
         """What it takes where no trial is stopped; None where it is unknown."""
         return self._spent(self.max_epochs)
 
-    def _spent(self, search_epochs: float) -> Spent | None:
+    def _spent(self, search_epochs: float) -> WorkerTime | None:
         """Return what it takes where a search trial trains so many epochs."""
-        spent = Spent()
+        spent = WorkerTime()
         for cell in self.cells:
-            if cell.pace is None:
+            if cell.epoch_time is None:
                 return None
             search = self.trials_per_cell * search_epochs * cell.num_search_instances
-            search_s = cell.pace.epoch_s * search
-            confirm_s = cell.pace.epoch_s * self.confirm_per_cell * self.max_epochs
-            spent = Spent(
+            search_s = cell.epoch_time.epoch_s * search
+            confirm_s = cell.epoch_time.epoch_s * self.confirm_per_cell * self.max_epochs
+            spent = WorkerTime(
                 search_s=spent.search_s + search_s,
                 confirm_s=spent.confirm_s + confirm_s,
-                search_gpu_s=spent.search_gpu_s + search_s * cell.pace.gpus,
-                confirm_gpu_s=spent.confirm_gpu_s + confirm_s * cell.pace.gpus,
+                search_gpu_s=spent.search_gpu_s + search_s * cell.epoch_time.gpus,
+                confirm_gpu_s=spent.confirm_gpu_s + confirm_s * cell.epoch_time.gpus,
             )
         return spent
 
 
-def plan_study(study: Study, library: Library, paces: Sequence[Paces] = ()) -> StudyPlan:
+def plan_study(study: Study, library: Library, epoch_times: Sequence[EpochTimes] = ()) -> StudyPlan:
     """Check a study against its data and say what it takes, without Ray.
 
     Args:
         study: What to plan.
         library: Holds its data sets.
-        paces: Of each cell the first one that knows its pace counts.
+        epoch_times: Of each cell the first one that knows the time of an epoch counts.
 
     Raises:
         AgadError: The study does not fit its data.
     """
     cells = []
-    found = find_materials(study, library).values()
-    for materials in (one for searching in found for one in searching.confirmed):
-        counts = materials.counts(study.seed)
-        known = (one.of(materials) for one in paces)
+    found = find_cell_data(study, library).values()
+    for cell_data in (one for searching in found for one in searching.confirmed):
+        counts = cell_data.counts(study.seed)
+        known = (one.of(cell_data) for one in epoch_times)
         cells.append(
             CellPlan(
-                label=materials.cell.label,
-                num_steps=materials.num_steps(study),
-                pace=next((pace for pace in known if pace is not None), None),
+                label=cell_data.cell.label,
+                num_steps=cell_data.num_steps(study),
+                epoch_time=next(
+                    (epoch_time for epoch_time in known if epoch_time is not None), None
+                ),
                 num_val_anomalies=counts.num_val_anomalies,
                 num_fit_anomalies=counts.num_fit_anomalies,
-                num_search_instances=_num_search_instances(study, materials.cell),
+                num_search_instances=_num_search_instances(study, cell_data.cell),
             )
         )
     return StudyPlan(

@@ -129,7 +129,7 @@ class RowMaker:
     def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
         """Return the trial row of a trial that ended now."""
         spec = running.launch.spec
-        counts = running.cell.materials.trial_counts(spec)
+        counts = running.cell.cell_data.trial_counts(spec)
         is_one_class = spec.cell.protocol == "one-class"
         is_alone = not spec.cell.development_classes
         results = running.results

@@ -17,7 +17,7 @@ _BACKOFF = Backoff(first_s=1.0, limit_s=30.0)
 
 
 @dataclass(slots=True, kw_only=True)
-class Patience:
+class StoreOutage:
     """When something that failed is tried again; nobody sleeps, so all else goes on meanwhile."""
 
     limit_s: float = _LIMIT_S

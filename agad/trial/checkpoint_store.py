@@ -24,7 +24,7 @@ EVERY_S = 300.0
 """The most training, in seconds, that a worker's death costs beyond the epoch it is in."""
 
 
-class CheckpointShelf:
+class CheckpointStore:
     """Puts a trial's checkpoints and finds those of its earlier attempts.
 
     Where the store fails, the trial goes on without: a checkpoint saves time and decides nothing.

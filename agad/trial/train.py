@@ -21,7 +21,7 @@ from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_i
 from agad.detectors import Detector, build_detector
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, from_bytes
-from agad.trial.checkpoint_store import CheckpointShelf
+from agad.trial.checkpoint_store import CheckpointStore
 from agad.trial.confirm import TestResult, finish
 from agad.trial.lockstep import LockStep, check_trial
 from agad.trial.metrics import auroc, label_free_objective
@@ -171,13 +171,13 @@ def train_trial(
         TrialDivergedError: A loss or a score is not finite, or a loss exploded.
     """
     try:
-        shelf = CheckpointShelf(spec, runtime)
+        checkpoints = CheckpointStore(spec, runtime)
         if checkpoint is not None and checkpoint.exists():
             training = _prepare_all(spec, runtime)
             training.restore(checkpoint)
         else:
-            training = _resumed(spec, runtime, shelf)
-        yield from _epochs(training, runtime, shelf, checkpoint)
+            training = _resumed(spec, runtime, checkpoints)
+        yield from _epochs(training, runtime, checkpoints, checkpoint)
     except torch.OutOfMemoryError as error:
         raise GpuMemoryError(
             f"{spec.cell.label} does not fit the memory of {runtime.compute.device} at a share of "
@@ -194,10 +194,12 @@ def _prepare_all(spec: TrialSpec, runtime: Runtime) -> Training | LockStep:
     return LockStep(spec=spec, instances=instances)
 
 
-def _resumed(spec: TrialSpec, runtime: Runtime, shelf: CheckpointShelf) -> Training | LockStep:
+def _resumed(
+    spec: TrialSpec, runtime: Runtime, checkpoints: CheckpointStore
+) -> Training | LockStep:
     """Return a trial after the newest checkpoint that is of use, or before its first epoch."""
     training = _prepare_all(spec, runtime)
-    for where, data in shelf.found():
+    for where, data in checkpoints.found():
         try:
             training.go_on_from(from_bytes(data, where), where)
         except CheckpointError as error:
@@ -211,7 +213,7 @@ def _resumed(spec: TrialSpec, runtime: Runtime, shelf: CheckpointShelf) -> Train
 def _epochs(
     training: Training | LockStep,
     runtime: Runtime,
-    shelf: CheckpointShelf,
+    checkpoints: CheckpointStore,
     checkpoint: Path | None,
 ) -> Iterator[EpochResult]:
     spec = training.spec
@@ -225,22 +227,22 @@ def _epochs(
                 training.check_scores()
             if checkpoint is not None:
                 training.save(checkpoint)
-            shelf.keep(training)
-            if shelf.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
-                shelf.put(training)
+            checkpoints.keep(training)
+            if checkpoints.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
+                checkpoints.put(training)
         test = finish(training, runtime) if is_last and isinstance(training, Training) else None
         yield replace(training.history[epoch], test=test, is_restored=is_restored)
         # Only now, since a trial that is stopped here needs none.
         if not is_restored and not is_last:
-            _between_epochs(training, runtime, shelf)
+            _between_epochs(training, runtime, checkpoints)
 
 
 def _between_epochs(
-    training: Training | LockStep, runtime: Runtime, shelf: CheckpointShelf
+    training: Training | LockStep, runtime: Runtime, checkpoints: CheckpointStore
 ) -> None:
     is_preempted = runtime.is_preempted()
-    if is_preempted or shelf.is_due(training.num_epochs):
-        shelf.put(training)
+    if is_preempted or checkpoints.is_due(training.num_epochs):
+        checkpoints.put(training)
     if is_preempted:
         raise PreemptedError(
             f"trial {training.spec.key} was taken off its worker after epoch "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from agad import Asha, Grid, Search, Study, Uniform
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from benchmarks.replay import Outcome, Replay
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ class Replayer:
             search=Search(space={"weight_con": Uniform(0, 1)}, trials_per_cell=NUM_TRIALS),
             scheduler=Asha(max_epochs=MAX_EPOCHS, grace_period=grace_period),
         )
-        materials = find_materials(study, self.library)
-        answers = {label: Told(observe) for label, observe in zip(materials, observes, strict=True)}
+        cell_data = find_cell_data(study, self.library)
+        answers = {label: Told(observe) for label, observe in zip(cell_data, observes, strict=True)}
         return Replay(
             study=study,
-            materials=materials,
+            cell_data=cell_data,
             answers=answers,
             has_shared_ladder=has_shared_ladder,
         ).run()

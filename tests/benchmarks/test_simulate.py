@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from benchmarks.simulate import Result, simulate, study_of
 from benchmarks.virtual import Charge
 
@@ -32,7 +32,7 @@ def simulated(digits_library: Library) -> Callable[[float], Result]:
     study = study_of(NUM_CELLS, NUM_TRIALS)
 
     def run(seconds: float) -> Result:
-        return simulate(study, find_materials(study, digits_library), NUM_SLOTS, _charging(seconds))
+        return simulate(study, find_cell_data(study, digits_library), NUM_SLOTS, _charging(seconds))
 
     return run
 

@@ -18,7 +18,7 @@ from agad.objects import open_objects
 from agad.records import checkpoints_prefix, find_provenance, kept_prefix
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Progress, RowMaker
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
 from agad.trial.confirm import TestPart, open_test
@@ -51,7 +51,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:  # noqa: A
 def _run(study: Study, uri: str, cache: NodeCache, *, most_ends: int | None = None) -> None:
     """Run a study as ``run_study`` does, one trial after another in this process."""
     objects = open_objects(uri)
-    materials = find_materials(study, Library(objects))
+    cell_data = find_cell_data(study, Library(objects))
     store = StudyStore(objects, study.name)
     store.open(study.as_json())
     rows = RowMaker(study=study.name, provenance=find_provenance())
@@ -60,7 +60,7 @@ def _run(study: Study, uri: str, cache: NodeCache, *, most_ends: int | None = No
     plan = CheckpointPlan(prefix=checkpoints_prefix(study.name), kept=kept)
     runtime = Runtime(store=uri, cache=cache, checkpoints=plan)
     num_ended = 0
-    with store.hold(), StudyBoard(study, materials, store, rows) as board:
+    with store.hold(), StudyBoard(study, cell_data, store, rows) as board:
         while num_ended != most_ends and (launch := board.launch()) is not None:
             epochs = tuple(train_trial(launch.spec, runtime))
             board.end(launch.spec.key, Progress(epochs=epochs, seconds=1.0, hardware="here"))

@@ -15,7 +15,7 @@ import pytest
 
 from agad.config import Grid, LogUniform, Search, Study
 from agad.objects import open_objects
-from agad.reading import stored_evidence
+from agad.reading import stored_figure_data
 from agad.report import figures as study_figures
 from agad.store import StudyStore
 from tests.cli.conftest import FillStore, RunAgad
@@ -41,7 +41,7 @@ def test_every_figure_is_written_in_each_format(
     store = fill_store(tmp_path / "store")
     ended = run_agad("report", store, "--figures", tmp_path / "figures", *flags)
     assert ended.code == 0, ended.err
-    found = study_figures(*stored_evidence(open_objects(store), "tiny"))
+    found = study_figures(*stored_figure_data(open_objects(store), "tiny"))
     expected = {f"tiny-{one.name}{ending}" for one in found for ending in endings}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == expected
     assert f"Figures of tiny: {len(found)} figures" in ended.out

@@ -23,13 +23,13 @@ from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search,
 from agad.data import FULL_SCALE, Library, NodeCache, open_images
 from agad.data.readers import read_digits
 from agad.data.resize import Resize
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import LocalObjects, ObjectStore, open_objects
 from agad.records import TrialRow, Winner
 from agad.records.provenance import find_provenance
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Progress, RowMaker
 from agad.trial import PictureScorer, Runtime, SavedModel, model_key, models_prefix, train_trial
 
@@ -61,12 +61,12 @@ def _wide(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:  # noqa: A
 def _run(study: Study, uri: str, cache: NodeCache) -> None:
     """Run a study as ``run_study`` does, one trial after another in this process."""
     objects = open_objects(uri)
-    materials = find_materials(study, Library(objects))
+    cell_data = find_cell_data(study, Library(objects))
     store = StudyStore(objects, study.name)
     store.open(study.as_json())
     rows = RowMaker(study=study.name, provenance=find_provenance())
     runtime = Runtime(store=uri, cache=cache, models=models_prefix(study.name))
-    with store.hold(), StudyBoard(study, materials, store, rows) as board:
+    with store.hold(), StudyBoard(study, cell_data, store, rows) as board:
         while (launch := board.launch()) is not None:
             epochs = tuple(train_trial(launch.spec, runtime))
             board.end(launch.spec.key, Progress(epochs=epochs, seconds=1.0, hardware="here"))
@@ -760,7 +760,9 @@ def test_names_are_not_read_as_markup(run_agad: RunAgad, exported: Path, tmp_pat
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
-    where = Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+    where = ClusterOptions(
+        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
+    )
     objects = open_objects(where.store)
     study = replace(_STUDY, cells=Grid(dataset="digits", normal_class=[0, 1]))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)

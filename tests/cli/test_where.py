@@ -14,12 +14,12 @@ import pytest
 import agad.executor.tune
 from agad.config import Study
 from agad.data import NodeCache
-from agad.executor.tune import Where
+from agad.executor.tune import ClusterOptions
 
 if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad, WriteStudy
 
-WhereOf: TypeAlias = Callable[..., Where]
+WhereOf: TypeAlias = Callable[..., ClusterOptions]
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def where_of(
     run_agad: RunAgad, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
 ) -> WhereOf:
     """Return where ``agad run`` with some flags would run its study."""
-    seen: list[Where] = []
+    seen: list[ClusterOptions] = []
 
-    def note(_study: Study, _store: object, where: Where, **_: object) -> None:
+    def note(_study: Study, _store: object, where: ClusterOptions, **_: object) -> None:
         seen.append(where)
 
     monkeypatch.setattr(agad.executor.tune, "run_study", note)
 
-    def run(*flags: object) -> Where:
+    def run(*flags: object) -> ClusterOptions:
         run_agad("run", write_study(), *flags)
         return seen.pop()
 
@@ -43,7 +43,7 @@ def where_of(
 
 def test_without_flags_the_environment_says_where(where_of: WhereOf, tmp_path: Path) -> None:
     where = where_of()
-    assert where == Where(
+    assert where == ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
     assert not where.is_shared

@@ -43,7 +43,7 @@ from agad.data import Library, NodeCache, find_manifest
 from agad.detectors import Compute
 from agad.objects import open_objects
 from agad.store import StudyStore
-from agad.study import Where, run_study
+from agad.study import ClusterOptions, run_study
 from agad.trial import train_trial
 
 folder, address = Path(sys.argv[1]), sys.argv[2]
@@ -87,7 +87,7 @@ def watch():
 
 
 find_manifest(Library(open_objects(str(folder / "store"))), "digits")
-where = Where(
+where = ClusterOptions(
     store=str(folder / "store"),
     cache=NodeCache(folder=str(folder / "cache")),
     is_shared=True,

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 import agad
 from agad.errors import ConfigError
 from agad.objects import ObjectStore
-from agad.reading import stored_evidence
+from agad.reading import stored_figure_data
 from agad.store import compact
 from tests.reading.conftest import STATES, STUDY
 
@@ -48,31 +48,31 @@ def test_a_leaderboard_without_pandas_is_one_clear_error(
 def test_evidence_holds_the_rows_of_the_store(stored: ObjectStore, is_compacted: bool) -> None:
     if is_compacted:
         compact(stored, STUDY)
-    board, evidence = stored_evidence(stored, STUDY)
+    board, figure_data = stored_figure_data(stored, STUDY)
     assert [cell.num_confirmed for cell in board.cells] == [2, 0]
-    curves, scores = evidence.curves, evidence.scores
+    curves, scores = figure_data.curves, figure_data.scores
     assert curves is not None
     assert scores is not None
-    by_state = {evidence.trials[place].state: place for place in evidence.search_places[CELL]}
+    by_state = {figure_data.trials[place].state: place for place in figure_data.search_places[CELL]}
     (pruned,) = curves.spans([by_state["pruned"]])
     assert curves.num_epochs[pruned].tolist() == [1, 2]
     assert curves.objective[pruned].tolist() == pytest.approx([0.58, 0.6])
     (failed,) = curves.spans([by_state["failed"]])
     assert np.isnan(curves.objective[failed]).all()
-    confirmed = [place for place, row in enumerate(evidence.trials) if row.phase == "confirm"]
+    confirmed = [place for place, row in enumerate(figure_data.trials) if row.phase == "confirm"]
     assert scores.score[scores.span(confirmed[1])].tolist() == pytest.approx(
         [image + 0.1 for image in range(20)]
     )
-    assert evidence.scheduler.milestones == (2,)
+    assert figure_data.scheduler.milestones == (2,)
 
 
 def test_pictures_are_some_of_each_kind_of_the_first_seed_with_their_scores(
     stored: ObjectStore,
 ) -> None:
-    _, evidence = stored_evidence(stored, STUDY)
-    (key,) = {one.trial_key for one in evidence.pictures}
-    assert [row.seeds for row in evidence.trials if row.trial_key == key] == [(1,)]
-    assert [(one.image, one.is_anomaly, one.score) for one in evidence.pictures] == [
+    _, figure_data = stored_figure_data(stored, STUDY)
+    (key,) = {one.trial_key for one in figure_data.pictures}
+    assert [row.seeds for row in figure_data.trials if row.trial_key == key] == [(1,)]
+    assert [(one.image, one.is_anomaly, one.score) for one in figure_data.pictures] == [
         (image, image % 2 == 1, float(image)) for image in (0, 2, 4, 6, 1, 3, 5, 7)
     ]
 

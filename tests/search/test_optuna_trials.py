@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from agad.config import Choice, IntUniform, LogUniform, Search
 from agad.errors import ConfigError, StoreError
 from agad.records import State
-from agad.search import Ended, ToldSearch, dashboard_app, importances, optuna_studies
+from agad.search import EndedSearch, EndedTrial, dashboard_app, importances, optuna_studies
 
 SEARCH = Search(
     space={
@@ -26,9 +26,9 @@ SEARCH = Search(
 )
 
 
-def ended(state: State, objectives: dict[int, float], **params: Any) -> Ended:  # noqa: ANN401
+def ended(state: State, objectives: dict[int, float], **params: Any) -> EndedTrial:  # noqa: ANN401
     given = {"lr": 1e-3, "base_width": 4, "advprop": True} | params
-    return Ended(params=given, state=state, objectives=objectives)
+    return EndedTrial(params=given, state=state, objectives=objectives)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_trial_keeps_its_state_its_curve_and_its_distributions(
 
 def test_a_trial_keeps_its_times_as_optuna_has_them() -> None:
     moment = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    one = Ended(
+    one = EndedTrial(
         params={"lr": 1e-3, "base_width": 4, "advprop": True},
         state="pruned",
         objectives={},
@@ -72,7 +72,7 @@ def test_a_trial_keeps_its_times_as_optuna_has_them() -> None:
 def test_searches_share_one_storage_and_keep_their_attributes() -> None:
     storage = optuna.storages.InMemoryStorage()
     searches = [
-        ToldSearch(
+        EndedSearch(
             name=name, search=SEARCH, trials=[ended("pruned", {0: 0.5})], attributes={"a": 1}
         )
         for name in ("one", "two")
@@ -85,7 +85,7 @@ def test_searches_share_one_storage_and_keep_their_attributes() -> None:
 
 @pytest.mark.parametrize("params", [{"lr": 5.0}, {"advprop": "maybe"}])
 def test_parameters_that_are_not_of_the_space_are_one_clear_error(params: dict[str, Any]) -> None:
-    search = ToldSearch(name="a/b", search=SEARCH, trials=[ended("finished", {0: 1.0}, **params)])
+    search = EndedSearch(name="a/b", search=SEARCH, trials=[ended("finished", {0: 1.0}, **params)])
     with pytest.raises(StoreError, match="a trial of a/b has parameters that are not of its"):
         optuna_studies([search])
 

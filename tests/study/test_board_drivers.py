@@ -11,7 +11,7 @@ from agad.config import Study
 from agad.errors import OtherDriverError, StoreError
 from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.running import Launch, Progress
-from agad.study.store_outage import Patience
+from agad.study.store_outage import StoreOutage
 
 if TYPE_CHECKING:
     from agad.study.board import StudyBoard
@@ -149,7 +149,7 @@ def test_a_driver_that_may_have_lost_the_study_waits_and_serves_what_runs(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     clock = _Clock()
-    with make_simulation(study, patience=Patience(clock=clock)).board as board:
+    with make_simulation(study, outage=StoreOutage(clock=clock)).board as board:
         launch = _launched(board)
         memory.hold_error = StoreError("the lease could not be renewed")
         assert board.launch() is None
@@ -177,7 +177,7 @@ def test_a_driver_that_may_have_lost_the_study_while_it_claims_launches_that_att
 ) -> None:
     clock = _Clock()
     memory.lost_by_claim = StoreError("the lease could not be renewed")
-    board = make_simulation(study, patience=Patience(clock=clock)).board.__enter__()
+    board = make_simulation(study, outage=StoreOutage(clock=clock)).board.__enter__()
     assert board.launch() is None
     memory.hold_error = None
     clock.now_s = 60.0
@@ -209,7 +209,7 @@ def test_a_claim_that_the_store_does_not_take_is_put_when_it_does(
         wanted = [_launched(board).spec.key for _ in range(4)]
     memory.all_claims.clear()
     clock = _Clock()
-    with make_simulation(study, patience=Patience(clock=clock)).board as board:
+    with make_simulation(study, outage=StoreOutage(clock=clock)).board as board:
         started = [_launched(board).spec.key]
         memory.claim_error = GONE
         for _ in range(19):
@@ -226,7 +226,7 @@ def test_a_store_that_fails_is_not_asked_at_every_event(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     clock = _Clock()
-    with make_simulation(study, patience=Patience(clock=clock)).board as board:
+    with make_simulation(study, outage=StoreOutage(clock=clock)).board as board:
         memory.claim_error = GONE
         assert board.launch() is None
         memory.claim_error = None
@@ -239,8 +239,8 @@ def test_a_store_that_takes_no_claim_for_too_long_ends_the_study(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     clock = _Clock()
-    patience = Patience(limit_s=100.0, clock=clock)
-    with make_simulation(study, patience=patience).board as board:
+    outage = StoreOutage(limit_s=100.0, clock=clock)
+    with make_simulation(study, outage=outage).board as board:
         memory.claim_error = GONE
         assert board.launch() is None
         clock.now_s = 99.0
@@ -254,8 +254,8 @@ def test_a_store_that_came_back_has_its_whole_time_again(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     clock = _Clock()
-    patience = Patience(limit_s=100.0, clock=clock)
-    with make_simulation(study, patience=patience).board as board:
+    outage = StoreOutage(limit_s=100.0, clock=clock)
+    with make_simulation(study, outage=outage).board as board:
         for _ in range(3):
             memory.claim_error = GONE
             assert board.launch() is None

@@ -12,8 +12,8 @@ from agad.config import Budget, Confirm, Grid, NoStopping, Study, SuccessiveHalv
 from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.study.board import StudyBoard
-from agad.study.budget import Spending
-from agad.study.costs_so_far import Tally
+from agad.study.budget import BudgetSpent
+from agad.study.costs_so_far import CostsSoFar
 from agad.study.running import Progress
 from tests.simulation import ListMemory
 
@@ -234,7 +234,7 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spending = Spending(study, Tally(study), rows, clock=clock)
+    spending = BudgetSpent(study, CostsSoFar(study), rows, clock=clock)
     clock.now_s += 19 * 60.0
     assert spending.ended_by([], {}) == ""
     assert spending.left_s([], {}) == pytest.approx(60.0)
@@ -250,12 +250,12 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     make_simulation(study).run_and_close(most_ends=1)
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
-    assert Spending(study, Tally(study), [paused], clock=_Clock()).ended_by([], {}) == ""
+    assert BudgetSpent(study, CostsSoFar(study), [paused], clock=_Clock()).ended_by([], {}) == ""
 
 
 def _reached_after(study: Study, rows: list[TrialRow]) -> float:
     """Return the hours at which a later driver would find the budget just reached."""
-    spending = Spending(replace(study, budget=Budget(hours=1000.0)), Tally(study), rows)
+    spending = BudgetSpent(replace(study, budget=Budget(hours=1000.0)), CostsSoFar(study), rows)
     left_s = spending.left_s([], {})
     assert left_s is not None
     return 1000.0 - left_s / 3600
@@ -292,12 +292,12 @@ def test_trials_that_are_given_up_together_count_for_when_they_worked(
     ]
     assert _reached_after(study, rows) == pytest.approx(4.0, abs=0.01)
     # Nor did they ever run at once: two confirm trials of 9 hours take 18.
-    tally = Tally(study)
-    tally.add(replace(row, epochs=1) for row in rows)
+    costs = CostsSoFar(study)
+    costs.add(replace(row, epochs=1) for row in rows)
     cells = make_simulation(study, kept_in=ListMemory()).board._cells
     for hours, ended_by in ((21.9, "the budget of 21.9 hours"), (22.1, "")):
         limited = replace(study, budget=Budget(hours=hours))
-        spending = Spending(limited, tally, rows, clock=_Clock())
+        spending = BudgetSpent(limited, costs, rows, clock=_Clock())
         assert spending.ended_by([], cells) == ended_by
 
 
@@ -352,11 +352,11 @@ def test_a_later_driver_shares_the_confirm_phase_out_as_the_earlier_one_did(
         )
         for number, row in enumerate(memory.rows_of("search"))
     ]
-    tally = Tally(study)
-    tally.add(rows)
+    costs = CostsSoFar(study)
+    costs.add(rows)
     cells = make_simulation(study).board._cells
     clock = _Clock()
-    spending = Spending(study, tally, rows, clock=clock)
+    spending = BudgetSpent(study, costs, rows, clock=clock)
     clock.now_s += 60.0
     assert spending.ended_by([], cells) == ended_by
 
@@ -373,7 +373,7 @@ def test_what_running_confirm_trials_have_behind_them_is_not_set_aside(
         assert launch.spec.phase == "confirm"
         epochs = tuple(simulation._epoch(launch.spec, epoch, 0) for epoch in range(4))
         board.report(launch.spec.key, Progress(epochs=epochs, seconds=4.0, gpu_s=4.0))
-        left = board._tally.confirm_epochs_left(board._cells, board._taken)
+        left = board._costs.confirm_epochs_left(board._cells, board._taken)
     assert [*left.values()] == [2 * EPOCHS - 4]
 
 
@@ -388,7 +388,7 @@ def test_trials_that_wait_at_a_rung_share_no_wall_time_of_the_confirm_phase(
     assert len(paused) == 2
     # Two confirm trials of 9 s, one after the other: 18 s, where two at once would take 9 s.
     study = make_budgeted(Budget(hours=10 / 3600), scheduler=scheduler)
-    spending = Spending(study, Tally(study), clock=_Clock())
+    spending = BudgetSpent(study, CostsSoFar(study), clock=_Clock())
     assert spending.ended_by(paused, board._cells) == "the budget of 0.00277778 hours"
 
 
@@ -401,7 +401,7 @@ def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
     (pause,) = memory.all_pauses
     for seconds, ended_by in ((3599.0, ""), (3600.0, "the budget of 1 hour")):
         pauses = [replace(pause, seconds=seconds)]
-        spending = Spending(study, Tally(study), pauses=pauses, clock=_Clock())
+        spending = BudgetSpent(study, CostsSoFar(study), pauses=pauses, clock=_Clock())
         assert spending.ended_by([], {}) == ended_by
 
 

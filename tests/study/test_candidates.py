@@ -9,7 +9,7 @@ import pytest
 from agad.config import Confirm, Grid, Search, Study, Uniform
 from agad.errors import StoreError
 from agad.records import Winner
-from agad.study.store_outage import Patience
+from agad.study.store_outage import StoreOutage
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def test_nothing_is_tested_while_the_store_takes_no_winner(
     study: Study, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
     now_s = [0.0]
-    patience = Patience(clock=lambda: now_s[0])
-    simulation = make_simulation(study, patience=patience)
+    outage = StoreOutage(clock=lambda: now_s[0])
+    simulation = make_simulation(study, outage=outage)
     with simulation.board:
         simulation.run(most_ends=8)
         memory.claim_error = StoreError("no route to the store")

@@ -29,7 +29,7 @@ from agad.config import (
 )
 from agad.records import State
 from agad.study.cell import CellRun
-from agad.study.cell_data import CellMaterials
+from agad.study.cell_data import CellData
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ MakeCell = Callable[[Study], CellRun]
 
 
 @pytest.fixture
-def make_cell(materials_of: Callable[[Study], dict[str, CellMaterials]]) -> MakeCell:
-    return lambda study: CellRun(study, materials_of(study)[CELL])
+def make_cell(cell_data_of: Callable[[Study], dict[str, CellData]]) -> MakeCell:
+    return lambda study: CellRun(study, cell_data_of(study)[CELL])
 
 
 @pytest.fixture

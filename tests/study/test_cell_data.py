@@ -29,13 +29,13 @@ from agad.data import (
 )
 from agad.errors import ConfigError, DataError
 from agad.objects import open_objects
-from agad.study.cell_data import CellMaterials, find_materials
+from agad.study.cell_data import CellData, find_cell_data
 
 if TYPE_CHECKING:
     from tests.simulation import MakeStudy
 
 RATIO = "digits class=0 ratio=0.1"
-MaterialsOf: TypeAlias = Callable[[Study], dict[str, CellMaterials]]
+MaterialsOf: TypeAlias = Callable[[Study], dict[str, CellData]]
 
 
 @pytest.fixture
@@ -64,19 +64,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 
 @pytest.fixture
-def of_photos(make_study: MakeStudy, photos: Library) -> Callable[..., dict[str, CellMaterials]]:
-    """Find the materials of a study of photos with some axes."""
+def of_photos(make_study: MakeStudy, photos: Library) -> Callable[..., dict[str, CellData]]:
+    """Find the data of the cells of a study of photos with some axes."""
     selection = Labelled(num_anomalies=4)
 
-    def find(**axes: Any) -> dict[str, CellMaterials]:  # noqa: ANN401
+    def find(**axes: Any) -> dict[str, CellData]:  # noqa: ANN401
         cells = Grid(dataset="photos", **axes)
-        return find_materials(make_study(cells=cells, selection=selection), photos)
+        return find_cell_data(make_study(cells=cells, selection=selection), photos)
 
     return find
 
 
-def test_find_materials_finds_every_cell(study: Study, materials_of: MaterialsOf) -> None:
-    found = materials_of(study)
+def test_find_materials_finds_every_cell(study: Study, cell_data_of: MaterialsOf) -> None:
+    found = cell_data_of(study)
     assert list(found) == [cell.label for cell in study.cells.all_cells]
     assert all(found[cell.label].cell == cell for cell in study.cells.all_cells)
 
@@ -125,14 +125,14 @@ def test_find_materials_finds_every_cell(study: Study, materials_of: MaterialsOf
     ],
 )
 def test_find_materials_refuses_classes_that_the_data_does_not_have(
-    make_study: MakeStudy, materials_of: MaterialsOf, cells: Grid, message: str
+    make_study: MakeStudy, cell_data_of: MaterialsOf, cells: Grid, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        materials_of(make_study(cells=cells))
+        cell_data_of(make_study(cells=cells))
 
 
 def test_find_materials_names_the_known_classes_of_an_unknown_one(
-    of_photos: Callable[..., dict[str, CellMaterials]],
+    of_photos: Callable[..., dict[str, CellData]],
 ) -> None:
     message = (
         "cells.normal_class holds 'god', but photos has the classes 0 good, 1 bent, 2 broken; "
@@ -143,7 +143,7 @@ def test_find_materials_names_the_known_classes_of_an_unknown_one(
 
 
 def test_a_class_by_its_name_is_the_class_of_its_label(
-    of_photos: Callable[..., dict[str, CellMaterials]],
+    of_photos: Callable[..., dict[str, CellData]],
 ) -> None:
     (by_name,) = of_photos(normal_class="bent", labelled_classes=("broken",)).values()
     (by_label,) = of_photos(normal_class=1, labelled_classes=(2,)).values()
@@ -154,7 +154,7 @@ def test_a_class_by_its_name_is_the_class_of_its_label(
 
 
 def test_an_anomalous_class_by_its_name_leaves_all_others_normal(
-    of_photos: Callable[..., dict[str, CellMaterials]],
+    of_photos: Callable[..., dict[str, CellData]],
 ) -> None:
     (found,) = of_photos(anomalous_class="bent").values()
     assert (found.task.normal_classes, found.task.anomalous_classes) == ((0, 2), (1,))
@@ -173,7 +173,7 @@ def test_an_anomalous_class_by_its_name_leaves_all_others_normal(
     ids=["normal", "anomalous", "labelled", "labelled-all", "labelled-as-many"],
 )
 def test_two_cells_that_are_one_are_refused_by_their_labels(
-    of_photos: Callable[..., dict[str, CellMaterials]], axes: dict[str, Any]
+    of_photos: Callable[..., dict[str, CellData]], axes: dict[str, Any]
 ) -> None:
     labels = [cell.label for cell in Grid(dataset="photos", **axes).all_cells]
     message = f"cells {labels[0]!r} and {labels[1]!r} are one and the same; drop one of them."
@@ -182,13 +182,13 @@ def test_two_cells_that_are_one_are_refused_by_their_labels(
 
 
 def test_a_class_whose_name_is_its_label_is_refused_by_both(
-    make_study: MakeStudy, materials_of: MaterialsOf
+    make_study: MakeStudy, cell_data_of: MaterialsOf
 ) -> None:
     study = make_study(cells=Grid(dataset="digits", normal_class=[3, "3"]))
     with pytest.raises(
         ConfigError, match="have the same label twice, such as a class by its label and by its name"
     ):
-        materials_of(study)
+        cell_data_of(study)
 
 
 def test_two_names_of_one_data_set_are_refused_in_one_study(
@@ -202,7 +202,7 @@ def test_two_names_of_one_data_set_are_refused_in_one_study(
         selection=Labelled(num_anomalies=30),
     )
     with pytest.raises(ConfigError, match="are one and the same"):
-        find_materials(study, library)
+        find_cell_data(study, library)
 
 
 @pytest.mark.parametrize(
@@ -230,18 +230,18 @@ def test_two_names_of_one_data_set_are_refused_in_one_study(
 )
 def test_a_cell_that_the_data_is_too_small_for_is_named_with_its_seed(
     make_study: MakeStudy,
-    materials_of: MaterialsOf,
+    cell_data_of: MaterialsOf,
     axes: dict[str, Any],
     cell: str,
     message: str,
 ) -> None:
     study = make_study(cells=Grid(dataset="digits", **axes), seed=5)
     with pytest.raises(ConfigError, match=re.escape(f"cell {cell!r}, seed 5: {message}")):
-        materials_of(study)
+        cell_data_of(study)
 
 
 def test_find_materials_checks_every_seed(
-    of_photos: Callable[..., dict[str, CellMaterials]],
+    of_photos: Callable[..., dict[str, CellData]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seeds = []
@@ -259,11 +259,11 @@ def test_find_materials_checks_every_seed(
 
 
 def test_find_materials_refuses_more_validation_anomalies_than_there_are(
-    make_study: MakeStudy, materials_of: MaterialsOf
+    make_study: MakeStudy, cell_data_of: MaterialsOf
 ) -> None:
     study = make_study(selection=Labelled(num_anomalies=5000))
     with pytest.raises(ConfigError, match=r"selection\.num_anomalies is 5000, but .* holds 1082"):
-        materials_of(study)
+        cell_data_of(study)
 
 
 def test_a_missing_data_set_is_one_error_that_says_how_to_import_it(
@@ -275,7 +275,7 @@ def test_a_missing_data_set_is_one_error_that_says_how_to_import_it(
         f"import mnist --from PATH --store {photos.uri}"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        find_materials(study, photos)
+        find_cell_data(study, photos)
 
 
 def test_a_data_set_that_is_nearly_another_is_asked_for(
@@ -283,7 +283,7 @@ def test_a_data_set_that_is_nearly_another_is_asked_for(
 ) -> None:
     study = make_study(cells=Grid(dataset="photo", normal_class=0))
     with pytest.raises(ConfigError, match="do you mean 'photos'"):
-        find_materials(study, photos)
+        find_cell_data(study, photos)
 
 
 def test_a_data_set_that_no_store_can_hold_is_refused(
@@ -291,24 +291,24 @@ def test_a_data_set_that_no_store_can_hold_is_refused(
 ) -> None:
     study = make_study(cells=Grid(dataset="../photos", normal_class=0))
     with pytest.raises(ConfigError, match=r"data set name is '\.\./photos', but must"):
-        find_materials(study, photos)
+        find_cell_data(study, photos)
 
 
 def test_digits_are_imported_by_themselves_once(make_study: MakeStudy, tmp_path: Path) -> None:
     library = Library(open_objects(str(tmp_path)))
-    (first, _) = find_materials(make_study(), library).values()
+    (first, _) = find_cell_data(make_study(), library).values()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    (second, _) = find_materials(make_study(), library).values()
+    (second, _) = find_cell_data(make_study(), library).values()
     assert library.names() == ["digits"]
     assert first.data == second.data
     assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_digits_are_the_same_in_every_store(
-    make_study: MakeStudy, materials_of: MaterialsOf, tmp_path: Path
+    make_study: MakeStudy, cell_data_of: MaterialsOf, tmp_path: Path
 ) -> None:
-    (here, _) = find_materials(make_study(), Library(open_objects(str(tmp_path)))).values()
-    (there, _) = materials_of(make_study()).values()
+    (here, _) = find_cell_data(make_study(), Library(open_objects(str(tmp_path)))).values()
+    (there, _) = cell_data_of(make_study()).values()
     assert here.data.fingerprint == there.data.fingerprint
 
 
@@ -316,17 +316,17 @@ def test_a_damaged_manifest_is_named(make_study: MakeStudy, tmp_path: Path) -> N
     (tmp_path / "_datasets/digits").mkdir(parents=True)
     (tmp_path / "_datasets/digits/manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"digits/manifest\.json is no manifest"):
-        find_materials(make_study(), Library(open_objects(str(tmp_path))))
+        find_cell_data(make_study(), Library(open_objects(str(tmp_path))))
 
 
 def test_find_materials_opens_no_image(
-    study: Study, digits_library: Library, materials_of: MaterialsOf, tmp_path: Path
+    study: Study, digits_library: Library, cell_data_of: MaterialsOf, tmp_path: Path
 ) -> None:
     shutil.copytree(digits_library.uri, tmp_path / "store")
     for file in (tmp_path / "store").rglob("*.arrow"):
         file.unlink()
-    bare = find_materials(study, Library(open_objects(str(tmp_path / "store"))))
-    assert bare[RATIO].counts(0) == materials_of(study)[RATIO].counts(0)
+    bare = find_cell_data(study, Library(open_objects(str(tmp_path / "store"))))
+    assert bare[RATIO].counts(0) == cell_data_of(study)[RATIO].counts(0)
 
 
 AXES: dict[str, dict[str, Any]] = {
@@ -343,22 +343,22 @@ AXES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("seed", [0, 1, 2, 77])
 def test_counts_are_those_of_the_split_that_is_drawn_from_the_real_labels(
     make_study: MakeStudy,
-    materials_of: MaterialsOf,
+    cell_data_of: MaterialsOf,
     labels: NDArray[Any],
     axes: dict[str, Any],
     seed: int,
 ) -> None:
-    (found,) = materials_of(make_study(cells=Grid(dataset="digits", **axes))).values()
+    (found,) = cell_data_of(make_study(cells=Grid(dataset="digits", **axes))).values()
     assert found.counts(seed) == draw_split(labels, found.task, seed).counts
 
 
 def test_a_labelled_class_that_is_too_small_is_found_for_the_seeds_that_draw_it(
-    of_photos: Callable[..., dict[str, CellMaterials]],
+    of_photos: Callable[..., dict[str, CellData]],
 ) -> None:
     (found,) = of_photos(normal_class=0, labelled_classes=1).values()
     sizes = replace(found.data.train, class_counts=(20, 3, 20))
     data = replace(found.data, train=sizes)
-    uneven = CellMaterials(cell=found.cell, data=data, task=found.task)
+    uneven = CellData(cell=found.cell, data=data, task=found.task)
     drawn = [
         stream(seed, Purpose.LABELLED_CLASSES).permutation(found.task.anomalous_classes)[0]
         for seed in range(10)
@@ -369,60 +369,60 @@ def test_a_labelled_class_that_is_too_small_is_found_for_the_seeds_that_draw_it(
 
 
 def test_a_leave_one_out_task_has_one_anomalous_class(
-    make_study: MakeStudy, materials_of: MaterialsOf
+    make_study: MakeStudy, cell_data_of: MaterialsOf
 ) -> None:
     study = make_study(cells=Grid(dataset="digits", anomalous_class=[3, "0"]))
-    first, second = (one.task for one in materials_of(study).values())
+    first, second = (one.task for one in cell_data_of(study).values())
     assert first.anomalous_classes == first.labelled_classes == (3,)
     assert first.normal_classes == (0, 1, 2, 4, 5, 6, 7, 8, 9)
     assert (second.anomalous_classes, len(second.normal_classes)) == ((0,), 9)
 
 
-def test_a_one_class_task_has_one_normal_class(study: Study, materials_of: MaterialsOf) -> None:
-    task = materials_of(study)[RATIO].task
+def test_a_one_class_task_has_one_normal_class(study: Study, cell_data_of: MaterialsOf) -> None:
+    task = cell_data_of(study)[RATIO].task
     assert (task.normal_classes, task.anomalous_classes) == ((0,), tuple(range(1, 10)))
     assert task.labelled_classes == tuple(range(1, 10))
     assert (task.anomaly_ratio, task.pollution_ratio) == (0.1, 0.0)
 
 
 def test_the_number_of_validation_anomalies_is_the_data_sets_default(
-    study: Study, materials_of: MaterialsOf
+    study: Study, cell_data_of: MaterialsOf
 ) -> None:
-    assert materials_of(study)[RATIO].task.num_val_anomalies == 30
+    assert cell_data_of(study)[RATIO].task.num_val_anomalies == 30
 
 
 def test_the_number_of_validation_anomalies_is_the_studys_where_it_names_one(
-    make_study: MakeStudy, materials_of: MaterialsOf
+    make_study: MakeStudy, cell_data_of: MaterialsOf
 ) -> None:
     study = make_study(selection=Labelled(num_anomalies=7, val_share=0.2))
-    for one in materials_of(study).values():
+    for one in cell_data_of(study).values():
         assert (one.task.num_val_anomalies, one.task.val_share) == (7, 0.2)
         assert one.counts(0).num_val_anomalies == 7
 
 
 def test_a_trial_has_the_settings_of_its_cell_and_its_own_parameters(
-    make_study: MakeStudy, materials_of: MaterialsOf
+    make_study: MakeStudy, cell_data_of: MaterialsOf
 ) -> None:
     cells = Grid(dataset="digits", normal_class=0, settings={"backbone": ["naive", "unet++"]})
     study = make_study(cells=cells)
-    found = materials_of(study)["digits class=0 ratio=0 backbone=unet++"]
+    found = cell_data_of(study)["digits class=0 ratio=0 backbone=unet++"]
     spec = found.search_spec(study, 0, {"weight_con": 12.0})
     assert (spec.detector.backbone, spec.detector.weight_con) == ("unet++", 12.0)
     assert spec.detector.base_width == study.detector.base_width
 
 
 def test_a_trial_has_the_data_and_the_task_of_its_cell(
-    study: Study, materials_of: MaterialsOf, digits: Manifest
+    study: Study, cell_data_of: MaterialsOf, digits: Manifest
 ) -> None:
-    found = materials_of(study)[RATIO]
+    found = cell_data_of(study)[RATIO]
     spec = found.search_spec(study, 0, {})
     assert (spec.data, spec.task, spec.cell) == (digits, found.task, found.cell)
 
 
 def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(
-    study: Study, materials_of: MaterialsOf
+    study: Study, cell_data_of: MaterialsOf
 ) -> None:
-    found = materials_of(study)[RATIO]
+    found = cell_data_of(study)[RATIO]
     params = {"weight_con": 12.0}
     search = found.search_spec(study, 0, dict(params))
     confirms = [found.spec(study, "confirm", number, dict(params)) for number in range(2)]
@@ -430,10 +430,10 @@ def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(
     assert search.seed not in {one.seed for one in confirms}
 
 
-def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, materials_of: MaterialsOf) -> None:
+def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, cell_data_of: MaterialsOf) -> None:
     keeping = replace(study, confirm=replace(study.confirm, keep_every=2))
     for one, other in zip(
-        materials_of(study).values(), materials_of(keeping).values(), strict=True
+        cell_data_of(study).values(), cell_data_of(keeping).values(), strict=True
     ):
         keys = (
             {cell.spec(of, "confirm", number, {"weight_con": 5.0}).key for number in range(2)}

@@ -14,7 +14,7 @@ from agad.errors import ConfigError
 from agad.records.provenance import Provenance
 from agad.report import leaderboard
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Progress, RowMaker
 from agad.trial import Runtime, TrialSpec, train_trial
 
@@ -193,7 +193,7 @@ def test_split_sizes_are_checked_on_every_class_and_seed(
         search=Search(space=SPACE, development_classes=3),
     )
     with pytest.raises(ConfigError, match=r"cell 'digits class=0 ratio=0.95', seed 1: .*ratio"):
-        find_materials(study, digits_library)
+        find_cell_data(study, digits_library)
 
 
 def test_real_training_goes_from_development_classes_to_a_report(
@@ -213,7 +213,7 @@ def test_real_training_goes_from_development_classes_to_a_report(
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     provenance = Provenance(commit="", is_dirty=False, versions="{}")
     rows = RowMaker(study=study.name, provenance=provenance)
-    with StudyBoard(study, find_materials(study, digits_library), memory, rows) as board:
+    with StudyBoard(study, find_cell_data(study, digits_library), memory, rows) as board:
         while (launch := board.launch()) is not None:
             key = launch.spec.key
             for result in train_trial(launch.spec, runtime):

@@ -11,7 +11,7 @@ import pytest
 from agad.config import Confirm, Grid, Search, Study, Uniform
 from agad.errors import StoreError
 from agad.study.running import Launch
-from agad.study.store_outage import Patience
+from agad.study.store_outage import StoreOutage
 
 if TYPE_CHECKING:
     from agad.trial import TrialSpec
@@ -66,7 +66,7 @@ def test_nothing_is_confirmed_while_the_store_takes_no_winner(
     study: Study, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
     now_s = [0.0]
-    simulation = make_simulation(study, patience=Patience(clock=lambda: now_s[0]))
+    simulation = make_simulation(study, outage=StoreOutage(clock=lambda: now_s[0]))
     with simulation.board:
         simulation.run(most_ends=4)
         memory.claim_error = StoreError("no route to the store")

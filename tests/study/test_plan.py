@@ -18,15 +18,15 @@ from agad.records import TrialRow
 from agad.search.expected import expected_epochs
 from agad.study import (
     CellPlan,
-    MeasuredPaces,
-    Pace,
+    EpochTime,
+    MeasuredEpochTimes,
     PastStudy,
-    Spent,
-    StoredPaces,
+    StoredEpochTimes,
     StudyPlan,
+    WorkerTime,
     plan_study,
 )
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.trial import EpochCost, Runtime, TrialSpec
 from agad.trial.train import prepare
 
@@ -41,7 +41,7 @@ def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
     """Plan a study of digits on one thread."""
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     return lambda study: plan_study(
-        study, digits_library, [MeasuredPaces(study, runtime, "a processor")]
+        study, digits_library, [MeasuredEpochTimes(study, runtime, "a processor")]
     )
 
 
@@ -53,7 +53,9 @@ def _plan(*epoch_s: float) -> StudyPlan:
         CellPlan(
             label=f"digits class={number} ratio=0",
             num_steps=5,
-            pace=Pace(epoch_s=one, gpus=0.5, source="5 of 5 steps", hardware="a processor"),
+            epoch_time=EpochTime(
+                epoch_s=one, gpus=0.5, source="5 of 5 steps", hardware="a processor"
+            ),
             num_val_anomalies=30,
             num_fit_anomalies=0,
         )
@@ -72,14 +74,14 @@ def _plan(*epoch_s: float) -> StudyPlan:
     )
 
 
-def _seconds(spent: Spent | None) -> float:
+def _seconds(spent: WorkerTime | None) -> float:
     assert spent is not None
     return spent.seconds
 
 
 def _epoch_s(cell: CellPlan) -> float:
-    assert cell.pace is not None
-    return cell.pace.epoch_s
+    assert cell.epoch_time is not None
+    return cell.epoch_time.epoch_s
 
 
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
@@ -95,7 +97,7 @@ def test_a_plan_counts_epochs_with_and_without_stopping() -> None:
 
 def test_a_plan_takes_each_cell_at_its_own_epoch() -> None:
     plan = _plan(1.0, 2.0, 3.0)
-    assert plan.likely == Spent(
+    assert plan.likely == WorkerTime(
         search_s=6 * 8 * 7, confirm_s=6 * 2 * 27, search_gpu_s=3 * 8 * 7, confirm_gpu_s=3 * 2 * 27
     )
     assert plan.most is not None
@@ -210,13 +212,13 @@ def test_plan_study_gives_each_cell_the_steps_that_its_trials_take(
     cells = Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=anomaly_ratio)
     study = make_study(cells=cells)
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
-    materials = find_materials(study, digits_library)
+    cell_data = find_cell_data(study, digits_library)
     for cell in plan_of(study).cells:
-        training = prepare(materials[cell.label].search_spec(study, 0, {}), runtime)
+        training = prepare(cell_data[cell.label].search_spec(study, 0, {}), runtime)
         assert cell.num_steps == training.batches.num_batches
-        assert cell.pace is not None
-        assert cell.pace.source == f"{min(3, cell.num_steps)} of {cell.num_steps} steps here"
-        assert cell.pace.epoch_s == 2.0 * cell.num_steps + 0.5 * len(training.val_images)
+        assert cell.epoch_time is not None
+        assert cell.epoch_time.source == f"{min(3, cell.num_steps)} of {cell.num_steps} steps here"
+        assert cell.epoch_time.epoch_s == 2.0 * cell.num_steps + 0.5 * len(training.val_images)
 
 
 def test_plan_study_counts_the_labels_of_a_variant(make_study: MakeStudy, plan_of: Plan) -> None:
@@ -265,19 +267,19 @@ def past(make_study: MakeStudy, make_row: Callable[..., TrialRow]) -> Callable[.
 
 
 @pytest.fixture
-def pace_of(digits_library: Library, make_study: MakeStudy) -> Callable[..., Pace | None]:
-    """Return the pace of the first cell of a study by stored ones."""
+def pace_of(digits_library: Library, make_study: MakeStudy) -> Callable[..., EpochTime | None]:
+    """Return the time of an epoch of the first cell of a study by stored ones."""
 
-    def pace(*stored: PastStudy, study: Study | None = None) -> Pace | None:
+    def epoch_time(*stored: PastStudy, study: Study | None = None) -> EpochTime | None:
         wanted = study or make_study()
-        paces = StoredPaces(wanted, digits_library, stored, "float32")
-        return plan_study(wanted, digits_library, [paces]).cells[0].pace
+        epoch_times = StoredEpochTimes(wanted, digits_library, stored, "float32")
+        return plan_study(wanted, digits_library, [epoch_times]).cells[0].epoch_time
 
-    return pace
+    return epoch_time
 
 
 def test_seconds_come_from_trials_of_the_same_kind_and_grow_with_the_steps(
-    past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+    past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
 ) -> None:
     known = pace_of(past())
     assert known is not None
@@ -287,7 +289,7 @@ def test_seconds_come_from_trials_of_the_same_kind_and_grow_with_the_steps(
 
 
 def test_seconds_are_those_of_the_hardware_that_most_trials_ran_on(
-    past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+    past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
 ) -> None:
     rare = past(hardware="a GPU", seconds=1.0)
     rare = PastStudy(config=rare.config, rows=rare.rows[:1])
@@ -313,13 +315,13 @@ def test_seconds_are_those_of_the_hardware_that_most_trials_ran_on(
 def test_trials_of_another_kind_tell_no_seconds(
     changes: dict[str, object],
     past: Callable[..., PastStudy],
-    pace_of: Callable[..., Pace | None],
+    pace_of: Callable[..., EpochTime | None],
 ) -> None:
     assert pace_of(past(**changes)) is None
 
 
 def test_trials_of_wider_networks_tell_no_seconds_and_those_of_another_weight_do(
-    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
 ) -> None:
     narrow = make_study().detector
     assert pace_of(past(make_study(detector=replace(narrow, base_width=8)))) is None
@@ -327,7 +329,7 @@ def test_trials_of_wider_networks_tell_no_seconds_and_those_of_another_weight_do
 
 
 def test_a_searched_width_is_known_where_it_was_searched_before(
-    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., Pace | None]
+    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
 ) -> None:
     study = make_study(search=Search(space={"base_width": Choice([4, 8])}, trials_per_cell=2))
     assert pace_of(past(study), study=study) is None
@@ -338,7 +340,7 @@ def test_a_plan_takes_parameters_that_go_together_with_what_is_searched_alone(
     make_study: MakeStudy,
     plan_of: Plan,
     past: Callable[..., PastStudy],
-    pace_of: Callable[..., Pace | None],
+    pace_of: Callable[..., EpochTime | None],
 ) -> None:
     # The detector's own 16 labelled anomalies of a batch would leave no room for a normal image.
     cells = Grid(dataset="digits", normal_class=0, settings={"batch_size": [16]})

@@ -41,16 +41,16 @@ LAST = EpochResult(
 
 
 @pytest.fixture
-def running_of(make_study: MakeStudy, materials_of: Callable[..., Any]) -> Callable[..., Running]:
+def running_of(make_study: MakeStudy, cell_data_of: Callable[..., Any]) -> Callable[..., Running]:
     """Build a trial of a study of one cell, with the results of two epochs."""
 
     def build(phase: Phase = "confirm", **axes: Any) -> Running:  # noqa: ANN401
         study = make_study(
             cells=Grid(dataset="digits", **axes), selection=Labelled(num_anomalies=20)
         )
-        (materials,) = materials_of(study).values()
-        spec = materials.spec(study, phase, 1, {"weight_lat": 2.0, "weight_con": 12.0})
-        cell = CellRun(study, materials)
+        (cell_data,) = cell_data_of(study).values()
+        spec = cell_data.spec(study, phase, 1, {"weight_lat": 2.0, "weight_con": 12.0})
+        cell = CellRun(study, cell_data)
         running = Running(Launch(spec=spec, attempt=2), cell, datetime.now(UTC))
         running.take(
             Progress(

@@ -35,7 +35,7 @@ from agad.records.provenance import Provenance
 from agad.report import leaderboard
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.plan import plan_study
 from agad.study.running import Launch, Progress, RowMaker
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
@@ -73,8 +73,8 @@ def run(memory: ListMemory, digits_library: Library, session_cache: NodeCache) -
             study=study.name, provenance=Provenance(commit="", is_dirty=False, versions="{}")
         )
         launches: list[Launch] = []
-        materials = find_materials(study, library)
-        with StudyBoard(study, materials, kept_in, rows) as board:
+        cell_data = find_cell_data(study, library)
+        with StudyBoard(study, cell_data, kept_in, rows) as board:
             while not board.is_done and len(launches) != most_ends:
                 launch = board.launch()
                 assert launch is not None
@@ -290,7 +290,7 @@ def test_policies_without_labels_run_where_no_anomaly_can_be_spared(
     cells = Grid(dataset="photos", normal_class="good")
     study = make_study(search=SEARCH, scheduler=ASHA, cells=cells)
     with pytest.raises(ConfigError, match=r"selection\.num_anomalies is \d+, but .* holds 0"):
-        find_materials(study, normals_alone)
+        find_cell_data(study, normals_alone)
     assert study.selection == Labelled()
     run(replace(study, selection=LabelFree(val_share=0.25)), normals_alone)
     assert [row.test_auroc is not None for row in memory.rows_of("confirm")] == [True, True]

@@ -1,9 +1,9 @@
 """A study on Ray Tune: workers, slots, GPU shares, preemption, trackers."""
 
-from agad.executor.tune.cluster_options import Where
+from agad.executor.tune.cluster_options import ClusterOptions
 from agad.executor.tune.run import run_study
 
 __all__ = [
-    "Where",
+    "ClusterOptions",
     "run_study",
 ]

@@ -23,7 +23,7 @@ from agad.trial import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class ClusterOptions:
     """A flag or an environment variable each, never part of a study."""
 
     store: str
@@ -126,7 +126,7 @@ class Slots:
     """Trials at once."""
 
     cpus_per_trial: int | None = None
-    """As ``Where`` has it."""
+    """As ``ClusterOptions`` has it."""
 
     learns: bool = False
     """Whether the share of a GPU is learned."""
@@ -144,7 +144,7 @@ class GpuNode:
 
 
 @contextmanager
-def connected(where: Where) -> Iterator[Slots]:
+def connected(where: ClusterOptions) -> Iterator[Slots]:
     """Connect to the cluster, or start one on this machine that ends with the block.
 
     Where the caller is connected to Ray already, that connection is used and left open.
@@ -193,7 +193,7 @@ def num_threads(given: int | None, gpus: float, nodes: Sequence[GpuNode]) -> int
     """Return the CPU cores and threads of a trial on so many GPUs.
 
     Args:
-        given: As ``Where.cpus_per_trial``.
+        given: As ``ClusterOptions.cpus_per_trial``.
         gpus: Above 0.
         nodes: Those that it may run on. The one with the fewest cores a trial counts.
     """
@@ -210,7 +210,7 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
     return min(room, int(node.get("GPU", 0) / gpus)) if gpus > 0 else room
 
 
-def _check_reachable(where: Where) -> None:
+def _check_reachable(where: ClusterOptions) -> None:
     """Refuse a folder as the store of several machines, unless it is said to be shared."""
     num_nodes = len(_living_nodes())
     is_bucket = where.store.startswith(("s3://", "gs://"))
@@ -221,7 +221,7 @@ def _check_reachable(where: Where) -> None:
         )
 
 
-def _slots(where: Where, has: dict[str, float], *, can_grow: bool = True) -> Slots:
+def _slots(where: ClusterOptions, has: dict[str, float], *, can_grow: bool = True) -> Slots:
     _check_reachable(where)
     nodes = gpu_nodes()
     grows = can_grow and where.max_concurrent_trials is not None

@@ -29,7 +29,7 @@ def share_of(num: int) -> float:
     return (10_000 // num) / 10_000
 
 
-class Shares:
+class GpuShares:
     """Learns from trials that are alike how many of them a GPU takes at once.
 
     The first ones have a whole GPU. Then twice as many share one, as long as their memory fits and

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agad.executor.tune.cluster_options import GpuNode, Slots, gpu_nodes, num_threads
-from agad.executor.tune.gpu_shares import Shares, share_of
+from agad.executor.tune.gpu_shares import GpuShares, share_of
 from agad.records import TrialRow
 from agad.study import Launch, Progress
 from agad.trial import Runtime, TrialSpec
@@ -61,7 +61,7 @@ class Packing:
         self._clock = clock
         self._nodes: Sequence[GpuNode] = ()
         self._next_look_s = clock()
-        self._shares: dict[_Kind, Shares] = defaultdict(Shares)
+        self._shares: dict[_Kind, GpuShares] = defaultdict(GpuShares)
         self._least: dict[_Kind, float] = {}
         """The share of a kind that did not fit a smaller one."""
 
@@ -191,7 +191,7 @@ class Packing:
     def _free(self) -> float:
         """Return the GPUs that nobody has reserved."""
         reserved = sum(one.gpus for one in self._reserved.values())
-        # Shares are rounded down: three thirds of a GPU leave one ten-thousandth.
+        # GpuShares are rounded down: three thirds of a GPU leave one ten-thousandth.
         return self._num_gpus() - reserved + 1e-9
 
     def _num_gpus(self) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Throttle:
+class RateLimit:
     """Does something at most so often, and for at most so much of the time."""
 
     def __init__(

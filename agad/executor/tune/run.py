@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from agad.config import Study, SuccessiveHalving
 from agad.data import Library
-from agad.executor.tune.cluster_options import Slots, Where, connected
+from agad.executor.tune.cluster_options import ClusterOptions, Slots, connected
 from agad.executor.tune.metrics import StudyMetrics
-from agad.executor.tune.rate_limit import Throttle
+from agad.executor.tune.rate_limit import RateLimit
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -24,7 +24,7 @@ from agad.records import (
     kept_prefix,
     pictures_prefix,
 )
-from agad.study import Publisher, RowMaker, StudyBoard, find_materials
+from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data
 from agad.trial import CheckpointPlan, KeptPlan, models_prefix, train_trial
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ WATCH_SHARE = 0.02
 def run_study(
     study: Study,
     memory: StudyMemory,
-    where: Where,
+    where: ClusterOptions,
     *,
     watch: Watch | None = None,
     train: TrainTrial = train_trial,
@@ -66,24 +66,26 @@ def run_study(
     """
     objects = open_objects(where.store)
     where = replace(where, store=objects.uri)  # Absolute: workers have folders of their own.
-    materials = find_materials(study, Library(objects))
-    fingerprints = {one.data.name: one.data.fingerprint for one in materials.values()}
+    cell_data = find_cell_data(study, Library(objects))
+    fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
     # One precision a study: in one ladder, or one mean, two would not compare.
     config = study.as_json() | {"data": fingerprints, "precision": where.precision}
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=where.precision)
     memory.flush()
-    if memory.is_kept(config) and StudyBoard(study, materials, memory, rows).is_done:
+    if memory.is_kept(config) and StudyBoard(study, cell_data, memory, rows).is_done:
         return
     with memory.hold():
         memory.open(config)
         # Read anew: until it was held, another driver may have gone on.
-        with Publisher(memory) as publisher, StudyBoard(study, materials, memory, rows) as board:
+        with Publisher(memory) as publisher, StudyBoard(study, cell_data, memory, rows) as board:
             publisher.show(board.status(slots=0))
             if not board.is_done:
                 _run(board, study, where, _all_of(publisher.show, watch), train)
 
 
-def _run(board: StudyBoard, study: Study, where: Where, watch: Watch, train: TrainTrial) -> None:
+def _run(
+    board: StudyBoard, study: Study, where: ClusterOptions, watch: Watch, train: TrainTrial
+) -> None:
     trackers = open_trackers(where.log_to, study.name, board)
     with connected(where) as connection, StudyMetrics() as metrics:
         _warn_of_budget(study, connection)
@@ -141,5 +143,5 @@ def _kept(study: Study) -> KeptPlan | None:
 
 def _throttled(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:
     """Return what shows the board's status, if the last time was long enough ago."""
-    throttle = Throttle(WATCH_EVERY_S, WATCH_SHARE)
+    throttle = RateLimit(WATCH_EVERY_S, WATCH_SHARE)
     return lambda: throttle.run(lambda: watch(board.status(slots.num)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agad.records import objective_of
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Curves, Evidence
+from agad.report.figures.figure_data import Curves, FigureData
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     PANEL_PX,
@@ -56,27 +56,29 @@ class _Drawn:
     """Search trials that have a curve."""
 
     trials: list[Datum]
-    """One a curve: ``key`` is its place in ``Evidence.trials``."""
+    """One a curve: ``key`` is its place in ``FigureData.trials``."""
 
     points: list[Datum]
     """``e`` epochs trained, ``v`` the objective, ``t`` the trial: one letter a name, for size."""
 
 
-def curve_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def curve_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the learning curves of some cells each; none without epochs."""
-    if evidence.curves is None or not len(evidence.curves.trial):
+    if figure_data.curves is None or not len(figure_data.curves.trial):
         return []
-    shown = _shown_points(evidence.curves, evidence.scheduler.milestones)
-    places = evidence.search_places
-    drawn = [_drawn(cell, places.get(cell.cell, []), evidence, shown) for cell in board.searching]
+    shown = _shown_points(figure_data.curves, figure_data.scheduler.milestones)
+    places = figure_data.search_places
+    drawn = [
+        _drawn(cell, places.get(cell.cell, []), figure_data, shown) for cell in board.searching
+    ]
     groups = cell_groups([one for one in drawn if one.trials])
     return [
         Figure(
             name=part_name("learning-curves", place, groups),
             title=part_title("Learning curves of the search", place, groups),
-            caption=_caption(group, evidence),
-            alt=_alt(group, evidence),
-            spec=_spec(group, evidence.scheduler.milestones, evidence.objective),
+            caption=_caption(group, figure_data),
+            alt=_alt(group, figure_data),
+            spec=_spec(group, figure_data.scheduler.milestones, figure_data.objective),
         )
         for place, group in enumerate(groups)
     ]
@@ -98,15 +100,15 @@ def _shown_points(curves: Curves, milestones: Sequence[int]) -> NDArray[np.bool_
 
 
 def _drawn(
-    cell: CellResult, places: Sequence[int], evidence: Evidence, shown: NDArray[np.bool_]
+    cell: CellResult, places: Sequence[int], figure_data: FigureData, shown: NDArray[np.bool_]
 ) -> _Drawn:
-    assert evidence.curves is not None
+    assert figure_data.curves is not None
     points = {
         place: span.start + shown[span].nonzero()[0]
-        for place, span in zip(places, evidence.curves.spans(places), strict=True)
+        for place, span in zip(places, figure_data.curves.spans(places), strict=True)
     }
     known = [place for place in places if len(points[place])]
-    confirmed = {place for place in known if is_confirmed(evidence.trials[place], cell)}
+    confirmed = {place for place in known if is_confirmed(figure_data.trials[place], cell)}
     num_points = sum(len(points[place]) for place in known)
     kept = {*spread(known, len(known) * _MAX_POINTS // max(num_points, _MAX_POINTS)), *confirmed}
     return _Drawn(
@@ -116,8 +118,8 @@ def _drawn(
             {
                 "key": place,
                 "cell": plain(cell.cell),
-                "number": evidence.trials[place].number,
-                "state": evidence.trials[place].state,
+                "number": figure_data.trials[place].number,
+                "state": figure_data.trials[place].state,
                 "is_confirmed": place in confirmed,
             }
             for place in sorted(kept)
@@ -126,15 +128,15 @@ def _drawn(
             {"t": place, "e": epochs, "v": float(f"{objective:.{_DIGITS}g}")}
             for place in sorted(kept)
             for epochs, objective in zip(
-                evidence.curves.num_epochs[points[place]].tolist(),
-                evidence.curves.objective[points[place]].tolist(),
+                figure_data.curves.num_epochs[points[place]].tolist(),
+                figure_data.curves.objective[points[place]].tolist(),
                 strict=True,
             )
         ],
     )
 
 
-def _caption(group: Sequence[_Drawn], evidence: Evidence) -> str:
+def _caption(group: Sequence[_Drawn], figure_data: FigureData) -> str:
     num_curves = sum(len(one.trials) for one in group)
     num_trials = sum(one.num_trials for one in group)
     some = (
@@ -142,10 +144,10 @@ def _caption(group: Sequence[_Drawn], evidence: Evidence) -> str:
         if num_curves < num_trials
         else f"all {count_text(num_trials, 'search trial')} that ended an epoch"
     )
-    rungs = ", ".join(map(str, evidence.scheduler.milestones))
+    rungs = ", ".join(map(str, figure_data.scheduler.milestones))
     marked = f" Dashed: the rungs, after {rungs} epochs." if rungs else ""
     return (
-        f"{first_upper(evidence.objective)} against epochs of {some}; of long curves the rungs, "
+        f"{first_upper(figure_data.objective)} against epochs of {some}; of long curves the rungs, "
         "the end and some epochs between. Thick and green: the configuration that was confirmed."
         f"{marked} These "
         "values chose it, so its own is higher than other seeds will find; the tables have test "
@@ -153,22 +155,22 @@ def _caption(group: Sequence[_Drawn], evidence: Evidence) -> str:
     )
 
 
-def _alt(group: Sequence[_Drawn], evidence: Evidence) -> str:
+def _alt(group: Sequence[_Drawn], figure_data: FigureData) -> str:
     texts = []
     for one in group:
         chosen = [datum for datum in one.trials if datum["is_confirmed"]]
-        last = evidence.trials[chosen[0]["key"]] if chosen else None
+        last = figure_data.trials[chosen[0]["key"]] if chosen else None
         texts.append(
             f"{plain(one.cell.cell)}: {count_text(one.num_trials, 'trial')}"
             + (
                 f", the confirmed one ended at "
-                f"{objective_shown(objective_of(last), evidence.objective)} after "
+                f"{objective_shown(objective_of(last), figure_data.objective)} after "
                 f"{count_text(last.epochs, 'epoch')}"
                 if last
                 else ""
             )
         )
-    return f"{first_upper(evidence.objective)} against epochs. " + told(texts)
+    return f"{first_upper(figure_data.objective)} against epochs. " + told(texts)
 
 
 def _spec(group: Sequence[_Drawn], milestones: Sequence[int], objective: str) -> Spec:

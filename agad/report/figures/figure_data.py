@@ -23,7 +23,7 @@ class Curves:
     """
 
     trial: NDArray[np.int64]
-    """Place of the trial in ``Evidence.trials``."""
+    """Place of the trial in ``FigureData.trials``."""
 
     num_epochs: NDArray[np.int64]
     """Epochs trained, from 1 on."""
@@ -44,7 +44,7 @@ class Scores:
     """
 
     trial: NDArray[np.int64]
-    """Place of the trial in ``Evidence.trials``."""
+    """Place of the trial in ``FigureData.trials``."""
 
     is_anomaly: NDArray[np.bool_]
     score: NDArray[np.float64]
@@ -77,7 +77,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
+class FigureData:
     """The rows behind a leaderboard. All but the trials may be missing."""
 
     trials: Sequence[TrialRow]

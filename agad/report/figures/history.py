@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agad.records import STATES, TrialRow, objective_of
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence
+from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     PANEL_PX,
@@ -49,11 +49,11 @@ class _Course:
     """Those drawn."""
 
 
-def history_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def history_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the courses of some cells each; none without search trials."""
-    places = evidence.search_places
+    places = figure_data.search_places
     courses = [
-        _course(cell, [evidence.trials[place] for place in places.get(cell.cell, ())])
+        _course(cell, [figure_data.trials[place] for place in places.get(cell.cell, ())])
         for cell in board.searching
     ]
     groups = cell_groups([one for one in courses if one.trials])
@@ -61,10 +61,10 @@ def history_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
         Figure(
             name=part_name("search-history", place, groups),
             title=part_title("Search history", place, groups),
-            caption=_caption(group, evidence.objective),
+            caption=_caption(group, figure_data.objective),
             alt="How the search trials ended: "
             + told(f"{plain(one.cell.cell)}: {_ends_text(one.trials)}" for one in group),
-            spec=_spec(group, evidence.objective),
+            spec=_spec(group, figure_data.objective),
         )
         for place, group in enumerate(groups)
     ]

@@ -10,7 +10,7 @@ from statistics import fmean
 from agad.config import Search
 from agad.records import objective_of
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence
+from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.page import text_table
@@ -31,18 +31,18 @@ class _Share:
         return fmean(self.by_cell.values())
 
 
-def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def importance_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the shares of all cells; none without a known space or enough trials a cell."""
-    if evidence.search is None or evidence.curves is None:
+    if figure_data.search is None or figure_data.curves is None:
         return []
-    shares = _shares(board, evidence, evidence.search)
+    shares = _shares(board, figure_data, figure_data.search)
     if not shares:
         return []
     # Optuna takes half a second to import, which no other figure waits for.
     from agad.search import MIN_IMPORTANCE_TRIALS
 
     cells = {cell for one in shares for cell in one.by_cell}
-    rungs = evidence.scheduler.milestones
+    rungs = figure_data.scheduler.milestones
     when = f"the first rung, {count_text(rungs[0], 'epoch')}" if rungs else "the last epoch"
     return [
         Figure(
@@ -50,7 +50,7 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
             title="Importance of the searched parameters",
             caption=(
                 f"Share of each parameter in what sets the best quarter of a cell's trials apart, "
-                f"by {evidence.objective} at {when}, which all of them trained to (PED-ANOVA). "
+                f"by {figure_data.objective} at {when}, which all of them trained to (PED-ANOVA). "
                 f"Tick: a cell, {len(cells):,} of {len(board.searching):,}, those with "
                 f"{MIN_IMPORTANCE_TRIALS} trials or more; circle: their mean. No interval: under "
                 "some 50 trials a cell it is a hint. It is about this space: a wider one gives "
@@ -73,17 +73,17 @@ def importance_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     ]
 
 
-def _shares(board: Leaderboard, evidence: Evidence, search: Search) -> list[_Share]:
+def _shares(board: Leaderboard, figure_data: FigureData, search: Search) -> list[_Share]:
     """Return the parameters, the one with the highest mean first."""
-    from agad.search import MIN_IMPORTANCE_TRIALS, Ended, importances
+    from agad.search import MIN_IMPORTANCE_TRIALS, EndedTrial, importances
 
-    objectives = _equal_objectives(evidence)
-    places = evidence.search_places
+    objectives = _equal_objectives(figure_data)
+    places = figure_data.search_places
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for cell in board.searching:
         trials = [
-            Ended(
-                params=json.loads(evidence.trials[place].params),
+            EndedTrial(
+                params=json.loads(figure_data.trials[place].params),
                 state="finished",
                 objectives={0: objectives[place]},
             )
@@ -97,16 +97,16 @@ def _shares(board: Leaderboard, evidence: Evidence, search: Search) -> list[_Sha
     return sorted(shares, key=lambda one: (-one.mean, one.name))
 
 
-def _equal_objectives(evidence: Evidence) -> dict[int, float]:
+def _equal_objectives(figure_data: FigureData) -> dict[int, float]:
     """Return the objective at the first rung of each trial, by its place, or else at its end."""
     import numpy as np
 
-    curves, rungs = evidence.curves, evidence.scheduler.milestones
+    curves, rungs = figure_data.curves, figure_data.scheduler.milestones
     assert curves is not None
     if not rungs:
         return {
             place: objective
-            for place, row in enumerate(evidence.trials)
+            for place, row in enumerate(figure_data.trials)
             if row.state == "finished" and (objective := objective_of(row)) is not None
         }
     at_rung = (curves.num_epochs == rungs[0]) & np.isfinite(curves.objective)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from agad.errors import StoreError
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence, Picture
+from agad.report.figures.figure_data import FigureData, Picture
 from agad.report.figures.parts import Datum, Spec, axis, chart, part_name, tip, told
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.rounding import plain
@@ -21,14 +21,14 @@ _MAX_SIDE_PX = 512
 _STEP_PX = (_TILE_PX[0] + 14, _TILE_PX[1] + 26)
 
 
-def picture_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def picture_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the pictures of each model that has any, one figure each.
 
     Raises:
         StoreError: A picture is none.
     """
-    rows = {row.trial_key: row for row in evidence.trials}
-    known = [one for one in evidence.pictures if one.trial_key in rows]
+    rows = {row.trial_key: row for row in figure_data.trials}
+    known = [one for one in figure_data.pictures if one.trial_key in rows]
     models = [[*of_it] for _, of_it in groupby(known, key=lambda one: one.trial_key)]
     num_confirmed = sum(cell.num_confirmed > 0 for cell in board.cells)
     return [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence
+from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     Datum,
     Spec,
@@ -49,12 +49,12 @@ class _Point:
     """Each class and its mean over seeds."""
 
 
-def ratio_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def ratio_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return AUROC, then average precision, against the ratio; none before a confirmed result."""
     cells: dict[tuple[str, str, float], list[CellResult]] = defaultdict(list)
     for cell in board.cells:
         cells[cell.dataset, series(cell), cell.anomaly_ratio].append(cell)
-    precisions = _average_precisions(board, evidence)
+    precisions = _average_precisions(board, figure_data)
     aurocs, average_precisions = [], []
     for one in board.ratios:
         name = series(one)
@@ -84,13 +84,13 @@ def ratio_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     ]
 
 
-def _average_precisions(board: Leaderboard, evidence: Evidence) -> dict[str, list[float]]:
+def _average_precisions(board: Leaderboard, figure_data: FigureData) -> dict[str, list[float]]:
     """Return the average precision of each confirm seed, by the cell's label."""
-    rows = evidence.by_cell
+    rows = figure_data.by_cell
     return {
         cell.cell: [
             row.test_average_precision
-            for row in confirmed_rows(rows.get(cell.cell, ()), evidence.winners.get(cell.cell))
+            for row in confirmed_rows(rows.get(cell.cell, ()), figure_data.winners.get(cell.cell))
             if row.state == "finished" and row.test_average_precision is not None
         ]
         for cell in board.cells

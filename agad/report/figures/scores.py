@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agad.records import TrialRow
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence, Scores
+from agad.report.figures.figure_data import FigureData, Scores
 from agad.report.figures.parts import (
     Datum,
     Spec,
@@ -47,31 +47,31 @@ class _Models:
 
     cell: CellResult
     places: list[int]
-    """In ``Evidence.trials``."""
+    """In ``FigureData.trials``."""
 
 
-def score_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def score_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the curves, then the histograms, of some cells each; none without scores."""
-    scores = evidence.scores
+    scores = figure_data.scores
     if scores is None or not len(scores.trial):
         return []
-    groups = cell_groups(_models(board, evidence, scores))
+    groups = cell_groups(_models(board, figure_data, scores))
     return [
         *(
-            _roc_figure(group, scores, place, groups, evidence.trials)
+            _roc_figure(group, scores, place, groups, figure_data.trials)
             for place, group in enumerate(groups)
         ),
         *(_histogram_figure(group, scores, place, groups) for place, group in enumerate(groups)),
     ]
 
 
-def _models(board: Leaderboard, evidence: Evidence, scores: Scores) -> list[_Models]:
+def _models(board: Leaderboard, figure_data: FigureData, scores: Scores) -> list[_Models]:
     """Return the models that have scores of both kinds, of each cell that has any."""
-    place_of = {row.trial_key: place for place, row in enumerate(evidence.trials)}
-    rows = evidence.by_cell
+    place_of = {row.trial_key: place for place, row in enumerate(figure_data.trials)}
+    rows = figure_data.by_cell
     found = []
     for cell in board.cells:
-        confirmed = confirmed_rows(rows.get(cell.cell, ()), evidence.winners.get(cell.cell))
+        confirmed = confirmed_rows(rows.get(cell.cell, ()), figure_data.winners.get(cell.cell))
         places = [
             place_of[row.trial_key]
             for row in sorted(confirmed, key=lambda row: row.seeds)

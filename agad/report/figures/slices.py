@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
 from agad.records import TrialRow, objective_of
 from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Evidence
+from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
     STATE_COLOUR,
@@ -51,12 +51,12 @@ class _Parameter:
     axis: Spec
 
 
-def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
+def slice_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the slices of some cells each; none without trials or a known space."""
-    parameters = _parameters(evidence.search) if evidence.search else []
-    places = evidence.search_places
+    parameters = _parameters(figure_data.search) if figure_data.search else []
+    places = figure_data.search_places
     found = [
-        (cell, [evidence.trials[place] for place in places.get(cell.cell, ())])
+        (cell, [figure_data.trials[place] for place in places.get(cell.cell, ())])
         for cell in board.searching
     ]
     known = [
@@ -70,11 +70,11 @@ def slice_figures(board: Leaderboard, evidence: Evidence) -> list[Figure]:
     return [
         Figure(
             name=part_name("slices", place, groups),
-            title=part_title(f"Parameters against {evidence.objective}", place, groups),
-            caption=_caption(group, parameters, evidence.objective),
+            title=part_title(f"Parameters against {figure_data.objective}", place, groups),
+            caption=_caption(group, parameters, figure_data.objective),
             alt="The confirmed configurations: "
             + told(f"{plain(cell.cell)}: {plain(params_text(cell))}" for cell, _ in group),
-            spec=_spec(group, parameters, evidence.objective),
+            spec=_spec(group, parameters, figure_data.objective),
         )
         for place, group in enumerate(groups)
     ]

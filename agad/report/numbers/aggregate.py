@@ -14,7 +14,7 @@ from agad.errors import ConfigError
 from agad.records import TrialRow, Winner, objective_of
 from agad.report.numbers.development import Development
 from agad.report.numbers.methods import contrasts, rankings
-from agad.report.numbers.results import CellResult, Leaderboard, Provenance, Totals
+from agad.report.numbers.results import CellResult, Leaderboard, RowOrigins, Totals
 from agad.report.numbers.statistics import t_interval
 from agad.report.numbers.summaries import ratio_results, summaries
 
@@ -352,8 +352,8 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
     )
 
 
-def _provenance(rows: Sequence[TrialRow]) -> Provenance:
-    return Provenance(
+def _provenance(rows: Sequence[TrialRow]) -> RowOrigins:
+    return RowOrigins(
         detectors=_distinct(f"{row.detector} version {row.detector_version}" for row in rows),
         commits=_distinct(
             (row.commit[:12] or "no commit") + (" with changes" if row.is_dirty else "")

@@ -362,7 +362,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
+class RowOrigins:
     """What made the rows: each a sorted tuple of the different texts found."""
 
     detectors: tuple[str, ...]
@@ -395,7 +395,7 @@ class Leaderboard:
     """One over the classes of each data set, one over data sets; empty for a single method."""
 
     totals: Totals
-    provenance: Provenance
+    provenance: RowOrigins
     searches: tuple[CellResult, ...] = ()
     """The searches on development classes, which have no test AUROC; empty where each cell searched
     for itself."""

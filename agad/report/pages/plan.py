@@ -42,10 +42,14 @@ def plan_table(
 
 def _numbers(cell: CellPlan) -> tuple[str, str, str]:
     labels = f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
-    if cell.pace is None:
+    if cell.epoch_time is None:
         return "unknown", NONE, labels
-    epoch_s = cell.pace.epoch_s
-    return f"{epoch_s:.3f} s" if epoch_s < 1 else seconds_text(epoch_s), cell.pace.source, labels
+    epoch_s = cell.epoch_time.epoch_s
+    return (
+        f"{epoch_s:.3f} s" if epoch_s < 1 else seconds_text(epoch_s),
+        cell.epoch_time.source,
+        labels,
+    )
 
 
 def _counts(plan: StudyPlan) -> list[str]:
@@ -65,12 +69,12 @@ def _counts(plan: StudyPlan) -> list[str]:
 
 def _seconds(plan: StudyPlan, slots: int) -> list[str]:
     """Return where the seconds come from, and what they add up to."""
-    paces = [cell.pace for cell in plan.cells if cell.pace is not None]
-    hardware = names_text(sorted({plain(pace.hardware) for pace in paces}))
+    epoch_times = [cell.epoch_time for cell in plan.cells if cell.epoch_time is not None]
+    hardware = names_text(sorted({plain(epoch_time.hardware) for epoch_time in epoch_times}))
     likely, most = plan.likely, plan.most
     if likely is None or most is None:
-        num = len(plan.cells) - len(paces)
-        of = "" if not paces else f" of {num} of {len(plan.cells)} cells"
+        num = len(plan.cells) - len(epoch_times)
+        of = "" if not epoch_times else f" of {num} of {len(plan.cells)} cells"
         return [
             f"Time: seconds an epoch unknown{of}: no trial of this kind in the store; --measure "
             "times one."

@@ -28,7 +28,7 @@ from agad.store.newer import check_columns
 from agad.store.parallel import in_parallel
 from agad.store.tables.choose import all_places, in_order
 from agad.store.tables.compacted import overlapping, read_compacted
-from agad.store.tables.manifest import Manifest, newest_number
+from agad.store.tables.manifest import CompactionManifest, newest_number
 from agad.store.tables.merge import put_sorted
 from agad.store.tables.schema import ROW_TYPES, described, united
 from agad.store.tables.snapshot import Snapshot, attempts_of, read_manifest, reading, take_snapshot
@@ -132,7 +132,7 @@ def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
                 partial(compact_key, study, table, number),
             )
         )
-    manifest = Manifest(number=number, created_at=datetime.now(UTC), files=files)
+    manifest = CompactionManifest(number=number, created_at=datetime.now(UTC), files=files)
     is_first = objects.put_if_absent(manifest_key(study, number), manifest.as_json())
     return len(snapshot.loose) if is_first else None
 
@@ -200,7 +200,7 @@ def _remove_covered(objects: ObjectStore, study: str, newest: int, grace: timede
         grace: As ``compact`` has it.
     """
     before = datetime.now(UTC) - grace
-    kept: list[Manifest] = []
+    kept: list[CompactionManifest] = []
     for number in range(newest, 0, -1):
         kept.append(read_manifest(objects, study, number))
         if kept[-1].created_at <= before:

@@ -34,7 +34,7 @@ class CompactFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class CompactionManifest:
     """What a compaction has left: the files of every table."""
 
     number: int
@@ -69,7 +69,7 @@ def newest_number(objects: ObjectStore, study: str) -> int:
     return max(manifest_numbers(study, objects.list(manifests_prefix(study))), default=0)
 
 
-def parse_manifest(data: bytes, study: str, source: str) -> Manifest:
+def parse_manifest(data: bytes, study: str, source: str) -> CompactionManifest:
     """Return what a manifest says.
 
     Args:
@@ -91,7 +91,7 @@ def parse_manifest(data: bytes, study: str, source: str) -> Manifest:
             "upgrade agad."
         )
     try:
-        return Manifest(
+        return CompactionManifest(
             number=_typed("number", values["number"], int),
             created_at=datetime.fromisoformat(values["created_at"]).astimezone(UTC),
             files=tuple(_file(one, study) for one in values["files"]),

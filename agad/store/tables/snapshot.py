@@ -20,7 +20,7 @@ from agad.records import (
 )
 from agad.store.parallel import in_parallel
 from agad.store.tables.compacted import read_compacted
-from agad.store.tables.manifest import Manifest, newest_number, parse_manifest
+from agad.store.tables.manifest import CompactionManifest, newest_number, parse_manifest
 
 _T = TypeVar("_T")
 
@@ -32,7 +32,7 @@ _MAX_RESTARTS = 20
 class Snapshot:
     """A study's rows: each attempt is in the manifest's files or in objects of its own."""
 
-    manifest: Manifest | None
+    manifest: CompactionManifest | None
     loose: tuple[Attempt, ...]
     """Attempts with a trial's row that the manifest does not cover, in order."""
 
@@ -102,7 +102,7 @@ def list_attempts(objects: ObjectStore, study: str, kind: Kind) -> list[Attempt]
     return sorted(attempt for attempt in attempts if attempt is not None)
 
 
-def read_manifest(objects: ObjectStore, study: str, number: int) -> Manifest:
+def read_manifest(objects: ObjectStore, study: str, number: int) -> CompactionManifest:
     """Return the n-th manifest.
 
     Raises:
@@ -113,7 +113,7 @@ def read_manifest(objects: ObjectStore, study: str, number: int) -> Manifest:
     return parse_manifest(objects.get(key), study, f"{objects.uri}/{key}")
 
 
-def attempts_of(objects: ObjectStore, manifest: Manifest) -> frozenset[Attempt]:
+def attempts_of(objects: ObjectStore, manifest: CompactionManifest) -> frozenset[Attempt]:
     """Return the attempts whose rows the manifest's files hold."""
     tables = in_parallel(
         lambda file: read_compacted(objects, file, columns=["trial_key", "attempt"]),
@@ -129,7 +129,9 @@ def attempts_of(objects: ObjectStore, manifest: Manifest) -> frozenset[Attempt]:
 
 
 def _snapshot(
-    manifest: Manifest | None, covered: frozenset[Attempt], listed: dict[Table, list[Attempt]]
+    manifest: CompactionManifest | None,
+    covered: frozenset[Attempt],
+    listed: dict[Table, list[Attempt]],
 ) -> Snapshot:
     loose = tuple(attempt for attempt in listed["trials"] if attempt not in covered)
     known = frozenset(loose)

@@ -33,7 +33,12 @@ from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
 from agad.store.release import mark_key, marked
 from agad.store.tables.compacted import read_compacted
-from agad.store.tables.manifest import CompactFile, Manifest, manifest_numbers, newest_number
+from agad.store.tables.manifest import (
+    CompactFile,
+    CompactionManifest,
+    manifest_numbers,
+    newest_number,
+)
 from agad.store.tables.snapshot import Snapshot, list_attempts, read_manifest, reading
 from agad.store.tables.tables import WITHIN, loose_table
 
@@ -237,7 +242,7 @@ class _Check:
         else:
             self._read_through(key)
 
-    def _manifest(self, number: int) -> Manifest:
+    def _manifest(self, number: int) -> CompactionManifest:
         manifest = read_manifest(self._objects, self._study, number)
         if manifest.number != number:
             raise StoreError(

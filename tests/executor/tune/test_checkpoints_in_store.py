@@ -21,7 +21,7 @@ from agad.records import EpochRow, ScoreRow, TrialRow, checkpoints_prefix, pictu
 from agad.records.provenance import Provenance
 from agad.store import StudyStore, rows_from_parquet
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Launch, RowMaker
 from agad.trial import CheckpointPlan, EpochResult, Runtime, TrialSpec, auroc, train_trial
 
@@ -54,8 +54,8 @@ class Driver:
         rows = RowMaker(
             study=STUDY, provenance=Provenance(commit="", is_dirty=False, versions="{}")
         )
-        materials = find_materials(self.study, self.library)
-        with store.hold(), StudyBoard(self.study, materials, store, rows) as board:
+        cell_data = find_cell_data(self.study, self.library)
+        with store.hold(), StudyBoard(self.study, cell_data, store, rows) as board:
             for _ in itertools.count() if most_ends is None else range(most_ends):
                 launch = board.launch()
                 if launch is None:

@@ -11,18 +11,18 @@ import ray
 from agad.data import NodeCache
 from agad.detectors import Compute
 from agad.errors import ConfigError
-from agad.executor.tune import Where
+from agad.executor.tune import ClusterOptions
 from agad.executor.tune.cluster_options import Slots, connected
 
 CACHE = NodeCache(folder="/nowhere/cache", max_gib=3.0)
 
 
-def _where(**changes: Any) -> Where:  # noqa: ANN401
+def _where(**changes: Any) -> ClusterOptions:  # noqa: ANN401
     values: dict[str, Any] = {"store": "/nowhere/store", "cache": CACHE}
-    return Where(**(values | changes))
+    return ClusterOptions(**(values | changes))
 
 
-def _slots(monkeypatch: pytest.MonkeyPatch, where: Where, **resources: float) -> Slots:
+def _slots(monkeypatch: pytest.MonkeyPatch, where: ClusterOptions, **resources: float) -> Slots:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": resources}])

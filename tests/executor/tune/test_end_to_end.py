@@ -40,7 +40,7 @@ from agad.data import (
     open_images,
 )
 from agad.errors import TrialDivergedError, TrialsFailingError
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.report import leaderboard
@@ -67,10 +67,10 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Where:
+def where(tmp_path: Path) -> ClusterOptions:
     """A store and a cache for one test alone."""
     cache = NodeCache(folder=str(tmp_path / "cache"))
-    return Where(store=str(tmp_path / "store"), cache=cache)
+    return ClusterOptions(store=str(tmp_path / "store"), cache=cache)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def small_study(name: str, trials_per_cell: int = 3) -> Study:
     )
 
 
-def open_store(where: Where, study: Study) -> StudyStore:
+def open_store(where: ClusterOptions, study: Study) -> StudyStore:
     return StudyStore(open_objects(where.store), study.name)
 
 
@@ -128,7 +128,7 @@ def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
 
 
 def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis(
-    where: Where, mnist_files: Path
+    where: ClusterOptions, mnist_files: Path
 ) -> None:
     library = Library(open_objects(where.store))
     mnist = import_dataset("mnist", mnist_files, library, ImportOptions()).manifest
@@ -172,7 +172,7 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
 
 @pytest.mark.parametrize("selection", [LabelFree(), FixedEpoch(epochs=2)], ids=repr)
 def test_a_study_without_labelled_validation_anomalies_is_confirmed(
-    where: Where, selection: Selection
+    where: ClusterOptions, selection: Selection
 ) -> None:
     lr = Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=2)
     study = Study(
@@ -206,7 +206,7 @@ def tiny_study(name: str, cells: Grid, num_anomalies: int) -> Study:
 
 
 def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
-    where: Where, photos: Path
+    where: ClusterOptions, photos: Path
 ) -> None:
     library = Library(open_objects(where.store))
     import_dataset("photos", photos, library, ImportOptions(image_px=16))
@@ -235,7 +235,7 @@ def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
 
 
 def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
-    where: Where, photos: Path
+    where: ClusterOptions, photos: Path
 ) -> None:
     library = Library(open_objects(where.store))
     import_dataset("photos", photos, library, ImportOptions(image_px=16))
@@ -256,7 +256,9 @@ def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
     assert {row.num_fit_anomalies for row in rows} == {4}
 
 
-def test_a_label_may_be_longer_than_the_name_of_a_file(where: Where, tmp_path: Path) -> None:
+def test_a_label_may_be_longer_than_the_name_of_a_file(
+    where: ClusterOptions, tmp_path: Path
+) -> None:
     names = [f"{'x' * 60}-{number}" for number in range(6)]
     for place, name in enumerate(names):
         (tmp_path / "many" / name).mkdir(parents=True)
@@ -274,7 +276,9 @@ def test_a_label_may_be_longer_than_the_name_of_a_file(where: Where, tmp_path: P
     assert keys_by_phase(store.trials()) == {"search": 2, "confirm": 1}
 
 
-def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(where: Where) -> None:
+def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(
+    where: ClusterOptions,
+) -> None:
     study = small_study("again", trials_per_cell=2)
     store = open_store(where, study)
     run_study(study, store, where)
@@ -294,7 +298,7 @@ def test_serial_studies_with_equal_seeds_are_equal_bit_for_bit(tmp_path: Path) -
     study = small_study("serial")
     results = []
     for folder in ("one", "two"):
-        where = Where(
+        where = ClusterOptions(
             store=str(tmp_path / folder),
             cache=NodeCache(folder=str(tmp_path / "cache")),
             max_concurrent_trials=1,
@@ -320,7 +324,7 @@ def killed_once(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_a_killed_worker_costs_an_attempt_and_no_trial(where: Where) -> None:
+def test_a_killed_worker_costs_an_attempt_and_no_trial(where: ClusterOptions) -> None:
     study = small_study("killed")
     store = open_store(where, study)
 
@@ -348,7 +352,7 @@ def killed_late(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_winners_alone(
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     study = replace(small_study("goes-on"), cells=Grid(dataset="digits", normal_class=0))
     store = open_store(where, study)
@@ -379,7 +383,9 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_wi
     assert all((row.peak_memory_bytes or 0) > 2**20 for row in rows.values())
 
 
-def test_development_classes_search_for_all_and_a_killed_group_goes_on(where: Where) -> None:
+def test_development_classes_search_for_all_and_a_killed_group_goes_on(
+    where: ClusterOptions,
+) -> None:
     study = small_study("develops")
     study = replace(
         study,
@@ -420,7 +426,7 @@ def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_diverged_and_failed_trials_are_counted_and_never_confirmed(where: Where) -> None:
+def test_diverged_and_failed_trials_are_counted_and_never_confirmed(where: ClusterOptions) -> None:
     study = small_study("troubled")
     store = open_store(where, study)
 
@@ -448,7 +454,7 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def test_workers_that_always_crash_stop_the_study_with_their_last_error(
-    where: Where, monkeypatch: pytest.MonkeyPatch
+    where: ClusterOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agad.study.crashes.MAX_IN_A_ROW", 3)
     study = small_study("hopeless")

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from agad.executor.tune.gpu_shares import MOST_PER_GPU, Shares, share_of
+from agad.executor.tune.gpu_shares import MOST_PER_GPU, GpuShares, share_of
 
 GIB = 2**30
 
 
-def _shares(peak_gib: float, all_gib: float = 80.0) -> Shares:
-    shares = Shares()
+def _shares(peak_gib: float, all_gib: float = 80.0) -> GpuShares:
+    shares = GpuShares()
     shares.take_memory("A100", int(peak_gib * GIB), int(all_gib * GIB))
     return shares
 
 
-def _climb(shares: Shares, epoch_s: Callable[[int], float]) -> list[int]:
+def _climb(shares: GpuShares, epoch_s: Callable[[int], float]) -> list[int]:
     """Measure what is asked for until it stays the same; return all that was asked for."""
     nums = [shares.num]
     while len(nums) < 2 or nums[-1] != nums[-2]:
@@ -27,7 +27,7 @@ def _climb(shares: Shares, epoch_s: Callable[[int], float]) -> list[int]:
 
 
 def test_the_first_trials_have_a_gpu_of_their_own() -> None:
-    assert Shares().num == 1
+    assert GpuShares().num == 1
     assert _shares(1.0).num == 1
 
 

@@ -11,7 +11,7 @@ import ray
 
 from agad.config import Agad, Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
 from agad.data import NodeCache
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import StudyStatus
 from agad.store import StudyStore
@@ -41,7 +41,9 @@ def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: 
         scheduler=SuccessiveHalving(max_epochs=4, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
-    where = Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+    where = ClusterOptions(
+        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
+    )
     store = StudyStore(open_objects(where.store), study.name, tmp_path / "spool")
 
     def interrupt(_: StudyStatus) -> None:

@@ -20,7 +20,7 @@ from agad.executor.tune.packing import Packing
 from agad.executor.tune.tuning import fit
 from agad.records import TrialRow
 from agad.study.attempts import MAX_ATTEMPTS
-from agad.study.cell_data import CellMaterials
+from agad.study.cell_data import CellData
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, Runtime, TrialSpec
 
@@ -32,17 +32,15 @@ SpecOf: TypeAlias = Callable[..., TrialSpec]
 
 
 @pytest.fixture
-def spec_of(
-    make_study: MakeStudy, materials_of: Callable[[Study], dict[str, CellMaterials]]
-) -> SpecOf:
+def spec_of(make_study: MakeStudy, cell_data_of: Callable[[Study], dict[str, CellData]]) -> SpecOf:
     """Build a search trial of some batch size."""
     space: dict[str, Distribution] = {"batch_size": Choice([32, 64]), "weight_con": Uniform(0, 100)}
     study = make_study(search=Search(space=space))
-    (materials, _) = materials_of(study).values()
+    (cell_data, _) = cell_data_of(study).values()
 
     def build(number: int = 0, batch_size: int = 32) -> TrialSpec:
         params: dict[str, Setting] = {"batch_size": batch_size, "weight_con": float(number)}
-        return materials.search_spec(study, number, params)
+        return cell_data.search_spec(study, number, params)
 
     return build
 
@@ -131,14 +129,14 @@ def test_times_of_a_gpu_that_is_not_full_say_nothing(spec_of: SpecOf) -> None:
 
 
 def test_trials_of_several_seeds_and_of_one_have_times_that_compare(
-    make_study: MakeStudy, materials_of: Callable[[Study], dict[str, CellMaterials]]
+    make_study: MakeStudy, cell_data_of: Callable[[Study], dict[str, CellData]]
 ) -> None:
     study = make_study(search=Search(space={"weight_con": Uniform(0, 100)}, seeds=5))
-    (materials, _) = materials_of(study).values()
+    (cell_data, _) = cell_data_of(study).values()
     trials = _Trials(_packing(nodes=[GpuNode(cpus=16, gpus=1)]))
-    trials.start(materials.search_spec(study, 0, {"weight_con": 1.0}))
+    trials.start(cell_data.search_spec(study, 0, {"weight_con": 1.0}))
     trials.end(epoch_s=5.0)  # A second for each seed.
-    confirms = [materials.spec(study, "confirm", one, {"weight_con": 1.0}) for one in range(2)]
+    confirms = [cell_data.spec(study, "confirm", one, {"weight_con": 1.0}) for one in range(2)]
     assert trials.start(*confirms) == [0.5, 0.5]
     # Side by side each takes three seconds: one after the other they would be done earlier.
     trials.end(epoch_s=3.0)

@@ -1,4 +1,4 @@
-"""Shares, fairness, budgets and demand on a real local Ray, whose GPUs are not there."""
+"""GpuShares, fairness, budgets and demand on a real local Ray, whose GPUs are not there."""
 
 from __future__ import annotations
 

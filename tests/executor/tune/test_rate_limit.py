@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agad.executor.tune.rate_limit import Throttle
+from agad.executor.tune.rate_limit import RateLimit
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Clock:
 @pytest.mark.parametrize(("took_s", "num_done"), [(0.001, 20), (0.1, 2)], ids=["quick", "slow"])
 def test_a_throttle_keeps_to_its_period_and_to_its_share(took_s: float, num_done: int) -> None:
     clock = _Clock()
-    throttle = Throttle(0.5, 0.02, clock)
+    throttle = RateLimit(0.5, 0.02, clock)
     starts: list[float] = []
 
     def act() -> None:

@@ -22,7 +22,7 @@ from agad.detectors import AgadDetector
 from agad.errors import GpuMemoryError
 from agad.executor.tune.worker import Objective, Order
 from agad.objects import open_objects
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Launch
 from agad.trial import CheckpointPlan, EpochResult, Runtime, TrialSpec, train_trial
 
@@ -48,8 +48,8 @@ test_reuse.print_results(*sys.argv[1:])
 
 def _order(library: Library, cache: NodeCache, store: str) -> Order:
     """Return the trial that is compared: confirmed, with a model, pictures and test scores."""
-    (materials,) = find_materials(STUDY, library).values()
-    spec = materials.spec(STUDY, "confirm", 0, {"lr": 0.001})
+    (cell_data,) = find_cell_data(STUDY, library).values()
+    spec = cell_data.spec(STUDY, "confirm", 0, {"lr": 0.001})
     runtime = Runtime(
         store=store,
         cache=cache,

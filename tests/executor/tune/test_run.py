@@ -13,7 +13,7 @@ import agad.executor.tune.run
 from agad.config import Budget, Confirm, Grid, Study
 from agad.data import ImportOptions, Library, NodeCache, TestChoice, import_dataset
 from agad.errors import ConfigError, OtherDriverError, StoreError, StudyChangedError
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.cluster_options import Slots
 from agad.objects import LocalObjects, open_objects
 from agad.store import StudyStore
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def where(digits_library: Library, session_cache: NodeCache) -> Where:
-    return Where(store=digits_library.uri, cache=session_cache)
+def where(digits_library: Library, session_cache: NodeCache) -> ClusterOptions:
+    return ClusterOptions(store=digits_library.uri, cache=session_cache)
 
 
-def _no_cluster(_where: Where) -> None:
+def _no_cluster(_where: ClusterOptions) -> None:
     pytest.fail("Ray was started")
 
 
@@ -38,7 +38,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_run_study_of_unknown_data_leaves_the_memory_untouched(
-    make_study: MakeStudy, memory: ListMemory, where: Where
+    make_study: MakeStudy, memory: ListMemory, where: ClusterOptions
 ) -> None:
     study = make_study(cells=Grid(dataset="digits", normal_class=10))
     with pytest.raises(ConfigError, match="normal_class holds 10"):
@@ -47,7 +47,7 @@ def test_run_study_of_unknown_data_leaves_the_memory_untouched(
 
 
 def test_run_study_of_a_missing_data_set_says_how_to_import_it_before_anything(
-    make_study: MakeStudy, memory: ListMemory, where: Where
+    make_study: MakeStudy, memory: ListMemory, where: ClusterOptions
 ) -> None:
     study = make_study(cells=Grid(dataset=["digits", "mnist"], normal_class=0))
     with pytest.raises(
@@ -63,12 +63,12 @@ def test_run_study_of_a_store_that_cannot_be_used_says_so_before_anything(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=f"{tmp_path}/file"):
-        run_study(study, memory, Where(store=str(tmp_path / "file")))
+        run_study(study, memory, ClusterOptions(store=str(tmp_path / "file")))
     assert (memory.config, memory.events) == (None, [])
 
 
 def test_run_study_keeps_the_configuration_and_the_fingerprint_of_its_data(
-    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: ClusterOptions
 ) -> None:
     simulation = make_simulation(study)
     with simulation.board:
@@ -80,7 +80,7 @@ def test_run_study_keeps_the_configuration_and_the_fingerprint_of_its_data(
 
 
 def test_run_study_of_a_finished_study_starts_no_cluster(
-    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: ClusterOptions
 ) -> None:
     simulation = make_simulation(study)
     with simulation.board:
@@ -91,7 +91,7 @@ def test_run_study_of_a_finished_study_starts_no_cluster(
 
 
 def test_run_study_of_a_finished_study_holds_nothing(
-    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: Where
+    study: Study, memory: ListMemory, make_simulation: MakeSimulation, where: ClusterOptions
 ) -> None:
     make_simulation(study).run_and_close()
     run_study(study, memory, where)
@@ -101,7 +101,7 @@ def test_run_study_of_a_finished_study_holds_nothing(
 
 
 def test_run_study_holds_the_study_before_it_keeps_anything_and_starts_ray(
-    study: Study, memory: ListMemory, where: Where
+    study: Study, memory: ListMemory, where: ClusterOptions
 ) -> None:
     memory.hold_error = OtherDriverError("another driver works on it")
     with pytest.raises(OtherDriverError, match="another driver works on it"):
@@ -110,11 +110,11 @@ def test_run_study_holds_the_study_before_it_keeps_anything_and_starts_ray(
 
 
 def test_run_study_holds_the_study_while_ray_runs_and_no_longer(
-    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: ClusterOptions
 ) -> None:
     held = []
 
-    def connect(_where: Where) -> None:
+    def connect(_where: ClusterOptions) -> None:
         held.append(memory.is_held)
         raise KeyboardInterrupt
 
@@ -129,7 +129,7 @@ def test_run_study_lets_trials_keep_what_the_study_says(
     study: Study,
     memory: ListMemory,
     monkeypatch: pytest.MonkeyPatch,
-    where: Where,
+    where: ClusterOptions,
     every: int | None,
 ) -> None:
     plans = []
@@ -146,9 +146,9 @@ def test_run_study_lets_trials_keep_what_the_study_says(
 
 
 def test_run_study_tells_how_far_it_is_and_that_it_was_interrupted(
-    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: ClusterOptions
 ) -> None:
-    def connect(_where: Where) -> None:
+    def connect(_where: ClusterOptions) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(agad.executor.tune.run, "connected", connect)
@@ -169,7 +169,7 @@ class _NoRows(LocalObjects):
 
 
 def test_run_study_counts_rows_that_waited_on_this_hosts_disk(
-    study: Study, make_simulation: MakeSimulation, where: Where, tmp_path: Path
+    study: Study, make_simulation: MakeSimulation, where: ClusterOptions, tmp_path: Path
 ) -> None:
     objects = LocalObjects(tmp_path / "store")
     earlier = StudyStore(_NoRows(tmp_path / "store"), study.name, tmp_path / "spool")
@@ -188,7 +188,7 @@ def test_run_study_counts_rows_that_waited_on_this_hosts_disk(
 
 
 def test_run_study_passes_on_that_the_study_was_changed(
-    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: Where
+    study: Study, memory: ListMemory, monkeypatch: pytest.MonkeyPatch, where: ClusterOptions
 ) -> None:
     def refuse(_config: object) -> None:
         raise StudyChangedError("was another one")
@@ -206,13 +206,13 @@ def test_run_study_refuses_other_images_under_the_name_of_a_data_set(
     import_dataset("digits", None, other, ImportOptions(test=TestChoice(seed=1)))
     memory = StudyStore(open_objects(kept.uri), study.name)
     for library, message in ((kept, "Ray was started"), (other, r"data\.digits was .* and is now")):
-        where = Where(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
+        where = ClusterOptions(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
         with pytest.raises((StudyChangedError, pytest.fail.Exception), match=message):
             run_study(study, memory, where)
 
 
 def test_run_study_refuses_another_precision_than_the_one_it_began_with(
-    study: Study, digits_library: Library, where: Where, tmp_path: Path
+    study: Study, digits_library: Library, where: ClusterOptions, tmp_path: Path
 ) -> None:
     memory = StudyStore(open_objects(str(tmp_path / "store")), study.name)
     begun = replace(where, store=digits_library.uri, precision="bfloat16")
@@ -230,7 +230,7 @@ def test_run_study_takes_one_data_set_more_for_an_extension(
     import_dataset("digits", None, library, ImportOptions())
     import_dataset("other-digits", None, library, ImportOptions(format="digits", image_px=32))
     memory = StudyStore(open_objects(library.uri), study.name)
-    where = Where(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
+    where = ClusterOptions(store=library.uri, cache=NodeCache(folder=str(tmp_path / "cache")))
     more = replace(study, cells=replace(study.cells, dataset=["digits", "other-digits"]))
     for one in (study, more):
         with pytest.raises(pytest.fail.Exception, match="Ray was started"):

@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 
 from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import NodeCache
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.store import StudyStore
 
@@ -56,7 +56,9 @@ def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.Monk
         scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
-    where = Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+    where = ClusterOptions(
+        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
+    )
     store = StudyStore(open_objects(where.store), study.name)
     run_study(study, store, where)
     assert len(store.trials()) == 11

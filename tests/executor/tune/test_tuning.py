@@ -11,7 +11,7 @@ import pytest
 
 from agad.config import Cell, Study
 from agad.executor.tune.tuning import FirstError, Starts, trial_name
-from agad.study.cell_data import CellMaterials
+from agad.study.cell_data import CellData
 from agad.study.running import Launch
 
 if TYPE_CHECKING:
@@ -21,15 +21,13 @@ NameOf: TypeAlias = Callable[..., str]
 
 
 @pytest.fixture
-def name_of(
-    make_study: MakeStudy, materials_of: Callable[[Study], dict[str, CellMaterials]]
-) -> NameOf:
+def name_of(make_study: MakeStudy, cell_data_of: Callable[[Study], dict[str, CellData]]) -> NameOf:
     """Name the third attempt of a search trial of a cell."""
     study = make_study()
-    (materials, _) = materials_of(study).values()
+    (cell_data, _) = cell_data_of(study).values()
 
     def name(cell: Cell, seed: int = 0) -> str:
-        spec = replace(materials.search_spec(study, 4, {}), cell=cell, seed=seed)
+        spec = replace(cell_data.search_spec(study, 4, {}), cell=cell, seed=seed)
         order = SimpleNamespace(launch=Launch(spec=spec, attempt=2))
         trial: Any = SimpleNamespace(config={"order": order})
         return trial_name(trial)

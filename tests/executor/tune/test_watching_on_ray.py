@@ -15,7 +15,7 @@ import ray
 
 from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import NodeCache
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.metrics import METRICS, STATES
 from agad.objects import open_objects
 from agad.store import StudyStore
@@ -57,11 +57,13 @@ def local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Where:
-    return Where(store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache")))
+def where(tmp_path: Path) -> ClusterOptions:
+    return ClusterOptions(
+        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
+    )
 
 
-def _store(where: Where, tmp_path: Path) -> StudyStore:
+def _store(where: ClusterOptions, tmp_path: Path) -> StudyStore:
     return StudyStore(open_objects(where.store), STUDY.name, tmp_path / "spool")
 
 
@@ -122,7 +124,7 @@ def _titles() -> Iterator[set[str]]:
 
 @pytest.mark.usefixtures("local_ray")
 def test_prometheus_and_the_store_are_told_how_the_study_ended(
-    where: Where, tmp_path: Path
+    where: ClusterOptions, tmp_path: Path
 ) -> None:
     store = _store(where, tmp_path)
     with _titles() as titles, _scraping() as values:
@@ -166,12 +168,14 @@ def test_prometheus_and_the_store_are_told_how_the_study_ended(
 
 @pytest.mark.usefixtures("local_ray")
 def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
-    where: Where, tmp_path: Path
+    where: ClusterOptions, tmp_path: Path
 ) -> None:
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
     pytest.importorskip("sqlalchemy", reason="MLflow's own store needs sqlalchemy")
     store = _store(where, tmp_path)
-    run_study(STUDY, store, Where(store=where.store, cache=where.cache, log_to=("mlflow",)))
+    run_study(
+        STUDY, store, ClusterOptions(store=where.store, cache=where.cache, log_to=("mlflow",))
+    )
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("watched")
@@ -189,10 +193,10 @@ def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_wandb_writes_an_offline_run_a_trial(where: Where, tmp_path: Path) -> None:
+def test_wandb_writes_an_offline_run_a_trial(where: ClusterOptions, tmp_path: Path) -> None:
     pytest.importorskip("wandb", reason="wandb is not installed")
     store = _store(where, tmp_path)
-    run_study(STUDY, store, Where(store=where.store, cache=where.cache, log_to=("wandb",)))
+    run_study(STUDY, store, ClusterOptions(store=where.store, cache=where.cache, log_to=("wandb",)))
 
     files = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(files) == 8

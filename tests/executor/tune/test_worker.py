@@ -17,7 +17,7 @@ from agad.config import Grid
 from agad.detectors import AgadDetector
 from agad.errors import GpuMemoryError, TrialDivergedError
 from agad.executor.tune.worker import Objective, Order, TrainTrial
-from agad.study.cell_data import find_materials
+from agad.study.cell_data import find_cell_data
 from agad.study.running import Launch, Progress
 from agad.trial import (
     CheckpointPlan,
@@ -66,11 +66,11 @@ def make_order(
 ) -> MakeOrder:
     """Build an order of a trial of 9 epochs with rungs at 1 and 3."""
     study = make_study(cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=0.1))
-    (materials,) = find_materials(study, digits_library).values()
+    (cell_data,) = find_cell_data(study, digits_library).values()
 
     def build(train: TrainTrial = count_up, gpus: float = 0.0, **changes: Any) -> Order:  # noqa: ANN401
         runtime = Runtime(store=digits_library.uri, cache=session_cache, gpus=gpus)
-        spec = materials.search_spec(study, 0, {})
+        spec = cell_data.search_spec(study, 0, {})
         launch = Launch(spec=replace(spec, **changes), attempt=0)
         return Order(launch=launch, runtime=runtime, train=train, milestones=(1, 3))
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import Evidence, Leaderboard, Section, html_page, leaderboard, priced
+from agad.report import FigureData, Leaderboard, Section, html_page, leaderboard, priced
 from agad.report import figures as study_figures
 from tests.report.browser.chromium import installed_chromium
 
@@ -130,5 +130,5 @@ def board(rows: Sequence[TrialRow]) -> Leaderboard:
 
 @pytest.fixture
 def page_text(board: Leaderboard, rows: Sequence[TrialRow]) -> str:
-    section = Section(shown=board, figures=study_figures(board, Evidence(trials=rows)))
+    section = Section(shown=board, figures=study_figures(board, FigureData(trials=rows)))
     return html_page([section], made_at=MADE_AT)

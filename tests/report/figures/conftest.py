@@ -14,7 +14,7 @@ from PIL import Image
 
 from agad.config import Asha, Grid, LogUniform, Search
 from agad.records import TrialRow
-from agad.report import Curves, Evidence, Figure, Leaderboard, Picture, Scores, leaderboard
+from agad.report import Curves, Figure, FigureData, Leaderboard, Picture, Scores, leaderboard
 from agad.report import figures as study_figures
 
 RowBuilder = Callable[..., TrialRow]
@@ -32,7 +32,7 @@ class Drawn:
     """A study and its figures."""
 
     board: Leaderboard
-    evidence: Evidence
+    figure_data: FigureData
     figures: Mapping[str, Figure]
 
     def values(self, name: str) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ class StudyBuilder:
         board = leaderboard(
             rows, study="a-study", planned_cells=grid.all_cells, confirm_seeds=len(SEEDS)
         )
-        evidence = Evidence(
+        figure_data = FigureData(
             trials=rows,
             search=SEARCH,
             scheduler=SCHEDULER,
@@ -103,10 +103,10 @@ class StudyBuilder:
             scores=_scores(rows),
             pictures=_pictures(rows),
         )
-        figures = study_figures(board, evidence)
+        figures = study_figures(board, figure_data)
         names = [one.name for one in figures]
         assert len(set(names)) == len(names)
-        return Drawn(board, evidence, dict(zip(names, figures, strict=True)))
+        return Drawn(board, figure_data, dict(zip(names, figures, strict=True)))
 
     def _searched(self, number: int, **changes: Any) -> TrialRow:  # noqa: ANN401
         state = ("pruned", "finished", "diverged")[number % 3 if number < 9 else 1]

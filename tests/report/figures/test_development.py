@@ -10,7 +10,7 @@ import pytest
 from agad.config import Grid
 from agad.report import Leaderboard, leaderboard
 from agad.report import figures as study_figures
-from agad.report.figures import Evidence
+from agad.report.figures import FigureData
 from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import (
     NUM_TRIALS,
@@ -62,9 +62,11 @@ def drawn(make_row: RowBuilder) -> Drawn:
         for place, seed in enumerate(SEEDS)
     ]
     board = leaderboard(rows, planned_cells=GRID.all_cells, confirm_seeds=3, searches=[search])
-    evidence = Evidence(trials=rows, search=SEARCH, scheduler=SCHEDULER, curves=curves_of(rows))
-    figures = study_figures(board, evidence)
-    return Drawn(board, evidence, {one.name: one for one in figures})
+    figure_data = FigureData(
+        trials=rows, search=SEARCH, scheduler=SCHEDULER, curves=curves_of(rows)
+    )
+    figures = study_figures(board, figure_data)
+    return Drawn(board, figure_data, {one.name: one for one in figures})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from agad.config import Grid
 from agad.errors import ConfigError
 from agad.report import Figure, leaderboard, png, svg, themed
 from agad.report import figures as study_figures
-from agad.report.figures import Evidence
+from agad.report.figures import FigureData
 from tests.report.figures.conftest import RowBuilder, StudyBuilder
 
 ALL = {
@@ -92,7 +92,7 @@ def test_every_chart_is_plain_json(studies: StudyBuilder) -> None:
 
 def test_a_study_without_a_row_has_no_figure() -> None:
     cells = Grid(dataset="digits", normal_class=[0, 1]).all_cells
-    assert study_figures(leaderboard([], planned_cells=cells), Evidence(trials=[])) == []
+    assert study_figures(leaderboard([], planned_cells=cells), FigureData(trials=[])) == []
 
 
 def test_a_study_that_only_searched_yet_has_the_figures_of_its_search(
@@ -105,7 +105,7 @@ def test_a_study_that_only_searched_yet_has_the_figures_of_its_search(
 
 def test_a_leaderboard_alone_has_the_figures_of_its_numbers(make_row: RowBuilder) -> None:
     rows = [make_row(phase="confirm", seeds=(one,), test_auroc=0.9) for one in range(2)]
-    names = [one.name for one in study_figures(leaderboard(rows), Evidence(trials=rows))]
+    names = [one.name for one in study_figures(leaderboard(rows), FigureData(trials=rows))]
     assert names == ["auroc-by-ratio", "auroc-by-class", "cost"]
 
 

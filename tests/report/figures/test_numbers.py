@@ -13,7 +13,7 @@ from agad.config import Asha, Grid, LabelFree
 from agad.errors import StoreError
 from agad.report import Curves, Picture, Scores, leaderboard
 from agad.report import figures as study_figures
-from agad.report.figures import Evidence
+from agad.report.figures import FigureData
 from agad.report.figures.ranks import rank_figures
 from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import SEARCH, RowBuilder, StudyBuilder
@@ -129,7 +129,7 @@ def test_curves_hold_every_epoch_of_a_small_study_and_mark_the_confirmed_configu
     studies: StudyBuilder,
 ) -> None:
     drawn = studies.build(classes=[0], ratios=[0.0])
-    curves = drawn.evidence.curves
+    curves = drawn.figure_data.curves
     assert curves is not None
     points = [(one["t"], one["e"], one["v"]) for one in drawn.values("learning-curves")]
     stored = zip(curves.trial, curves.num_epochs, curves.objective.round(5), strict=True)
@@ -146,7 +146,7 @@ def test_history_knows_every_trial_and_the_best_of_those_that_finished(
 ) -> None:
     drawn = studies.build(classes=[0], ratios=[0.0])
     values = drawn.values("search-history")
-    rows = [row for row in drawn.evidence.trials if row.phase == "search"]
+    rows = [row for row in drawn.figure_data.trials if row.phase == "search"]
     assert [one["number"] for one in values] == [row.number for row in rows]
     assert {one["objective"] for one in values if one["state"] == "diverged"} == {None}
     finished = [row.val_auroc for row in rows if row.state == "finished"]
@@ -161,8 +161,8 @@ def test_a_study_without_labels_shows_what_it_maximised_under_its_name(
         make_row(number=number, val_auroc=None, objective=-3.0 + number, selection="label_free")
         for number in range(3)
     ]
-    evidence = Evidence(trials=rows, search=SEARCH, objective=LabelFree.objective)
-    figures = {one.name: one for one in study_figures(leaderboard(rows), evidence)}
+    figure_data = FigureData(trials=rows, search=SEARCH, objective=LabelFree.objective)
+    figures = {one.name: one for one in study_figures(leaderboard(rows), figure_data)}
     history = figures["search-history"]
     assert [one["objective"] for one in history.spec["data"]["values"]] == [-3.0, -2.0, -1.0]
     title = history.spec["spec"]["layer"][1]["encoding"]["y"]["title"]
@@ -196,9 +196,11 @@ def test_long_curves_keep_their_rungs_and_their_ends(make_row: RowBuilder) -> No
         objective=np.linspace(0.5, 0.9, 200),
     )
     scheduler = Asha(max_epochs=200, grace_period=7, reduction_factor=4)
-    evidence = Evidence(trials=[row], scheduler=scheduler, curves=curves)
+    figure_data = FigureData(trials=[row], scheduler=scheduler, curves=curves)
     (figure,) = [
-        one for one in study_figures(leaderboard([row]), evidence) if one.name == "learning-curves"
+        one
+        for one in study_figures(leaderboard([row]), figure_data)
+        if one.name == "learning-curves"
     ]
     epochs = {one["e"] for one in figure.spec["data"]["values"]}
     assert {1, 7, 28, 112, 200} <= epochs
@@ -223,7 +225,7 @@ def test_slices_hold_each_parameter_of_the_trials_that_have_an_objective(
     drawn = studies.build(classes=[0], ratios=[0.0])
     rows = [
         row
-        for row in drawn.evidence.trials
+        for row in drawn.figure_data.trials
         if row.phase == "search" and row.state in ("finished", "pruned")
     ]
     expected = [(*json.loads(row.params).values(), row.val_auroc) for row in rows]
@@ -234,7 +236,7 @@ def test_slices_hold_each_parameter_of_the_trials_that_have_an_objective(
 
 def test_a_roc_curve_has_the_area_of_the_scores(studies: StudyBuilder) -> None:
     drawn = studies.build(classes=[0], ratios=[0.0], seeds=(1,))
-    scores = drawn.evidence.scores
+    scores = drawn.figure_data.scores
     assert scores is not None
     values = drawn.values("roc")
     rates, found = ([one[name] for one in values] for name in ("fpr", "mean"))
@@ -254,7 +256,7 @@ def test_a_roc_curve_of_scores_that_are_all_alike_is_the_diagonal(
         is_anomaly=np.array([True, False, True, False]),
         score=np.ones(4),
     )
-    figures = study_figures(leaderboard([row]), Evidence(trials=[row], scores=scores))
+    figures = study_figures(leaderboard([row]), FigureData(trials=[row], scores=scores))
     (roc,) = [one for one in figures if one.name == "roc"]
     assert all(one["fpr"] == one["mean"] for one in roc.spec["data"]["values"])
 
@@ -273,4 +275,4 @@ def test_a_damaged_picture_is_one_clear_error(make_row: RowBuilder) -> None:
         trial_key=row.trial_key, image=7, is_anomaly=False, score=0.5, png=b"<svg onload=x>"
     )
     with pytest.raises(StoreError, match=r"image 7 of the trial .* is no PNG"):
-        study_figures(leaderboard([row]), Evidence(trials=[row], pictures=[damaged]))
+        study_figures(leaderboard([row]), FigureData(trials=[row], pictures=[damaged]))

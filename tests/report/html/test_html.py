@@ -18,8 +18,8 @@ from agad.config import Cell
 from agad.records import TrialRow
 from agad.report import (
     Comparison,
-    Evidence,
     Figure,
+    FigureData,
     Leaderboard,
     Section,
     compare,
@@ -154,7 +154,7 @@ def test_a_study_without_rows_has_a_page_that_says_so() -> None:
 
 
 def test_a_page_names_nothing_to_load(board: Leaderboard, rows: Sequence[TrialRow]) -> None:
-    figures = study_figures(board, Evidence(trials=rows))
+    figures = study_figures(board, FigureData(trials=rows))
     parsed = Parsed(page(Section(shown=board, figures=figures)))
 
     assert figures
@@ -214,7 +214,7 @@ def test_a_page_that_is_watched_reloads_and_any_other_does_not(board: Leaderboar
 
 
 def test_ids_are_of_one_element_each(board: Leaderboard, rows: Sequence[TrialRow]) -> None:
-    section = Section(shown=board, figures=study_figures(board, Evidence(trials=rows)))
+    section = Section(shown=board, figures=study_figures(board, FigureData(trials=rows)))
     parsed = Parsed(page(section, section))
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids)) > 10

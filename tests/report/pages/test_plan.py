@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agad.config import Grid
 from agad.report import plan_table
-from agad.study import CellPlan, Pace, StudyPlan
+from agad.study import CellPlan, EpochTime, StudyPlan
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
 GRID = Grid(
@@ -20,7 +20,7 @@ GRID = Grid(
 )
 
 
-PACE = Pace(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
+PACE = EpochTime(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
 
 
 def printed(
@@ -28,7 +28,7 @@ def printed(
     num_searches: int = 2,
     instances: tuple[int, int] = (1, 1),
     *,
-    paces: tuple[Pace | None, Pace | None] = (PACE, PACE),
+    epoch_times: tuple[EpochTime | None, EpochTime | None] = (PACE, PACE),
     price: float | None = None,
 ) -> str:
     plan = StudyPlan(
@@ -37,12 +37,14 @@ def printed(
             CellPlan(
                 label=cell.label,
                 num_steps=20,
-                pace=pace,
+                epoch_time=epoch_time,
                 num_val_anomalies=100,
                 num_fit_anomalies=1250,
                 num_search_instances=num_instances,
             )
-            for cell, num_instances, pace in zip(GRID.all_cells, instances, paces, strict=True)
+            for cell, num_instances, epoch_time in zip(
+                GRID.all_cells, instances, epoch_times, strict=True
+            )
         ),
         num_searches=num_searches,
         trials_per_cell=8,
@@ -82,7 +84,10 @@ def test_a_plan_tells_what_the_search_trains() -> None:
 
 
 def test_a_plan_says_that_seconds_are_unknown_and_never_makes_any_up() -> None:
-    unknown, partly = printed(400, paces=(None, None), price=2), printed(400, paces=(PACE, None))
+    unknown, partly = (
+        printed(400, epoch_times=(None, None), price=2),
+        printed(400, epoch_times=(PACE, None)),
+    )
     told = "seconds an epoch unknown: no trial of this kind in the store; --measure times one."
     assert told in unknown
     assert "Cost: unknown" in unknown
@@ -91,8 +96,8 @@ def test_a_plan_says_that_seconds_are_unknown_and_never_makes_any_up() -> None:
 
 
 def test_a_plan_adds_up_each_phase_and_its_cost() -> None:
-    pace = Pace(epoch_s=3600.0, gpus=0.5, source="24 trials", hardware="a [red]GPU[/]")
-    text = printed(400, paces=(pace, pace), price=3.0)
+    epoch_time = EpochTime(epoch_s=3600.0, gpus=0.5, source="24 trials", hardware="a [red]GPU[/]")
+    text = printed(400, epoch_times=(epoch_time, epoch_time), price=3.0)
     # 2 cells of 8 x 7 epochs to search, 2 x 27 to confirm; an hour each, half a GPU.
     assert "about 56.0 h to search and 54.0 h to confirm, 110.0 h in all, or 270.0 h" in text
     assert "GPU-hours: about 56.00 to search and 54.00 to confirm, 110.00 in all" in text

@@ -18,7 +18,7 @@ import ray
 
 from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
-from agad.executor.tune import Where, run_study
+from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.worker import TrainTrial
 from agad.objects import open_objects
 from agad.records import TrialRow
@@ -82,8 +82,8 @@ def two_nodes(make_nodes: MakeNodes) -> Nodes:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Where:
-    where = Where(
+def where(tmp_path: Path) -> ClusterOptions:
+    where = ClusterOptions(
         store=str(tmp_path / "store"),
         cache=NodeCache(folder=str(tmp_path / "cache")),
         is_shared=True,
@@ -94,13 +94,13 @@ def where(tmp_path: Path) -> Where:
     return where
 
 
-def _epochs_on(where: Where, node: Any) -> list[int]:  # noqa: ANN401  A node of Ray's.
+def _epochs_on(where: ClusterOptions, node: Any) -> list[int]:  # noqa: ANN401  A node of Ray's.
     paths = Path(where.cache.folder).glob(f"epoch-*-on-{node.node_id}")
     return sorted(int(path.name.split("-")[1]) for path in paths)
 
 
 @pytest.fixture
-def run_while(where: Where, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile:
+def run_while(where: ClusterOptions, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile:
     """Run the study, and do something to the node of its search trial after some epochs."""
 
     def run(act: Callable[[Any], None], train: TrainTrial = slowly) -> list[TrialRow]:
@@ -121,7 +121,7 @@ def run_while(where: Where, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile
     return run
 
 
-def _store(where: Where) -> StudyStore:
+def _store(where: ClusterOptions) -> StudyStore:
     return StudyStore(open_objects(where.store), STUDY.name)
 
 
@@ -144,7 +144,7 @@ def _watching_on(nodes: Nodes, node: Any, address: str) -> Iterator[None]:  # no
 
 
 def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
-    where: Where,
+    where: ClusterOptions,
     two_nodes: Nodes,
     run_while: RunWhile,
     wait_until: WaitUntil,
@@ -173,7 +173,7 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
 
 
 def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_attempt(
-    where: Where,
+    where: ClusterOptions,
     two_nodes: Nodes,
     run_while: RunWhile,
     wait_until: WaitUntil,
@@ -199,7 +199,7 @@ def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_att
 
 
 def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
-    where: Where, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
+    where: ClusterOptions, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 1)
     (search,) = run_while(two_nodes.remove)
