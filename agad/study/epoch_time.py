@@ -70,7 +70,7 @@ class StoredEpochTimes:
         """Of an epoch of one step, by the kind of cell."""
 
     def of(self, cell_data: CellData) -> EpochTime | None:
-        """Return the mean time of an epoch of the trials of a cell's kind; None where there is none."""
+        """Return the mean time of an epoch over trials of the cell's kind; None without trials."""
         kind = (cell_data.cell.settings, cell_data.data.image_shape)
         if kind not in self._known:
             self._known[kind] = self._step_of(cell_data)
