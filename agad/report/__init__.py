@@ -1,10 +1,18 @@
 """From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
 
-from agad.report.figures import figures as study_figures
-from agad.report.figures.collection import figures
-from agad.report.figures.figure import Figure
-from agad.report.figures.figure_data import Curves, FigureData, Picture, Scores
-from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
+from agad.report.figures import (
+    VEGA_LITE,
+    Curves,
+    Figure,
+    FigureData,
+    Picture,
+    Scores,
+    check_renderer,
+    figures,
+    png,
+    svg,
+    themed,
+)
 from agad.report.html.page import Section, html_page
 from agad.report.numbers.aggregate import confirmed_rows, leaderboard, priced
 from agad.report.numbers.baseline import baseline_cells
@@ -89,7 +97,6 @@ __all__ = [
     "score_table",
     "scores_csv",
     "seconds_text",
-    "study_figures",
     "svg",
     "terminal",
     "themed",

@@ -1,9 +1,26 @@
 """The figures of a study as Vega-Lite charts, and their rendering without a browser."""
 
-from agad.report.figures.collection import figures
-from agad.report.figures.figure import Figure
+from agad.report.figures.cost import cost_figures
+from agad.report.figures.curves import curve_figures
 from agad.report.figures.figure_data import Curves, FigureData, Picture, Scores
-from agad.report.figures.render import VEGA_LITE, check_renderer, javascript, png, svg, themed
+from agad.report.figures.heat import heat_figures
+from agad.report.figures.history import history_figures
+from agad.report.figures.importance import importance_figures
+from agad.report.figures.pictures import picture_figures
+from agad.report.figures.ranks import rank_figures
+from agad.report.figures.ratios import ratio_figures
+from agad.report.figures.render import (
+    VEGA_LITE,
+    Figure,
+    check_renderer,
+    javascript,
+    png,
+    svg,
+    themed,
+)
+from agad.report.figures.scores import score_figures
+from agad.report.figures.slices import slice_figures
+from agad.report.numbers.results import Leaderboard
 
 __all__ = [
     "VEGA_LITE",
@@ -19,3 +36,24 @@ __all__ = [
     "svg",
     "themed",
 ]
+
+
+def figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
+    """Return the figures that a study has rows for, in the order of a page; each name is unique.
+
+    Args:
+        board: The study's leaderboard: every statistic shown is its.
+        figure_data: The rows that it was made from.
+    """
+    return [
+        *ratio_figures(board, figure_data),
+        *heat_figures(board),
+        *rank_figures(board),
+        *cost_figures(board),
+        *curve_figures(board, figure_data),
+        *history_figures(board, figure_data),
+        *slice_figures(board, figure_data),
+        *importance_figures(board, figure_data),
+        *score_figures(board, figure_data),
+        *picture_figures(board, figure_data),
+    ]

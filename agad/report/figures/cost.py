@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agad.report.figures.figure import Figure
 from agad.report.figures.parts import (
     Datum,
     Spec,
@@ -19,6 +18,7 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import plain, ratio_text, score_text, seconds_text

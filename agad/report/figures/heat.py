@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, panels, series, tip, told
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agad.records import STATES, TrialRow, objective_of
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
@@ -30,6 +29,7 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import count_text, plain
 

@@ -9,9 +9,9 @@ from statistics import fmean
 
 from agad.config import Search
 from agad.records import objective_of
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import count_text, plain

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from agad.errors import StoreError
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData, Picture
 from agad.report.figures.parts import Datum, Spec, axis, chart, part_name, tip, told
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.rounding import plain
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import Leaderboard, Ranking
 from agad.report.pages.columns import ranking_layouts
 from agad.report.pages.notes import ranking_note

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     Datum,
@@ -20,6 +19,7 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
+from agad.report.figures.render import Figure
 from agad.report.numbers.aggregate import confirmed_rows
 from agad.report.numbers.results import CellResult, Leaderboard, RatioResult
 from agad.report.numbers.statistics import Interval, mean_interval

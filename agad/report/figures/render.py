@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
 from agad.errors import ConfigError
-from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Spec
+from agad.report.pages.page import TextTable
 
 VEGA_LITE = "v5.21"
 """The version that figures are rendered with."""
@@ -29,6 +31,37 @@ _PAGE_SERIES = tuple(
     f"light-dark({light}, {dark})" for light, dark in zip(_LIGHT_SERIES, _DARK_SERIES, strict=True)
 )
 """Colours that the colour-blind tell apart. Source: Okabe and Ito 2008, Color universal design."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A Vega-Lite chart and what is said of it. It has no colours of light or dark."""
+
+    name: str
+    """Of lower-case letters, digits and ``-``: a file's name without its ending."""
+
+    title: str
+    """Plain text on one line, never read as markup."""
+
+    caption: str
+    """A few sentences: what is shown, of how many, and what it does not show."""
+
+    alt: str
+    """The text that stands for the picture, with its main numbers."""
+
+    spec: Spec
+    """Vega-Lite 5, its data inline; no text of a study stands in an expression."""
+
+    table: TextTable | None = None
+    """The same numbers as text; None where they are too many to read."""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:  # noqa: ANN401  What a notebook asks.
+        """Return what a notebook shows: the chart itself, or else its picture, or its text."""
+        return {
+            "application/vnd.vegalite.v5+json": themed(self),
+            "image/png": base64.b64encode(png(self)).decode(),
+            "text/plain": f"{self.title}. {self.caption} {self.alt}",
+        }
 
 
 def themed(figure: Figure, *, is_dark: bool = False, is_in_page: bool = False) -> Spec:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agad.records import TrialRow
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData, Scores
 from agad.report.figures.parts import (
     Datum,
@@ -21,6 +20,7 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
+from agad.report.figures.render import Figure
 from agad.report.numbers.aggregate import confirmed_rows
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import confirmed_text, plain

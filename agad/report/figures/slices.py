@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
 from agad.records import TrialRow, objective_of
-from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     CONFIRMED_COLOUR,
@@ -29,6 +28,7 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
+from agad.report.figures.render import Figure
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import count_text, params_text, plain
 
