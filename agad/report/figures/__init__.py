@@ -39,11 +39,11 @@ __all__ = [
 
 
 def figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
-    """Return the figures that a study has rows for, in the order of a page; each name is unique.
+    """Return the figures that a study has rows for, in the order of a page. Names are unique.
 
     Args:
-        board: The study's leaderboard: every statistic shown is its.
-        figure_data: The rows that it was made from.
+        board: The study's leaderboard, which holds every statistic that a figure shows.
+        figure_data: The rows that the leaderboard was made from.
     """
     return [
         *ratio_figures(board, figure_data),

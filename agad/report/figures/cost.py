@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agad.report.figures.parts import (
     Datum,
-    Spec,
     axis,
+    by_mean,
     chart,
+    keyed,
+    layer,
+    layers,
+    mean_key,
+    number_tip,
     panels,
     score_axis,
+    score_tip,
     series,
     tip,
     told,
 )
-from agad.report.figures.render import Figure
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.figures.render import Figure, Spec
+from agad.report.numbers.results import Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import plain, ratio_text, score_text, seconds_text
 
@@ -28,7 +33,7 @@ _UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spent:
-    """A method at a ratio: what all its classes cost, and what they gave."""
+    """A method at a ratio: the time and the mean score of all its classes."""
 
     dataset: str
     method: str
@@ -36,10 +41,10 @@ class _Spent:
     seconds: float
     score: float
     is_complete: bool
-    """Whether every class is confirmed: others are on no front."""
+    """Whether every class is confirmed. The front has no method without."""
 
     is_best: bool = False
-    """Whether no complete one of the data set is better for as little, or as good for less."""
+    """Whether the method is on the front of its data set."""
 
 
 def cost_figures(board: Leaderboard) -> list[Figure]:
@@ -84,13 +89,11 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
 
 
 def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:
-    cells: dict[tuple[str, str, float], list[CellResult]] = defaultdict(list)
-    for cell in (*board.cells, *board.searches):
-        cells[cell.dataset, series(cell), cell.anomaly_ratio].append(cell)
+    cells = by_mean([*board.cells, *board.searches])
     found = []
-    # What is left out of a mean was paid for all the same: a search on it is a search for all.
+    # The mean over all classes alone: a search on development classes is paid for all of them.
     for one in (ratio for ratio in board.ratios if not ratio.left_out):
-        group = cells[one.dataset, series(one), one.anomaly_ratio]
+        group = cells[mean_key(one)]
         seconds = math.fsum(cell.gpu_s if is_gpu else cell.total_s for cell in group)
         if one.test_auroc is not None and seconds > 0:
             found.append(
@@ -107,7 +110,7 @@ def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:
 
 
 def _fronted(found: Sequence[_Spent]) -> list[_Spent]:
-    """Return the same with those marked that no complete other of their data set beats."""
+    """Mark the front of each data set: no complete method is better there and no dearer."""
     return [
         replace(
             one,
@@ -142,57 +145,35 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
         }
         for one in found
     ]
-    methods = sorted({datum["method"] for datum in values})
+    methods = {datum["method"] for datum in values}
     ratios = [ratio_text(ratio) for ratio in sorted({one.anomaly_ratio for one in found})]
-    legend: Spec | None = None if len(methods) == 1 else {}
-    mark = {"type": "point", "size": 90, "strokeWidth": 2}
-    panel = {
-        "width": 320,
-        "height": 240,
-        "encoding": {
-            "x": axis(
-                "time", f"{unit}, {name}", scale={"zero": False, "nice": True, "padding": 30}
-            ),
-            "y": score_axis("score", "test AUROC"),
-        },
-        "layer": [
+    time = f"{unit}, {name}"
+    is_hollow = {"test": "!datum.is_complete", "value": "transparent"}
+    panel = layers(
+        (320, 240),
+        layer(
             {
-                "transform": [{"filter": "datum.is_best"}],
-                "mark": {
-                    "type": "line",
-                    "interpolate": "step-after",
-                    "strokeDash": [4, 3],
-                    "color": "#888888",
-                },
+                "type": "line",
+                "interpolate": "step-after",
+                "strokeDash": [4, 3],
+                "color": "#888888",
             },
-            {
-                "mark": mark,
-                "encoding": {
-                    "color": axis("method", "method", "nominal", legend=legend),
-                    "fill": axis(
-                        "method",
-                        "method",
-                        "nominal",
-                        condition={"test": "!datum.is_complete", "value": "transparent"},
-                        legend=legend,
-                    ),
-                    "shape": axis(
-                        "ratio",
-                        "anomaly ratio",
-                        "nominal",
-                        scale={"domain": ratios},
-                        legend=None if len(ratios) == 1 else {},
-                    ),
-                    "tooltip": [
-                        tip("method", "method"),
-                        tip("ratio", "ratio"),
-                        tip("score", "test AUROC", "quantitative", ".3f"),
-                        tip("time", f"{unit}, {name}", "quantitative", ".3~g"),
-                    ],
-                },
-            },
-        ],
-    }
-    datasets = sorted({datum["dataset"] for datum in values})
-    own = {"resolve": {"scale": {"x": "independent", "y": "independent"}}}
-    return chart(values, panels("dataset", datasets, panel, **own))
+            where="datum.is_best",
+        ),
+        layer(
+            {"type": "point", "size": 90, "strokeWidth": 2},
+            color=keyed("method", "method", methods),
+            fill=keyed("method", "method", methods, condition=is_hollow),
+            shape=keyed("ratio", "anomaly ratio", ratios, scale={"domain": ratios}),
+            tooltip=[
+                tip("method"),
+                tip("ratio"),
+                score_tip("score", "test AUROC"),
+                number_tip("time", time, ".3~g"),
+            ],
+        ),
+        x=axis("time", time, scale={"zero": False, "nice": True, "padding": 30}),
+        y=score_axis("score", "test AUROC"),
+    )
+    datasets = sorted(datum["dataset"] for datum in values)
+    return chart(values, panels("dataset", datasets, panel, own_scales=["x", "y"]))

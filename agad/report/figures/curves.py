@@ -13,23 +13,24 @@ from agad.report.figures.parts import (
     PANEL_PX,
     STATE_COLOUR,
     Datum,
-    Spec,
     axis,
     cell_groups,
     chart,
     first_upper,
     is_confirmed,
+    layer,
+    layers,
+    number_tip,
+    numbered,
     objective_axis,
     objective_shown,
-    objective_tip,
     panels,
-    part_name,
-    part_title,
     spread,
-    tip,
     told,
+    trial_datum,
+    trial_tips,
 )
-from agad.report.figures.render import Figure
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import count_text, plain
 
@@ -38,13 +39,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUM_SHOWN_EPOCHS = 24
-"""About as many epochs of a long curve are drawn, each rung among them."""
+"""About how many epochs of a long curve are drawn. Each rung is among them."""
 
 _MAX_POINTS = 260
-"""Of one cell, about: what keeps a figure below 200 KB."""
+"""About how many points a cell may have, so that a figure stays below 200 KB."""
 
 _DIGITS = 6
-"""Significant ones of a point, which no line shows."""
+"""Significant digits of a point. A line shows fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ class _Drawn:
     """Search trials that have a curve."""
 
     trials: list[Datum]
-    """One a curve: ``key`` is its place in ``FigureData.trials``."""
+    """One datum a curve. ``key`` is the place of the trial in ``FigureData.trials``."""
 
     points: list[Datum]
-    """``e`` epochs trained, ``v`` the objective, ``t`` the trial: one letter a name, for size."""
+    """``e`` epochs trained, ``v`` the objective, ``t`` the trial. Short names save bytes."""
 
 
 def curve_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
@@ -71,21 +72,20 @@ def curve_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     drawn = [
         _drawn(cell, places.get(cell.cell, []), figure_data, shown) for cell in board.searching
     ]
-    groups = cell_groups([one for one in drawn if one.trials])
-    return [
+    return numbered(
         Figure(
-            name=part_name("learning-curves", place, groups),
-            title=part_title("Learning curves of the search", place, groups),
+            name="learning-curves",
+            title="Learning curves of the search",
             caption=_caption(group, figure_data),
             alt=_alt(group, figure_data),
             spec=_spec(group, figure_data.scheduler.milestones, figure_data.objective),
         )
-        for place, group in enumerate(groups)
-    ]
+        for group in cell_groups([one for one in drawn if one.trials])
+    )
 
 
 def _shown_points(curves: Curves, milestones: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which points are drawn: of long curves the rungs, the ends and some between."""
+    """Return which points are drawn: all, but of a long curve the rungs, the end and some more."""
     import numpy as np
 
     last = int(curves.num_epochs.max())
@@ -108,25 +108,22 @@ def _drawn(
         for place, span in zip(places, figure_data.curves.spans(places), strict=True)
     }
     known = [place for place in places if len(points[place])]
-    confirmed = {place for place in known if is_confirmed(figure_data.trials[place], cell)}
     num_points = sum(len(points[place]) for place in known)
-    kept = {*spread(known, len(known) * _MAX_POINTS // max(num_points, _MAX_POINTS)), *confirmed}
+    kept = spread(
+        known,
+        len(known) * _MAX_POINTS // max(num_points, _MAX_POINTS),
+        lambda place: is_confirmed(figure_data.trials[place], cell),
+    )
+    name = plain(cell.cell)
     return _Drawn(
         cell=cell,
         num_trials=len(known),
         trials=[
-            {
-                "key": place,
-                "cell": plain(cell.cell),
-                "number": figure_data.trials[place].number,
-                "state": figure_data.trials[place].state,
-                "is_confirmed": place in confirmed,
-            }
-            for place in sorted(kept)
+            trial_datum(figure_data.trials[place], cell, key=place, cell=name) for place in kept
         ],
         points=[
             {"t": place, "e": epochs, "v": float(f"{objective:.{_DIGITS}g}")}
-            for place in sorted(kept)
+            for place in kept
             for epochs, objective in zip(
                 figure_data.curves.num_epochs[points[place]].tolist(),
                 figure_data.curves.objective[points[place]].tolist(),
@@ -156,70 +153,66 @@ def _caption(group: Sequence[_Drawn], figure_data: FigureData) -> str:
 
 
 def _alt(group: Sequence[_Drawn], figure_data: FigureData) -> str:
-    texts = []
-    for one in group:
-        chosen = [datum for datum in one.trials if datum["is_confirmed"]]
-        last = figure_data.trials[chosen[0]["key"]] if chosen else None
-        texts.append(
-            f"{plain(one.cell.cell)}: {count_text(one.num_trials, 'trial')}"
-            + (
-                f", the confirmed one ended at "
-                f"{objective_shown(objective_of(last), figure_data.objective)} after "
-                f"{count_text(last.epochs, 'epoch')}"
-                if last
-                else ""
-            )
-        )
-    return f"{first_upper(figure_data.objective)} against epochs. " + told(texts)
+    return f"{first_upper(figure_data.objective)} against epochs. " + told(
+        f"{plain(one.cell.cell)}: {count_text(one.num_trials, 'trial')}"
+        + _confirmed_text(one, figure_data)
+        for one in group
+    )
+
+
+def _confirmed_text(one: _Drawn, figure_data: FigureData) -> str:
+    """Return how the first trial with the confirmed configuration ended, if there is one."""
+    for datum in one.trials:
+        if datum["is_confirmed"]:
+            row = figure_data.trials[datum["key"]]
+            objective = objective_shown(objective_of(row), figure_data.objective)
+            epochs = count_text(row.epochs, "epoch")
+            return f", the confirmed one ended at {objective} after {epochs}"
+    return ""
 
 
 def _spec(group: Sequence[_Drawn], milestones: Sequence[int], objective: str) -> Spec:
-    longest = max(point["e"] for one in group for point in one.points)
-    tips = [
-        tip("number", "trial"),
-        tip("state", "ended"),
-        tip("e", "epochs", "quantitative"),
-        objective_tip("v", objective),
-    ]
+    points = [point for one in group for point in one.points]
+    trials = [datum for one in group for datum in one.trials]
+    longest = max(point["e"] for point in points)
+    rungs = [{"rung": one} for one in milestones if one <= longest]
     x = axis("e", "epochs trained", scale={"nice": False}, axis={"tickMinStep": 1})
-    y = objective_axis("v", objective)
-    lines = {"x": x, "y": y, "detail": {"field": "t"}, "tooltip": tips}
-    panel = {
-        "width": PANEL_PX[0],
-        "height": PANEL_PX[1],
-        "layer": [
-            {
-                "data": {"values": [{"rung": one} for one in milestones if one <= longest]},
-                "mark": {"type": "rule", "strokeDash": [3, 3], "opacity": 0.5},
-                "encoding": {"x": x | {"field": "rung"}},
-            },
-            {
-                "transform": [{"filter": "!datum.is_confirmed"}],
-                "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.6, "point": {"size": 8}},
-                "encoding": lines | {"color": STATE_COLOUR},
-            },
-            {
-                "transform": [{"filter": "datum.is_confirmed"}],
-                "mark": {
-                    "type": "line",
-                    "strokeWidth": 3,
-                    "strokeJoin": "round",
-                    "color": CONFIRMED_COLOUR,
-                    "point": {"size": 25, "color": CONFIRMED_COLOUR},
-                },
-                "encoding": lines,
-            },
-        ],
+    lines = {
+        "x": x,
+        "y": objective_axis("v", objective),
+        "detail": {"field": "t"},
+        "tooltip": trial_tips("v", objective, number_tip("e", "epochs")),
     }
-    lookup = {
+    panel = layers(
+        PANEL_PX,
+        {"data": {"values": rungs}}
+        | layer({"type": "rule", "strokeDash": [3, 3], "opacity": 0.5}, x=x | {"field": "rung"}),
+        layer(
+            {"type": "line", "strokeWidth": 1, "opacity": 0.6, "point": {"size": 8}},
+            where="!datum.is_confirmed",
+            color=STATE_COLOUR,
+            **lines,
+        ),
+        layer(
+            {
+                "type": "line",
+                "strokeWidth": 3,
+                "strokeJoin": "round",
+                "color": CONFIRMED_COLOUR,
+                "point": {"size": 25, "color": CONFIRMED_COLOUR},
+            },
+            where="datum.is_confirmed",
+            **lines,
+        ),
+    )
+    trial_of_point = {
         "lookup": "t",
         "from": {
-            "data": {"values": [datum for one in group for datum in one.trials]},
+            "data": {"values": trials},
             "key": "key",
             "fields": ["cell", "number", "state", "is_confirmed"],
         },
     }
-    names = [plain(one.cell.cell) for one in group]
-    spec = panels("cell", names, panel, resolve={"scale": {"y": "independent"}})
-    points = [point for one in group for point in one.points]
-    return chart(points, {"transform": [lookup], **spec})
+    cells = [datum["cell"] for datum in trials]
+    whole = panels("cell", cells, panel, own_scales=["y"])
+    return chart(points, {"transform": [trial_of_point], **whole})

@@ -1,4 +1,4 @@
-"""What figures are drawn from beside the leaderboard, a million epochs among it."""
+"""What figures are drawn from beside the leaderboard, such as a million epochs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agad.config import Labelled, NoStopping, Scheduler, Search
 from agad.records import TrialRow, Winner
+from agad.report.numbers.aggregate import confirmed_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Curves:
     """The objective of every trial after every epoch: one element an epoch of a trial.
 
-    In order of trial, then of epoch; all arrays have one shape, ``(num_rows,)``.
+    Ordered by trial, then by epoch. All arrays have one shape, ``(num_rows,)``.
     """
 
     trial: NDArray[np.int64]
@@ -29,18 +30,18 @@ class Curves:
     """Epochs trained, from 1 on."""
 
     objective: NDArray[np.float64]
-    """What the study maximises; NaN where there is none."""
+    """What the study maximises; NaN if an epoch has no objective."""
 
     def spans(self, places: Sequence[int]) -> list[slice]:
-        """Return where the epochs of each of some trials stand."""
+        """Return the elements of each trial at the given places."""
         return _spans(self.trial, places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The scores of every test image by every model that has any: one element each.
+    """The scores of every test image by every model that has scores: one element a score.
 
-    In order of trial; all arrays have one shape, ``(num_rows,)``.
+    Ordered by trial. All arrays have one shape, ``(num_rows,)``.
     """
 
     trial: NDArray[np.int64]
@@ -51,7 +52,7 @@ class Scores:
     """Higher is more anomalous."""
 
     def span(self, place: int) -> slice:
-        """Return where the scores of a trial stand."""
+        """Return the elements of the trial at a place."""
         return _spans(self.trial, [place])[0]
 
 
@@ -81,13 +82,13 @@ class FigureData:
     """The rows behind a leaderboard. All but the trials may be missing."""
 
     trials: Sequence[TrialRow]
-    """One row a trial key, as the leaderboard was made from."""
+    """One row a trial key: the rows that the leaderboard was made from."""
 
     winners: Mapping[str, Winner] = field(default_factory=dict)
-    """As the leaderboard was made with."""
+    """The winners that the leaderboard was made with, by the cell's label."""
 
     search: Search | None = None
-    """The study's space; None where it is not known."""
+    """The study's space; None if it is not known."""
 
     scheduler: Scheduler = field(default_factory=lambda: NoStopping(max_epochs=1))
     objective: str = Labelled.objective
@@ -96,21 +97,29 @@ class FigureData:
     curves: Curves | None = None
     scores: Scores | None = None
     pictures: Sequence[Picture] = ()
-    """Of confirmed models, in the order in which they are shown."""
-
-    @property
-    def by_cell(self) -> dict[str, list[TrialRow]]:
-        """The trials of each cell, by its label."""
-        found: dict[str, list[TrialRow]] = defaultdict(list)
-        for row in self.trials:
-            found[row.cell].append(row)
-        return found
+    """Pictures of confirmed models, in the order in which a page shows them."""
 
     @property
     def search_places(self) -> dict[str, list[int]]:
-        """The places of each cell's search trials in ``trials``, by its label, in their order."""
+        """The places of each cell's search trials in ``trials``, by the cell's label, in order."""
         found: dict[str, list[int]] = defaultdict(list)
         for place, row in enumerate(self.trials):
             if row.phase == "search":
                 found[row.cell].append(place)
         return found
+
+    @property
+    def search_rows(self) -> dict[str, list[TrialRow]]:
+        """Each cell's search trials, by the cell's label, in order."""
+        return {
+            cell: [self.trials[place] for place in places]
+            for cell, places in self.search_places.items()
+        }
+
+    @property
+    def confirmed_rows(self) -> dict[str, Sequence[TrialRow]]:
+        """The trials of each cell's confirmed configuration, by the cell's label."""
+        found: dict[str, list[TrialRow]] = defaultdict(list)
+        for row in self.trials:
+            found[row.cell].append(row)
+        return {cell: confirmed_rows(rows, self.winners.get(cell)) for cell, rows in found.items()}

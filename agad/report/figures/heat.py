@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agad.report.figures.parts import Datum, Spec, axis, chart, panels, series, tip, told
-from agad.report.figures.render import Figure
+from agad.report.figures.parts import (
+    Datum,
+    axis,
+    chart,
+    layer,
+    layers,
+    number_tip,
+    panels,
+    series,
+    tip,
+    told,
+)
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (
@@ -20,7 +31,7 @@ from agad.report.pages.rounding import (
 _ROW_PX = 24
 _COLUMN_PX = 58
 _MIDDLE = 0.5
-"""Of the colours' range: the text on a lighter tile is black."""
+"""The middle of the colours' range. The text on a lighter tile is black."""
 
 
 def heat_figures(board: Leaderboard) -> list[Figure]:
@@ -63,7 +74,7 @@ def heat_figures(board: Leaderboard) -> list[Figure]:
 def _spec(cells: Sequence[CellResult]) -> Spec:
     found = [cell.test_auroc for cell in cells if cell.test_auroc is not None]
     low, high = min(found), max(found)
-    # One colour for all where all are alike: a range of no width has no middle.
+    # Equal scores share one colour: a range without width has no middle.
     domain = [low, high] if high > low else [low - _MIDDLE, low + _MIDDLE]
     values: list[Datum] = [
         {
@@ -81,50 +92,24 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
     ratios = [ratio_text(ratio) for ratio in sorted({cell.anomaly_ratio for cell in cells})]
     classes = list(dict.fromkeys(datum["class"] for datum in values))
     shown = list(dict.fromkeys(datum["panel"] for datum in values))
-    panel = {
-        "width": {"step": _COLUMN_PX},
-        # A step has no height that panels of scales of their own could share: Vega refuses it.
-        "height": _ROW_PX * len(classes) if len(shown) > 1 else {"step": _ROW_PX},
-        "encoding": {
-            "x": axis("ratio", "anomaly ratio", "ordinal", sort=ratios, axis={"labelAngle": 0}),
-            "y": axis("class", "class", "ordinal", sort=classes),
-            "tooltip": [
-                tip("class", "class"),
-                tip("ratio", "ratio"),
-                tip("shown", "test AUROC"),
-                tip("n", "n", "quantitative"),
-            ],
-        },
-        "layer": [
-            {
-                "mark": {"type": "rect", "stroke": "#888888", "strokeWidth": 0.5},
-                "encoding": {
-                    "color": axis(
-                        "score",
-                        "test AUROC",
-                        scale={"scheme": "viridis", "domain": domain},
-                        legend={"format": ".3~f"},
-                        condition={"test": "!isValid(datum.score)", "value": "transparent"},
-                    )
-                },
-            },
-            {
-                "transform": [{"filter": "isValid(datum.score)"}],
-                "mark": {"type": "text", "fontSize": 11},
-                "encoding": {
-                    "text": {"field": "shown"},
-                    "color": {
-                        "condition": {"test": "datum.is_light", "value": "black"},
-                        "value": "white",
-                    },
-                },
-            },
-            {
-                "transform": [{"filter": "!isValid(datum.score)"}],
-                "mark": {"type": "text", "fontSize": 11},
-                "encoding": {"text": {"field": "shown"}},
-            },
-        ],
-    }
-    own = {"resolve": {"scale": {"y": "independent"}}} if len(shown) > 1 else {}
-    return chart(values, panels("panel", shown, panel, **own))
+    colour = axis(
+        "score",
+        "test AUROC",
+        scale={"scheme": "viridis", "domain": domain},
+        legend={"format": ".3~f"},
+        condition={"test": "!isValid(datum.score)", "value": "transparent"},
+    )
+    black_or_white = {"condition": {"test": "datum.is_light", "value": "black"}, "value": "white"}
+    text = {"type": "text", "fontSize": 11}
+    panel = layers(
+        # Vega refuses a step as the height of several panels, each with its own scale.
+        ({"step": _COLUMN_PX}, _ROW_PX * len(classes) if len(shown) > 1 else {"step": _ROW_PX}),
+        layer({"type": "rect", "stroke": "#888888", "strokeWidth": 0.5}, color=colour),
+        layer(text, where="isValid(datum.score)", text={"field": "shown"}, color=black_or_white),
+        layer(text, where="!isValid(datum.score)", text={"field": "shown"}),
+        x=axis("ratio", "anomaly ratio", "ordinal", sort=ratios, axis={"labelAngle": 0}),
+        y=axis("class", "class", "ordinal", sort=classes),
+        tooltip=[tip("class"), tip("ratio"), tip("shown", "test AUROC"), number_tip("n")],
+    )
+    own_scales = ["y"] if len(shown) > 1 else []
+    return chart(values, panels("panel", shown, panel, own_scales=own_scales))

@@ -9,32 +9,33 @@ from dataclasses import dataclass
 from agad.records import STATES, TrialRow, objective_of
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
-    CONFIRMED_COLOUR,
     PANEL_PX,
-    STATE_COLOUR,
-    STATE_SHAPE,
+    STATE_LOOKS,
     Datum,
-    Spec,
     axis,
     cell_groups,
     chart,
+    confirmed_ring,
     first_upper,
     is_confirmed,
+    last_objective,
+    layer,
+    layers,
+    number_tip,
+    numbered,
     objective_axis,
-    objective_tip,
     panels,
-    part_name,
-    part_title,
     spread,
-    tip,
     told,
+    trial_datum,
+    trial_tips,
 )
-from agad.report.figures.render import Figure
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import count_text, plain
 
 _MAX_TRIALS = 80
-"""Of one cell, about: what keeps a figure below 200 KB."""
+"""About how many trials of a cell are drawn, so that a figure stays below 200 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +44,27 @@ class _Course:
 
     cell: CellResult
     trials: list[TrialRow]
-    """All, in order of number."""
+    """All trials, in order of number."""
 
     values: list[Datum]
-    """Those drawn."""
+    """The trials that are drawn."""
 
 
 def history_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the courses of some cells each; none without search trials."""
-    places = figure_data.search_places
-    courses = [
-        _course(cell, [figure_data.trials[place] for place in places.get(cell.cell, ())])
-        for cell in board.searching
-    ]
-    groups = cell_groups([one for one in courses if one.trials])
-    return [
+    rows = figure_data.search_rows
+    courses = [_course(cell, rows[cell.cell]) for cell in board.searching if cell.cell in rows]
+    return numbered(
         Figure(
-            name=part_name("search-history", place, groups),
-            title=part_title("Search history", place, groups),
+            name="search-history",
+            title="Search history",
             caption=_caption(group, figure_data.objective),
             alt="How the search trials ended: "
             + told(f"{plain(one.cell.cell)}: {_ends_text(one.trials)}" for one in group),
             spec=_spec(group, figure_data.objective),
         )
-        for place, group in enumerate(groups)
-    ]
+        for group in cell_groups(courses)
+    )
 
 
 def _course(cell: CellResult, rows: Sequence[TrialRow]) -> _Course:
@@ -80,22 +77,21 @@ def _course(cell: CellResult, rows: Sequence[TrialRow]) -> _Course:
             best = bests[row.number] = objective
     if best is not None:
         bests[trials[-1].number] = best
-    told_anyway = [row for row in trials if row.number in bests or is_confirmed(row, cell)]
-    kept = {row.number: row for row in [*spread(trials, _MAX_TRIALS), *told_anyway]}
     return _Course(
         cell=cell,
         trials=trials,
         values=[
-            {
-                "cell": plain(cell.cell),
-                "number": number,
-                "state": row.state,
-                "objective": objective_of(row) if row.state in ("finished", "pruned") else None,
-                "epochs": row.epochs,
-                "best": bests.get(number),
-                "is_confirmed": is_confirmed(row, cell),
-            }
-            for number, row in sorted(kept.items())
+            trial_datum(
+                row,
+                cell,
+                cell=plain(cell.cell),
+                objective=last_objective(row),
+                epochs=row.epochs,
+                best=bests.get(row.number),
+            )
+            for row in spread(
+                trials, _MAX_TRIALS, lambda row: row.number in bests or is_confirmed(row, cell)
+            )
         ],
     )
 
@@ -120,49 +116,33 @@ def _caption(group: Sequence[_Course], objective: str) -> str:
 
 
 def _spec(group: Sequence[_Course], objective: str) -> Spec:
-    tips = [
-        tip("number", "trial"),
-        tip("state", "ended"),
-        tip("epochs", "epochs", "quantitative"),
-        objective_tip("objective", objective),
-    ]
     x = axis("number", "trial", axis={"tickMinStep": 1, "format": "d"}, scale={"padding": 6})
     y = objective_axis("objective", objective)
-    marks = {"color": STATE_COLOUR, "shape": STATE_SHAPE, "tooltip": tips}
-    panel = {
-        "width": PANEL_PX[0],
-        "height": PANEL_PX[1],
-        "encoding": {"x": x},
-        "layer": [
-            {
-                "transform": [{"filter": "isValid(datum.best)"}],
-                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5},
-                "encoding": {"y": objective_axis("best", objective)},
-            },
-            {
-                "transform": [{"filter": "isValid(datum.objective)"}],
-                "mark": {"type": "point", "filled": True, "size": 45},
-                "encoding": {"y": y, **marks},
-            },
-            {
-                "transform": [{"filter": "!isValid(datum.objective)"}],
-                "mark": {"type": "point", "filled": True, "size": 60},
-                "encoding": {"y": {"value": PANEL_PX[1] - 6}, **marks},
-            },
-            {
-                "transform": [{"filter": "datum.is_confirmed && isValid(datum.objective)"}],
-                "mark": {
-                    "type": "point",
-                    "shape": "circle",
-                    "size": 160,
-                    "strokeWidth": 2.5,
-                    "color": CONFIRMED_COLOUR,
-                },
-                "encoding": {"y": y},
-            },
-        ],
-    }
-    names = [plain(one.cell.cell) for one in group]
+    tips = trial_tips("objective", objective, number_tip("epochs"))
+    panel = layers(
+        PANEL_PX,
+        layer(
+            {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5},
+            where="isValid(datum.best)",
+            y=objective_axis("best", objective),
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 45},
+            where="isValid(datum.objective)",
+            y=y,
+            tooltip=tips,
+            **STATE_LOOKS,
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 60},
+            where="!isValid(datum.objective)",
+            y={"value": PANEL_PX[1] - 6},
+            tooltip=tips,
+            **STATE_LOOKS,
+        ),
+        confirmed_ring(160, where="datum.is_confirmed && isValid(datum.objective)", y=y),
+        x=x,
+    )
     values = [datum for one in group for datum in one.values]
-    own = {"resolve": {"scale": {"y": "independent"}}}
-    return chart(values, panels("cell", names, panel, **own))
+    cells = [datum["cell"] for datum in values]
+    return chart(values, panels("cell", cells, panel, own_scales=["y"]))

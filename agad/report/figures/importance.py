@@ -10,8 +10,8 @@ from statistics import fmean
 from agad.config import Search
 from agad.records import objective_of
 from agad.report.figures.figure_data import FigureData
-from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
-from agad.report.figures.render import Figure
+from agad.report.figures.parts import Datum, axis, chart, layer, layers, number_tip, tip, told
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import count_text, plain
@@ -21,7 +21,7 @@ _ROW_PX = 30
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What a parameter decides in the cells that tell."""
+    """The share of the importance that a parameter has in each cell with enough trials."""
 
     name: str
     by_cell: dict[str, float]
@@ -38,7 +38,7 @@ def importance_figures(board: Leaderboard, figure_data: FigureData) -> list[Figu
     shares = _shares(board, figure_data, figure_data.search)
     if not shares:
         return []
-    # Optuna takes half a second to import, which no other figure waits for.
+    # Importing Optuna takes half a second, and no other figure needs it.
     from agad.search import MIN_IMPORTANCE_TRIALS
 
     cells = {cell for one in shares for cell in one.by_cell}
@@ -98,7 +98,7 @@ def _shares(board: Leaderboard, figure_data: FigureData, search: Search) -> list
 
 
 def _equal_objectives(figure_data: FigureData) -> dict[int, float]:
-    """Return the objective at the first rung of each trial, by its place, or else at its end."""
+    """Return each trial's objective at the first rung, or at its end if there is no rung."""
     import numpy as np
 
     curves, rungs = figure_data.curves, figure_data.scheduler.milestones
@@ -124,38 +124,25 @@ def _spec(shares: list[_Share]) -> Spec:
             {"parameter": name, "share": share, "cell": plain(cell)}
             for cell, share in one.by_cell.items()
         ]
-    domain = {"domain": [0, 1]}
-    names = [plain(one.name) for one in shares]
-    return chart(
-        values,
-        {
-            "width": 380,
-            "height": {"step": _ROW_PX},
-            "encoding": {"y": axis("parameter", "", "nominal", sort=names)},
-            "layer": [
-                {
-                    "transform": [{"filter": "isValid(datum.share)"}],
-                    "mark": {"type": "tick", "thickness": 2, "size": 16, "opacity": 0.6},
-                    "encoding": {
-                        "x": axis("share", "share of the importance", scale=domain),
-                        "tooltip": [
-                            tip("cell", "cell"),
-                            tip("share", "share", "quantitative", ".2f"),
-                        ],
-                    },
-                },
-                {
-                    "transform": [{"filter": "isValid(datum.mean)"}],
-                    "mark": {"type": "point", "filled": True, "size": 110},
-                    "encoding": {
-                        "x": axis("mean", "share of the importance", scale=domain),
-                        "tooltip": [
-                            tip("parameter", "parameter"),
-                            tip("mean", "mean share", "quantitative", ".2f"),
-                            tip("n", "cells", "quantitative"),
-                        ],
-                    },
-                },
+    share = axis("share", "share of the importance", scale={"domain": [0, 1]})
+    panel = layers(
+        (380, {"step": _ROW_PX}),
+        layer(
+            {"type": "tick", "thickness": 2, "size": 16, "opacity": 0.6},
+            where="isValid(datum.share)",
+            x=share,
+            tooltip=[tip("cell"), number_tip("share", "share", ".2f")],
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 110},
+            where="isValid(datum.mean)",
+            x=share | {"field": "mean"},
+            tooltip=[
+                tip("parameter"),
+                number_tip("mean", "mean share", ".2f"),
+                number_tip("n", "cells"),
             ],
-        },
+        ),
+        y=axis("parameter", "", "nominal", sort=[plain(one.name) for one in shares]),
     )
+    return chart(values, panel)

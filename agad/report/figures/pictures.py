@@ -9,23 +9,32 @@ from itertools import groupby
 
 from agad.errors import StoreError
 from agad.report.figures.figure_data import FigureData, Picture
-from agad.report.figures.parts import Datum, Spec, axis, chart, part_name, tip, told
-from agad.report.figures.render import Figure
+from agad.report.figures.parts import (
+    Datum,
+    axis,
+    chart,
+    layer,
+    layers,
+    number_tip,
+    part_name,
+    tip,
+    told,
+)
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import Leaderboard
 from agad.report.pages.rounding import plain
 
 _TILE_PX = (216, 72)
-"""Of the three tiles of a picture on the chart, in all."""
+"""Width and height of a picture's three tiles together, on the chart."""
 
 _MAX_SIDE_PX = 512
-_STEP_PX = (_TILE_PX[0] + 14, _TILE_PX[1] + 26)
 
 
 def picture_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
-    """Return the pictures of each model that has any, one figure each.
+    """Return one figure of each model that has pictures.
 
     Raises:
-        StoreError: A picture is none.
+        StoreError: A picture is no PNG file.
     """
     rows = {row.trial_key: row for row in figure_data.trials}
     known = [one for one in figure_data.pictures if one.trial_key in rows]
@@ -70,44 +79,27 @@ def _spec(pictures: Sequence[Picture]) -> Spec:
             }
             for place, one in enumerate(of_kind)
         ]
-    return chart(
-        values,
-        {
-            "width": {"step": _STEP_PX[0]},
-            "height": {"step": _STEP_PX[1]},
-            "view": {"stroke": None},
-            "encoding": {
-                "x": axis("place", "", "ordinal", axis=None),
-                "y": axis(
-                    "kind",
-                    "",
-                    "ordinal",
-                    sort=["normal", "anomalous"],
-                    axis={"domain": False, "ticks": False},
-                ),
-                "tooltip": [
-                    tip("kind", "kind"),
-                    tip("image", "image"),
-                    tip("score", "score", "quantitative", ".4~g"),
-                ],
-            },
-            "layer": [
-                {
-                    "mark": {"type": "image", "width": _TILE_PX[0], "height": _TILE_PX[1]},
-                    "encoding": {"url": {"field": "png"}},
-                },
-                {
-                    "mark": {"type": "text", "dy": _TILE_PX[1] / 2 + 9, "fontSize": 10},
-                    "encoding": {"text": {"field": "shown"}},
-                },
-            ],
-        },
+    width, height = _TILE_PX
+    panel = layers(
+        ({"step": width + 14}, {"step": height + 26}),
+        layer({"type": "image", "width": width, "height": height}, url={"field": "png"}),
+        layer({"type": "text", "dy": height / 2 + 9, "fontSize": 10}, text={"field": "shown"}),
+        x=axis("place", "", "ordinal", axis=None),
+        y=axis(
+            "kind",
+            "",
+            "ordinal",
+            sort=["normal", "anomalous"],
+            axis={"domain": False, "ticks": False},
+        ),
+        tooltip=[tip("kind"), tip("image"), number_tip("score", "score", ".4~g")],
     )
+    return chart(values, {"view": {"stroke": None}, **panel})
 
 
 def _data_url(one: Picture) -> str:
-    """Return a picture for a chart: drawn anew, since a store's bytes may hold anything else."""
-    # Pillow is not needed by a leaderboard without figures.
+    """Return a picture for a chart, drawn anew: the bytes in a store may hold anything else."""
+    # A leaderboard without figures does not need Pillow.
     from PIL import Image
 
     try:

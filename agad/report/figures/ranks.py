@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from agad.report.figures.parts import Datum, Spec, axis, chart, tip, told
-from agad.report.figures.render import Figure
+from agad.report.figures.parts import Datum, axis, chart, layer, layers, number_tip, tip, told
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import Leaderboard, Ranking
 from agad.report.pages.columns import ranking_layouts
 from agad.report.pages.notes import ranking_note
@@ -14,11 +14,11 @@ from agad.report.pages.rounding import plain
 
 _WIDTH_PX = 520
 _LINE_PX = 18
-"""Height of a label's line, and of a group's bar."""
+"""Height of a label's line and of a group's bar."""
 
 
 def rank_figures(board: Leaderboard) -> list[Figure]:
-    """Return a diagram for each ranking that has a verdict; the notes say why another has none."""
+    """Return a diagram of each ranking with a verdict. The notes say why a ranking has none."""
     return [
         Figure(
             name=f"ranks-{number}",
@@ -48,9 +48,10 @@ def _of(ranking: Ranking) -> str:
 
 
 def _spec(ranking: Ranking) -> Spec:
-    """Lay out the scale at 0, the groups' bars below it, and the labels' lines below these.
+    """Lay out the scale at 0, the groups' bars below the scale, and the labels below the bars.
 
-    The better half of the methods is named on the left, the other on the right, as Demsar has it.
+    Labels of the better half of the methods stand on the left, the others on the right, as in
+    Demsar 2006, Statistical comparisons of classifiers over multiple data sets.
     """
     bars = _bars(ranking)
     num_methods = len(ranking.methods)
@@ -61,16 +62,14 @@ def _spec(ranking: Ranking) -> Spec:
         zip(ranking.methods, ranking.average_ranks, strict=True)
     ):
         is_left = place < num_left
-        line = place if is_left else num_methods - 1 - place
+        name, number = plain(method), f"{rank:.2f}"
         values.append(
             {
-                "method": plain(method),
-                "label": f"{plain(method)}  {rank:.2f}"
-                if is_left
-                else f"{rank:.2f}  {plain(method)}",
+                "method": name,
+                "label": f"{name}  {number}" if is_left else f"{number}  {name}",
                 "rank": rank,
                 "top": 0,
-                "line": len(bars) + 1.5 + line,
+                "line": len(bars) + 1.5 + (place if is_left else num_methods - 1 - place),
                 "end": first if is_left else last,
                 "is_left": is_left,
                 "groups": ranking.groups[place],
@@ -80,74 +79,46 @@ def _spec(ranking: Ranking) -> Spec:
         {"from": low, "to": high, "bar": place + 0.9} for place, (low, high) in enumerate(bars)
     ]
     depth = len(bars) + 1.5 + num_left
-    rank_axis = axis(
+    x = axis(
         "rank",
         "average rank",
         scale={"domain": [first, last], "nice": False, "zero": False},
         axis={"orient": "top", "grid": False, "values": [*range(1, num_methods + 1)]},
     )
-    down: Spec = {"scale": {"domain": [0, depth], "reverse": True, "nice": False}, "axis": None}
-    leader = [{"filter": "isValid(datum.label)"}]
-    return chart(
-        values,
-        {
-            "width": _WIDTH_PX,
-            "height": _LINE_PX * depth,
-            "view": {"stroke": None},
-            "layer": [
-                {
-                    "transform": leader,
-                    "mark": {"type": "rule"},
-                    "encoding": {
-                        "x": rank_axis,
-                        "y": axis("top", "", **down),
-                        "y2": {"field": "line"},
-                    },
-                },
-                {
-                    "transform": leader,
-                    "mark": {"type": "rule"},
-                    "encoding": {
-                        "x": rank_axis,
-                        "x2": {"field": "end"},
-                        "y": axis("line", "", **down),
-                    },
-                },
-                *(_labels(is_left, rank_axis, down) for is_left in (True, False)),
-                {
-                    "transform": [{"filter": "isValid(datum.bar)"}],
-                    "mark": {"type": "rule", "strokeWidth": 5, "strokeCap": "round"},
-                    "encoding": {
-                        "x": rank_axis | {"field": "from"},
-                        "x2": {"field": "to"},
-                        "y": axis("bar", "", **down),
-                    },
-                },
-            ],
-        },
+    down = {"domain": [0, depth], "reverse": True, "nice": False}
+    line, top, bar = (axis(one, "", scale=down, axis=None) for one in ("line", "top", "bar"))
+    has_label = "isValid(datum.label)"
+    end = x | {"field": "end"}
+    panel = layers(
+        (_WIDTH_PX, _LINE_PX * depth),
+        layer({"type": "rule"}, where=has_label, x=x, y=top, y2={"field": "line"}),
+        layer({"type": "rule"}, where=has_label, x=x, x2={"field": "end"}, y=line),
+        _labels({"align": "right", "dx": -6}, is_left=True, x=end, y=line),
+        _labels({"align": "left", "dx": 6}, is_left=False, x=end, y=line),
+        layer(
+            {"type": "rule", "strokeWidth": 5, "strokeCap": "round"},
+            where="isValid(datum.bar)",
+            x=x | {"field": "from"},
+            x2={"field": "to"},
+            y=bar,
+        ),
+    )
+    return chart(values, {"view": {"stroke": None}, **panel})
+
+
+def _labels(side: Spec, *, is_left: bool, x: Spec, y: Spec) -> Spec:
+    return layer(
+        {"type": "text", "baseline": "middle", **side},
+        where={"field": "is_left", "equal": is_left},
+        x=x,
+        y=y,
+        text={"field": "label"},
+        tooltip=[tip("method"), number_tip("rank", "average rank", ".2f"), tip("groups", "group")],
     )
 
 
-def _labels(is_left: bool, rank_axis: Spec, down: Spec) -> Spec:
-    side = {"align": "right", "dx": -6} if is_left else {"align": "left", "dx": 6}
-    return {
-        "transform": [{"filter": {"field": "is_left", "equal": is_left}}],
-        "mark": {"type": "text", "baseline": "middle", **side},
-        "encoding": {
-            "x": rank_axis | {"field": "end"},
-            "y": axis("line", "", **down),
-            "text": {"field": "label"},
-            "tooltip": [
-                tip("method", "method"),
-                tip("rank", "average rank", "quantitative", ".2f"),
-                tip("groups", "group"),
-            ],
-        },
-    }
-
-
 def _bars(ranking: Ranking) -> list[tuple[float, float]]:
-    """Return the lowest and the highest rank of each letter that several methods share."""
+    """Return the lowest and the highest rank of each group of several methods."""
     bars = []
     for letter in sorted({one for letters in ranking.groups for one in _letters(letters)}):
         ranks = [
@@ -161,5 +132,5 @@ def _bars(ranking: Ranking) -> list[tuple[float, float]]:
 
 
 def _letters(text: str) -> list[str]:
-    """Return the groups of a method: ``a``, ..., ``z``, ``a1``, ..."""
+    """Split the groups of a method: ``"ab1"`` is ``a`` and ``b1``."""
     return re.findall(r"[a-z]\d*", text)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agad.records import TrialRow
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
     Datum,
-    Spec,
     axis,
+    by_mean,
     chart,
     first_upper,
+    keyed,
+    layer,
+    layers,
+    mean_key,
+    number_tip,
     panels,
     score_axis,
+    score_tip,
     series,
     tip,
     told,
 )
-from agad.report.figures.render import Figure
-from agad.report.numbers.aggregate import confirmed_rows
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult
+from agad.report.figures.render import Figure, Spec
+from agad.report.numbers.results import Leaderboard, RatioResult
 from agad.report.numbers.statistics import Interval, mean_interval
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (
@@ -41,42 +46,33 @@ class _Point:
 
     of: RatioResult
     method: str
-    """Named with the development classes that the mean leaves out, if it does."""
+    """The detector, its variant, and the development classes that the mean leaves out."""
 
     score: float
     interval: Interval | None
-    classes: tuple[tuple[str, float], ...]
+    classes: Sequence[tuple[int | str, float | None]]
     """Each class and its mean over seeds."""
 
 
 def ratio_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return AUROC, then average precision, against the ratio; none before a confirmed result."""
-    cells: dict[tuple[str, str, float], list[CellResult]] = defaultdict(list)
-    for cell in board.cells:
-        cells[cell.dataset, series(cell), cell.anomaly_ratio].append(cell)
-    precisions = _average_precisions(board, figure_data)
+    cells = by_mean(board.cells)
+    confirmed = figure_data.confirmed_rows
     aurocs, average_precisions = [], []
     for one in board.ratios:
-        name = series(one)
+        name = series(one) + (f" without {left_out_text(one)}" if one.left_out else "")
         group = [
-            cell
-            for cell in cells[one.dataset, name, one.anomaly_ratio]
-            if not (one.left_out and cell.is_development)
+            cell for cell in cells[mean_key(one)] if not (one.left_out and cell.is_development)
         ]
-        if one.left_out:
-            name += f" without {left_out_text(one)}"
         if one.test_auroc is not None:
-            means = [(str(c.given_class), c.test_auroc) for c in group if c.test_auroc is not None]
-            aurocs.append(_Point(one, name, one.test_auroc, one.interval, tuple(means)))
+            means = [(cell.given_class, cell.test_auroc) for cell in group]
+            aurocs.append(_Point(one, name, one.test_auroc, one.interval, means))
         if one.test_average_precision is not None:
-            means = [
-                (str(c.given_class), c.test_average_precision)
-                for c in group
-                if c.test_average_precision is not None
-            ]
-            strata = [precisions[c.cell] for c in group if precisions.get(c.cell)]
+            means = [(cell.given_class, cell.test_average_precision) for cell in group]
+            seeds = [_precisions(confirmed.get(c.cell, ())) for c in group if c.num_confirmed]
+            interval = mean_interval([of_cell for of_cell in seeds if of_cell])
             average_precisions.append(
-                _Point(one, name, one.test_average_precision, mean_interval(strata), tuple(means))
+                _Point(one, name, one.test_average_precision, interval, means)
             )
     return [
         *_figure("auroc-by-ratio", "test AUROC", aurocs),
@@ -84,24 +80,19 @@ def ratio_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     ]
 
 
-def _average_precisions(board: Leaderboard, figure_data: FigureData) -> dict[str, list[float]]:
-    """Return the average precision of each confirm seed, by the cell's label."""
-    rows = figure_data.by_cell
-    return {
-        cell.cell: [
-            row.test_average_precision
-            for row in confirmed_rows(rows.get(cell.cell, ()), figure_data.winners.get(cell.cell))
-            if row.state == "finished" and row.test_average_precision is not None
-        ]
-        for cell in board.cells
-        if cell.num_confirmed
-    }
+def _precisions(rows: Sequence[TrialRow]) -> list[float]:
+    """Return the average precision of each confirm seed."""
+    return [
+        row.test_average_precision
+        for row in rows
+        if row.state == "finished" and row.test_average_precision is not None
+    ]
 
 
 def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     if not points:
         return []
-    # A mean that leaves classes out has no seed that the one of all classes has not.
+    # The mean over all classes already counts every seed of a mean that leaves classes out.
     whole = [point.of for point in points if not point.of.left_out]
     num_seeds = sum(one.num_confirmed for one in whole)
     num_missing = sum(one.num_missing for one in whole)
@@ -146,72 +137,63 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
 
 
 def _spec(measure: str, points: Sequence[_Point]) -> Spec:
-    values: list[Datum] = []
-    for point in points:
-        place = {
-            "dataset": plain(point.of.dataset),
-            "method": plain(point.method),
-            "ratio": point.of.anomaly_ratio,
-        }
-        values.append(
-            place
-            | {
-                "mean": point.score,
-                "low": point.interval.low if point.interval else None,
-                "high": point.interval.high if point.interval else None,
-                "n": point.of.num_confirmed,
-            }
-        )
-        values += [place | {"class": plain(name), "score": score} for name, score in point.classes]
-    ratios = sorted({point.of.anomaly_ratio for point in points})
-    x = axis(
-        "ratio",
-        "anomaly ratio",
-        axis={"values": ratios, "format": ".6~g", "labelOverlap": True},
-        scale={"nice": False, "padding": 15},
+    values = [datum for point in points for datum in _data(point)]
+    methods = {datum["method"] for datum in values}
+    ratios = sorted({datum["ratio"] for datum in values})
+    panel = layers(
+        (300, 220),
+        layer(
+            {"type": "point", "size": 16, "opacity": 0.45, "filled": True},
+            where="isValid(datum.score)",
+            y=score_axis("score", measure),
+            tooltip=[tip("method"), tip("class"), number_tip("ratio"), score_tip("score", measure)],
+        ),
+        layer(
+            {"type": "rule", "strokeWidth": 2},
+            where="isValid(datum.low)",
+            y=score_axis("low", measure),
+            y2={"field": "high"},
+        ),
+        layer(
+            {"type": "line", "point": {"size": 70, "filled": True}},
+            where="isValid(datum.mean)",
+            y=score_axis("mean", measure),
+            tooltip=[
+                tip("method"),
+                number_tip("ratio"),
+                score_tip("mean", measure),
+                score_tip("low", "95 % from"),
+                score_tip("high", "to"),
+                number_tip("n"),
+            ],
+        ),
+        x=axis(
+            "ratio",
+            "anomaly ratio",
+            axis={"values": ratios, "format": ".6~g", "labelOverlap": True},
+            scale={"nice": False, "padding": 15},
+        ),
+        color=keyed("method", "method", methods),
     )
-    methods = sorted({datum["method"] for datum in values})
-    colour = axis("method", "method", "nominal", legend=None if len(methods) == 1 else {})
-    layers = [
-        {
-            "mark": {"type": "point", "size": 16, "opacity": 0.45, "filled": True},
-            "transform": [{"filter": "isValid(datum.score)"}],
-            "encoding": {
-                "y": score_axis("score", measure),
-                "tooltip": [
-                    tip("method", "method"),
-                    tip("class", "class"),
-                    tip("ratio", "ratio", "quantitative"),
-                    tip("score", measure, "quantitative", ".3f"),
-                ],
-            },
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "transform": [{"filter": "isValid(datum.low)"}],
-            "encoding": {"y": score_axis("low", measure), "y2": {"field": "high"}},
-        },
-        {
-            "mark": {"type": "line", "point": {"size": 70, "filled": True}},
-            "transform": [{"filter": "isValid(datum.mean)"}],
-            "encoding": {
-                "y": score_axis("mean", measure),
-                "tooltip": [
-                    tip("method", "method"),
-                    tip("ratio", "ratio", "quantitative"),
-                    tip("mean", measure, "quantitative", ".3f"),
-                    tip("low", "95 % from", "quantitative", ".3f"),
-                    tip("high", "to", "quantitative", ".3f"),
-                    tip("n", "n", "quantitative"),
-                ],
-            },
-        },
-    ]
-    panel = {
-        "width": 300,
-        "height": 220,
-        "encoding": {"x": x, "color": colour},
-        "layer": layers,
+    return chart(values, panels("dataset", sorted(datum["dataset"] for datum in values), panel))
+
+
+def _data(point: _Point) -> list[Datum]:
+    """Return the mean over classes, then each class."""
+    place: Datum = {
+        "dataset": plain(point.of.dataset),
+        "method": plain(point.method),
+        "ratio": point.of.anomaly_ratio,
     }
-    datasets = sorted({datum["dataset"] for datum in values})
-    return chart(values, panels("dataset", datasets, panel))
+    mean: Datum = {
+        "mean": point.score,
+        "low": point.interval.low if point.interval else None,
+        "high": point.interval.high if point.interval else None,
+        "n": point.of.num_confirmed,
+    }
+    classes: list[Datum] = [
+        {"class": plain(str(name)), "score": score}
+        for name, score in point.classes
+        if score is not None
+    ]
+    return [place | one for one in (mean, *classes)]

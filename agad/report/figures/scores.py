@@ -10,18 +10,19 @@ from agad.records import TrialRow
 from agad.report.figures.figure_data import FigureData, Scores
 from agad.report.figures.parts import (
     Datum,
-    Spec,
     axis,
     cell_groups,
     chart,
+    layer,
+    layers,
+    number_tip,
+    numbered,
     panels,
-    part_name,
-    part_title,
+    score_tip,
     tip,
     told,
 )
-from agad.report.figures.render import Figure
-from agad.report.numbers.aggregate import confirmed_rows
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import confirmed_text, plain
 
@@ -34,7 +35,7 @@ _NUM_RATES = 41
 
 _NUM_BINS = 30
 _TOP_SHARE = 0.995
-"""Of the scores, those below the last bin's end: one outlier would squash all others."""
+"""The share of scores below the end of the last bin, so that no outlier widens the bins."""
 
 _SQUARE_PX = (190, 190)
 _WIDE_PX = (230, 130)
@@ -43,11 +44,11 @@ _DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class _Models:
-    """The confirmed models of one cell that have scores, by seed."""
+    """The confirmed models of one cell that have scores, in order of seed."""
 
     cell: CellResult
     places: list[int]
-    """In ``FigureData.trials``."""
+    """Places of the models in ``FigureData.trials``."""
 
 
 def score_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
@@ -57,24 +58,20 @@ def score_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
         return []
     groups = cell_groups(_models(board, figure_data, scores))
     return [
-        *(
-            _roc_figure(group, scores, place, groups, figure_data.trials)
-            for place, group in enumerate(groups)
-        ),
-        *(_histogram_figure(group, scores, place, groups) for place, group in enumerate(groups)),
+        *numbered(_roc_figure(group, scores, figure_data.trials) for group in groups),
+        *numbered(_histogram_figure(group, scores) for group in groups),
     ]
 
 
 def _models(board: Leaderboard, figure_data: FigureData, scores: Scores) -> list[_Models]:
-    """Return the models that have scores of both kinds, of each cell that has any."""
+    """Return each cell whose models have scores of normal and of anomalous images."""
     place_of = {row.trial_key: place for place, row in enumerate(figure_data.trials)}
-    rows = figure_data.by_cell
+    confirmed = figure_data.confirmed_rows
     found = []
     for cell in board.cells:
-        confirmed = confirmed_rows(rows.get(cell.cell, ()), figure_data.winners.get(cell.cell))
         places = [
             place_of[row.trial_key]
-            for row in sorted(confirmed, key=lambda row: row.seeds)
+            for row in sorted(confirmed.get(cell.cell, ()), key=lambda row: row.seeds)
             if row.test_auroc is not None
         ]
         both = [place for place in places if _has_both(scores, place)]
@@ -88,40 +85,27 @@ def _has_both(scores: Scores, place: int) -> bool:
     return bool(is_anomaly.any() and not is_anomaly.all())
 
 
-def _roc_figure(
-    group: Sequence[_Models],
-    scores: Scores,
-    place: int,
-    groups: Sequence[object],
-    trials: Sequence[TrialRow],
-) -> Figure:
+def _roc_figure(group: Sequence[_Models], scores: Scores, trials: Sequence[TrialRow]) -> Figure:
     import numpy as np
 
     rates = np.linspace(0, 1, _NUM_RATES)
     values: list[Datum] = []
     for one in group:
         curves = np.array([_detected(scores, model, rates) for model in one.places])
+        columns = (rates, curves.mean(axis=0), curves.min(axis=0), curves.max(axis=0))
         values += [
-            {
-                "cell": plain(one.cell.cell),
-                "fpr": round(rate, _DIGITS),
-                "mean": round(mean, _DIGITS),
-                "low": round(low, _DIGITS),
-                "high": round(high, _DIGITS),
+            {"cell": plain(one.cell.cell)}
+            | {
+                name: round(value, _DIGITS)
+                for name, value in zip(("fpr", "mean", "low", "high"), point, strict=True)
             }
-            for rate, mean, low, high in zip(
-                rates.tolist(),
-                curves.mean(axis=0).tolist(),
-                curves.min(axis=0).tolist(),
-                curves.max(axis=0).tolist(),
-                strict=True,
-            )
+            for point in np.stack(columns, axis=1).tolist()
         ]
     num_models = sum(len(one.places) for one in group)
     seeds = {seed for one in group for model in one.places for seed in trials[model].seeds}
     return Figure(
-        name=part_name("roc", place, groups),
-        title=part_title("ROC curves on the test images", place, groups),
+        name="roc",
+        title="ROC curves on the test images",
         caption=(
             f"{num_models} confirmed models of {len(seeds)} seeds. Line: mean over a cell's seeds "
             "of the detection rate at each false-positive rate; band: from the lowest to the "
@@ -130,7 +114,7 @@ def _roc_figure(
         ),
         alt="ROC curves; test AUROC: "
         + told(f"{plain(one.cell.cell)}: {confirmed_text(one.cell)}" for one in group),
-        spec=_roc_spec(values, [plain(one.cell.cell) for one in group]),
+        spec=_roc_spec(values),
     )
 
 
@@ -144,58 +128,45 @@ def _detected(scores: Scores, place: int, rates: NDArray[np.float64]) -> NDArray
     is_last_of_ties = np.append(np.diff(score[order]) != 0, True)
     found = np.append(0, np.cumsum(is_anomaly[order])[is_last_of_ties])
     false = np.append(0, np.cumsum(~is_anomaly[order])[is_last_of_ties])
-    # Of the points above one rate, the highest: a curve rises there.
+    # A curve rises where several points have one rate: the highest of them counts.
     above = np.searchsorted(false / false[-1], rates, side="right") - 1
     exact = false[above] / false[-1] == rates
     between: NDArray[np.float64] = np.interp(rates, false / false[-1], found / found[-1])
     return np.where(exact, found[above] / found[-1], between)
 
 
-def _roc_spec(values: Sequence[Datum], names: Sequence[str]) -> Spec:
-    x = axis("fpr", "false-positive rate", scale={"domain": [0, 1]}, axis={"tickCount": 5})
-    y: Spec = {"scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}}
-    title = "detection rate"
-    panel = {
-        "width": _SQUARE_PX[0],
-        "height": _SQUARE_PX[1],
-        "layer": [
-            {
-                "data": {"values": [{"fpr": 0, "mean": 0}, {"fpr": 1, "mean": 1}]},
-                "mark": {"type": "line", "strokeDash": [4, 4], "color": "#8a8a8a"},
-                "encoding": {"x": x, "y": axis("mean", title, **y)},
-            },
-            {
-                "mark": {"type": "area", "opacity": 0.3},
-                "encoding": {"x": x, "y": axis("low", title, **y), "y2": {"field": "high"}},
-            },
-            {
-                "mark": {"type": "line", "strokeWidth": 1.5},
-                "encoding": {
-                    "x": x,
-                    "y": axis("mean", title, **y),
-                    "tooltip": [
-                        tip("fpr", "false-positive rate", "quantitative", ".3f"),
-                        tip("mean", "detection rate, mean", "quantitative", ".3f"),
-                        tip("low", "lowest seed", "quantitative", ".3f"),
-                        tip("high", "highest seed", "quantitative", ".3f"),
-                    ],
-                },
-            },
-        ],
-    }
-    return chart(values, panels("cell", names, panel))
+def _roc_spec(values: Sequence[Datum]) -> Spec:
+    looks: Spec = {"scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}}
+    x = axis("fpr", "false-positive rate", **looks)
+    y = axis("mean", "detection rate", **looks)
+    panel = layers(
+        _SQUARE_PX,
+        {"data": {"values": [{"fpr": 0, "mean": 0}, {"fpr": 1, "mean": 1}]}}
+        | layer({"type": "line", "strokeDash": [4, 4], "color": "#8a8a8a"}, y=y),
+        layer({"type": "area", "opacity": 0.3}, y=y | {"field": "low"}, y2={"field": "high"}),
+        layer(
+            {"type": "line", "strokeWidth": 1.5},
+            y=y,
+            tooltip=[
+                score_tip("fpr", "false-positive rate"),
+                score_tip("mean", "detection rate, mean"),
+                score_tip("low", "lowest seed"),
+                score_tip("high", "highest seed"),
+            ],
+        ),
+        x=x,
+    )
+    return chart(values, panels("cell", [datum["cell"] for datum in values], panel))
 
 
-def _histogram_figure(
-    group: Sequence[_Models], scores: Scores, place: int, groups: Sequence[object]
-) -> Figure:
+def _histogram_figure(group: Sequence[_Models], scores: Scores) -> Figure:
     values = [datum for one in group for datum in _bins(one, scores)]
     counts = [scores.is_anomaly[scores.span(one.places[0])] for one in group]
     num_normals = sum(int((~one).sum()) for one in counts)
     num_anomalies = sum(int(one.sum()) for one in counts)
     return Figure(
-        name=part_name("scores", place, groups),
-        title=part_title("Scores of normal and anomalous test images", place, groups),
+        name="scores",
+        title="Scores of normal and anomalous test images",
         caption=(
             f"One model a cell, of the first seed and not of the best: {num_normals:,} normal and "
             f"{num_anomalies:,} anomalous test images in all. Height: share of the kind, so "
@@ -204,7 +175,7 @@ def _histogram_figure(
         ),
         alt="Histograms of the scores; test AUROC over the seeds: "
         + told(f"{plain(one.cell.cell)}: {confirmed_text(one.cell)}" for one in group),
-        spec=_histogram_spec(values, [plain(one.cell.cell) for one in group]),
+        spec=_histogram_spec(values),
     )
 
 
@@ -235,31 +206,26 @@ def _bins(one: _Models, scores: Scores) -> list[Datum]:
     return values
 
 
-def _histogram_spec(values: Sequence[Datum], names: Sequence[str]) -> Spec:
-    panel = {
-        "width": _WIDE_PX[0],
-        "height": _WIDE_PX[1],
-        "mark": {"type": "bar", "opacity": 0.55, "binSpacing": 0},
-        "encoding": {
-            "x": axis(
-                "from",
-                "score",
-                bin={"binned": True},
-                scale={"zero": False, "nice": False},
-                axis={"format": ".2~g", "labelOverlap": True, "tickCount": 6},
-            ),
-            "x2": {"field": "to"},
-            "y": axis("share", "share of the kind", stack=None, axis={"format": ".0%"}),
-            "color": axis(
-                "kind", "test image", "nominal", scale={"domain": ["normal", "anomalous"]}
-            ),
-            "tooltip": [
-                tip("kind", "test images"),
-                tip("count", "number", "quantitative"),
-                tip("from", "scores from", "quantitative", ".3~g"),
-                tip("to", "to", "quantitative", ".3~g"),
-            ],
-        },
-    }
-    own = {"resolve": {"scale": {"x": "independent", "y": "independent"}}}
-    return chart(values, panels("cell", names, panel, **own))
+def _histogram_spec(values: Sequence[Datum]) -> Spec:
+    bars = layer(
+        {"type": "bar", "opacity": 0.55, "binSpacing": 0},
+        x=axis(
+            "from",
+            "score",
+            bin={"binned": True},
+            scale={"zero": False, "nice": False},
+            axis={"format": ".2~g", "labelOverlap": True, "tickCount": 6},
+        ),
+        x2={"field": "to"},
+        y=axis("share", "share of the kind", stack=None, axis={"format": ".0%"}),
+        color=axis("kind", "test image", "nominal", scale={"domain": ["normal", "anomalous"]}),
+        tooltip=[
+            tip("kind", "test images"),
+            number_tip("count", "number"),
+            number_tip("from", "scores from", ".3~g"),
+            number_tip("to", "to", ".3~g"),
+        ],
+    )
+    panel = {"width": _WIDE_PX[0], "height": _WIDE_PX[1], **bars}
+    cells = [datum["cell"] for datum in values]
+    return chart(values, panels("cell", cells, panel, own_scales=["x", "y"]))

@@ -5,36 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from agad.config import Choice, Draw, Fixed, LogUniform, Search, all_axes
-from agad.records import TrialRow, objective_of
+from agad.records import TrialRow
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import (
-    CONFIRMED_COLOUR,
-    STATE_COLOUR,
-    STATE_SHAPE,
+    STATE_LOOKS,
     Datum,
-    Spec,
     axis,
     cell_groups,
     chart,
+    confirmed_ring,
     first_upper,
     is_confirmed,
+    last_objective,
+    layer,
+    layers,
+    numbered,
     objective_axis,
-    objective_tip,
-    part_name,
-    part_title,
     spread,
     tip,
     told,
+    trial_datum,
+    trial_tips,
 )
-from agad.report.figures.render import Figure
+from agad.report.figures.render import Figure, Spec
 from agad.report.numbers.results import CellResult, Leaderboard
 from agad.report.pages.rounding import count_text, params_text, plain
 
 _NUM_CELLS = 4
 _MAX_VALUES = 5_000
-"""Numbers of one figure, about: what keeps it below 200 KB."""
+"""About how many numbers a figure may have, so that it stays below 200 KB."""
 
 _PANEL_PX = (170, 130)
 
@@ -45,7 +47,7 @@ class _Parameter:
 
     name: str
     field: str
-    """Its name in the data: a study's own could be an expression there."""
+    """The parameter's name in the data, where a study's own name could be an expression."""
 
     is_number: bool
     axis: Spec
@@ -54,30 +56,25 @@ class _Parameter:
 def slice_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the slices of some cells each; none without trials or a known space."""
     parameters = _parameters(figure_data.search) if figure_data.search else []
-    places = figure_data.search_places
+    if not parameters:
+        return []
+    rows = figure_data.search_rows
     found = [
-        (cell, [figure_data.trials[place] for place in places.get(cell.cell, ())])
+        (cell, [row for row in rows.get(cell.cell, ()) if last_objective(row) is not None])
         for cell in board.searching
     ]
-    known = [
-        (cell, [row for row in rows if _has_objective(row)])
-        for cell, rows in found
-        if any(map(_has_objective, rows))
-    ]
-    if not parameters or not known:
-        return []
-    groups = cell_groups(known, _NUM_CELLS)
-    return [
+    groups = cell_groups([(cell, of_cell) for cell, of_cell in found if of_cell], _NUM_CELLS)
+    return numbered(
         Figure(
-            name=part_name("slices", place, groups),
-            title=part_title(f"Parameters against {figure_data.objective}", place, groups),
+            name="slices",
+            title=f"Parameters against {figure_data.objective}",
             caption=_caption(group, parameters, figure_data.objective),
             alt="The confirmed configurations: "
             + told(f"{plain(cell.cell)}: {plain(params_text(cell))}" for cell, _ in group),
             spec=_spec(group, parameters, figure_data.objective),
         )
-        for place, group in enumerate(groups)
-    ]
+        for group in groups
+    )
 
 
 def _parameters(search: Search) -> list[_Parameter]:
@@ -92,7 +89,7 @@ def _parameters(search: Search) -> list[_Parameter]:
 
 
 def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
-    """Return a parameter; its axis spans what it is drawn from on every branch."""
+    """Return a parameter, whose axis spans the ranges of all branches."""
     ranges = [one for one in draws if not isinstance(one, Choice | Fixed)]
     if len(ranges) < len(draws):
         place = axis(field, plain(name), "nominal")
@@ -112,10 +109,6 @@ def _parameter(name: str, field: str, draws: Sequence[Draw]) -> _Parameter:
         axis={"format": ".6~g", "labelOverlap": True, "tickCount": 4, "grid": False},
     )
     return _Parameter(name=name, field=field, is_number=True, axis=place)
-
-
-def _has_objective(row: TrialRow) -> bool:
-    return row.state in ("finished", "pruned") and objective_of(row) is not None
 
 
 def _caption(
@@ -143,7 +136,7 @@ def _spec(
     values = [
         _datum(row, place, cell, parameters)
         for place, (cell, rows) in enumerate(group)
-        for row in _kept(rows, cell, num_kept)
+        for row in spread(rows, num_kept, partial(is_confirmed, cell=cell))
     ]
     rows = [
         {
@@ -160,12 +153,6 @@ def _spec(
     return chart(values, {"vconcat": rows, "resolve": own})
 
 
-def _kept(rows: Sequence[TrialRow], cell: CellResult, num: int) -> list[TrialRow]:
-    kept = {row.number: row for row in spread(rows, num)}
-    kept |= {row.number: row for row in rows if is_confirmed(row, cell)}
-    return [*kept.values()]
-
-
 def _datum(row: TrialRow, place: int, cell: CellResult, parameters: Sequence[_Parameter]) -> Datum:
     params = json.loads(row.params)
     shown = {
@@ -173,48 +160,22 @@ def _datum(row: TrialRow, place: int, cell: CellResult, parameters: Sequence[_Pa
         for one in parameters
         if one.name in params
     }
-    return {
-        "place": place,
-        "number": row.number,
-        "state": row.state,
-        "objective": objective_of(row),
-        "is_confirmed": is_confirmed(row, cell),
-        **shown,
-    }
+    return trial_datum(row, cell, place=place, objective=last_objective(row), **shown)
 
 
 def _panel(one: _Parameter, objective: str, *, is_first: bool) -> Spec:
     """Return one parameter's panel of a cell."""
-    tips = [
-        tip("number", "trial"),
-        tip("state", "ended"),
-        tip(one.field, plain(one.name)),
-        objective_tip("objective", objective),
-    ]
     y = objective_axis("objective", objective, minExtent=34)
-    return {
-        # A trial on another branch lacks the field, whose name is none of the study's.
-        "transform": [{"filter": f"isValid(datum.{one.field})"}],
-        "width": _PANEL_PX[0],
-        "height": _PANEL_PX[1],
-        "encoding": {
-            "x": one.axis,
-            "y": y if is_first else y | {"title": ""},
-        },
-        "layer": [
-            {
-                "mark": {"type": "point", "filled": True, "size": 35, "opacity": 0.8},
-                "encoding": {"color": STATE_COLOUR, "shape": STATE_SHAPE, "tooltip": tips},
-            },
-            {
-                "transform": [{"filter": "datum.is_confirmed"}],
-                "mark": {
-                    "type": "point",
-                    "shape": "circle",
-                    "size": 150,
-                    "strokeWidth": 2.5,
-                    "color": CONFIRMED_COLOUR,
-                },
-            },
-        ],
-    }
+    panel = layers(
+        _PANEL_PX,
+        layer(
+            {"type": "point", "filled": True, "size": 35, "opacity": 0.8},
+            tooltip=trial_tips("objective", objective, tip(one.field, plain(one.name))),
+            **STATE_LOOKS,
+        ),
+        confirmed_ring(150),
+        x=one.axis,
+        y=y if is_first else y | {"title": ""},
+    )
+    # A trial on another branch lacks the field. The field's name is ours, not the study's.
+    return {"transform": [{"filter": f"isValid(datum.{one.field})"}], **panel}
