@@ -54,6 +54,7 @@ HOMES = {
     "safetensors": {"trial"},
     "yaml": {"clusterfiles"},
     "jsonschema": {"clusterfiles"},
+    "msgspec": {"config"},
     "googleapiclient": {"clusterfiles"},
 }
 """The rooms that may import each heavy library."""

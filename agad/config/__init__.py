@@ -45,6 +45,7 @@ from agad.config.space import (
     When,
 )
 from agad.config.study import Confirm, Study
+from agad.config.typed_json import typed
 
 __all__ = [
     "DETECTORS",
@@ -93,6 +94,7 @@ __all__ = [
     "ranked_apart",
     "scheduler_from_json",
     "selection_from_json",
+    "typed",
     "variant_label",
     "with_parameters",
 ]

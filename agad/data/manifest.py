@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from agad.config import typed
 from agad.data.images import Part
 from agad.data.resize import FILTERS, SIZES
 from agad.errors import ConfigError, DataError
@@ -145,7 +144,11 @@ class Manifest:
             version = values.pop("format_version")
             values.pop("token", None)
             if version == FORMAT_VERSION:
-                return cls(**_typed(values))
+                # Every version wrote these two, although they have defaults.
+                _ = values["filter"], values["dropped"]
+                manifest = typed(cls, values, only_known=True)
+                _check(manifest)
+                return manifest
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{where} is no manifest of a data set ({error!r}); import the data set again "
@@ -157,40 +160,18 @@ class Manifest:
         )
 
 
-def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a manifest, each of its type: who can write the store wrote them."""
-    if values["filter"] not in FILTERS or values["image_px"] not in SIZES:
-        raise ValueError(f"filter {values['filter']!r}, size {values['image_px']!r}")
-    if values["channels"] not in (1, 3) or not _is_count(values["num_val_anomalies"]):
-        raise ValueError(f"{values['channels']!r} channels")
-    names = values["class_names"]
-    texts = [*(values[name] for name in ("name", "source", "resize", "test_split")), *names]
-    if not isinstance(names, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a name is no text")
-    _check_digest(values["fingerprint"])
-    dropped = [Dropped(**one) for one in values["dropped"]]
-    if not all(isinstance(text, str) for one in dropped for text in dataclasses.astuple(one)):
-        raise ValueError("a dropped image's name is no text")
-    parts = {name: _part(values[name], len(names)) for name in ("train", "test")}
-    return {**values, **parts, "class_names": tuple(names), "dropped": tuple(dropped)}
-
-
-def _part(values: Mapping[str, Any], num_classes: int) -> StoredPart:
-    part = StoredPart(**{**values, "class_counts": tuple(values["class_counts"])})
-    _check_digest(part.sha256)
-    if not all(map(_is_count, (part.num_bytes, *part.class_counts))):
-        raise ValueError("a count is no whole number")
-    # An image takes more than a byte, so no count can ask for more memory than its file has.
-    if len(part.class_counts) != num_classes or part.num_images > part.num_bytes:
-        raise ValueError(f"{part.num_images} images of {len(part.class_counts)} classes")
-    return part
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _check_digest(value: object) -> None:
-    # It names a file: one that leaves its folder is no digest.
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise ValueError(f"SHA-256 {value!r}")
+def _check(manifest: Manifest) -> None:
+    """Refuse what no import writes: who can write the store wrote the manifest."""
+    if manifest.filter not in FILTERS or manifest.image_px not in SIZES:
+        raise ValueError(f"filter {manifest.filter!r}, size {manifest.image_px!r}")
+    if manifest.channels not in (1, 3):
+        raise ValueError(f"{manifest.channels!r} channels")
+    # A digest names a file: what leaves its folder is no digest.
+    for digest in (manifest.fingerprint, manifest.train.sha256, manifest.test.sha256):
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise ValueError(f"SHA-256 {digest!r}")
+    for part in (manifest.train, manifest.test):
+        num_classes = len(part.class_counts)
+        # An image takes more than a byte, so no count can ask for more memory than its file has.
+        if num_classes != len(manifest.class_names) or part.num_images > part.num_bytes:
+            raise ValueError(f"{part.num_images} images of {num_classes} classes")

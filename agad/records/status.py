@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, Self, TypeAlias
+
+from agad.config import typed
 
 CellPhase: TypeAlias = Literal["search", "confirm", "done"]
 
@@ -16,8 +17,6 @@ DriverState: TypeAlias = Literal["running", "done", "interrupted", "failed"]
 
 _VERSION = 1
 """Grows when a field of a bulletin means something else, not when one is added."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +166,14 @@ class Bulletin:
             raise ValueError(
                 f"version is {values.get('version')!r}, but must be {_VERSION}; upgrade agad"
             )
-        status = _mapping("status", values.get("status"))
-        cells = status.get("cells")
-        if not isinstance(cells, list):
+        if not isinstance(_mapping("status", values.get("status")).get("cells"), list):
             raise ValueError("status.cells must be a list")
-        cells = tuple(_value(CellStatus, _mapping("a cell", cell)) for cell in cells)
-        values = {**values, "status": _value(StudyStatus, {**status, "cells": cells})}
-        return _value(cls, {**values, "at": _time(values.get("at"))})
+        try:
+            return typed(cls, {**values, "at": _time(values.get("at"))})
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]} is missing") from error
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
 
 def _mapping(name: str, values: object) -> Mapping[str, Any]:
@@ -187,39 +187,3 @@ def _time(text: object) -> datetime:
     if at is None or at.tzinfo is None:
         raise ValueError(f"at is {text!r}, but must be a time with its offset from UTC")
     return at
-
-
-def _value(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """Build a value of its own fields alone, each of its type."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING
-    ]
-    if missing:
-        raise ValueError(f"{missing[0]} is missing")
-    given = {name: values[name] for name in fields if name in values}
-    for name, value in given.items():
-        if not _is_a(str(fields[name].type), value):
-            raise ValueError(f"{name} is {value!r}, but must be: {fields[name].type}")
-    return kind(**given)
-
-
-def _is_a(annotation: str, value: object) -> bool:
-    match annotation:
-        case "str":
-            return isinstance(value, str)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        case "float":
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return False
-            return math.isfinite(value)
-        case "float | None":
-            return value is None or _is_a("float", value)
-        case "CellPhase":
-            return value in get_args(CellPhase)
-        case "DriverState":
-            return value in get_args(DriverState)
-    return True  # What the caller built itself.

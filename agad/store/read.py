@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from typing import Any
 
+from agad.config import typed
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore
 from agad.records import (
@@ -126,9 +126,8 @@ class StudyReader:
         key = attempt_key(self._study, "claims", *attempt)
         values = self.json_object(key)
         try:
-            named = {field.name: values[field.name] for field in dataclasses.fields(Claim)}
-            return Claim(**{**named, "seeds": tuple(named["seeds"])})
-        except (KeyError, TypeError) as error:
+            return typed(Claim, values)
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no claim ({error!r}), but must be one; restore it "
                 "from a copy, or remove it."
@@ -151,14 +150,8 @@ class StudyReader:
         """
         values = self.json_object(key)
         try:
-            # One of an earlier version lacks what has a default.
-            named = {
-                field.name: values[field.name]
-                for field in dataclasses.fields(Winner)
-                if field.name in values or field.default is dataclasses.MISSING
-            }
-            return Winner(**{**named, "params": {**named["params"]}})
-        except (KeyError, TypeError) as error:
+            return typed(Winner, values)
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no winner ({error!r}), but must be one; restore it "
                 "from a copy."

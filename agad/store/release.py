@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Iterator
-from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from agad.config import typed
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import EpochRow, Pause, attempt_key, attempt_of, attempts_prefix
+from agad.records import Pause, attempt_key, attempt_of, attempts_prefix
 
 Mark: TypeAlias = Literal["released", "paused"]
 """What its driver did with an attempt: gave it up, or let it wait at a rung."""
@@ -58,9 +58,7 @@ def pause_from_json(values: dict[str, Any], source: str) -> Pause:
         StoreError: It lacks something.
     """
     try:
-        epochs = tuple(EpochRow(**epoch) for epoch in values["epochs"])
-        started_at = datetime.fromisoformat(values["started_at"])
-        return Pause(**{**values, "started_at": started_at, "epochs": epochs})
+        return typed(Pause, values, only_known=True)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{source} is no pause ({error!r}), but must be one; restore it from a copy, or remove "

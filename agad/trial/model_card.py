@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import UnionType
-from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias
 
-from agad.config import DETECTORS, DetectorConfig, with_parameters
+from agad.config import DETECTORS, DetectorConfig, typed, with_parameters
 from agad.data import Resize
 from agad.errors import CheckpointError
 from agad.trial.trial_spec import TrialSpec
@@ -147,13 +145,9 @@ class ModelCard:
             values = json.loads(text)
             version = values.pop("format_version")
             if version == FORMAT_VERSION:
-                detector = _detector(values.pop("detector"), where)
-                exported = values.pop("exported")
-                return cls(
-                    detector=detector,
-                    exported=None if exported is None else Exported(**_typed(Exported, exported)),
-                    **_typed(cls, values, without=("detector", "exported")),
-                )
+                values["detector"] = _detector(values["detector"], where)
+                _ = values["exported"]  # Every version wrote it, although it has a default.
+                return typed(cls, values, only_known=True)
         except CheckpointError:
             raise
         except (
@@ -184,29 +178,3 @@ def _detector(values: Mapping[str, Any], where: str) -> DetectorConfig:
             f"{has}; install the agad that trained it."
         )
     return with_parameters(known[name](), settings)
-
-
-def _typed(
-    record: type[Exported] | type[ModelCard],
-    values: Mapping[str, Any],
-    without: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """Return the values of a record's fields; any other name, or kind of value, is an error."""
-    kinds = {name: kind for name, kind in get_type_hints(record).items() if name not in without}
-    if unknown := sorted({*values} - {*kinds}):
-        raise ValueError(f"it holds {unknown[0]!r:.40}")
-    return {name: _value(name, values[name], kind) for name, kind in kinds.items()}
-
-
-def _value(name: str, value: object, kind: Any) -> object:  # noqa: ANN401
-    if isinstance(kind, UnionType):
-        return None if value is None else _value(name, value, get_args(kind)[0])
-    if kind is float:
-        # A whole number is the equal real one.
-        if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
-            return float(value)  # type: ignore[arg-type]
-    elif get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_value(name, one, get_args(kind)[0]) for one in value)
-    elif type(value) is kind or (get_origin(kind) is Literal and value in get_args(kind)):
-        return value
-    raise ValueError(f"{name} is {value!r:.40}")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from agad.config import typed
 from agad.errors import OtherDriverError, StoreError
 from agad.objects import MissingObjectError, ObjectStore, retry
 from agad.store.holding.driver import Driver, this_driver
@@ -265,9 +266,7 @@ class Lease:
         key = _key(self._study, max(numbers))
         try:
             values = json.loads(self._objects.get(key))
-            return _Holder(
-                **values | {"number": max(numbers), "driver": Driver(**values["driver"])}
-            )
+            return typed(_Holder, values | {"number": max(numbers)}, only_known=True)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{self._objects.uri}/{key} is no lease ({error!r}), but must be one; remove it "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from agad.config import typed
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import TABLES, AnyTable, Table, compact_number, manifest_number, manifests_prefix
+from agad.records import AnyTable, Table, compact_number, manifest_number, manifests_prefix
 
 MANIFEST_VERSION = 1
 """Grows when an older reader would misread it."""
@@ -91,28 +90,14 @@ def parse_manifest(data: bytes, study: str, source: str) -> CompactionManifest:
             "upgrade agad."
         )
     try:
-        return CompactionManifest(
-            number=_typed("number", values["number"], int),
-            created_at=datetime.fromisoformat(values["created_at"]).astimezone(UTC),
-            files=tuple(_file(one, study) for one in values["files"]),
-        )
+        manifest = typed(CompactionManifest, values)
+        for file in manifest.files:
+            # A key from elsewhere is never read, and above all never deleted.
+            if compact_number(study, file.key) is None:
+                raise ValueError(f"{file.key!r} is no compacted file of this study")
     except (ValueError, KeyError, TypeError) as error:
         raise _no_manifest(source, error) from error
-
-
-def _file(values: dict[str, Any], study: str) -> CompactFile:
-    hints = typing.get_type_hints(CompactFile) | {"table": str}
-    named = {name: _typed(name, values[name], hint) for name, hint in hints.items()}
-    # A key from elsewhere is never read, and above all never deleted.
-    if named["table"] not in TABLES or compact_number(study, named["key"]) is None:
-        raise ValueError(f"{named['key']!r} is no compacted file of this study")
-    return CompactFile(**named)
-
-
-def _typed(name: str, value: object, kind: type) -> Any:  # noqa: ANN401
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}")
-    return value
+    return dataclasses.replace(manifest, created_at=manifest.created_at.astimezone(UTC))
 
 
 def _no_manifest(source: str, error: Exception) -> StoreError:
