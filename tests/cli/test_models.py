@@ -30,7 +30,8 @@ from agad.records.provenance import find_provenance
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
-from agad.study.running import Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Progress
 from agad.trial import PictureScorer, Runtime, SavedModel, model_key, models_prefix, train_trial
 
 if TYPE_CHECKING:

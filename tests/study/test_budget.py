@@ -323,7 +323,7 @@ def test_a_promoted_trial_keeps_what_its_earlier_rungs_took(
     again = board.launch()
     assert again is not None
     assert again.spec.key == launch.spec.key
-    board._writers.shutdown(wait=True)
+    board._writes.finish()
     assert gpu_s(make_simulation(study, gpus=1.0).board) == 3.0
     epochs = tuple(simulation._epoch(launch.spec, epoch, 1) for epoch in range(2))
     board.report(launch.spec.key, Progress(epochs=epochs, seconds=2.0, gpu_s=2.0))
