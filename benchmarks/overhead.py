@@ -125,9 +125,9 @@ def time_engine(num_trials: int, num_cells: int, folder: Path) -> dict[str, floa
     objects = open_objects(str(folder / "store"))
     find_manifest(Library(objects), "digits")  # Imported before the clock starts.
     store = StudyStore(objects, study.name)
-    where = ClusterOptions(store=objects.uri, cache=NodeCache(folder=str(folder / "cache")))
+    options = ClusterOptions(store=objects.uri, cache=NodeCache(folder=str(folder / "cache")))
     log = Log()
-    run_study(study, store, where, watch=log.watch, train=no_op)
+    run_study(study, store, options, watch=log.watch, train=no_op)
     seconds = time.perf_counter() - log.start_s
     rows = sorted(store.trials(), key=lambda row: row.ended_at)
     assert len(rows) == num_trials

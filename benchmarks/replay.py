@@ -18,7 +18,7 @@ from agad.search.ladder import Decision, Ladder
 from agad.study.board import StudyBoard
 from agad.study.cell import CellRun
 from agad.study.cell_data import CellData
-from agad.study.running import RowMaker
+from agad.study.row_maker import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.virtual import VirtualCluster, VirtualTrial
 

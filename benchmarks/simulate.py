@@ -37,7 +37,7 @@ from agad.records import ProcessMemory
 from agad.records.provenance import Provenance
 from agad.study.board import StudyBoard
 from agad.study.cell_data import CellData, find_cell_data
-from agad.study.running import RowMaker
+from agad.study.row_maker import RowMaker
 from agad.trial import TrialSpec
 from benchmarks.result_page import show
 from benchmarks.synthetic import SPACE, SyntheticCell

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from agad.executor.tune.rate_limit import RateLimit
-from agad.executor.tune.run import WATCH_EVERY_S, WATCH_SHARE
+from agad.executor.tune.run import WATCH_EVERY_S, WATCH_SHARE, RateLimit
 from agad.study.board import StudyBoard
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, TrialSpec
@@ -120,10 +119,10 @@ class VirtualCluster:
     """Trials by the virtual time at which their next epoch ends."""
 
     _tickets: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
-    _throttle: RateLimit = field(init=False)
+    _rate_limit: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self._throttle = RateLimit(WATCH_EVERY_S, WATCH_SHARE, clock=lambda: self.driver_free_s)
+        self._rate_limit = RateLimit(WATCH_EVERY_S, WATCH_SHARE, clock=lambda: self.driver_free_s)
 
     def run(self, is_over: Callable[[], bool]) -> None:
         """Train until it is over."""
@@ -150,7 +149,7 @@ class VirtualCluster:
             self._decided(lambda: self.board.end(key, progress))
         self.after_report(trial)
         if self.has_watch:
-            self._throttle.run(self._count_status)
+            self._rate_limit.run(self._count_status)
 
     def _count_status(self) -> None:
         self._driven(lambda: self.board.status(self.num_slots))

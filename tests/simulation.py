@@ -27,7 +27,8 @@ from agad.records import (
 from agad.records.provenance import Provenance
 from agad.study.board import StudyBoard
 from agad.study.cell_data import CellData, find_cell_data
-from agad.study.running import Launch, Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Launch, Progress
 from agad.study.store_outage import StoreOutage
 from agad.trial import EpochResult, TestResult, TrialSpec
 

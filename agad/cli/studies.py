@@ -41,7 +41,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
     webhook = Webhook(address) if address else None
     objects = open_objects(store_uri(arguments.store))
-    where = _where(
+    options = _cluster_options(
         objects.uri,
         arguments,
         is_shared=arguments.shared_store,
@@ -54,7 +54,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     start_s = time.monotonic()
     with _telling_of_failure(study.name, webhook):
         with _watching() as watch:
-            run_study(study, store, where, watch=watch)
+            run_study(study, store, options, watch=watch)
         board = stored_leaderboard(objects, study.name)
     Console().print(terminal(board))
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
@@ -78,16 +78,16 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     price = checked_price(arguments.price_per_gpu_hour)
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
-    where = _where(objects.uri, arguments)
-    library, runtime = Library(objects), where.runtime()
+    options = _cluster_options(objects.uri, arguments)
+    library, runtime = Library(objects), options.runtime()
     epoch_times: list[EpochTimes] = [
-        StoredEpochTimes(study, library, _past_studies(objects), where.precision)
+        StoredEpochTimes(study, library, _past_studies(objects), options.precision)
     ]
     if arguments.measure:
         hardware = describe_hardware(runtime.compute.device)
         epoch_times.append(MeasuredEpochTimes(study, runtime, hardware))
     planned = plan_study(study, library, epoch_times)
-    slots = where.max_concurrent_trials or _slots_here(planned, where.cpus_per_trial)
+    slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
     Console().print(plan_table(planned, slots, price))
     return 0
 
@@ -113,7 +113,7 @@ def _past_studies(objects: ObjectStore) -> list[PastStudy]:
     return [PastStudy(config=reader.config(), rows=reader.trials()) for reader in readers]
 
 
-def _where(store: str, arguments: argparse.Namespace, **more: Any) -> ClusterOptions:  # noqa: ANN401
+def _cluster_options(store: str, arguments: argparse.Namespace, **more: Any) -> ClusterOptions:  # noqa: ANN401
     """Return what the flags say of a trial, and more of a run."""
     from agad.executor.tune import ClusterOptions
 

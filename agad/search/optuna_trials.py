@@ -183,7 +183,7 @@ def importances(search: Search, trials: Sequence[EndedTrial]) -> dict[str, float
             objective of each counts, finished or not.
 
     Returns:
-        GpuShares that sum to 1, the highest first; empty where the objectives are all alike or no
+        Shares that sum to 1, the highest first; empty if the objectives are all alike or no
         parameter varies.
 
     Source:

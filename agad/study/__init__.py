@@ -1,8 +1,7 @@
-"""The study engine: search and early stopping by cell, on Ray."""
+"""The study engine: what starts next, what stops, what is written. Knows neither Ray nor torch."""
 
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_cell_data
-from agad.study.confirmed import specs_of_rows
+from agad.study.cell_data import find_cell_data, specs_of_rows
 from agad.study.epoch_time import (
     EpochTime,
     EpochTimes,
@@ -12,7 +11,8 @@ from agad.study.epoch_time import (
 )
 from agad.study.plan import CellPlan, StudyPlan, WorkerTime, plan_study
 from agad.study.publishing import Publisher
-from agad.study.running import Launch, Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Launch, Progress
 
 __all__ = [
     "CellPlan",

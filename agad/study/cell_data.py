@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import cast
 
 import numpy as np
 
@@ -21,14 +23,14 @@ from agad.config import (
 )
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
 from agad.detectors import scoring_flop
-from agad.errors import ConfigError
-from agad.records import Phase
+from agad.errors import ConfigError, StudyChangedError
+from agad.records import Phase, TrialRow
 from agad.trial import Instance, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellData:
-    """One cell's data: which, how much of it, and what its labels cost."""
+    """One cell's data: which images, how many, and what its labels cost."""
 
     cell: Cell
     data: Manifest
@@ -39,8 +41,8 @@ class CellData:
     """Of the development classes after the first one."""
 
     classes: tuple[CellData, ...] = ()
-    """Of a cell that searches on development classes: the cells of all classes, on which its winner
-    is confirmed."""
+    """The cells of all classes, on which the winner is confirmed; empty unless the cell searches on
+    development classes."""
 
     _counts: dict[tuple[Task, int], SplitCounts] = field(
         default_factory=dict, repr=False, compare=False
@@ -89,10 +91,10 @@ class CellData:
         return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
 
     def middle_spec(self, study: Study) -> TrialSpec:
-        """Return the search trial that stands for all where none is drawn yet.
+        """Return the search trial that stands for all before any is drawn.
 
-        It has the first of every choice and the middle of every range: what the search leaves as
-        it is need not go together with the detector's own value of what it draws.
+        It has the first of every choice and the middle of every range. The detector's own values
+        of the searched parameters may not go together with its other settings.
         """
         params = draw(
             study.search.space,
@@ -109,13 +111,13 @@ class CellData:
     ) -> TrialSpec:
         """Return a trial of any phase.
 
-        A search trial has an instance for each development class and seed of the search, others
-        one fresh seed.
+        A search trial has an instance for each development class and seed of the search; any other
+        trial has one fresh seed.
 
         Args:
             study: The cell's study.
             phase: The trial's.
-            number: Place in the search, or of the fresh seed.
+            number: The trial's place in the search, or its fresh seed's place.
             params: The searched parameters.
         """
         seeds = study.search_seeds if phase == "search" else (study.confirm_seeds[number],)
@@ -161,14 +163,14 @@ def work_of(study: Study, cell_data: CellData, params: Mapping[str, Setting]) ->
 def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     """Look up every data set, and check that every cell's split can be drawn. Opens no images.
 
-    Cells that search on development classes have the cell_data of all classes in theirs.
+    A cell that searches on development classes holds the data of the cells of all classes.
 
     Args:
         study: Its cells name data sets and classes.
         library: Holds the data sets.
 
     Returns:
-        Materials of the cells that search, by the cell's label.
+        The data of each cell that searches, by the cell's label.
 
     Raises:
         ConfigError: A data set or class is unknown, or too small for what the study asks of it.
@@ -188,6 +190,30 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     _check_distinct(study, cell_data)
     development = study.search.development
     return _searching(cell_data.values(), development) if development else cell_data
+
+
+def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> list[TrialSpec]:
+    """Make the specifications of a study's confirm or test trials again from their rows, in order.
+
+    Raises:
+        ConfigError: A data set is gone, or too small by now.
+        StudyChangedError: The data or the detector of a row have changed since.
+    """
+    found = find_cell_data(study, library).values()
+    cell_data = {cell.cell.label: cell for one in found for cell in one.confirmed}
+    specs = []
+    for row in rows:
+        cell = cell_data.get(row.cell)
+        params = json.loads(row.params)
+        spec = cell.spec(study, cast(Phase, row.phase), row.number, params) if cell else None
+        if spec is None or spec.key != row.trial_key:
+            raise StudyChangedError(
+                f"trial {row.number} of {row.cell} in study {study.name} was made of other data, "
+                f"or by another version than this agad's of {row.detector}, so it cannot be built "
+                "again; use the data and the version that ran it."
+            )
+        specs.append(spec)
+    return specs
 
 
 def _searching(

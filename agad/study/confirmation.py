@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from agad.config import ClassGiven, Labelled, Setting, Study
 from agad.records import Phase, Winner
 from agad.study.cell_data import CellData
-from agad.study.pareto import best_first
 from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
 
@@ -86,7 +85,7 @@ class Confirmation:
     def _ranking(self) -> list[TrialSpec]:
         """The search trials, the best first, with two objectives those of the Pareto front."""
         ranking = self._trials.ladder.ranking()
-        return best_first(
+        return _best_first(
             [[self._trials.specs[key] for key in tied] for tied in ranking], self._work_of
         )
 
@@ -216,3 +215,31 @@ class Confirmation:
     def num_finished(self) -> int:
         """Of ``specs``, those that finished."""
         return sum(self._trials.is_finished(spec.key) for spec in self.specs())
+
+
+def _best_first(
+    ranking: Sequence[Sequence[TrialSpec]],
+    work_of: Callable[[Mapping[str, Setting]], int] | None,
+) -> list[TrialSpec]:
+    """Return trials from the best to the worst; with two objectives, the Pareto front comes first.
+
+    A trial is in the front if every other trial that is as good takes more work. Of equal trials
+    the one with the lowest number comes first: a later driver does not know which came first.
+
+    Args:
+        ranking: The best first; trials that tie in their objective stand together.
+        work_of: Returns a configuration's work, of which little is good; None if work is no
+            objective.
+    """
+    ordered = [sorted(tied, key=lambda spec: spec.number) for tied in ranking]
+    if work_of is None:
+        return [spec for tied in ordered for spec in tied]
+    front: list[TrialSpec] = []
+    others: list[TrialSpec] = []
+    least = float("inf")
+    for tied in ordered:
+        works = {spec.key: work_of(spec.params) for spec in tied}
+        for spec in sorted(tied, key=lambda spec: works[spec.key]):
+            (front if works[spec.key] < least else others).append(spec)
+            least = min(least, works[spec.key])
+    return front + others

@@ -47,16 +47,16 @@ class EpochTimes(Protocol):
     """Says how long an epoch takes."""
 
     def of(self, cell_data: CellData) -> EpochTime | None:
-        """Return a cell's; None where it is unknown."""
+        """Return the time of a cell's epoch; None if it is unknown."""
 
 
 class StoredEpochTimes:
-    """EpochTimes of stored trials of the same kind.
+    """The times of stored trials of the same kind.
 
-    Of the same kind are trials of the detector and its version, with images of the same shape, in
-    the same precision, and with the same value of every parameter that decides what a step
-    computes. One that is searched must have been searched there too. Seconds grow with the steps of
-    an epoch; where trials ran on several kinds of hardware, that of most trials counts.
+    Trials are of the same kind if they have the same detector and version, images of the same
+    shape, the same precision, and the same value of every parameter that decides what a step
+    computes. A searched parameter must have been searched there too. Seconds grow with the steps of
+    an epoch. If trials ran on several kinds of hardware, the hardware of most trials counts.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class StoredEpochTimes:
 
 
 class MeasuredEpochTimes:
-    """EpochTimes of steps that are timed here, on this process's device.
+    """The times of steps that are timed here, on this process's device.
 
     Cells that differ only in their class share one measurement; each has its own number of steps.
     """

@@ -60,7 +60,7 @@ def write_study(tmp_path: Path) -> WriteStudy:
     return write
 
 
-def _no_cluster(_where: object) -> None:
+def _no_cluster(_options: object) -> None:
     pytest.fail("Ray was started")
 
 

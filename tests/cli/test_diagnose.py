@@ -19,7 +19,8 @@ from agad.records import checkpoints_prefix, find_provenance, kept_prefix
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
-from agad.study.running import Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Progress
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
 from agad.trial.confirm import TestPart, open_test
 

@@ -30,7 +30,8 @@ from agad.records.provenance import find_provenance
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
-from agad.study.running import Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Progress
 from agad.trial import PictureScorer, Runtime, SavedModel, model_key, models_prefix, train_trial
 
 if TYPE_CHECKING:
@@ -760,17 +761,17 @@ def test_names_are_not_read_as_markup(run_agad: RunAgad, exported: Path, tmp_pat
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
-    where = ClusterOptions(
+    options = ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
-    objects = open_objects(where.store)
+    objects = open_objects(options.store)
     study = replace(_STUDY, cells=Grid(dataset="digits", normal_class=[0, 1]))
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        run_study(study, StudyStore(objects, "tiny"), where)
+        run_study(study, StudyStore(objects, "tiny"), options)
     finally:
         ray.shutdown()
-    rows = [row for row in _confirmed(where.store) if row.number == 0]
+    rows = [row for row in _confirmed(options.store) if row.number == 0]
     assert len(rows) == 2
     for row in rows:
         key = model_key(models_prefix("tiny"), row.trial_key)

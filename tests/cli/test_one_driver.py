@@ -26,10 +26,10 @@ from contextlib import contextmanager
 import agad.executor.tune.run
 from agad.cli import entry
 from agad.store import StudyStore
-from agad.store.lease import LeaseTimes
+from agad.store.holding.lease import LeaseTimes
 
 @contextmanager
-def connected(where):
+def connected(options):
     print("Ray would start now", flush=True)
     sys.exit(7)
     yield

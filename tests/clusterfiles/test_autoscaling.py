@@ -41,9 +41,9 @@ import torch
 from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
 from agad.detectors import Compute
+from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.store import StudyStore
-from agad.study import ClusterOptions, run_study
 from agad.trial import train_trial
 
 folder, address = Path(sys.argv[1]), sys.argv[2]
@@ -87,7 +87,7 @@ def watch():
 
 
 find_manifest(Library(open_objects(str(folder / "store"))), "digits")
-where = ClusterOptions(
+options = ClusterOptions(
     store=str(folder / "store"),
     cache=NodeCache(folder=str(folder / "cache")),
     is_shared=True,
@@ -97,8 +97,8 @@ where = ClusterOptions(
 ray.init(address=address, log_to_driver=False)
 counts = [num_gpu_nodes()]
 threading.Thread(target=watch, daemon=True).start()
-store = StudyStore(open_objects(where.store), STUDY.name)
-run_study(STUDY, store, where, train=on_a_gpu_that_is_not_there)
+store = StudyStore(open_objects(options.store), STUDY.name)
+run_study(STUDY, store, options, train=on_a_gpu_that_is_not_there)
 counts.append(num_gpu_nodes())
 end_s = time.monotonic() + 120
 while num_gpu_nodes() and time.monotonic() < end_s:

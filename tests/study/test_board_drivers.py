@@ -75,7 +75,7 @@ def test_a_trial_that_kills_every_driver_is_started_six_times_and_never_again(
         with suppress(_KilledError):
             simulation.run()
         # What was written arrived; what runs is never heard of again.
-        simulation.board._writers.shutdown()
+        simulation.board._writes.finish()
     assert len([one for one in memory.all_claims if one.trial_key == key]) == 2 * MAX_ATTEMPTS
     assert {one.state for one in memory.all_rows if one.trial_key == key} == {"failed"}
 
@@ -270,7 +270,7 @@ def test_rows_that_wait_when_the_study_is_interrupted_are_kept_on_the_disk(
     make_simulation: MakeSimulation,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agad.study.board._LAST_WRITES_S", 0.1)
+    monkeypatch.setattr("agad.study.write_behind._LAST_WRITES_S", 0.1)
     board = make_simulation(study).board.__enter__()
     launches = [_launched(board) for _ in range(12)]
     memory.put_s = 2.0

@@ -234,13 +234,13 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spending = BudgetSpent(study, CostsSoFar(study), rows, clock=clock)
+    spent = BudgetSpent(study, CostsSoFar(study), rows, clock=clock)
     clock.now_s += 19 * 60.0
-    assert spending.ended_by([], {}) == ""
-    assert spending.left_s([], {}) == pytest.approx(60.0)
+    assert spent.ended_by([], {}) == ""
+    assert spent.left_s([], {}) == pytest.approx(60.0)
     clock.now_s += 1.1 * 60.0
-    assert spending.ended_by([], {}) == "the budget of 1 hour"
-    assert spending.left_s([], {}) == 0.0
+    assert spent.ended_by([], {}) == "the budget of 1 hour"
+    assert spent.left_s([], {}) == 0.0
 
 
 def test_a_row_that_waited_at_a_rung_counts_for_its_work(
@@ -255,8 +255,8 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
 
 def _reached_after(study: Study, rows: list[TrialRow]) -> float:
     """Return the hours at which a later driver would find the budget just reached."""
-    spending = BudgetSpent(replace(study, budget=Budget(hours=1000.0)), CostsSoFar(study), rows)
-    left_s = spending.left_s([], {})
+    spent = BudgetSpent(replace(study, budget=Budget(hours=1000.0)), CostsSoFar(study), rows)
+    left_s = spent.left_s([], {})
     assert left_s is not None
     return 1000.0 - left_s / 3600
 
@@ -297,8 +297,8 @@ def test_trials_that_are_given_up_together_count_for_when_they_worked(
     cells = make_simulation(study, kept_in=ListMemory()).board._cells
     for hours, ended_by in ((21.9, "the budget of 21.9 hours"), (22.1, "")):
         limited = replace(study, budget=Budget(hours=hours))
-        spending = BudgetSpent(limited, costs, rows, clock=_Clock())
-        assert spending.ended_by([], cells) == ended_by
+        spent = BudgetSpent(limited, costs, rows, clock=_Clock())
+        assert spent.ended_by([], cells) == ended_by
 
 
 def test_a_promoted_trial_keeps_what_its_earlier_rungs_took(
@@ -323,7 +323,7 @@ def test_a_promoted_trial_keeps_what_its_earlier_rungs_took(
     again = board.launch()
     assert again is not None
     assert again.spec.key == launch.spec.key
-    board._writers.shutdown(wait=True)
+    board._writes.finish()
     assert gpu_s(make_simulation(study, gpus=1.0).board) == 3.0
     epochs = tuple(simulation._epoch(launch.spec, epoch, 1) for epoch in range(2))
     board.report(launch.spec.key, Progress(epochs=epochs, seconds=2.0, gpu_s=2.0))
@@ -356,9 +356,9 @@ def test_a_later_driver_shares_the_confirm_phase_out_as_the_earlier_one_did(
     costs.add(rows)
     cells = make_simulation(study).board._cells
     clock = _Clock()
-    spending = BudgetSpent(study, costs, rows, clock=clock)
+    spent = BudgetSpent(study, costs, rows, clock=clock)
     clock.now_s += 60.0
-    assert spending.ended_by([], cells) == ended_by
+    assert spent.ended_by([], cells) == ended_by
 
 
 def test_what_running_confirm_trials_have_behind_them_is_not_set_aside(
@@ -388,8 +388,8 @@ def test_trials_that_wait_at_a_rung_share_no_wall_time_of_the_confirm_phase(
     assert len(paused) == 2
     # Two confirm trials of 9 s, one after the other: 18 s, where two at once would take 9 s.
     study = make_budgeted(Budget(hours=10 / 3600), scheduler=scheduler)
-    spending = BudgetSpent(study, CostsSoFar(study), clock=_Clock())
-    assert spending.ended_by(paused, board._cells) == "the budget of 0.00277778 hours"
+    spent = BudgetSpent(study, CostsSoFar(study), clock=_Clock())
+    assert spent.ended_by(paused, board._cells) == "the budget of 0.00277778 hours"
 
 
 def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
@@ -401,8 +401,8 @@ def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
     (pause,) = memory.all_pauses
     for seconds, ended_by in ((3599.0, ""), (3600.0, "the budget of 1 hour")):
         pauses = [replace(pause, seconds=seconds)]
-        spending = BudgetSpent(study, CostsSoFar(study), pauses=pauses, clock=_Clock())
-        assert spending.ended_by([], {}) == ended_by
+        spent = BudgetSpent(study, CostsSoFar(study), pauses=pauses, clock=_Clock())
+        assert spent.ended_by([], {}) == ended_by
 
 
 def test_a_promoted_trial_that_failed_stays_so_where_the_budget_ended_the_search(

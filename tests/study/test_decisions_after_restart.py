@@ -43,7 +43,7 @@ def _run_killed(
         simulation.board.__enter__()
         simulation.run(most_ends=int(rng.integers(1, 4)))
         # What was written arrived; what runs goes on past no checkpoint.
-        simulation.board._writers.shutdown()
+        simulation.board._writes.finish()
 
 
 def test_a_serial_study_decides_anew_as_it_decided_before(
@@ -58,7 +58,7 @@ def test_a_serial_study_decides_anew_as_it_decided_before(
         for _ in range(num_decisions):
             killed._fill()
             killed._advance(*killed.running.pop(0))
-        killed.board._writers.shutdown()
+        killed.board._writes.finish()
         make_simulation(one_cell, kept_in=memory).run_and_close()
         assert _search(memory) == _search(whole)
 

@@ -15,7 +15,8 @@ from agad.records.provenance import Provenance
 from agad.report import leaderboard
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
-from agad.study.running import Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Progress
 from agad.trial import Runtime, TrialSpec, train_trial
 
 if TYPE_CHECKING:

@@ -110,10 +110,10 @@ def test_optuna_is_told_of_the_paused_ones_as_pruned_with_their_objectives(
     simulation = make_simulation(study)
     simulation.run_and_close()
     (cell,) = simulation.board._cells.values()
-    states = Counter(trial.state.name for trial in cell._sampler.trials)
+    states = Counter(trial.state.name for trial in cell._search._sampler.trials)
     rows = Counter(row.state for row in memory.rows_of("search"))
     assert states == {"COMPLETE": rows["finished"], "PRUNED": rows["pruned"]}
-    assert all(trial.intermediate_values for trial in cell._sampler.trials)
+    assert all(trial.intermediate_values for trial in cell._search._sampler.trials)
 
 
 def test_tpe_learns_from_trials_that_wait(
@@ -187,7 +187,7 @@ def test_a_killed_driver_loses_nothing_and_doubles_nothing(
     first = make_simulation(study, slots=3)
     first.board.__enter__()
     first.run(most_ends=most_ends)
-    first.board._writers.shutdown()  # What was written arrived; what runs is never heard of again.
+    first.board._writes.finish()  # What was written arrived; what runs is never heard of again.
     ran = {one.spec.key for one, _ in first.running}
     waiting = {one.trial_key for one in memory.all_pauses} - {*memory.row_keys} - ran
     second = make_simulation(study, slots=3, checkpoints=first.checkpoints if keeps else {})
@@ -212,7 +212,7 @@ def test_a_pause_that_was_not_kept_happens_again_without_training(
     first = make_simulation(study)
     first.board.__enter__()
     first.run(most_ends=1)
-    first.board._writers.shutdown()
+    first.board._writes.finish()
     memory.all_pauses.clear()
     second = make_simulation(study, checkpoints=first.checkpoints)
     with second.board:
@@ -237,7 +237,7 @@ def test_a_row_of_an_earlier_drivers_pause_tells_what_that_driver_saw(
     first = make_simulation(study)
     first.board.__enter__()
     first.run(most_ends=num_search - 1)
-    first.board._writers.shutdown()
+    first.board._writes.finish()
     assert {row.state for row in memory.all_rows} <= {"finished"}
     paused = {one.trial_key: one for one in memory.all_pauses}
     make_simulation(study, checkpoints=first.checkpoints).run_and_close()
@@ -270,8 +270,8 @@ def test_a_driver_that_finds_only_pauses_gives_them_up_at_its_start(
     small = replace(study, search=search)
     first = make_simulation(small)
     first.run(most_ends=1)
-    first.board._writers.shutdown()
-    first.board._writers = make_simulation(small).board._writers  # It dies at the second pause.
+    first.board._writes.finish()
+    first.board._writes = make_simulation(small).board._writes  # It dies at the second pause.
     first._fill()
     memory.put_pause(replace(memory.all_pauses[0], trial_key=first.launches[1].spec.key))
     simulation = make_simulation(small)

@@ -267,7 +267,9 @@ def past(make_study: MakeStudy, make_row: Callable[..., TrialRow]) -> Callable[.
 
 
 @pytest.fixture
-def pace_of(digits_library: Library, make_study: MakeStudy) -> Callable[..., EpochTime | None]:
+def epoch_time_of(
+    digits_library: Library, make_study: MakeStudy
+) -> Callable[..., EpochTime | None]:
     """Return the time of an epoch of the first cell of a study by stored ones."""
 
     def epoch_time(*stored: PastStudy, study: Study | None = None) -> EpochTime | None:
@@ -279,9 +281,9 @@ def pace_of(digits_library: Library, make_study: MakeStudy) -> Callable[..., Epo
 
 
 def test_seconds_come_from_trials_of_the_same_kind_and_grow_with_the_steps(
-    past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
+    past: Callable[..., PastStudy], epoch_time_of: Callable[..., EpochTime | None]
 ) -> None:
-    known = pace_of(past())
+    known = epoch_time_of(past())
     assert known is not None
     assert known.epoch_s == pytest.approx(10 / 9 * 4 / 5)  # 107 normals to fit: 4 steps of 32.
     assert (known.gpus, known.source) == (0.5, "2 trials")
@@ -289,14 +291,14 @@ def test_seconds_come_from_trials_of_the_same_kind_and_grow_with_the_steps(
 
 
 def test_seconds_are_those_of_the_hardware_that_most_trials_ran_on(
-    past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
+    past: Callable[..., PastStudy], epoch_time_of: Callable[..., EpochTime | None]
 ) -> None:
     rare = past(hardware="a GPU", seconds=1.0)
     rare = PastStudy(config=rare.config, rows=rare.rows[:1])
-    known = pace_of(rare, past())
+    known = epoch_time_of(rare, past())
     assert known is not None
     assert (known.source, known.hardware) == ("2 trials", "a processor on a host")
-    assert known == pace_of(past())
+    assert known == epoch_time_of(past())
 
 
 @pytest.mark.parametrize(
@@ -315,32 +317,36 @@ def test_seconds_are_those_of_the_hardware_that_most_trials_ran_on(
 def test_trials_of_another_kind_tell_no_seconds(
     changes: dict[str, object],
     past: Callable[..., PastStudy],
-    pace_of: Callable[..., EpochTime | None],
+    epoch_time_of: Callable[..., EpochTime | None],
 ) -> None:
-    assert pace_of(past(**changes)) is None
+    assert epoch_time_of(past(**changes)) is None
 
 
 def test_trials_of_wider_networks_tell_no_seconds_and_those_of_another_weight_do(
-    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
+    make_study: MakeStudy,
+    past: Callable[..., PastStudy],
+    epoch_time_of: Callable[..., EpochTime | None],
 ) -> None:
     narrow = make_study().detector
-    assert pace_of(past(make_study(detector=replace(narrow, base_width=8)))) is None
-    assert pace_of(past(make_study(detector=replace(narrow, weight_adcon=3, lr=1e-3))))
+    assert epoch_time_of(past(make_study(detector=replace(narrow, base_width=8)))) is None
+    assert epoch_time_of(past(make_study(detector=replace(narrow, weight_adcon=3, lr=1e-3))))
 
 
 def test_a_searched_width_is_known_where_it_was_searched_before(
-    make_study: MakeStudy, past: Callable[..., PastStudy], pace_of: Callable[..., EpochTime | None]
+    make_study: MakeStudy,
+    past: Callable[..., PastStudy],
+    epoch_time_of: Callable[..., EpochTime | None],
 ) -> None:
     study = make_study(search=Search(space={"base_width": Choice([4, 8])}, trials_per_cell=2))
-    assert pace_of(past(study), study=study) is None
-    assert pace_of(past(study, params='{"base_width": 8}'), study=study)
+    assert epoch_time_of(past(study), study=study) is None
+    assert epoch_time_of(past(study, params='{"base_width": 8}'), study=study)
 
 
 def test_a_plan_takes_parameters_that_go_together_with_what_is_searched_alone(
     make_study: MakeStudy,
     plan_of: Plan,
     past: Callable[..., PastStudy],
-    pace_of: Callable[..., EpochTime | None],
+    epoch_time_of: Callable[..., EpochTime | None],
 ) -> None:
     # The detector's own 16 labelled anomalies of a batch would leave no room for a normal image.
     cells = Grid(dataset="digits", normal_class=0, settings={"batch_size": [16]})
@@ -349,6 +355,6 @@ def test_a_plan_takes_parameters_that_go_together_with_what_is_searched_alone(
     (cell,) = plan_of(study).cells
     assert cell.num_steps == 7  # Of 107 normals to fit.
     changes = {"settings": '{"batch_size": 16}', "params": '{"min_batch_anomalies": 8}'}
-    known = pace_of(past(study, **changes), study=study)
+    known = epoch_time_of(past(study, **changes), study=study)
     assert known is not None
     assert known.epoch_s == pytest.approx(10 / 9 * 7 / 9)  # 140 normals took 9 steps.

@@ -37,7 +37,8 @@ from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
 from agad.study.plan import plan_study
-from agad.study.running import Launch, Progress, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 
 if TYPE_CHECKING:

@@ -144,7 +144,7 @@ class GpuNode:
 
 
 @contextmanager
-def connected(where: ClusterOptions) -> Iterator[Slots]:
+def connected(options: ClusterOptions) -> Iterator[Slots]:
     """Connect to the cluster, or start one on this machine that ends with the block.
 
     Where the caller is connected to Ray already, that connection is used and left open.
@@ -153,28 +153,28 @@ def connected(where: ClusterOptions) -> Iterator[Slots]:
         ConfigError: No cluster answers, or a trial fits nowhere in it.
     """
     if ray.is_initialized():
-        yield _slots(where, ray.cluster_resources())  # type: ignore[no-untyped-call]
+        yield _slots(options, ray.cluster_resources())  # type: ignore[no-untyped-call]
         return
     at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        check_listening(where.address or "local")
+        check_listening(options.address or "local")
         ray.init(
-            address=where.address or "local",
+            address=options.address or "local",
             # None leaves the default, which a running cluster does not take.
-            include_dashboard=False if where.address is None else None,
+            include_dashboard=False if options.address is None else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
-            f"--address is {where.address}, but no Ray cluster can be joined there "
+            f"--address is {options.address}, but no Ray cluster can be joined there "
             f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own exits without a word.
     try:
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        yield _slots(where, resources, can_grow=where.address is not None)
+        yield _slots(options, resources, can_grow=options.address is not None)
     finally:
         ray.shutdown()
 
@@ -210,32 +210,32 @@ def _room(node: dict[str, float], cpus: int, gpus: float) -> int:
     return min(room, int(node.get("GPU", 0) / gpus)) if gpus > 0 else room
 
 
-def _check_reachable(where: ClusterOptions) -> None:
+def _check_reachable(options: ClusterOptions) -> None:
     """Refuse a folder as the store of several machines, unless it is said to be shared."""
     num_nodes = len(_living_nodes())
-    is_bucket = where.store.startswith(("s3://", "gs://"))
-    if num_nodes > 1 and not is_bucket and not where.is_shared:
+    is_bucket = options.store.startswith(("s3://", "gs://"))
+    if num_nodes > 1 and not is_bucket and not options.is_shared:
         raise ConfigError(
-            f"--store is the folder {where.store}, but the cluster has {num_nodes} nodes, which "
+            f"--store is the folder {options.store}, but the cluster has {num_nodes} nodes, which "
             "must all reach it; use a bucket, or say --shared-store if all of them have it mounted."
         )
 
 
-def _slots(where: ClusterOptions, has: dict[str, float], *, can_grow: bool = True) -> Slots:
-    _check_reachable(where)
+def _slots(options: ClusterOptions, has: dict[str, float], *, can_grow: bool = True) -> Slots:
+    _check_reachable(options)
     nodes = gpu_nodes()
-    grows = can_grow and where.max_concurrent_trials is not None
-    learns = where.gpus_per_trial == "auto" and (grows or bool(nodes))
-    gpus = where.gpus_per_trial
+    grows = can_grow and options.max_concurrent_trials is not None
+    learns = options.gpus_per_trial == "auto" and (grows or bool(nodes))
+    gpus = options.gpus_per_trial
     if not isinstance(gpus, int | float):
-        wants_gpu = where.device in (None, "cuda")
+        wants_gpu = options.device in (None, "cuda")
         gpus = 1.0 if wants_gpu and (learns or has.get("GPU", 0) >= 1) else 0.0
-    if gpus == 0 and where.device == "cuda":
+    if gpus == 0 and options.device == "cuda":
         raise ConfigError(
-            f"--device is {where.device}, but a trial gets no GPU: the cluster has "
+            f"--device is {options.device}, but a trial gets no GPU: the cluster has "
             f"{has.get('GPU', 0):g}; name a share of one with --gpus-per-trial."
         )
-    cpus = num_threads(where.cpus_per_trial, gpus, nodes) if gpus else where.cpus_per_trial or 1
+    cpus = num_threads(options.cpus_per_trial, gpus, nodes) if gpus else options.cpus_per_trial or 1
     room = sum(_room(node["Resources"], cpus, gpus) for node in _living_nodes())
     if room == 0 and not grows:
         raise ConfigError(
@@ -247,9 +247,9 @@ def _slots(where: ClusterOptions, has: dict[str, float], *, can_grow: bool = Tru
     if learns:
         room *= MOST_PER_GPU
     return Slots(
-        runtime=where.runtime(gpus, cpus),
-        num=where.max_concurrent_trials or room,
-        cpus_per_trial=where.cpus_per_trial,
+        runtime=options.runtime(gpus, cpus),
+        num=options.max_concurrent_trials or room,
+        cpus_per_trial=options.cpus_per_trial,
         learns=learns,
         grows=grows,
     )

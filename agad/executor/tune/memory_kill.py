@@ -1,4 +1,7 @@
-"""A worker that Ray's memory monitor kills: the end of its attempt, and not of the study."""
+"""A worker that Ray's memory monitor kills: the end of its attempt, and not of the study.
+
+A module of its own, since it replaces a private name of Ray.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ class KilledForMemoryError(OutOfMemoryError, RayActorError):
 
 @contextmanager
 def memory_kills_as_deaths() -> Iterator[None]:
-    """Have Tune take a worker that was killed for its node's memory for one that died.
+    """Let Tune treat a worker that was killed for its node's memory like a worker that died.
 
-    Ray tells such a death by an ``OutOfMemoryError``, which is no ``RayActorError``. Tune knows
-    what to do with that one alone, in three places: any other ends its experiment, with all that
+    Ray raises an ``OutOfMemoryError`` then, which is no ``RayActorError``. Tune goes on after a
+    ``RayActorError`` alone, in three places: any other error ends its experiment, with all that
     runs in it. Ray has no public place to put this right.
     """
     serialization.OutOfMemoryError = KilledForMemoryError  # type: ignore[attr-defined]

@@ -35,10 +35,10 @@ class _Reserved:
 
 
 class Packing:
-    """Gives each new trial its share of a GPU; that of a running trial never changes.
+    """Gives each new trial its share of a GPU; the share of a running trial never changes.
 
-    Where shares are learned, they are so by kind of trial. Where they are given, they double for
-    a kind that did not fit.
+    Learned shares are learned for each kind of trial. A given share doubles for a kind that did not
+    fit.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class Packing:
     def _free(self) -> float:
         """Return the GPUs that nobody has reserved."""
         reserved = sum(one.gpus for one in self._reserved.values())
-        # GpuShares are rounded down: three thirds of a GPU leave one ten-thousandth.
+        # Shares are rounded down: three thirds of a GPU leave one ten-thousandth.
         return self._num_gpus() - reserved + 1e-9
 
     def _num_gpus(self) -> float:

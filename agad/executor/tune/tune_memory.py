@@ -1,4 +1,7 @@
-"""What Tune would remember of the trials that ended, and nobody reads."""
+"""What Tune would remember of the trials that ended, and nobody reads.
+
+A module of its own, since it changes private parts of Ray Tune.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from ray.tune.progress_reporter import TrialProgressCallback
 def forget_ended(controller: TuneController) -> None:
     """Drop the trials that ended and have given their worker back.
 
-    Tune keeps each with its last result and all its metrics, some 25 KB, looks through all of them
-    for one to start, and at its end pickles each and looks for the files of each. The board has
+    Tune keeps each trial with its last result and all its metrics, some 25 KB. It looks through all
+    of them for a trial to start, and at its end pickles each and looks for its files. The board has
     what a study needs of them.
     """
     busy = controller._trial_to_actor
@@ -24,7 +27,7 @@ def forget_ended(controller: TuneController) -> None:
 
 
 class NoProgress(TrialProgressCallback):
-    """Stands where Tune would put one that prints nothing and keeps every trial."""
+    """Takes the place of Tune's own callback, which prints nothing and keeps every trial."""
 
     def on_trial_result(self, *_: object, **__: object) -> None:
         """Keep nothing."""

@@ -127,8 +127,8 @@ def test_a_stop_reaches_the_driver_once_and_is_the_end(starts: Path, stop: signa
 
 def test_a_driver_ends_with_a_supervisor_that_is_killed(starts: Path) -> None:
     code = (
-        "import sys; from agad.jobs import Supervisor; Supervisor(final=frozenset(), refusal=2, "
-        "restarts=0, pause_s=1, steps=frozenset)"
+        "import sys; from agad.executor.jobs import Supervisor; "
+        "Supervisor(final=frozenset(), refusal=2, restarts=0, pause_s=1, steps=frozenset)"
         f".run([sys.executable, '-c', {PATIENT!r}, sys.argv[1]])"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(starts)]) as supervisor:

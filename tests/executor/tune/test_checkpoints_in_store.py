@@ -22,7 +22,8 @@ from agad.records.provenance import Provenance
 from agad.store import StudyStore, rows_from_parquet
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
-from agad.study.running import Launch, RowMaker
+from agad.study.row_maker import RowMaker
+from agad.study.running import Launch
 from agad.trial import CheckpointPlan, EpochResult, Runtime, TrialSpec, auroc, train_trial
 
 if TYPE_CHECKING:

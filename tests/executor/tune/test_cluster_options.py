@@ -17,16 +17,16 @@ from agad.executor.tune.cluster_options import Slots, connected
 CACHE = NodeCache(folder="/nowhere/cache", max_gib=3.0)
 
 
-def _where(**changes: Any) -> ClusterOptions:  # noqa: ANN401
+def _options(**changes: Any) -> ClusterOptions:  # noqa: ANN401
     values: dict[str, Any] = {"store": "/nowhere/store", "cache": CACHE}
     return ClusterOptions(**(values | changes))
 
 
-def _slots(monkeypatch: pytest.MonkeyPatch, where: ClusterOptions, **resources: float) -> Slots:
+def _slots(monkeypatch: pytest.MonkeyPatch, options: ClusterOptions, **resources: float) -> Slots:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: resources)
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": resources}])
-    with connected(where) as slots:
+    with connected(options) as slots:
         return slots
 
 
@@ -87,7 +87,7 @@ def _slots(monkeypatch: pytest.MonkeyPatch, where: ClusterOptions, **resources: 
 )
 def test_where_refuses_what_no_cluster_can_give(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        _where(**changes)
+        _options(**changes)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
     num: int,
     device: str,
 ) -> None:
-    slots = _slots(monkeypatch, _where(**changes), **resources)
+    slots = _slots(monkeypatch, _options(**changes), **resources)
     assert (slots.num, slots.runtime.compute.device) == (num, device)
 
 
@@ -157,11 +157,11 @@ def test_a_study_gets_the_slots_that_the_cluster_has_room_for(
 def test_a_trial_is_told_how_to_compute(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], compute: Compute
 ) -> None:
-    assert _slots(monkeypatch, _where(**changes), CPU=2).runtime.compute == compute
+    assert _slots(monkeypatch, _options(**changes), CPU=2).runtime.compute == compute
 
 
 def test_cuda_graphs_are_taken_where_a_trial_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    slots = _slots(monkeypatch, _where(compilation="cuda-graphs"), CPU=2, GPU=1)
+    slots = _slots(monkeypatch, _options(compilation="cuda-graphs"), CPU=2, GPU=1)
     assert slots.runtime.compute == Compute(device="cuda", compilation="cuda-graphs")
 
 
@@ -169,7 +169,7 @@ def test_cuda_graphs_are_refused_where_the_cluster_has_no_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ConfigError, match="--compile is cuda-graphs, but the device is cpu"):
-        _slots(monkeypatch, _where(compilation="cuda-graphs"), CPU=2)
+        _slots(monkeypatch, _options(compilation="cuda-graphs"), CPU=2)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_cuda_is_refused_where_a_trial_gets_no_gpu(
         "name a share of one with --gpus-per-trial"
     )
     with pytest.raises(ConfigError, match=message):
-        _slots(monkeypatch, _where(**changes), **resources)
+        _slots(monkeypatch, _options(**changes), **resources)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ def test_trials_share_the_cores_of_a_node_with_gpus(
     resources: dict[str, float],
     threads: int,
 ) -> None:
-    assert _slots(monkeypatch, _where(**changes), **resources).runtime.num_threads == threads
+    assert _slots(monkeypatch, _options(**changes), **resources).runtime.num_threads == threads
 
 
 def test_a_trial_uses_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    where = _where(cpus_per_trial=2, gpus_per_trial=0.5)
-    slots = _slots(monkeypatch, where, CPU=8, GPU=1)
+    options = _options(cpus_per_trial=2, gpus_per_trial=0.5)
+    slots = _slots(monkeypatch, options, CPU=8, GPU=1)
     assert (slots.runtime.num_threads, slots.runtime.gpus) == (2, 0.5)
 
 
@@ -238,7 +238,7 @@ def test_a_trial_that_fits_nowhere_is_refused(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], resources: dict[str, float]
 ) -> None:
     with pytest.raises(ConfigError, match=r"a trial asks for .* but the cluster has 8 and"):
-        _slots(monkeypatch, _where(**changes), **resources)
+        _slots(monkeypatch, _options(**changes), **resources)
 
 
 def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,14 +251,14 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
         pytest.raises(
             ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* listens there"
         ),
-        connected(_where(address="127.0.0.1:1")),
+        connected(_options(address="127.0.0.1:1")),
     ):
         pass
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (
             pytest.raises(ConfigError, match=rf"--address is {address}, but no Ray .* connect"),
-            connected(_where(address=address)),
+            connected(_options(address=address)),
         ):
             pass
 
@@ -278,14 +278,14 @@ def two_cores_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_ray_that_is_started_here_never_grows(changes: dict[str, Any]) -> None:
     with (
         pytest.raises(ConfigError, match=r"no node has room for one; ask for less\.$"),
-        connected(_where(max_concurrent_trials=2, **changes)),
+        connected(_options(max_concurrent_trials=2, **changes)),
     ):
         pass
 
 
 @pytest.mark.usefixtures("two_cores_here")
 def test_a_ray_that_is_started_here_without_a_gpu_learns_no_share_of_one() -> None:
-    with connected(_where(max_concurrent_trials=2, gpus_per_trial="auto")) as slots:
+    with connected(_options(max_concurrent_trials=2, gpus_per_trial="auto")) as slots:
         assert (slots.num, slots.learns, slots.runtime.compute.device) == (2, False, "cpu")
 
 
@@ -295,11 +295,11 @@ def test_room_is_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 12.0})
     monkeypatch.setattr(ray, "nodes", lambda: [small, small, dead])
-    with connected(_where(cpus_per_trial=4, store="s3://bucket")) as slots:
+    with connected(_options(cpus_per_trial=4, store="s3://bucket")) as slots:
         assert slots.num == 2
     with (
         pytest.raises(ConfigError, match=r"a trial asks for 8 CPUs .* no node has room"),
-        connected(_where(cpus_per_trial=8, store="s3://bucket")),
+        connected(_options(cpus_per_trial=8, store="s3://bucket")),
     ):
         pass
 
@@ -319,7 +319,7 @@ def test_a_folder_is_no_store_of_several_nodes(monkeypatch: pytest.MonkeyPatch, 
             ConfigError,
             match=rf"--store is the folder {store}, but the cluster has 3 nodes, .*--shared-store",
         ),
-        connected(_where(store=store)),
+        connected(_options(store=store)),
     ):
         pass
 
@@ -337,15 +337,15 @@ def test_a_store_that_all_nodes_reach_is_taken(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], are_alive: tuple[bool, ...]
 ) -> None:
     _nodes(monkeypatch, *are_alive)
-    with connected(_where(**changes)) as slots:
+    with connected(_options(**changes)) as slots:
         assert slots.num == 2 * sum(are_alive)
 
 
 def test_a_trial_is_told_its_store_and_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    slots = _slots(monkeypatch, _where(), CPU=2)
+    slots = _slots(monkeypatch, _options(), CPU=2)
     assert (slots.runtime.store, slots.runtime.cache) == ("/nowhere/store", CACHE)
 
 
 def test_a_share_of_several_gpus_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"--gpus-per-trial is 1\.5, but must be a share of one"):
-        _where(gpus_per_trial=1.5)
+        _options(gpus_per_trial=1.5)

@@ -67,7 +67,7 @@ def local_ray() -> Iterator[None]:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> ClusterOptions:
+def options(tmp_path: Path) -> ClusterOptions:
     """A store and a cache for one test alone."""
     cache = NodeCache(folder=str(tmp_path / "cache"))
     return ClusterOptions(store=str(tmp_path / "store"), cache=cache)
@@ -118,8 +118,8 @@ def small_study(name: str, trials_per_cell: int = 3) -> Study:
     )
 
 
-def open_store(where: ClusterOptions, study: Study) -> StudyStore:
-    return StudyStore(open_objects(where.store), study.name)
+def open_store(options: ClusterOptions, study: Study) -> StudyStore:
+    return StudyStore(open_objects(options.store), study.name)
 
 
 def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
@@ -128,9 +128,9 @@ def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
 
 
 def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis(
-    where: ClusterOptions, mnist_files: Path
+    options: ClusterOptions, mnist_files: Path
 ) -> None:
-    library = Library(open_objects(where.store))
+    library = Library(open_objects(options.store))
     mnist = import_dataset("mnist", mnist_files, library, ImportOptions()).manifest
     study = Study(
         name="spans",
@@ -146,14 +146,14 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
         confirm=Confirm(seeds=1),
         selection=Labelled(num_anomalies=30, val_share=0.25),
     )
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where)
+    run_study(study, store, options)
 
     rows = store.trials()
     assert mnist.image_shape == (1, 32, 32)
     assert library.manifest("digits").image_shape == (1, 16, 16)
-    assert {path.stem for path in Path(where.cache.folder).glob("*.arrow")} == {
+    assert {path.stem for path in Path(options.cache.folder).glob("*.arrow")} == {
         library.manifest(name).part(part).sha256 for name in ("digits", "mnist") for part in PARTS
     }
     assert keys_by_phase(rows) == {"search": 16, "confirm": 8}
@@ -172,7 +172,7 @@ def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis
 
 @pytest.mark.parametrize("selection", [LabelFree(), FixedEpoch(epochs=2)], ids=repr)
 def test_a_study_without_labelled_validation_anomalies_is_confirmed(
-    where: ClusterOptions, selection: Selection
+    options: ClusterOptions, selection: Selection
 ) -> None:
     lr = Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=2)
     study = Study(
@@ -184,8 +184,8 @@ def test_a_study_without_labelled_validation_anomalies_is_confirmed(
         confirm=Confirm(seeds=1),
         selection=selection,
     )
-    store = open_store(where, study)
-    run_study(study, store, where)
+    store = open_store(options, study)
+    run_study(study, store, options)
     rows = store.trials()
     assert keys_by_phase(rows) == {"confirm": 1} | ({"search": 2} if selection.searches else {})
     assert {(row.selection, row.val_auroc) for row in rows} == {(selection.name(0), None)}
@@ -206,9 +206,9 @@ def tiny_study(name: str, cells: Grid, num_anomalies: int) -> Study:
 
 
 def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
-    where: ClusterOptions, photos: Path
+    options: ClusterOptions, photos: Path
 ) -> None:
-    library = Library(open_objects(where.store))
+    library = Library(open_objects(options.store))
     import_dataset("photos", photos, library, ImportOptions(image_px=16))
     cells = Grid(
         dataset="photos",
@@ -217,9 +217,9 @@ def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
         pollution_ratio=0.05,
     )
     study = tiny_study("left-out", cells, num_anomalies=6)
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where)
+    run_study(study, store, options)
 
     rows = store.trials()
     assert keys_by_phase(rows) == {"search": 4, "confirm": 2}
@@ -235,9 +235,9 @@ def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
 
 
 def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
-    where: ClusterOptions, photos: Path
+    options: ClusterOptions, photos: Path
 ) -> None:
-    library = Library(open_objects(where.store))
+    library = Library(open_objects(options.store))
     import_dataset("photos", photos, library, ImportOptions(image_px=16))
     cells = Grid(
         dataset="photos",
@@ -246,9 +246,9 @@ def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
         labelled_classes=[1, ("bent", "broken part")],
     )
     study = tiny_study("labelled", cells, num_anomalies=6)
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where)
+    run_study(study, store, options)
 
     rows = store.trials()
     assert keys_by_phase(rows) == {"search": 4, "confirm": 2}
@@ -257,7 +257,7 @@ def test_a_study_of_a_folder_of_photos_labels_some_of_its_named_classes(
 
 
 def test_a_label_may_be_longer_than_the_name_of_a_file(
-    where: ClusterOptions, tmp_path: Path
+    options: ClusterOptions, tmp_path: Path
 ) -> None:
     names = [f"{'x' * 60}-{number}" for number in range(6)]
     for place, name in enumerate(names):
@@ -265,30 +265,30 @@ def test_a_label_may_be_longer_than_the_name_of_a_file(
         for number in range(12):
             grey = Image.new("L", (16, 16), 40 * place + number)
             grey.save(tmp_path / "many" / name / f"{number}.png")
-    library = Library(open_objects(where.store))
+    library = Library(open_objects(options.store))
     import_dataset("many", tmp_path / "many", library, ImportOptions())
     cells = Grid(dataset="many", normal_class=names[0], labelled_classes=tuple(names[1:5]))
     study = tiny_study("long", cells, num_anomalies=5)
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where)
+    run_study(study, store, options)
 
     assert keys_by_phase(store.trials()) == {"search": 2, "confirm": 1}
 
 
 def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(
-    where: ClusterOptions,
+    options: ClusterOptions,
 ) -> None:
     study = small_study("again", trials_per_cell=2)
-    store = open_store(where, study)
-    run_study(study, store, where)
+    store = open_store(options, study)
+    run_study(study, store, options)
     before = {row.trial_key: row.ended_at for row in store.trials()}
 
-    run_study(study, store, where)
+    run_study(study, store, options)
     assert {row.trial_key: row.ended_at for row in store.trials()} == before
 
     extended = replace(study, search=replace(study.search, trials_per_cell=4))
-    run_study(extended, store, where)
+    run_study(extended, store, options)
     after = {row.trial_key: row.ended_at for row in store.trials()}
     assert before.items() <= after.items()
     assert Counter(row.phase for row in store.trials())["search"] == 8
@@ -298,13 +298,13 @@ def test_serial_studies_with_equal_seeds_are_equal_bit_for_bit(tmp_path: Path) -
     study = small_study("serial")
     results = []
     for folder in ("one", "two"):
-        where = ClusterOptions(
+        options = ClusterOptions(
             store=str(tmp_path / folder),
             cache=NodeCache(folder=str(tmp_path / "cache")),
             max_concurrent_trials=1,
         )
-        store = open_store(where, study)
-        run_study(study, store, where)
+        store = open_store(options, study)
+        run_study(study, store, options)
         results.append(
             [
                 (row.trial_key, row.params, row.state, row.epochs, row.val_auroc, row.test_auroc)
@@ -324,15 +324,15 @@ def killed_once(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_a_killed_worker_costs_an_attempt_and_no_trial(where: ClusterOptions) -> None:
+def test_a_killed_worker_costs_an_attempt_and_no_trial(options: ClusterOptions) -> None:
     study = small_study("killed")
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where, train=killed_once)
+    run_study(study, store, options, train=killed_once)
 
     rows = {row.trial_key: row for row in store.trials()}
     assert keys_by_phase(list(rows.values())) == {"search": 6, "confirm": 4}
-    killed = rows[(Path(where.cache.folder) / "killed").read_text()]
+    killed = rows[(Path(options.cache.folder) / "killed").read_text()]
     assert killed.attempt == 1
     assert killed.state in ("finished", "pruned")
     assert {row.attempt for row in rows.values() if row is not killed} == {0}
@@ -352,22 +352,22 @@ def killed_late(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_winners_alone(
-    where: ClusterOptions,
+    options: ClusterOptions,
 ) -> None:
     study = replace(small_study("goes-on"), cells=Grid(dataset="digits", normal_class=0))
-    store = open_store(where, study)
+    store = open_store(options, study)
 
     # One at a time: the first trial is alone at its rungs, and passes them.
-    run_study(study, store, replace(where, max_concurrent_trials=1), train=killed_late)
+    run_study(study, store, replace(options, max_concurrent_trials=1), train=killed_late)
 
     rows = {row.trial_key: row for row in store.trials()}
-    killed = (Path(where.cache.folder) / "killed").read_text()
+    killed = (Path(options.cache.folder) / "killed").read_text()
     assert (rows[killed].attempt, rows[killed].epochs) == (1, 4)
     epochs = [row.epoch for row in store.epochs() if row.trial_key == killed]
     assert epochs == [0, 1, 2, 3]
-    restored = {path.name for path in Path(where.cache.folder).glob("restored-*")}
+    restored = {path.name for path in Path(options.cache.folder).glob("restored-*")}
     assert restored == {f"restored-{killed}-{epoch}" for epoch in (0, 1)}
-    objects = open_objects(where.store)
+    objects = open_objects(options.store)
     confirmed = [row.trial_key for row in rows.values() if row.phase == "confirm"]
     first = next(row for row in rows.values() if (row.phase, row.number) == ("confirm", 0))
     assert len(confirmed) == 2
@@ -384,7 +384,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_done_cell_keeps_its_wi
 
 
 def test_development_classes_search_for_all_and_a_killed_group_goes_on(
-    where: ClusterOptions,
+    options: ClusterOptions,
 ) -> None:
     study = small_study("develops")
     study = replace(
@@ -392,10 +392,10 @@ def test_development_classes_search_for_all_and_a_killed_group_goes_on(
         cells=Grid(dataset="digits", normal_class=[0, 3, 8]),
         search=replace(study.search, seeds=2, development_classes=(0, 8)),
     )
-    store = open_store(where, study)
+    store = open_store(options, study)
 
     # One at a time: the first trial is alone at its rungs, and passes them.
-    run_study(study, store, replace(where, max_concurrent_trials=1), train=killed_late)
+    run_study(study, store, replace(options, max_concurrent_trials=1), train=killed_late)
 
     rows = store.trials()
     assert keys_by_phase(rows) == {"search": 3, "confirm": 6}
@@ -403,7 +403,7 @@ def test_development_classes_search_for_all_and_a_killed_group_goes_on(
     assert {(row.seeds, row.development_classes) for row in searched} == {((0, 1), (0, 8))}
     (killed,) = (row for row in rows if row.attempt)
     assert (killed.phase, killed.epochs) == ("search", 4)
-    assert len(list(Path(where.cache.folder).glob(f"restored-{killed.trial_key}-*"))) == 2
+    assert len(list(Path(options.cache.folder).glob(f"restored-{killed.trial_key}-*"))) == 2
     board = leaderboard(rows, planned_cells=study.cells.all_cells, searches=study.search_cells)
     assert [(cell.given_class, cell.num_confirmed) for cell in board.cells] == [
         (0, 2),
@@ -412,7 +412,7 @@ def test_development_classes_search_for_all_and_a_killed_group_goes_on(
     ]
     assert [one.left_out for one in board.ratios] == [(), (0, 8)]
     before = {row.trial_key for row in rows}
-    run_study(study, store, where)
+    run_study(study, store, options)
     assert {row.trial_key for row in store.trials()} == before
 
 
@@ -426,11 +426,13 @@ def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
-def test_diverged_and_failed_trials_are_counted_and_never_confirmed(where: ClusterOptions) -> None:
+def test_diverged_and_failed_trials_are_counted_and_never_confirmed(
+    options: ClusterOptions,
+) -> None:
     study = small_study("troubled")
-    store = open_store(where, study)
+    store = open_store(options, study)
 
-    run_study(study, store, where, train=troubled)
+    run_study(study, store, options, train=troubled)
 
     rows = store.trials()
     assert keys_by_phase(rows) == {"search": 6, "confirm": 4}
@@ -454,9 +456,9 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 
 
 def test_workers_that_always_crash_stop_the_study_with_their_last_error(
-    where: ClusterOptions, monkeypatch: pytest.MonkeyPatch
+    options: ClusterOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agad.study.crashes.MAX_IN_A_ROW", 3)
     study = small_study("hopeless")
     with pytest.raises(TrialsFailingError, match=r"3 trials in a row .* no GPU driver for cpu"):
-        run_study(study, open_store(where, study), where, train=hopeless)
+        run_study(study, open_store(options, study), options, train=hopeless)

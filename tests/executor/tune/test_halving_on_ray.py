@@ -41,22 +41,22 @@ def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: 
         scheduler=SuccessiveHalving(max_epochs=4, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
-    where = ClusterOptions(
+    options = ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
-    store = StudyStore(open_objects(where.store), study.name, tmp_path / "spool")
+    store = StudyStore(open_objects(options.store), study.name, tmp_path / "spool")
 
     def interrupt(_: StudyStatus) -> None:
         if len(store.pauses({claim.trial_key for claim in store.claims()})) >= 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(study, store, where, watch=interrupt)
+        run_study(study, store, options, watch=interrupt)
     store.flush()
     paused = store.pauses({claim.trial_key for claim in store.claims()})
     assert len(paused) >= 3
 
-    run_study(study, store, where)
+    run_study(study, store, options)
 
     rows = [row for row in store.trials() if row.phase == "search"]
     assert len(rows) == 6

@@ -121,8 +121,8 @@ def _others(last: Order) -> list[Order]:
     runtimes = (replace(runtime, compute=settings, num_threads=2), runtime, runtime, runtime)
     trains = (train_trial, train_trial, _exceeds_memory, train_trial)
     return [
-        replace(last, launch=Launch(spec=one, attempt=0), runtime=where, train=train)
-        for one, where, train in zip(specs, runtimes, trains, strict=True)
+        replace(last, launch=Launch(spec=one, attempt=0), runtime=run_on, train=train)
+        for one, run_on, train in zip(specs, runtimes, trains, strict=True)
     ]
 
 

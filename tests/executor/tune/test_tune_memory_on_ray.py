@@ -56,11 +56,11 @@ def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.Monk
         scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
-    where = ClusterOptions(
+    options = ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
-    store = StudyStore(open_objects(where.store), study.name)
-    run_study(study, store, where)
+    store = StudyStore(open_objects(options.store), study.name)
+    run_study(study, store, options)
     assert len(store.trials()) == 11
     assert len(written[-1]["trial_data"]) <= 4
     assert held[-1] <= 4

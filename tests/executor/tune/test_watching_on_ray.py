@@ -57,14 +57,14 @@ def local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> ClusterOptions:
+def options(tmp_path: Path) -> ClusterOptions:
     return ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
 
 
-def _store(where: ClusterOptions, tmp_path: Path) -> StudyStore:
-    return StudyStore(open_objects(where.store), STUDY.name, tmp_path / "spool")
+def _store(options: ClusterOptions, tmp_path: Path) -> StudyStore:
+    return StudyStore(open_objects(options.store), STUDY.name, tmp_path / "spool")
 
 
 def _scraped() -> dict[str, dict[frozenset[tuple[str, str]], float]]:
@@ -124,11 +124,11 @@ def _titles() -> Iterator[set[str]]:
 
 @pytest.mark.usefixtures("local_ray")
 def test_prometheus_and_the_store_are_told_how_the_study_ended(
-    where: ClusterOptions, tmp_path: Path
+    options: ClusterOptions, tmp_path: Path
 ) -> None:
-    store = _store(where, tmp_path)
+    store = _store(options, tmp_path)
     with _titles() as titles, _scraping() as values:
-        run_study(STUDY, store, where)
+        run_study(STUDY, store, options)
         ended_s = time.monotonic()
         while not values or _scraped():
             assert time.monotonic() - ended_s < 60, "series of a study that is over stay"
@@ -168,13 +168,13 @@ def test_prometheus_and_the_store_are_told_how_the_study_ended(
 
 @pytest.mark.usefixtures("local_ray")
 def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
-    where: ClusterOptions, tmp_path: Path
+    options: ClusterOptions, tmp_path: Path
 ) -> None:
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
     pytest.importorskip("sqlalchemy", reason="MLflow's own store needs sqlalchemy")
-    store = _store(where, tmp_path)
+    store = _store(options, tmp_path)
     run_study(
-        STUDY, store, ClusterOptions(store=where.store, cache=where.cache, log_to=("mlflow",))
+        STUDY, store, ClusterOptions(store=options.store, cache=options.cache, log_to=("mlflow",))
     )
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
@@ -193,10 +193,12 @@ def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_wandb_writes_an_offline_run_a_trial(where: ClusterOptions, tmp_path: Path) -> None:
+def test_wandb_writes_an_offline_run_a_trial(options: ClusterOptions, tmp_path: Path) -> None:
     pytest.importorskip("wandb", reason="wandb is not installed")
-    store = _store(where, tmp_path)
-    run_study(STUDY, store, ClusterOptions(store=where.store, cache=where.cache, log_to=("wandb",)))
+    store = _store(options, tmp_path)
+    run_study(
+        STUDY, store, ClusterOptions(store=options.store, cache=options.cache, log_to=("wandb",))
+    )
 
     files = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(files) == 8

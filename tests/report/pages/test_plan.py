@@ -20,7 +20,7 @@ GRID = Grid(
 )
 
 
-PACE = EpochTime(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
+EPOCH_TIME = EpochTime(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
 
 
 def printed(
@@ -28,7 +28,7 @@ def printed(
     num_searches: int = 2,
     instances: tuple[int, int] = (1, 1),
     *,
-    epoch_times: tuple[EpochTime | None, EpochTime | None] = (PACE, PACE),
+    epoch_times: tuple[EpochTime | None, EpochTime | None] = (EPOCH_TIME, EPOCH_TIME),
     price: float | None = None,
 ) -> str:
     plan = StudyPlan(
@@ -86,7 +86,7 @@ def test_a_plan_tells_what_the_search_trains() -> None:
 def test_a_plan_says_that_seconds_are_unknown_and_never_makes_any_up() -> None:
     unknown, partly = (
         printed(400, epoch_times=(None, None), price=2),
-        printed(400, epoch_times=(PACE, None)),
+        printed(400, epoch_times=(EPOCH_TIME, None)),
     )
     told = "seconds an epoch unknown: no trial of this kind in the store; --measure times one."
     assert told in unknown

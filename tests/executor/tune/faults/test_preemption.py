@@ -82,47 +82,47 @@ def two_nodes(make_nodes: MakeNodes) -> Nodes:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> ClusterOptions:
-    where = ClusterOptions(
+def options(tmp_path: Path) -> ClusterOptions:
+    options = ClusterOptions(
         store=str(tmp_path / "store"),
         cache=NodeCache(folder=str(tmp_path / "cache")),
         is_shared=True,
         max_concurrent_trials=1,
     )
-    Path(where.cache.folder).mkdir()
-    find_manifest(Library(open_objects(where.store)), "digits")
-    return where
+    Path(options.cache.folder).mkdir()
+    find_manifest(Library(open_objects(options.store)), "digits")
+    return options
 
 
-def _epochs_on(where: ClusterOptions, node: Any) -> list[int]:  # noqa: ANN401  A node of Ray's.
-    paths = Path(where.cache.folder).glob(f"epoch-*-on-{node.node_id}")
+def _epochs_on(options: ClusterOptions, node: Any) -> list[int]:  # noqa: ANN401  A node of Ray's.
+    paths = Path(options.cache.folder).glob(f"epoch-*-on-{node.node_id}")
     return sorted(int(path.name.split("-")[1]) for path in paths)
 
 
 @pytest.fixture
-def run_while(where: ClusterOptions, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile:
+def run_while(options: ClusterOptions, two_nodes: Nodes, wait_until: WaitUntil) -> RunWhile:
     """Run the study, and do something to the node of its search trial after some epochs."""
 
     def run(act: Callable[[Any], None], train: TrainTrial = slowly) -> list[TrialRow]:
         def busy() -> list[Any]:
-            return [one for one in two_nodes.trainers if len(_epochs_on(where, one)) >= 3]
+            return [one for one in two_nodes.trainers if len(_epochs_on(options, one)) >= 3]
 
         def act_later() -> None:
             wait_until(lambda: bool(busy()), "a third epoch")
             act(busy()[0])
 
-        store = _store(where)
+        store = _store(options)
         with ThreadPoolExecutor(1) as pool:
             action = pool.submit(act_later)
-            run_study(STUDY, store, where, train=train)
+            run_study(STUDY, store, options, train=train)
             action.result()
         return store.trials()
 
     return run
 
 
-def _store(where: ClusterOptions) -> StudyStore:
-    return StudyStore(open_objects(where.store), STUDY.name)
+def _store(options: ClusterOptions) -> StudyStore:
+    return StudyStore(open_objects(options.store), STUDY.name)
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _watching_on(nodes: Nodes, node: Any, address: str) -> Iterator[None]:  # no
 
 
 def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
-    where: ClusterOptions,
+    options: ClusterOptions,
     two_nodes: Nodes,
     run_while: RunWhile,
     wait_until: WaitUntil,
@@ -159,7 +159,7 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
         with metadata_service() as metadata, _watching_on(two_nodes, node, metadata.address):
             metadata.interrupt(datetime.now(UTC) + timedelta(seconds=60))
         (other,) = (one for one in two_nodes.trainers if one is not node)
-        wait_until(lambda: bool(_epochs_on(where, other)), "an epoch elsewhere")
+        wait_until(lambda: bool(_epochs_on(options, other)), "an epoch elsewhere")
         two_nodes.remove(node)
 
     rows = run_while(announce)
@@ -167,13 +167,13 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     search = next(row for row in rows if row.phase == "search")
     assert {row.state for row in rows} == {"finished"}
     assert (search.attempt, search.epochs) == (1, NUM_EPOCHS)
-    here, there = _epochs_on(where, gone), _epochs_on(where, two_nodes.trainers[0])
+    here, there = _epochs_on(options, gone), _epochs_on(options, two_nodes.trainers[0])
     assert here + there == list(range(NUM_EPOCHS))
-    assert _store(where).released() == {(search.trial_key, 0)}
+    assert _store(options).released() == {(search.trial_key, 0)}
 
 
 def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_attempt(
-    where: ClusterOptions,
+    options: ClusterOptions,
     two_nodes: Nodes,
     run_while: RunWhile,
     wait_until: WaitUntil,
@@ -184,7 +184,7 @@ def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_att
     def announce_and_take(node: Any) -> None:  # noqa: ANN401  A node of Ray's.
         with metadata_service() as metadata, _watching_on(two_nodes, node, metadata.address):
             metadata.interrupt(datetime.now(UTC) + timedelta(seconds=60))
-        wait_until((Path(where.cache.folder) / "stalled").exists, "the fourth epoch")
+        wait_until((Path(options.cache.folder) / "stalled").exists, "the fourth epoch")
         two_nodes.remove(node)
 
     rows = run_while(announce_and_take, stalling)
@@ -195,11 +195,11 @@ def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_att
     ]
     search = next(row for row in rows if row.phase == "search")
     assert (search.attempt, search.epochs) == (1, NUM_EPOCHS)
-    assert _store(where).released() == {(search.trial_key, 0)}
+    assert _store(options).released() == {(search.trial_key, 0)}
 
 
 def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
-    where: ClusterOptions, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
+    options: ClusterOptions, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 1)
     (search,) = run_while(two_nodes.remove)
@@ -207,8 +207,8 @@ def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
     assert "The actor" in search.error
     monkeypatch.setattr("agad.study.attempts.MAX_ATTEMPTS", 3)
 
-    run_study(STUDY, _store(where), where)
-    assert {(row.phase, row.state) for row in _store(where).trials()} == {
+    run_study(STUDY, _store(options), options)
+    assert {(row.phase, row.state) for row in _store(options).trials()} == {
         ("search", "finished"),
         ("confirm", "finished"),
     }

@@ -19,18 +19,18 @@ from agad.executor.tune import ClusterOptions
 if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad, WriteStudy
 
-WhereOf: TypeAlias = Callable[..., ClusterOptions]
+OptionsOf: TypeAlias = Callable[..., ClusterOptions]
 
 
 @pytest.fixture
-def where_of(
+def options_of(
     run_agad: RunAgad, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
-) -> WhereOf:
+) -> OptionsOf:
     """Return where ``agad run`` with some flags would run its study."""
     seen: list[ClusterOptions] = []
 
-    def note(_study: Study, _store: object, where: ClusterOptions, **_: object) -> None:
-        seen.append(where)
+    def note(_study: Study, _store: object, options: ClusterOptions, **_: object) -> None:
+        seen.append(options)
 
     monkeypatch.setattr(agad.executor.tune, "run_study", note)
 
@@ -41,32 +41,32 @@ def where_of(
     return run
 
 
-def test_without_flags_the_environment_says_where(where_of: WhereOf, tmp_path: Path) -> None:
-    where = where_of()
-    assert where == ClusterOptions(
+def test_without_flags_the_environment_says_where(options_of: OptionsOf, tmp_path: Path) -> None:
+    options = options_of()
+    assert options == ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
-    assert not where.is_shared
+    assert not options.is_shared
 
 
-def test_a_flag_goes_before_the_environment(where_of: WhereOf, tmp_path: Path) -> None:
+def test_a_flag_goes_before_the_environment(options_of: OptionsOf, tmp_path: Path) -> None:
     cache, store = tmp_path / "c", tmp_path / "s"
-    where = where_of("--store", store, "--cache", cache, "--cache-gib", 2.5, "--shared-store")
-    assert (where.store, where.is_shared) == (str(store), True)
-    assert where.cache == NodeCache(folder=str(cache), max_gib=2.5)
+    options = options_of("--store", store, "--cache", cache, "--cache-gib", 2.5, "--shared-store")
+    assert (options.store, options.is_shared) == (str(store), True)
+    assert options.cache == NodeCache(folder=str(cache), max_gib=2.5)
 
 
-def test_how_to_compute_is_said_by_flags(where_of: WhereOf) -> None:
-    where = where_of(
+def test_how_to_compute_is_said_by_flags(options_of: OptionsOf) -> None:
+    options = options_of(
         *("--device", "mps", "--precision", "bfloat16"), "--channels-last", "--compile", "default"
     )
-    assert (where.device, where.precision) == ("mps", "bfloat16")
-    assert (where.channels_last, where.compilation) == (True, "default")
+    assert (options.device, options.precision) == ("mps", "bfloat16")
+    assert (options.channels_last, options.compilation) == (True, "default")
 
 
-def test_the_layout_of_the_device_can_be_refused_by_a_flag(where_of: WhereOf) -> None:
-    assert where_of("--no-channels-last").channels_last is False
-    assert where_of().channels_last is None
+def test_the_layout_of_the_device_can_be_refused_by_a_flag(options_of: OptionsOf) -> None:
+    assert options_of("--no-channels-last").channels_last is False
+    assert options_of().channels_last is None
 
 
 @pytest.mark.parametrize(
@@ -103,22 +103,22 @@ def test_a_wrong_way_to_compute_is_refused_on_one_line(
 
 @pytest.mark.parametrize("name", ["a-folder", "./a-folder", "../here/a-folder"])
 def test_a_relative_folder_is_one_of_this_machine_in_full(
-    where_of: WhereOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    options_of: OptionsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    where = where_of("--store", name, "--cache", name)
-    for folder in (where.store, where.cache.folder):
+    options = options_of("--store", name, "--cache", name)
+    for folder in (options.store, options.cache.folder):
         assert Path(folder).is_absolute()
         assert Path(folder).resolve() == tmp_path / "here/a-folder"
 
 
 def test_the_cache_at_home_is_that_of_each_nodes_home(
-    where_of: WhereOf, monkeypatch: pytest.MonkeyPatch
+    options_of: OptionsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AGAD_CACHE")
-    assert where_of().cache.folder == "~/.agad/cache"
-    assert where_of("--cache", "~/mine").cache.folder == "~/mine"
+    assert options_of().cache.folder == "~/.agad/cache"
+    assert options_of("--cache", "~/mine").cache.folder == "~/mine"
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
@@ -133,12 +133,14 @@ def test_a_cache_in_an_unknown_home_is_refused_on_one_line(
     )
 
 
-def test_trackers_are_named_by_flags(where_of: WhereOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_are_named_by_flags(
+    options_of: OptionsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("mlflow", "wandb"):
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)
-    assert where_of("--log-to", "mlflow", "--log-to", "wandb").log_to == ("mlflow", "wandb")
+    assert options_of("--log-to", "mlflow", "--log-to", "wandb").log_to == ("mlflow", "wandb")
 
 
 def test_a_tracker_that_is_unknown_is_refused_before_any_work(

@@ -16,7 +16,8 @@ from agad.data import Manifest
 from agad.records import Phase, TrialRow
 from agad.records.provenance import Provenance
 from agad.study.cell import CellRun
-from agad.study.running import Launch, Progress, RowMaker, Running
+from agad.study.row_maker import RowMaker
+from agad.study.running import Launch, Progress, Running
 from agad.trial import EpochResult, TestResult
 
 if TYPE_CHECKING:

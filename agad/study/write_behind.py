@@ -1,0 +1,78 @@
+"""Writes to a study's memory that no decision waits for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from agad.errors import StoreError
+from agad.records import StudyMemory
+
+logger = logging.getLogger(__name__)
+
+_LAST_WRITES_S = 5.0
+"""Time for what still waits for the store when the study is interrupted."""
+
+_WRITERS = 4
+_MAX_WAITING = 64
+"""Writes that may wait for the store before the study waits for the store too."""
+
+
+class WriteBehind:
+    """Threads that write while the study goes on, and the errors that they meet."""
+
+    def __init__(self, memory: StudyMemory) -> None:
+        """Start no thread yet.
+
+        Args:
+            memory: What the writes go to.
+        """
+        self._memory = memory
+        self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
+        self._writes: list[tuple[Future[None], Callable[[], None]]] = []
+
+    def start(self, write: Callable[[], None]) -> None:
+        """Start a write that is safe to repeat."""
+        self._writes.append((self._threads.submit(write), write))
+
+    def wait_for_room(self) -> None:
+        """Wait while too many writes are not done.
+
+        Raises:
+            AgadError: The first error of a write.
+        """
+        self._check(_MAX_WAITING)
+
+    def finish(self) -> None:
+        """Wait until every write is done.
+
+        Raises:
+            AgadError: The first error of a write.
+        """
+        self._threads.shutdown(wait=True)
+        self._check(most=0)
+
+    def break_off(self) -> None:
+        """Wait a few seconds, then keep the rest where the next driver on this host finds it."""
+        wait([future for future, _ in self._writes], timeout=_LAST_WRITES_S)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._memory.disconnect()
+        num_lost = 0
+        for future, write in self._writes:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                continue
+            try:
+                write()
+            except StoreError as error:
+                num_lost += 1
+                last_error = error
+        if num_lost:
+            logger.warning(
+                "What %d trials left could not be kept, so they run again: %s", num_lost, last_error
+            )
+
+    def _check(self, most: int) -> None:
+        """Raise the first error of a write; wait while more than ``most`` are not done."""
+        while self._writes and (len(self._writes) > most or self._writes[0][0].done()):
+            self._writes.pop(0)[0].result()
