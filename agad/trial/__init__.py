@@ -1,6 +1,5 @@
 """One trial: its specification, its training as a generator of epochs, its metrics."""
 
-from agad.trial.confirm import TestResult
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch
@@ -9,7 +8,8 @@ from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
 from agad.trial.model_card import Exported, ModelCard
 from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
-from agad.trial.train import EpochResult, train_trial
+from agad.trial.results import EpochResult, TestResult
+from agad.trial.train import train_trial
 from agad.trial.trial_spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
 
 __all__ = [

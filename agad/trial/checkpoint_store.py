@@ -6,17 +6,14 @@ import logging
 import time
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore, open_objects
 from agad.records import CheckpointName
 from agad.trial.checkpoint import to_bytes
+from agad.trial.lockstep import LockStep
+from agad.trial.training import Training
 from agad.trial.trial_spec import Runtime, TrialSpec
-
-if TYPE_CHECKING:
-    from agad.trial.lockstep import LockStep
-    from agad.trial.train import Training
 
 logger = logging.getLogger(__name__)
 

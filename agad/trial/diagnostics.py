@@ -18,10 +18,11 @@ from agad.errors import CheckpointError
 from agad.objects import ObjectStore
 from agad.records import kept_names
 from agad.trial.checkpoint import from_bytes, read_checkpoint
-from agad.trial.confirm import TestPart, open_test
+from agad.trial.confirm import open_test
 from agad.trial.metrics import auroc
+from agad.trial.results import TestPart
 from agad.trial.score import score, score_with_batch_statistics
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 _LINEAGE_BATCH_SIZE = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,10 +11,8 @@ from numpy.typing import NDArray
 from agad.data import Purpose, heat_map, stream
 from agad.detectors import Rebuilder
 from agad.objects import open_objects
-
-if TYPE_CHECKING:
-    from agad.trial.confirm import TestPart
-    from agad.trial.train import Training
+from agad.trial.results import TestPart
+from agad.trial.training import Training
 
 logger = logging.getLogger(__name__)
 

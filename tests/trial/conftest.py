@@ -156,6 +156,6 @@ def use_stub(make_stub: MakeStub, monkeypatch: pytest.MonkeyPatch) -> UseStub:
     """Train such a stub, a fresh one each trial, in place of any detector."""
 
     def use(**given: object) -> None:
-        monkeypatch.setattr("agad.trial.train.build_detector", lambda *_: make_stub(**given))
+        monkeypatch.setattr("agad.trial.training.build_detector", lambda *_: make_stub(**given))
 
     return use

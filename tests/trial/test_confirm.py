@@ -18,7 +18,7 @@ from agad.objects import open_objects
 from agad.trial import Runtime, TestResult, TrialSpec, auroc, picture_key, train_trial
 from agad.trial.confirm import open_test
 from agad.trial.pictures import NUM_OF_EACH, draw_shown, keep_pictures
-from agad.trial.train import Training, prepare
+from agad.trial.training import Training, prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 

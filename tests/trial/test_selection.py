@@ -15,7 +15,7 @@ from agad.objects import open_objects
 from agad.trial import ModelCard, Runtime, SavedModel, TrialSpec, train_trial
 from agad.trial.metrics import label_free_objective
 from agad.trial.model import model_key
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 if TYPE_CHECKING:
     from tests.trial.conftest import MakeSpec, TaskOf, UseStub

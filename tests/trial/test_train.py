@@ -22,9 +22,10 @@ from agad.data import Images, Manifest, NodeCache, Part, Split, Subset, draw_spl
 from agad.detectors import Detector
 from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial
-from agad.trial.confirm import TestPart, TestResult, score_test
+from agad.trial.confirm import score_test
+from agad.trial.results import TestPart, TestResult
 from agad.trial.score import score
-from agad.trial.train import Training, prepare, train_epoch
+from agad.trial.training import Training, prepare, train_epoch
 
 if TYPE_CHECKING:
     from tests.trial.conftest import MakeStub, TaskOf, UseStub
@@ -85,9 +86,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         events.append("epoch")
         return train_epoch(training)
 
-    monkeypatch.setattr("agad.trial.train.open_images", note)
+    monkeypatch.setattr("agad.trial.training.open_images", note)
     monkeypatch.setattr("agad.trial.confirm.open_images", note)
-    monkeypatch.setattr("agad.trial.train.train_epoch", train)
+    monkeypatch.setattr("agad.trial.training.train_epoch", train)
     return events
 
 
@@ -402,7 +403,7 @@ def test_train_s_leaves_the_test_out(
         return score_test(detector, part)
 
     use_stub()
-    monkeypatch.setattr("agad.trial.train.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr("agad.trial.training.time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr("agad.trial.confirm.score_test", score_slowly)
     results = list(train_trial(make_spec(phase="confirm"), runtime))
     assert [result.train_s for result in results] == [0.0, 0.0]
