@@ -1,7 +1,6 @@
 """A study's memory: its configuration, claims and rows, as objects."""
 
-from agad.store.progress_keys import steps_done
-from agad.store.read import StudyReader, list_studies
+from agad.store.read import StudyReader, list_studies, steps_done
 from agad.store.study_store import StudyStore
 from agad.store.tables.compaction import DEFAULT_GRACE, Compacted, compact
 from agad.store.tables.info import StudyInfo, TableInfo, study_info, table_files

@@ -4,9 +4,8 @@ from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leak
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
-from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
+from agad.trial.model import PictureScorer, SavedModel
 from agad.trial.model_card import Exported, ModelCard
-from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
 from agad.trial.results import EpochResult, TestResult
 from agad.trial.train import train_trial
@@ -33,10 +32,7 @@ __all__ = [
     "diagnose_kept",
     "diagnose_leaks",
     "measure_epoch",
-    "model_key",
-    "models_prefix",
     "num_gpus",
-    "picture_key",
     "to_program",
     "train_trial",
 ]

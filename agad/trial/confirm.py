@@ -10,8 +10,9 @@ import torch
 from agad.data import on_device, open_images
 from agad.detectors import Detector
 from agad.objects import open_objects
+from agad.records import model_key
 from agad.trial.metrics import auroc, average_precision
-from agad.trial.model import SavedModel, model_key
+from agad.trial.model import SavedModel
 from agad.trial.model_card import ModelCard
 from agad.trial.pictures import keep_pictures
 from agad.trial.results import TestPart, TestResult

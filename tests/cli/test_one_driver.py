@@ -26,7 +26,7 @@ from contextlib import contextmanager
 import agad.executor.tune.run
 from agad.cli import entry
 from agad.store import StudyStore
-from agad.store.lease import LeaseTimes
+from agad.store.holding.lease import LeaseTimes
 
 @contextmanager
 def connected(where):

@@ -16,7 +16,7 @@ from agad.store.holding.driver import Driver, this_driver
 
 _CHILD = """
 import dataclasses, json, time
-from agad.store.driver import this_driver
+from agad.store.holding.driver import this_driver
 print(json.dumps(dataclasses.asdict(this_driver())), flush=True)
 time.sleep(60)
 """

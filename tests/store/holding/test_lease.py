@@ -24,7 +24,7 @@ _CHILD = """
 import sys, time
 from pathlib import Path
 from agad.objects import LocalObjects
-from agad.store.lease import Lease
+from agad.store.holding.lease import Lease
 with Lease(LocalObjects(Path(sys.argv[1])), "study").held():
     print("held", flush=True)
     time.sleep(60)
