@@ -30,8 +30,8 @@ from agad.records import (
     status_key,
     winners_prefix,
 )
-from agad.store.parallel import in_parallel
 from agad.store.release import pause_from_json
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.rows import rows_from_table
 from agad.store.tables.snapshot import list_attempts
 from agad.store.tables.tables import read_table

@@ -37,9 +37,9 @@ from agad.records import (
 from agad.store.changes import extends
 from agad.store.holding.lease import Lease, LeaseTimes
 from agad.store.holding.spool import Group, Spool, put_group
-from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
 from agad.store.release import last_pauses, pause_to_json, released_attempts
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.rows import rows_to_parquet
 
 logger = logging.getLogger(__name__)

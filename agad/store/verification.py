@@ -32,7 +32,6 @@ from agad.records import (
     study_prefix,
     winners_prefix,
 )
-from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
 from agad.store.tables.compacted import read_compacted
 from agad.store.tables.manifest import (
@@ -41,6 +40,7 @@ from agad.store.tables.manifest import (
     manifest_numbers,
     newest_number,
 )
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.snapshot import Snapshot, list_attempts, read_manifest, reading
 from agad.store.tables.tables import WITHIN, loose_table
 

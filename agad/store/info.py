@@ -12,8 +12,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from agad.errors import StoreError
 from agad.objects import ObjectStore
 from agad.records import ALL_TABLES, AnyTable, attempt_key, check_study_name, study_prefix
-from agad.store.parallel import in_parallel
 from agad.store.release import released_attempts
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.schema import first_line
 from agad.store.tables.snapshot import Snapshot, attempts_of, list_attempts, reading
 
