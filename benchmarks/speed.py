@@ -48,7 +48,7 @@ from agad.data import FitBatches, Manifest, StoredPart, Task, on_device
 from agad.detectors import Compute, build_detector
 from agad.detectors.networks import Discriminator, GeneratorShape, NaiveGenerator, initialise
 from agad.trial import TrialSpec
-from agad.trial.train import Training, train_epoch
+from agad.trial.training import Training, train_epoch
 
 MakeEpoch: TypeAlias = Callable[[NDArray[np.uint8], int, Compute], Callable[[], None]]
 

@@ -150,7 +150,8 @@ def _first_confirmed(rows: Sequence[TrialRow], label: str, winner: Winner | None
 
 def _stored_model(objects: ObjectStore, row: TrialRow) -> SavedModel:
     from agad.objects import MissingObjectError
-    from agad.trial import SavedModel, model_key, models_prefix
+    from agad.records import model_key, models_prefix
+    from agad.trial import SavedModel
 
     key = model_key(models_prefix(row.study), row.trial_key)
     try:

@@ -1,8 +1,4 @@
-"""Imported data sets, kept in a store beside the studies.
-
-Objects: ``_datasets/<name>/manifest.json``, and the files that it names,
-``_datasets/<name>/<sha256>.arrow``. No study's name starts with ``_``.
-"""
+"""Imported data sets, kept in a store beside the studies: a manifest and two files each."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ from agad.data.images import PARTS, Images, Part
 from agad.data.manifest import Manifest
 from agad.errors import ConfigError, DataError
 from agad.objects import MissingObjectError, ObjectStore, check_conditional_put, open_objects
+from agad.records import DATASETS_PREFIX, dataset_file_key, dataset_manifest_key, dataset_of
 
-_PREFIX = "_datasets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -47,8 +43,8 @@ class Library:
 
     def names(self) -> list[str]:
         """Return the names of the data sets, sorted."""
-        keys = (key.split("/") for key in self._objects.list(f"{_PREFIX}/"))
-        return sorted(key[1] for key in keys if len(key) == 3 and key[2] == "manifest.json")
+        names = map(dataset_of, self._objects.list(DATASETS_PREFIX))
+        return sorted(name for name in names if name is not None)
 
     def manifest(self, name: str) -> Manifest:
         """Return what is known of a data set; opens no images.
@@ -58,7 +54,7 @@ class Library:
             DataError: Its manifest is damaged.
         """
         check_dataset_name(name)
-        key = _key(name, "manifest.json")
+        key = dataset_manifest_key(name)
         try:
             text = self._objects.get(key)
         except MissingObjectError:
@@ -95,7 +91,7 @@ class Library:
                 )
         # Of equal imports at once, the token lets a single one find its own document.
         document = manifest.to_json(token=uuid.uuid4().hex)
-        if self._objects.put_if_absent(_key(manifest.name, "manifest.json"), document):
+        if self._objects.put_if_absent(dataset_manifest_key(manifest.name), document):
             return True
         self._check_same(manifest)  # Another import was faster.
         return False
@@ -141,9 +137,5 @@ def open_images(manifest: Manifest, part: Part, *, store: str, cache: NodeCache)
     return cache.open(manifest.part(part), lambda path: open_objects(store).get_file(key, path))
 
 
-def _key(name: str, file: str) -> str:
-    return f"{_PREFIX}/{name}/{file}"
-
-
 def _file_key(manifest: Manifest, part: Part) -> str:
-    return _key(manifest.name, f"{manifest.part(part).sha256}.arrow")
+    return dataset_file_key(manifest.name, manifest.part(part).sha256)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 from agad.errors import StoreError
 from agad.objects.protocol import MissingObjectError, ObjectStore
+from agad.records import new_probe_key, passed_key
 
 _NUMBER = 2
-"""The check's: a stricter one is run anew where an older one was passed."""
+"""Number of the check. A stricter check gets the next number, and every store is checked anew."""
 
 _NUM_ROUNDS = 3
 _NUM_WRITERS = 8
@@ -20,33 +19,29 @@ _NUM_WRITERS = 8
 def check_conditional_put(objects: ObjectStore) -> None:
     """Refuse a store in which the second put of a key replaces the first, also in a race.
 
-    In 3 rounds, 8 threads put bytes of their own under a key that none had before: exactly one
-    must be told that it won, and its bytes must be there. A store that passed is marked, and
-    from then on asked for the mark alone, in one request; the mark names the store, so that a copy
-    of it elsewhere is checked anew. Any number of checks may run at once.
-    What failed in no round may still fail in another: this finds a server that only checks before
-    it writes (one in PyPI's Swift had two winners in 7 of 10 such rounds), it proves nothing.
+    In 3 rounds, 8 threads put bytes of their own under a new key: exactly one thread must be told
+    that it won, and its bytes must be there. A store that passed is marked, and from then on only
+    asked for the mark, in one request. The mark names the store, so that a copy of the store
+    elsewhere is checked anew. Any number of checks may run at once.
+
+    The check finds a server that only looks before it writes (PyPI's Swift had two winners in 7 of
+    10 rounds). It proves nothing: a store that passed may still fail.
 
     Raises:
         StoreError: A second put was not refused, or a race had no winner, or several.
     """
-    passed_key = _passed_key(objects)
+    mark = passed_key(_NUMBER, objects.identity)
     try:
-        objects.get(passed_key)
+        objects.get(mark)
     except MissingObjectError:
         _check_second_put(objects)
         for _ in range(_NUM_ROUNDS):
             _check_race(objects)
-        objects.put_if_absent(passed_key, b"agad")
-
-
-def _passed_key(objects: ObjectStore) -> str:
-    # Not below "_probe", which is an object of its own in stores of agad 0.1: in a folder, a file.
-    return f"_probes/passed-{_NUMBER}-{hashlib.sha256(objects.identity.encode()).hexdigest()[:16]}"
+        objects.put_if_absent(mark, b"agad")
 
 
 def _check_second_put(objects: ObjectStore) -> None:
-    key = f"_probes/{uuid.uuid4().hex}"
+    key = new_probe_key()
     try:
         objects.put_if_absent(key, b"first")
         if objects.put_if_absent(key, b"second") or objects.get(key) != b"first":
@@ -59,7 +54,7 @@ def _check_second_put(objects: ObjectStore) -> None:
 
 
 def _check_race(objects: ObjectStore) -> None:
-    key = f"_probes/{uuid.uuid4().hex}"
+    key = new_probe_key()
     offers = [f"{writer} {key}".encode() for writer in range(_NUM_WRITERS)]
     barrier = threading.Barrier(_NUM_WRITERS)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agad.reading.boards import board_of, planned, winners_of
-from agad.records import TrialRow, Winner, pictures_prefix
+from agad.records import TrialRow, Winner, picture_key, pictured, pictures_prefix, trial_prefix
 from agad.report import Curves, FigureData, Leaderboard, Picture, Scores, confirmed_rows
 
 if TYPE_CHECKING:
@@ -132,14 +132,14 @@ def _pictures(
     scores: Any,  # noqa: ANN401
 ) -> list[Picture]:
     """Return some pictures of the first cells that have any, in order of cell, kind and image."""
+    prefix = pictures_prefix(study)
     found: list[Picture] = []
     num_cells = 0
     for row in models:
         if num_cells == _NUM_PICTURED_CELLS:
             break
-        prefix = f"{pictures_prefix(study)}/{row.trial_key}/"
-        stems = (key.removeprefix(prefix).removesuffix(".png") for key in objects.list(prefix))
-        images = sorted(int(stem) for stem in stems if stem.isdecimal())
+        keys = objects.list(trial_prefix(prefix, row.trial_key))
+        images = pictured(prefix, row.trial_key, keys)
         if images:
             num_cells += 1
             found += _of_model(objects, prefix, row.trial_key, images, scores)
@@ -171,7 +171,7 @@ def _of_model(
             image=image,
             is_anomaly=wanted,
             score=of_image[image][1],
-            png=objects.get(f"{prefix}{image}.png"),
+            png=objects.get(picture_key(prefix, trial_key, image)),
         )
         for wanted in (False, True)
         for image in [one for one in known if of_image[one][0] is wanted][:_NUM_PICTURES_OF_EACH]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-
-from agad.records.rows import CheckpointName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +57,3 @@ class DiagnosticRow:
 
     diagnosed_at: datetime
     """UTC."""
-
-
-def kept_prefix(study: str) -> str:
-    """Return what the keys of a study's kept checkpoints start with, without the ``/``.
-
-    A trial's follow as ``<trial key>/<CheckpointName>``; no trial goes on from one.
-    """
-    return f"{study}/kept"
-
-
-def kept_names(names: Iterable[str]) -> list[CheckpointName]:
-    """Return the kept checkpoints of one trial that count, in order of epoch.
-
-    A later attempt trains the epochs after the one it goes on from anew, so of each epoch the
-    latest attempt's counts.
-
-    Args:
-        names: What stands behind the trial key; what is no checkpoint's name is left out.
-    """
-    parsed = sorted(name for name in map(CheckpointName.parse, names) if name is not None)
-    return [*{name.num_epochs: name for name in parsed}.values()]

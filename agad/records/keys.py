@@ -1,11 +1,40 @@
-"""The keys of a study's objects, and the attempts that they name."""
+"""The keys of all objects in a store, and what a key names. No other module spells a key.
+
+Studies lie side by side, beside the data sets and the marks of a check. Here is an example of every
+kind of object. ``TRIAL`` stands for a trial's key, ``HASH`` for another hash or a random number.
+
+    _datasets/mnist/manifest.json           what is known of an imported data set
+    _datasets/mnist/HASH.arrow              the images of its training or test part
+    _probes/passed-2-HASH                   the store has passed check 2 of its puts
+    _probes/HASH                            put and removed again while a store is checked
+    a-study/study.json                      the study's configuration
+    a-study/study-1.json                    its first extension
+    a-study/status.json                     the live status, the only object that is overwritten
+    a-study/lease/17.json                   the driver that holds the study; the last two stay
+    a-study/claims/TRIAL/0.json             the trial's first attempt was launched
+    a-study/claims/TRIAL/0-released.json    the attempt was given up in good order
+    a-study/claims/TRIAL/0-paused.json      the attempt waits at a rung
+    a-study/epochs/TRIAL/0.parquet          the attempt's epochs
+    a-study/scores/TRIAL/0.parquet          the attempt's scores of the test images
+    a-study/trials/TRIAL/0.parquet          the attempt's row, put after its epochs and scores
+    a-study/diagnostics/TRIAL/0.parquet     what its kept checkpoints would have scored
+    a-study/winners/HASH/100-5.json         a cell's choice, after 100 search trials and 5 seeds
+    a-study/compact/trials-1-HASH.parquet   many rows in one file, written by the first compaction
+    a-study/manifests/1.json                the files that the first compaction has left
+    a-study/checkpoints/TRIAL/27-0.ckpt     the trial after 27 epochs, put by its first attempt
+    a-study/kept/TRIAL/27-0.ckpt            the same, kept for diagnostics
+    a-study/models/TRIAL.safetensors        the model of a confirmed trial
+    a-study/pictures/TRIAL/12.png           test image 12 as that model rebuilds it
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import uuid
-from typing import Literal, TypeAlias
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Self, TypeAlias
 
 from agad.errors import ConfigError, StoreError
 from agad.records.rows import Winner
@@ -15,16 +44,22 @@ Table: TypeAlias = Literal["trials", "epochs", "scores"]
 
 AnyTable: TypeAlias = Table | Literal["diagnostics"]
 Kind: TypeAlias = Literal["claims"] | AnyTable
+
+Mark: TypeAlias = Literal["released", "paused"]
+"""What its driver did with an attempt: gave it up, or let it wait at a rung."""
+
 Attempt: TypeAlias = tuple[str, int]
 """A trial's key, and which launch of it."""
 
 TABLES: tuple[Table, ...] = ("trials", "epochs", "scores")
 ALL_TABLES: tuple[AnyTable, ...] = (*TABLES, "diagnostics")
-"""Diagnostics come long after their trials' rows, which may be merged by then, and are few: they
-stay objects of their own."""
+"""Diagnostics stay objects of their own: they are few, and come long after their trials' rows."""
+
+DATASETS_PREFIX = "_datasets/"
+"""What the keys of all data sets start with. No study's name starts with ``_``."""
 
 # A segment never starts with a dot: ".." cannot leave the store, and the temporary files of a
-# local store, which do start with one, are no keys. 200 characters fit every file system.
+# local store, which do start with a dot, are no keys. 200 characters fit every file system.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._=-]{0,199}"
 _KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _EXTENSIONS: dict[Kind, str] = {
@@ -38,6 +73,9 @@ _CONFIG = re.compile(r"study(?:-([1-9]\d{0,8}))?\.json")
 _COMPACT = re.compile(r"(trials|epochs|scores)-([1-9]\d{0,8})-[0-9a-f]{32}\.parquet")
 _MANIFEST = re.compile(r"([1-9]\d{0,8})\.json")
 _ATTEMPT = re.compile(r"([^/]+)/(0|[1-9]\d{0,8})\.(?:json|parquet)")
+_LEASE = re.compile(r"(0|[1-9]\d{0,17})\.json")
+_CHECKPOINT = re.compile(r"(0|[1-9]\d{0,8})-(0|[1-9]\d{0,8})\.ckpt")
+_PICTURE = re.compile(r"(0|[1-9]\d{0,17})\.png")
 
 
 def is_key(text: str) -> bool:
@@ -58,6 +96,38 @@ def check_study_name(study: str) -> None:
         )
 
 
+def dataset_manifest_key(name: str) -> str:
+    """Return the key of a data set's manifest."""
+    return f"{DATASETS_PREFIX}{name}/manifest.json"
+
+
+def dataset_file_key(name: str, sha256: str) -> str:
+    """Return the key of a data set's file with this digest."""
+    return f"{DATASETS_PREFIX}{name}/{sha256}.arrow"
+
+
+def dataset_of(key: str) -> str | None:
+    """Return the name of the data set whose manifest a key names, None if it names no manifest."""
+    match = re.fullmatch(rf"{DATASETS_PREFIX}([^/]+)/manifest\.json", key)
+    return match[1] if match else None
+
+
+def new_probe_key() -> str:
+    """Return a new key of an object that a check of the store puts and removes."""
+    # Not below "_probe", which is an object of its own in stores of agad 0.1: in a folder, a file.
+    return f"_probes/{uuid.uuid4().hex}"
+
+
+def passed_key(number: int, identity: str) -> str:
+    """Return the key that says that the store of this identity has passed the check so numbered."""
+    return f"_probes/passed-{number}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def study_prefix(study: str) -> str:
+    """Return what the keys of all objects of a study start with."""
+    return f"{study}/"
+
+
 def config_prefix(study: str) -> str:
     """Return what the keys of all configurations of a study start with."""
     return f"{study}/study"
@@ -69,14 +139,30 @@ def config_key(study: str, number: int) -> str:
 
 
 def config_number(study: str, key: str) -> int | None:
-    """Return the number of the configuration that a key names, None where it names none."""
+    """Return the number of the configuration that a key names, None if it names none."""
     match = _CONFIG.fullmatch(key.removeprefix(f"{study}/"))
     return int(match[1] or 0) if match else None
 
 
 def status_key(study: str) -> str:
-    """Return the key of a study's live status, the one object that is overwritten."""
+    """Return the key of a study's live status, the only object that is overwritten."""
     return f"{study}/status.json"
+
+
+def lease_prefix(study: str) -> str:
+    """Return what the keys of all numbers of a study's lease start with."""
+    return f"{study}/lease/"
+
+
+def lease_key(study: str, number: int) -> str:
+    """Return the key of the n-th number of a study's lease, from 0 on."""
+    return f"{lease_prefix(study)}{number}.json"
+
+
+def lease_number(study: str, key: str) -> int | None:
+    """Return the number of the lease that a key names, None if it names none."""
+    match = _LEASE.fullmatch(key.removeprefix(lease_prefix(study)))
+    return int(match[1]) if match else None
 
 
 def winners_prefix(study: str) -> str:
@@ -85,7 +171,7 @@ def winners_prefix(study: str) -> str:
 
 
 def winner_key(study: str, winner: Winner) -> str:
-    """Return the key of a cell's winner: one for each number of search trials and of seeds."""
+    """Return the key of a cell's winner. Each number of search trials and of seeds has its own."""
     cell = hashlib.sha256(winner.cell.encode()).hexdigest()[:32]
     extent = f"{winner.num_search_trials}-{winner.num_seeds}"
     return f"{winners_prefix(study)}{cell}/{extent}.json"
@@ -108,9 +194,30 @@ def attempt_key(study: str, kind: Kind, trial_key: str, attempt: int) -> str:
 
 
 def attempt_of(study: str, kind: Kind, key: str) -> Attempt | None:
-    """Return the trial key and attempt that a key names, None where it names none."""
+    """Return the trial key and attempt that a key names, None if it names none."""
     match = _ATTEMPT.fullmatch(key.removeprefix(attempts_prefix(study, kind)))
     return (match[1], int(match[2])) if match else None
+
+
+def mark_key(study: str, trial_key: str, attempt: int, mark: Mark) -> str:
+    """Return the key of an attempt's marker, which lies beside its claim.
+
+    Raises:
+        StoreError: ``trial_key`` is not one segment of a key.
+    """
+    return attempt_key(study, "claims", trial_key, attempt).removesuffix(".json") + _suffix(mark)
+
+
+def marked(study: str, keys: Collection[str], mark: Mark) -> Iterator[Attempt]:
+    """Yield the attempt of every marker of a kind among some keys."""
+    suffix = _suffix(mark)
+    claims = (key.removesuffix(suffix) + ".json" for key in keys if key.endswith(suffix))
+    attempts = (attempt_of(study, "claims", key) for key in claims)
+    yield from (attempt for attempt in attempts if attempt is not None)
+
+
+def _suffix(mark: Mark) -> str:
+    return f"-{mark}.json"
 
 
 def compact_prefix(study: str) -> str:
@@ -124,7 +231,7 @@ def compact_key(study: str, table: Table, number: int) -> str:
 
 
 def compact_number(study: str, key: str) -> int | None:
-    """Return the number of the manifest that a compacted file was written for, None for others."""
+    """Return the number of the manifest that a compacted file was written for, else None."""
     prefix = compact_prefix(study)
     match = _COMPACT.fullmatch(key.removeprefix(prefix)) if key.startswith(prefix) else None
     return int(match[2]) if match else None
@@ -141,6 +248,134 @@ def manifest_key(study: str, number: int) -> str:
 
 
 def manifest_number(study: str, key: str) -> int | None:
-    """Return the number of the manifest that a key names, None where it names none."""
+    """Return the number of the manifest that a key names, None if it names none."""
     match = _MANIFEST.fullmatch(key.removeprefix(manifests_prefix(study)))
     return int(match[1]) if match else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CheckpointName:
+    """A checkpoint among those of its trial: the greatest is the newest."""
+
+    num_epochs: int
+    """Epochs trained."""
+
+    attempt: int
+    """Launches of the trial before the one that wrote the checkpoint."""
+
+    def __str__(self) -> str:
+        return f"{self.num_epochs}-{self.attempt}.ckpt"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the name that a text is, None if it is no checkpoint's name."""
+        match = _CHECKPOINT.fullmatch(text)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+
+def checkpoints_prefix(study: str) -> str:
+    """Return what the keys of a study's checkpoints start with, without the ``/``."""
+    return f"{study}/checkpoints"
+
+
+def kept_prefix(study: str) -> str:
+    """Return what the keys of a study's kept checkpoints start with, without the ``/``.
+
+    No trial goes on from a kept checkpoint.
+    """
+    return f"{study}/kept"
+
+
+def models_prefix(study: str) -> str:
+    """Return what the keys of a study's models start with, without the ``/``."""
+    return f"{study}/models"
+
+
+def pictures_prefix(study: str) -> str:
+    """Return what the keys of a study's pictures start with, without the ``/``."""
+    return f"{study}/pictures"
+
+
+def trial_prefix(prefix: str, trial_key: str) -> str:
+    """Return what the keys of one trial's checkpoints or pictures start with.
+
+    Args:
+        prefix: As ``checkpoints_prefix``, ``kept_prefix`` or ``pictures_prefix`` has it.
+        trial_key: The trial.
+    """
+    return f"{prefix}/{trial_key}/"
+
+
+def checkpoint_key(prefix: str, trial_key: str, name: CheckpointName) -> str:
+    """Return the key of a trial's checkpoint.
+
+    Args:
+        prefix: As ``checkpoints_prefix`` or ``kept_prefix`` has it.
+        trial_key: The trial.
+        name: The checkpoint.
+    """
+    return f"{trial_prefix(prefix, trial_key)}{name}"
+
+
+def checkpoints_of(prefix: str, keys: Iterable[str]) -> Iterator[tuple[str, CheckpointName]]:
+    """Yield the trial key and name of every checkpoint among some keys.
+
+    Other keys are left out, such as a note that someone put there.
+
+    Args:
+        prefix: As ``checkpoints_prefix`` or ``kept_prefix`` has it.
+        keys: They start with the prefix.
+    """
+    for key in keys:
+        trial_key, _, text = key.removeprefix(f"{prefix}/").partition("/")
+        name = CheckpointName.parse(text)
+        if name is not None:
+            yield trial_key, name
+
+
+def kept_names(prefix: str, keys: Iterable[str]) -> list[CheckpointName]:
+    """Return the kept checkpoints of one trial that count, in order of epoch.
+
+    A later attempt trains the epochs after its own checkpoint anew, so of each epoch the latest
+    attempt's checkpoint counts.
+
+    Args:
+        prefix: As ``kept_prefix`` has it.
+        keys: Keys below the trial's folder.
+    """
+    names = sorted(name for _, name in checkpoints_of(prefix, keys))
+    return [*{name.num_epochs: name for name in names}.values()]
+
+
+def model_key(prefix: str, trial_key: str) -> str:
+    """Return the key of a trial's model.
+
+    Args:
+        prefix: As ``models_prefix`` has it.
+        trial_key: The trial.
+    """
+    return f"{prefix}/{trial_key}.safetensors"
+
+
+def picture_key(prefix: str, trial_key: str, image: int) -> str:
+    """Return the key of a trial's picture of one image.
+
+    Args:
+        prefix: As ``pictures_prefix`` has it.
+        trial_key: The trial.
+        image: The image's place in the test part, counted from 0.
+    """
+    return f"{trial_prefix(prefix, trial_key)}{image}.png"
+
+
+def pictured(prefix: str, trial_key: str, keys: Iterable[str]) -> list[int]:
+    """Return the images of a trial that have a picture among some keys, ascending.
+
+    Args:
+        prefix: As ``pictures_prefix`` has it.
+        trial_key: The trial.
+        keys: Keys that start with ``trial_prefix``; a key that is no picture's is left out.
+    """
+    folder = trial_prefix(prefix, trial_key)
+    matches = (_PICTURE.fullmatch(key.removeprefix(folder)) for key in keys)
+    return sorted(int(match[1]) for match in matches if match)

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from agad.errors import OtherDriverError
+from agad.records.keys import CheckpointName
 from agad.records.rows import (
     STATES,
-    CheckpointName,
     Claim,
     EpochRow,
     Pause,

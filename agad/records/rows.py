@@ -1,11 +1,10 @@
-"""What a study leaves behind: claims, rows, winners, and what its checkpoints are called."""
+"""What a study leaves behind: claims, rows and winners."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Phase: TypeAlias = Literal["search", "confirm", "test"]
 """``test`` is there where the confirm phase has several candidates: it scores the winner's models.
@@ -309,39 +308,3 @@ class Pause:
     peak_gpu_memory_bytes: int | None
     epochs: tuple[EpochRow, ...]
     """From the first one on."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CheckpointName:
-    """A checkpoint among those of its trial: the greatest is the newest."""
-
-    num_epochs: int
-    """Epochs trained."""
-
-    attempt: int
-    """Launches of the trial before the one that wrote it."""
-
-    def __str__(self) -> str:
-        return f"{self.num_epochs}-{self.attempt}.ckpt"
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """Return the name that a text is, None where it is none."""
-        match = re.fullmatch(r"(0|[1-9]\d{0,8})-(0|[1-9]\d{0,8})\.ckpt", text)
-        return cls(int(match[1]), int(match[2])) if match else None
-
-
-def checkpoints_prefix(study: str) -> str:
-    """Return what the keys of all checkpoints of a study start with, without the ``/``.
-
-    A trial's follow as ``<trial key>/<CheckpointName>``.
-    """
-    return f"{study}/checkpoints"
-
-
-def pictures_prefix(study: str) -> str:
-    """Return what the keys of all pictures of a study start with, without the ``/``.
-
-    A trial's follow as ``<trial key>/<image>.png``.
-    """
-    return f"{study}/pictures"

@@ -1,14 +1,13 @@
 """A study's memory: its configuration, claims and rows, as objects."""
 
-from agad.store.progress_keys import steps_done
-from agad.store.read import StudyReader, list_studies
+from agad.store.info import StudyInfo, TableInfo, study_info, table_files
+from agad.store.read import StudyReader, list_studies, steps_done
 from agad.store.study_store import StudyStore
 from agad.store.tables.compaction import DEFAULT_GRACE, Compacted, compact
-from agad.store.tables.info import StudyInfo, TableInfo, study_info, table_files
 from agad.store.tables.rows import rows_from_parquet, rows_to_parquet
 from agad.store.tables.schema import Column, arrow_schema, columns_of_tables
 from agad.store.tables.tables import read_table
-from agad.store.tables.verification import Verified, verify
+from agad.store.verification import Verified, verify
 
 __all__ = [
     "DEFAULT_GRACE",

@@ -22,14 +22,16 @@ from agad.records import (
     attempt_key,
     attempts_prefix,
     check_study_name,
+    checkpoints_prefix,
     config_number,
     config_prefix,
     manifests_prefix,
+    mark_key,
     status_key,
     winners_prefix,
 )
-from agad.store.parallel import in_parallel
-from agad.store.release import mark_key, pause_from_json
+from agad.store.release import pause_from_json
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.rows import rows_from_table
 from agad.store.tables.snapshot import list_attempts
 from agad.store.tables.tables import read_table
@@ -40,6 +42,16 @@ def list_studies(objects: ObjectStore) -> list[str]:
     folders = objects.list_folders()
     is_study = in_parallel(lambda folder: bool(_config_keys(objects, folder)), folders)
     return [folder for folder, is_one in zip(folders, is_study, strict=True) if is_one]
+
+
+def steps_done(objects: ObjectStore, study: str) -> frozenset[str]:
+    """Return the keys of a study's rows and checkpoints: every new key is a step forward.
+
+    Raises:
+        StoreError: The store cannot be reached.
+    """
+    prefixes = (attempts_prefix(study, "trials"), f"{checkpoints_prefix(study)}/")
+    return frozenset(key for prefix in prefixes for key in objects.list(prefix))
 
 
 _ADDED_AXES = {"anomalous_class": None, "pollution_ratio": [0.0], "labelled_classes": ["all"]}

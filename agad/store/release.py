@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterator
-from typing import Any, Literal, TypeAlias
+from collections.abc import Collection
+from typing import Any
 
 from agad.config import typed
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import Pause, attempt_key, attempt_of, attempts_prefix
-
-Mark: TypeAlias = Literal["released", "paused"]
-"""What its driver did with an attempt: gave it up, or let it wait at a rung."""
-
-
-def mark_key(study: str, trial_key: str, attempt: int, mark: Mark) -> str:
-    """Return the key of an attempt's marker: ``claims/<trial key>/<attempt>-<mark>.json``.
-
-    Raises:
-        StoreError: ``trial_key`` is not one segment of a key.
-    """
-    return attempt_key(study, "claims", trial_key, attempt).removesuffix(".json") + _suffix(mark)
+from agad.records import Pause, attempts_prefix, marked
 
 
 def released_attempts(study: str, objects: ObjectStore) -> set[tuple[str, int]]:
@@ -64,15 +52,3 @@ def pause_from_json(values: dict[str, Any], source: str) -> Pause:
             f"{source} is no pause ({error!r}), but must be one; restore it from a copy, or remove "
             "it to run the trial again."
         ) from error
-
-
-def marked(study: str, keys: Collection[str], mark: Mark) -> Iterator[tuple[str, int]]:
-    """Yield the trial key and attempt of every marker of a kind among some keys."""
-    suffix = _suffix(mark)
-    claims = (key.removesuffix(suffix) + ".json" for key in keys if key.endswith(suffix))
-    attempts = (attempt_of(study, "claims", key) for key in claims)
-    yield from (attempt for attempt in attempts if attempt is not None)
-
-
-def _suffix(mark: Mark) -> str:
-    return f"-{mark}.json"

@@ -25,18 +25,21 @@ from agad.records import (
     TrialRow,
     Winner,
     attempt_key,
+    checkpoint_key,
+    checkpoints_of,
     checkpoints_prefix,
     config_key,
     kept_prefix,
+    mark_key,
     status_key,
     winner_key,
 )
 from agad.store.changes import extends
 from agad.store.holding.lease import Lease, LeaseTimes
 from agad.store.holding.spool import Group, Spool, put_group
-from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
-from agad.store.release import last_pauses, mark_key, pause_to_json, released_attempts
+from agad.store.release import last_pauses, pause_to_json, released_attempts
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.rows import rows_to_parquet
 
 logger = logging.getLogger(__name__)
@@ -48,11 +51,7 @@ _MAX_OPEN_RACES = 20
 class StudyStore(StudyReader):
     """A ``StudyMemory``: what is put is kept once, for good, whoever else puts at the same time.
 
-    Objects, all under the study's name: ``study.json`` and its extensions ``study-1.json``,
-    ``study-2.json``, ...; ``claims/<trial key>/<attempt>.json``; in ``trials``, ``epochs`` and
-    ``scores``, ``<trial key>/<attempt>.parquet``; beside a claim ``<attempt>-released.json`` or
-    ``<attempt>-paused.json``; ``winners/<hash of a cell>/<search trials>-<seeds>.json``;
-    ``lease/<number>.json``; and ``status.json``, which alone is overwritten.
+    ``agad.records.keys`` lists the kinds of objects with an example of each.
     """
 
     def __init__(
@@ -222,30 +221,28 @@ class StudyStore(StudyReader):
         if not self._is_connected:
             return  # The next driver drops them.
         self._drop_epochs({*trial_keys} - {*kept})
+        prefix = checkpoints_prefix(self._study)
         for trial_key, names in self._checkpoints(trial_keys).items():
             newest = max(names)
             for name in names:
                 if name != newest or trial_key not in kept:
-                    self._objects.delete(f"{checkpoints_prefix(self._study)}/{trial_key}/{name}")
+                    self._objects.delete(checkpoint_key(prefix, trial_key, name))
 
     def _checkpoints(self, trial_keys: Collection[str]) -> dict[str, list[CheckpointName]]:
-        """Return all checkpoints of each of these trials that left one."""
-        prefix = f"{checkpoints_prefix(self._study)}/"
+        """Return all checkpoints of each of these trials that left some."""
+        prefix = checkpoints_prefix(self._study)
         found: dict[str, list[CheckpointName]] = defaultdict(list)
-        for key in self._objects.list(prefix):
-            trial_key, _, text = key.removeprefix(prefix).partition("/")
-            name = CheckpointName.parse(text)
-            if name is not None and trial_key in trial_keys:
+        for trial_key, name in checkpoints_of(prefix, self._objects.list(f"{prefix}/")):
+            if trial_key in trial_keys:
                 found[trial_key].append(name)
         return found
 
     def _drop_epochs(self, trial_keys: Collection[str]) -> None:
-        """Remove what trials kept for diagnostics that are none of a winner's."""
-        prefix = f"{kept_prefix(self._study)}/"
-        for key in self._objects.list(prefix):
-            trial_key, _, text = key.removeprefix(prefix).partition("/")
-            if trial_key in trial_keys and CheckpointName.parse(text) is not None:
-                self._objects.delete(key)
+        """Remove the checkpoints that these trials kept for diagnostics."""
+        prefix = kept_prefix(self._study)
+        for trial_key, name in checkpoints_of(prefix, self._objects.list(f"{prefix}/")):
+            if trial_key in trial_keys:
+                self._objects.delete(checkpoint_key(prefix, trial_key, name))
 
     def _put(self, group: Group) -> None:
         """Put a group into the store, or where that fails, into the spool."""

@@ -1,15 +1,14 @@
 """One trial: its specification, its training as a generator of epochs, its metrics."""
 
-from agad.trial.confirm import TestResult
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch
 from agad.trial.metrics import auroc, average_precision
-from agad.trial.model import PictureScorer, SavedModel, model_key, models_prefix
+from agad.trial.model import PictureScorer, SavedModel
 from agad.trial.model_card import Exported, ModelCard
-from agad.trial.pictures import picture_key
 from agad.trial.program import to_program
-from agad.trial.train import EpochResult, train_trial
+from agad.trial.results import EpochResult, TestResult
+from agad.trial.train import train_trial
 from agad.trial.trial_spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
 
 __all__ = [
@@ -33,10 +32,7 @@ __all__ = [
     "diagnose_kept",
     "diagnose_leaks",
     "measure_epoch",
-    "model_key",
-    "models_prefix",
     "num_gpus",
-    "picture_key",
     "to_program",
     "train_trial",
 ]

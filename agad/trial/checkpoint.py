@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from agad.errors import CheckpointError
+from agad.trial.trial_spec import TrialSpec
 
 _MAGIC = b"agad checkpoint 1\n"
-"""Its number grows when the content changes so that an older version could not read it."""
+"""The number grows when the content changes so that an older version could not read it."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -38,10 +39,10 @@ def from_bytes(data: bytes, where: str) -> dict[str, Any]:
 
     Args:
         data: The checkpoint.
-        where: Where it is, for the error.
+        where: Where the checkpoint is, for the error.
 
     Raises:
-        CheckpointError: It is truncated, damaged, or no checkpoint.
+        CheckpointError: The data are truncated, damaged, or no checkpoint.
     """
     if not data.startswith(_MAGIC):
         raise CheckpointError(f"{where} is no checkpoint of this version; remove it to start anew.")
@@ -59,10 +60,10 @@ def from_bytes(data: bytes, where: str) -> dict[str, Any]:
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a state in one piece: after a crash the file is the one before, or this one.
+    """Write a state in one piece: after a crash the file is the old one or the new one.
 
     Args:
-        path: The file; its folder exists.
+        path: The file, in a folder that exists.
         state: As ``to_bytes`` takes it.
     """
     data = to_bytes(state)
@@ -90,8 +91,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return from_bytes(data, str(path))
 
 
+def check_trial(state: Mapping[str, Any], spec: TrialSpec, where: str) -> None:
+    """Refuse the state of another trial's checkpoint."""
+    found, wanted = state.get("trial_key"), spec.training_key
+    if found != wanted:
+        raise CheckpointError(f"{where} is of trial {found}, but must be of {wanted}.")
+
+
 class Checkpointed(ABC):
-    """What is written to a checkpoint's file, and goes on from it."""
+    """Training that is written to a checkpoint's file and goes on from one."""
 
     __slots__ = ()
 
@@ -105,10 +113,10 @@ class Checkpointed(ABC):
 
         Args:
             state: As ``state`` returned it.
-            where: Where it is, for the error.
+            where: Where the checkpoint is, for the error.
 
         Raises:
-            CheckpointError: It is of another trial, or lacks something.
+            CheckpointError: The checkpoint is of another trial, or lacks something.
         """
 
     def save(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The checkpoints of one trial in the store: each immutable, the newest counts."""
+"""The checkpoints of one trial in the store: none ever changes, and the newest counts."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import logging
 import time
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore, open_objects
-from agad.records import CheckpointName
+from agad.records import CheckpointName, checkpoint_key, checkpoints_of, trial_prefix
 from agad.trial.checkpoint import to_bytes
+from agad.trial.lockstep import LockStep
+from agad.trial.training import Training
 from agad.trial.trial_spec import Runtime, TrialSpec
-
-if TYPE_CHECKING:
-    from agad.trial.lockstep import LockStep
-    from agad.trial.train import Training
 
 logger = logging.getLogger(__name__)
 
 EVERY_S = 300.0
-"""The most training, in seconds, that a worker's death costs beyond the epoch it is in."""
+"""The most seconds of training that a worker's death costs, beside its unfinished epoch."""
 
 
 class CheckpointStore:
     """Puts a trial's checkpoints and finds those of its earlier attempts.
 
-    Where the store fails, the trial goes on without: a checkpoint saves time and decides nothing.
+    If the store fails, the trial goes on without: a checkpoint saves time and decides nothing.
     """
 
     def __init__(self, spec: TrialSpec, runtime: Runtime) -> None:
@@ -43,66 +40,60 @@ class CheckpointStore:
         # A client of S3 takes a tenth of a second, and most trials put no checkpoint.
         return open_objects(self._store)
 
-    @property
-    def _folder(self) -> str:
-        assert self._plan is not None
-        return f"{self._plan.prefix}/{self._trial_key}"
-
     def found(self) -> Iterator[tuple[str, bytes]]:
         """Yield where each checkpoint of earlier attempts is, and its bytes, the newest first.
 
-        The store is not asked for a first attempt, but for one of a test trial, which has its
-        confirm trial before it.
+        The store is not asked for a first attempt, unless the trial is a test trial: its confirm
+        trial came before it.
         """
         if self._plan is None or self._is_first:
             return
         try:
-            names = self._names()
-            self._keys |= {f"{self._folder}/{name}" for name in names}
-            for name in sorted(names, reverse=True):
-                key = f"{self._folder}/{name}"
+            prefix = self._plan.prefix
+            keys = self._objects.list(trial_prefix(prefix, self._trial_key))
+            by_name = {name: self._key(prefix, name) for _, name in checkpoints_of(prefix, keys)}
+            self._keys |= {*by_name.values()}
+            for _, key in sorted(by_name.items(), reverse=True):
                 yield f"{self._objects.uri}/{key}", self._objects.get(key)
         except StoreError as error:
             logger.warning("Trial %s finds no checkpoint more (%s).", self._trial_key, error)
 
-    def _names(self) -> list[CheckpointName]:
-        # Other names are none of ours: a note that someone left there, say.
-        keys = self._objects.list(f"{self._folder}/")
-        parsed = (CheckpointName.parse(key.removeprefix(f"{self._folder}/")) for key in keys)
-        return [name for name in parsed if name is not None]
+    def _key(self, prefix: str, name: CheckpointName) -> str:
+        return checkpoint_key(prefix, self._trial_key, name)
 
     def is_due(self, num_epochs: int) -> bool:
-        """Whether a trial that goes on after so many epochs puts a checkpoint."""
+        """Whether a trial that goes on after ``num_epochs`` puts a checkpoint."""
         if self._plan is None:
             return False
         is_late = time.monotonic() - self._last_put_s >= EVERY_S
         return is_late or (num_epochs in self._plan.milestones and not self._plan.pauses)
 
     def is_due_at_once(self, num_epochs: int) -> bool:
-        """Whether a trial puts a checkpoint before it tells of so many epochs."""
+        """Whether a trial puts a checkpoint before it reports the last of ``num_epochs``."""
         plan = self._plan
         return plan is not None and plan.pauses and num_epochs in plan.milestones
 
     def keep(self, training: Training | LockStep) -> None:
-        """Keep a checkpoint of the trial as it is, where it is one of those that stay."""
+        """Keep a checkpoint of the trial as it is now, if the plan keeps this epoch."""
         kept = self._plan.kept if self._plan is not None else None
         if self._plan is None or kept is None or training.spec.phase == "search":
             return
         if not kept.has(training.num_epochs, training.spec.max_epochs):
             return
         name = CheckpointName(training.num_epochs, self._plan.attempt)
-        key = f"{kept.prefix}/{self._trial_key}/{name}"
+        key = self._key(kept.prefix, name)
         try:
             self._objects.put_if_absent(key, to_bytes(training.state()))
         except StoreError as error:
             logger.warning("Trial %s does not keep %s (%s).", self._trial_key, name, error)
 
     def put(self, training: Training | LockStep) -> None:
-        """Put a checkpoint of the trial as it is, then remove the older ones."""
+        """Put a checkpoint of the trial as it is now, then remove the older checkpoints."""
         if self._plan is None:
             return
         self._last_put_s = time.monotonic()
-        key = f"{self._folder}/{CheckpointName(training.num_epochs, self._plan.attempt)}"
+        name = CheckpointName(training.num_epochs, self._plan.attempt)
+        key = self._key(self._plan.prefix, name)
         try:
             self._objects.put_if_absent(key, to_bytes(training.state()))
             olders = self._keys - {key}

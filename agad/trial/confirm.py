@@ -1,76 +1,37 @@
-"""What a confirm trial leaves when it is trained: test scores, its model, some pictures.
-
-Axes: N images of the test part, C channels, H rows, W columns.
-"""
+"""What a confirm trial leaves when it is trained: test scores, its model, some pictures."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from agad.data import Subset, on_device, open_images
+from agad.data import on_device, open_images
 from agad.detectors import Detector
 from agad.objects import open_objects
+from agad.records import model_key
 from agad.trial.metrics import auroc, average_precision
-from agad.trial.model import SavedModel, model_key
+from agad.trial.model import SavedModel
 from agad.trial.model_card import ModelCard
 from agad.trial.pictures import keep_pictures
+from agad.trial.results import TestPart, TestResult
 from agad.trial.score import score
+from agad.trial.training import Training
 from agad.trial.trial_spec import Runtime, TrialSpec
-
-if TYPE_CHECKING:
-    from agad.trial.train import Training
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestPart:
-    """The whole test split of a trial."""
-
-    __test__ = False  # Not a test class, whatever pytest reads into its name.
-
-    images: Subset
-    """All of its images, in their order, on the device."""
-
-    labels: NDArray[np.int64]
-    """Class of each image, shape ``(N,)``."""
-
-    is_anomaly: NDArray[np.bool_]
-    """Whether that class is anomalous, shape ``(N,)``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """How a confirmed model did on the test split, at its last epoch."""
-
-    __test__ = False  # Not a test class, whatever pytest reads into its name.
-
-    auroc: float
-    average_precision: float
-
-    scores: NDArray[np.float32] = field(
-        default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False
-    )
-    """What both were taken of: each image's score, shape ``(N,)``; empty where none are kept."""
-
-    labels: NDArray[np.int32] = field(
-        default_factory=lambda: np.empty(0, np.int32), compare=False, repr=False
-    )
-    """Class of each image, of the same shape."""
-
-
 def finish(training: Training, runtime: Runtime) -> TestResult | None:
-    """Score the test split and keep what is to be kept; None for a trial that does not see it.
+    """Score the test split, and keep the model and pictures if ``runtime`` asks for them.
 
     Args:
         training: A trial after its last epoch.
-        runtime: Where it ran.
+        runtime: Where the trial ran.
+
+    Returns:
+        None for a trial that does not see the test split.
 
     Raises:
         DataError: The node's cache cannot hold the images, or they were changed in the store.
@@ -81,7 +42,7 @@ def finish(training: Training, runtime: Runtime) -> TestResult | None:
         return None
     part = open_test(spec, runtime)
     test = score_test(training.detector, part)
-    # The first seed's, whatever the others score: a choice would be a best seed.
+    # Always the first seed's: to choose by score would be to choose a best seed.
     if spec.number == 0 and runtime.models is not None:
         keep_model(training, test, runtime.store, runtime.models)
     if spec.number == 0 and runtime.pictures is not None:
@@ -92,7 +53,7 @@ def finish(training: Training, runtime: Runtime) -> TestResult | None:
 def score_test(detector: Detector, part: TestPart) -> TestResult:
     """Score all images of the test split."""
     scores = score(detector, part.images).float().cpu().numpy()
-    # Of the very numbers that are kept: who recomputes them from those finds them equal.
+    # Both figures come from the float32 scores that are kept, so that they can be recomputed.
     exact = scores.astype(np.float64)
     return TestResult(
         auroc=auroc(part.is_anomaly, exact),
@@ -114,11 +75,11 @@ def open_test(spec: TrialSpec, runtime: Runtime) -> TestPart:
 
 
 def keep_model(training: Training, test: TestResult, store: str, prefix: str) -> None:
-    """Keep a trained model in the store; one that is there stays.
+    """Keep a trained model in the store; a model that is there already stays.
 
     Args:
         training: A trial after its last epoch.
-        test: How it did on the test split.
+        test: How the model did on the test split.
         store: The store's URI.
         prefix: What the model's key starts with.
 

@@ -16,12 +16,13 @@ from agad.data import Subset
 from agad.detectors import Detector
 from agad.errors import CheckpointError
 from agad.objects import ObjectStore
-from agad.records import kept_names
+from agad.records import checkpoint_key, kept_names, trial_prefix
 from agad.trial.checkpoint import from_bytes, read_checkpoint
-from agad.trial.confirm import TestPart, open_test
+from agad.trial.confirm import open_test
 from agad.trial.metrics import auroc
+from agad.trial.results import TestPart
 from agad.trial.score import score, score_with_batch_statistics
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 _LINEAGE_BATCH_SIZE = 64
@@ -122,11 +123,10 @@ def diagnose_kept(
         CheckpointError: A checkpoint is damaged, or of another trial.
         StoreError: The store cannot be reached.
     """
-    folder = f"{prefix}/{spec.training_key}/"
-    names = kept_names(key.removeprefix(folder) for key in objects.list(folder))
+    names = kept_names(prefix, objects.list(trial_prefix(prefix, spec.training_key)))
     if not names or names[-1].num_epochs != spec.max_epochs:
         return None
-    keys = [f"{folder}{name}" for name in names]
+    keys = [checkpoint_key(prefix, spec.training_key, name) for name in names]
     places = [f"{objects.uri}/{key}" for key in keys]
     states = (
         (from_bytes(objects.get(key), place), place)

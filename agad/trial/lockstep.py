@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agad.errors import CheckpointError, TrialDivergedError
-from agad.trial.checkpoint import Checkpointed
+from agad.trial.checkpoint import Checkpointed, check_trial
+from agad.trial.results import EpochResult
+from agad.trial.training import Training
 from agad.trial.trial_spec import TrialSpec
-
-if TYPE_CHECKING:
-    from agad.trial.train import EpochResult, Training
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class LockStep(Checkpointed):
         """Train one epoch of every instance.
 
         Raises:
-            TrialDivergedError: One of them diverged, and with it the trial.
+            TrialDivergedError: An instance diverged, and with it the trial.
         """
         for one in self.instances:
             try:
@@ -49,7 +48,7 @@ class LockStep(Checkpointed):
                 ) from error
 
     def check_scores(self) -> None:
-        """Refuse scores that depend on the images around them, of any instance."""
+        """Refuse scores of any instance that depend on the images around them."""
         for one in self.instances:
             one.check_scores()
 
@@ -65,11 +64,11 @@ class LockStep(Checkpointed):
 
         Args:
             state: As ``state`` returned it.
-            where: Where it is, for the error.
+            where: Where the checkpoint is, for the error.
 
         Raises:
-            CheckpointError: It is of another trial, or lacks something. What it changed of the
-                instances until then stays changed.
+            CheckpointError: The checkpoint is of another trial, or lacks something. What was
+                restored before the error stays restored.
         """
         check_trial(state, self.spec, where)
         states: Any = state.get("instances")
@@ -86,13 +85,6 @@ class LockStep(Checkpointed):
                 f"{where} holds instances after different numbers of epochs; remove it to start "
                 "anew."
             )
-
-
-def check_trial(state: Mapping[str, Any], spec: TrialSpec, where: str) -> None:
-    """Refuse a checkpoint's state that is of another trial."""
-    found, wanted = state.get("trial_key"), spec.training_key
-    if found != wanted:
-        raise CheckpointError(f"{where} is of trial {found}, but must be of {wanted}.")
 
 
 def mean_result(results: Sequence[EpochResult]) -> EpochResult:

@@ -1,4 +1,4 @@
-"""How long an epoch takes here, measured before anything is promised."""
+"""How long an epoch takes on this machine, measured before a plan names a time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 
 from agad.trial.score import score
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochCost:
-    """Seconds of what an epoch is made of, and how much of it was really run."""
+    """Seconds of an epoch's parts, and how many steps were run to measure them."""
 
     step_s: float
     """Seconds of an optimiser step."""
@@ -21,7 +21,7 @@ class EpochCost:
     """Seconds of a validation image."""
 
     num_measured: int
-    """Steps timed, after one that was not."""
+    """Timed steps; one step before them is not timed."""
 
     def epoch_s(self, num_steps: int, num_val: int) -> float:
         """Return the seconds of an epoch of so many steps and validation images."""
@@ -29,7 +29,7 @@ class EpochCost:
 
 
 def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -> EpochCost:
-    """Time an epoch of a trial, or its first steps where it takes longer than the limit."""
+    """Time an epoch of a trial, or its first steps if the epoch takes longer than the limit."""
     prepared = prepare(spec, runtime)
     rng = prepared.rng
     prepared.detector.update(*next(prepared.batches.epoch(rng)))

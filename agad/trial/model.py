@@ -33,21 +33,6 @@ _BATCH_SIZE = 32
 """Pictures scored at once, so that the widest networks fit a laptop."""
 
 
-def models_prefix(study: str) -> str:
-    """Return what the keys of all models of a study start with, without the ``/``."""
-    return f"{study}/models"
-
-
-def model_key(prefix: str, trial_key: str) -> str:
-    """Return the key of a trial's model.
-
-    Args:
-        prefix: As ``models_prefix`` has it.
-        trial_key: The trial.
-    """
-    return f"{prefix}/{trial_key}.safetensors"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedModel:
     """What scoring needs, and nothing that is executed by reading it."""

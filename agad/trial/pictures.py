@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,26 +11,14 @@ from numpy.typing import NDArray
 from agad.data import Purpose, heat_map, stream
 from agad.detectors import Rebuilder
 from agad.objects import open_objects
-
-if TYPE_CHECKING:
-    from agad.trial.confirm import TestPart
-    from agad.trial.train import Training
+from agad.records import picture_key
+from agad.trial.results import TestPart
+from agad.trial.training import Training
 
 logger = logging.getLogger(__name__)
 
 NUM_OF_EACH = 8
 """Pictures of normal test images, and of anomalous ones; fewer where the part holds fewer."""
-
-
-def picture_key(prefix: str, trial_key: str, image: int) -> str:
-    """Return the key of a trial's picture of one image.
-
-    Args:
-        prefix: As ``pictures_prefix`` has it.
-        trial_key: The trial.
-        image: The image's place in the test part, counted from 0.
-    """
-    return f"{prefix}/{trial_key}/{image}.png"
 
 
 def draw_shown(fingerprint: str, is_anomaly: NDArray[np.bool_]) -> NDArray[np.intp]:

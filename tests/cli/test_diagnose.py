@@ -22,7 +22,8 @@ from agad.study.cell_data import find_cell_data
 from agad.study.row_maker import RowMaker
 from agad.study.running import Progress
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
-from agad.trial.confirm import TestPart, open_test
+from agad.trial.confirm import open_test
+from agad.trial.results import TestPart
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, RunAgad

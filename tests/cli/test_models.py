@@ -25,14 +25,14 @@ from agad.data.readers import read_digits
 from agad.data.resize import Resize
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import LocalObjects, ObjectStore, open_objects
-from agad.records import TrialRow, Winner
+from agad.records import TrialRow, Winner, model_key, models_prefix
 from agad.records.provenance import find_provenance
 from agad.store import StudyStore
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
 from agad.study.row_maker import RowMaker
 from agad.study.running import Progress
-from agad.trial import PictureScorer, Runtime, SavedModel, model_key, models_prefix, train_trial
+from agad.trial import PictureScorer, Runtime, SavedModel, train_trial
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, RunAgad

@@ -28,7 +28,7 @@ from agad.study import (
 )
 from agad.study.cell_data import find_cell_data
 from agad.trial import EpochCost, Runtime, TrialSpec
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 if TYPE_CHECKING:
     from tests.simulation import MakeStudy

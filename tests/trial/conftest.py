@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agad.config import Agad, Cell, with_parameters
-from agad.data import NodeCache, Task
+from agad.data import Images, NodeCache, Part, Task, open_images
 from agad.detectors import Detector
 from agad.trial import Runtime, TrialSpec
 
@@ -24,6 +24,7 @@ MakeSpec: TypeAlias = Callable[..., TrialSpec]
 TaskOf: TypeAlias = Callable[..., Task]
 MakeStub: TypeAlias = Callable[..., Detector]
 UseStub: TypeAlias = Callable[..., None]
+Load: TypeAlias = Callable[[Part], Images]
 
 _TINY = Agad(
     backbone="naive",
@@ -156,6 +157,12 @@ def use_stub(make_stub: MakeStub, monkeypatch: pytest.MonkeyPatch) -> UseStub:
     """Train such a stub, a fresh one each trial, in place of any detector."""
 
     def use(**given: object) -> None:
-        monkeypatch.setattr("agad.trial.train.build_detector", lambda *_: make_stub(**given))
+        monkeypatch.setattr("agad.trial.training.build_detector", lambda *_: make_stub(**given))
 
     return use
+
+
+@pytest.fixture
+def load(digits: Manifest, runtime: Runtime) -> Load:
+    """Open a part of the imported digits."""
+    return lambda part: open_images(digits, part, store=runtime.store, cache=runtime.cache)

@@ -48,7 +48,7 @@ def _killed(spec: TrialSpec, runtime: Runtime, num_epochs: int) -> list[EpochRes
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agad.trial.train.train_epoch", die)
+        patch.setattr("agad.trial.training.train_epoch", die)
         with pytest.raises(KeyboardInterrupt):
             next(epochs)
     return results
@@ -164,7 +164,7 @@ def test_a_confirm_trial_leaves_the_checkpoint_of_its_last_epoch(
     spec = make_spec(phase="confirm", max_epochs=_NUM)
     before = list(train_trial(spec, here))
     assert _names(here, spec) == ["4-0.ckpt"]
-    monkeypatch.setattr("agad.trial.train.train_epoch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("agad.trial.training.train_epoch", lambda *_: pytest.fail("trained again"))
     assert list(train_trial(spec, _attempt(here, 1))) == before
 
 
@@ -174,7 +174,7 @@ def test_a_test_trial_scores_the_model_of_its_confirm_trial(
     candidate = make_spec(phase="confirm", max_epochs=_NUM, is_candidate=True)
     assert [result.test for result in train_trial(candidate, here)] == [None] * _NUM
     *_, alone = train_trial(make_spec(phase="confirm", max_epochs=_NUM), here)
-    monkeypatch.setattr("agad.trial.train.train_epoch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("agad.trial.training.train_epoch", lambda *_: pytest.fail("trained again"))
     *_, tested = train_trial(make_spec(phase="test", max_epochs=_NUM), here)
     assert tested.is_restored
     assert tested == replace(alone, train_s=tested.train_s)

@@ -15,10 +15,11 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 from agad.data import heat_map, open_images
 from agad.objects import open_objects
-from agad.trial import Runtime, TestResult, TrialSpec, auroc, picture_key, train_trial
+from agad.records import picture_key
+from agad.trial import Runtime, TestResult, TrialSpec, auroc, train_trial
 from agad.trial.confirm import open_test
 from agad.trial.pictures import NUM_OF_EACH, draw_shown, keep_pictures
-from agad.trial.train import Training, prepare
+from agad.trial.training import Training, prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 

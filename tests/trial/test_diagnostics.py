@@ -19,7 +19,7 @@ from agad.detectors import AgadDetector
 from agad.errors import CheckpointError
 from agad.trial import EpochResult, LeakDiagnostics, Runtime, TrialSpec, diagnose_leaks, train_trial
 from agad.trial.confirm import open_test
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 

@@ -17,7 +17,7 @@ from agad.data import Subset
 from agad.detectors import AgadDetector, Compute
 from agad.errors import ConfigError, GpuMemoryError, ScoreError, TrialDivergedError
 from agad.trial import Runtime, TrialSpec, train_trial
-from agad.trial.train import prepare, train_epoch
+from agad.trial.training import prepare, train_epoch
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 UseStub: TypeAlias = Callable[..., None]
@@ -203,7 +203,7 @@ def test_scores_are_checked_once_a_trial_on_validation_images(
     def note(_detector: object, images: Subset) -> None:
         checked.append(len(images))
 
-    monkeypatch.setattr("agad.trial.train.check_scores", note)
+    monkeypatch.setattr("agad.trial.training.check_scores", note)
     list(train_trial(make_spec(phase="confirm", max_epochs=3), runtime))
     assert checked == [42]
 
@@ -214,7 +214,7 @@ def test_a_device_that_is_not_there_is_refused_before_the_images_are_opened(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr("agad.trial.train.open_images", lambda *_: pytest.fail("opened images"))
+    monkeypatch.setattr("agad.trial.training.open_images", lambda *_: pytest.fail("opened images"))
     runtime = Runtime(store="a/store/that/is/nowhere", compute=Compute(device=device))
     with pytest.raises(ConfigError, match=f"--device is {device}, but this machine has no"):
         next(train_trial(make_spec(), runtime))

@@ -17,7 +17,7 @@ from agad.objects import open_objects
 from agad.trial import CheckpointPlan, EpochResult, Instance, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import read_checkpoint, write_checkpoint
 from agad.trial.lockstep import LockStep
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 if TYPE_CHECKING:
     from tests.trial.conftest import TaskOf, UseStub

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from agad.config import Cell
 from agad.trial import EpochCost, Runtime, TrialSpec, measure_epoch, train_trial
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 
 def test_measure_epoch_times_every_step_of_an_epoch_that_is_within_the_limit(

@@ -20,6 +20,7 @@ from agad.data import open_images
 from agad.detectors import Compute, Detector, build_detector
 from agad.errors import CheckpointError, ConfigError
 from agad.objects import MissingObjectError, open_objects
+from agad.records import model_key, models_prefix
 from agad.trial import (
     Exported,
     ModelCard,
@@ -27,8 +28,6 @@ from agad.trial import (
     Runtime,
     SavedModel,
     TrialSpec,
-    model_key,
-    models_prefix,
     to_program,
     train_trial,
 )

@@ -13,7 +13,7 @@ import pytest
 from agad.errors import CheckpointError
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import read_checkpoint, write_checkpoint
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 
@@ -98,7 +98,7 @@ def test_a_finished_trial_trains_no_epoch_again(
 ) -> None:
     spec, checkpoint = make_spec(phase="confirm"), tmp_path / "trial.ckpt"
     before = list(train_trial(spec, runtime, checkpoint))
-    monkeypatch.setattr("agad.trial.train.train_epoch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("agad.trial.training.train_epoch", lambda *_: pytest.fail("trained again"))
     assert list(train_trial(spec, runtime, checkpoint)) == before
 
 
@@ -132,7 +132,7 @@ def test_a_trial_stopped_within_an_epoch_goes_on_after_the_one_before(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("agad.trial.train.score", interrupted)
+        patch.setattr("agad.trial.training.score", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(epochs)
     resumed = list(train_trial(spec, runtime, checkpoint))

@@ -12,10 +12,10 @@ import torch
 from agad.config import Cell, FixedEpoch, LabelFree, Selection
 from agad.errors import TrialDivergedError
 from agad.objects import open_objects
+from agad.records import model_key
 from agad.trial import ModelCard, Runtime, SavedModel, TrialSpec, train_trial
 from agad.trial.metrics import label_free_objective
-from agad.trial.model import model_key
-from agad.trial.train import prepare
+from agad.trial.training import prepare
 
 if TYPE_CHECKING:
     from tests.trial.conftest import MakeSpec, TaskOf, UseStub

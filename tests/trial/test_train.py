@@ -22,15 +22,15 @@ from agad.data import Images, Manifest, NodeCache, Part, Split, Subset, draw_spl
 from agad.detectors import Detector
 from agad.errors import ConfigError, StoreError, TrialDivergedError
 from agad.trial import EpochResult, Runtime, TrialSpec, auroc, average_precision, train_trial
-from agad.trial.confirm import TestPart, TestResult, score_test
+from agad.trial.confirm import score_test
+from agad.trial.results import TestPart, TestResult
 from agad.trial.score import score
-from agad.trial.train import Training, prepare, train_epoch
+from agad.trial.training import Training, prepare, train_epoch
 
 if TYPE_CHECKING:
-    from tests.trial.conftest import MakeStub, TaskOf, UseStub
+    from tests.trial.conftest import Load, MakeStub, TaskOf, UseStub
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
-Load: TypeAlias = Callable[[Part], Images]
 
 ONE_CLASS = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.1)
 LEAVE_ONE_OUT = Cell(dataset="digits", anomalous_class=0, anomaly_ratio=0.02)
@@ -46,17 +46,6 @@ def _without_time(results: list[EpochResult]) -> list[EpochResult]:
 def _used(split: Split) -> NDArray[np.intp]:
     """Return the training images that any part of a split has."""
     return np.concatenate([getattr(split, part.name) for part in fields(split)])
-
-
-@pytest.fixture
-def load(digits: Manifest, runtime: Runtime) -> Load:
-    """Open a part of the imported digits."""
-    return lambda part: open_images(digits, part, store=runtime.store, cache=runtime.cache)
-
-
-def _places(subset: Subset) -> NDArray[np.int64]:
-    """Return which images of its part a subset holds."""
-    return subset.index.numpy()
 
 
 def _pixels(subset: Subset) -> NDArray[np.uint8]:
@@ -85,9 +74,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         events.append("epoch")
         return train_epoch(training)
 
-    monkeypatch.setattr("agad.trial.train.open_images", note)
+    monkeypatch.setattr("agad.trial.training.open_images", note)
     monkeypatch.setattr("agad.trial.confirm.open_images", note)
-    monkeypatch.setattr("agad.trial.train.train_epoch", train)
+    monkeypatch.setattr("agad.trial.training.train_epoch", train)
     return events
 
 
@@ -263,48 +252,6 @@ def test_confirm_trials_of_all_seeds_test_the_same_images(
     assert len(tests) == 1
 
 
-@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
-def test_prepare_fits_normals_and_labelled_anomalies_and_validates_on_the_others(
-    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load
-) -> None:
-    spec = make_spec(cell=cell)
-    split = draw_split(load("train").labels, spec.task, spec.seed)
-    prepared = prepare(spec, runtime)
-    assert set(_places(prepared.batches.normals)) == {*split.fit_normals, *split.fit_hidden}
-    assert set(_places(prepared.batches.anomalies)) == set(split.fit_anomalies)
-    assert set(_places(prepared.val_images)) == {
-        *split.val_normals,
-        *split.val_hidden,
-        *split.val_anomalies,
-    }
-    assert len(split.fit_anomalies) > 0
-    assert prepared.val_images.images.shape[1:] == (1, 16, 16)
-    assert (prepared.batches.num_normals, prepared.batches.num_anomalies) == (16, 16)
-
-
-@pytest.mark.parametrize("cell", SEVERAL, ids=NAMES)
-def test_validation_knows_the_labelled_anomalies_alone_for_anomalies(
-    cell: Cell, make_spec: MakeSpec, runtime: Runtime, load: Load
-) -> None:
-    spec = make_spec(cell=cell)
-    split = draw_split(load("train").labels, spec.task, spec.seed)
-    prepared = prepare(spec, runtime)
-    known = _places(prepared.val_images)[prepared.val_is_anomaly]
-    assert sorted(known) == split.val_anomalies.tolist()
-
-
-def test_hidden_anomalies_are_trained_on_as_normals_and_validated_as_normals(
-    make_spec: MakeSpec, runtime: Runtime, load: Load
-) -> None:
-    labels = load("train").labels
-    prepared = prepare(make_spec(cell=POLLUTED), runtime)
-    fitted = labels[_places(prepared.batches.normals)]
-    taken_for_normal = labels[_places(prepared.val_images)[~prepared.val_is_anomaly]]
-    # Of 119 images of class 0, 12 validate; a fifth of the unlabelled images is hidden.
-    assert ((fitted == 0).sum(), (fitted != 0).sum()) == (107, 26)
-    assert ((taken_for_normal == 0).sum(), (taken_for_normal != 0).sum()) == (12, 3)
-
-
 def test_the_validation_auroc_of_a_polluted_cell_counts_hidden_anomalies_as_normal(
     make_spec: MakeSpec,
     runtime: Runtime,
@@ -323,29 +270,6 @@ def test_the_validation_auroc_of_a_polluted_cell_counts_hidden_anomalies_as_norm
     assert result.val_auroc == auroc(is_anomaly, score(make_stub(), images).double().numpy())
 
 
-@pytest.mark.parametrize("labelled", [1, (3, 5)], ids=["number", "which"])
-def test_labelled_anomalies_are_of_the_labelled_classes_alone(
-    labelled: int | tuple[int, ...], make_spec: MakeSpec, runtime: Runtime, load: Load
-) -> None:
-    cell = replace(ONE_CLASS, labelled_classes=labelled)
-    prepared = prepare(make_spec(cell=cell), runtime)
-    labels = load("train").labels
-    fitted = set(labels[_places(prepared.batches.anomalies)])
-    validated = set(labels[_places(prepared.val_images)[prepared.val_is_anomaly]])
-    assert fitted == validated
-    assert len(fitted) == (1 if labelled == 1 else 2)
-
-
-def test_a_leave_one_out_trial_fits_every_class_but_one(
-    make_spec: MakeSpec, runtime: Runtime, load: Load
-) -> None:
-    prepared = prepare(make_spec(cell=LEAVE_ONE_OUT), runtime)
-    labels = load("train").labels
-    assert set(labels[_places(prepared.batches.normals)]) == set(range(1, 10))
-    assert set(labels[_places(prepared.batches.anomalies)]) == {0}
-    assert set(labels[_places(prepared.val_images)[prepared.val_is_anomaly]]) == {0}
-
-
 def test_a_leave_one_out_trial_trains_and_is_scored(make_spec: MakeSpec, runtime: Runtime) -> None:
     spec = make_spec(phase="confirm", cell=LEAVE_ONE_OUT, max_epochs=2)
     first, last = train_trial(spec, runtime)
@@ -353,24 +277,6 @@ def test_a_leave_one_out_trial_trains_and_is_scored(make_spec: MakeSpec, runtime
     assert first.test is None
     assert last.test is not None
     assert 0 < last.test.average_precision <= 1
-
-
-@pytest.mark.parametrize("ratio", [0.0, 1e-4], ids=["ratio-0", "ratio-of-no-anomaly"])
-def test_prepare_gives_whole_batches_to_normals_where_no_anomaly_is_labelled(
-    ratio: float, make_spec: MakeSpec, runtime: Runtime
-) -> None:
-    cell = Cell(dataset="digits", normal_class=0, anomaly_ratio=ratio)
-    batches = prepare(make_spec(cell=cell), runtime).batches
-    assert len(batches.anomalies) == 0
-    assert (batches.num_normals, batches.num_anomalies) == (32, 0)
-
-
-def test_prepare_takes_the_share_of_anomalies_that_the_detector_asks_for(
-    make_spec: MakeSpec, runtime: Runtime
-) -> None:
-    detector = replace(make_spec().detector, batch_anomaly_share=0.25)
-    batches = prepare(make_spec(detector=detector), runtime).batches
-    assert (batches.num_normals, batches.num_anomalies) == (24, 8)
 
 
 def test_a_split_that_cannot_be_drawn_raises(
@@ -402,7 +308,7 @@ def test_train_s_leaves_the_test_out(
         return score_test(detector, part)
 
     use_stub()
-    monkeypatch.setattr("agad.trial.train.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr("agad.trial.training.time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr("agad.trial.confirm.score_test", score_slowly)
     results = list(train_trial(make_spec(phase="confirm"), runtime))
     assert [result.train_s for result in results] == [0.0, 0.0]

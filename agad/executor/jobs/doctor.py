@@ -6,7 +6,6 @@ import logging
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from agad.errors import ConfigError, StoreError
 from agad.executor import check_listening
 from agad.executor.jobs.nodefacts import NodeFacts, listeners, node_facts, node_time
 from agad.objects import ObjectStore, check_conditional_put, open_objects
+from agad.records import new_probe_key
 
 _TASK_S = 120.0
 """The most that a task on a node may take; the first one imports torch there."""
@@ -62,7 +62,7 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
         ConfigError: No cluster answers there.
     """
     with _joined(address) as (nodes, dashboard):
-        probe = f"_probes/{uuid.uuid4().hex}"
+        probe = new_probe_key()
         objects, finding = _opened(store, probe)
         yield finding
         facts = {}

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeAlias
 
 from agad.errors import AgadError
 from agad.objects import open_objects
+from agad.records import new_probe_key
 from agad.version import __version__
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -123,7 +123,7 @@ def _num_gpus() -> int:
 
 def _store_error(store: str, probe: str) -> str:
     """Read what another node has put, and put, read and delete an object of this one's own."""
-    key = f"_probes/{uuid.uuid4().hex}"
+    key = new_probe_key()
     try:
         objects = open_objects(store)
         objects.get(probe)

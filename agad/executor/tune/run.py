@@ -22,10 +22,11 @@ from agad.records import (
     checkpoints_prefix,
     find_provenance,
     kept_prefix,
+    models_prefix,
     pictures_prefix,
 )
 from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data
-from agad.trial import CheckpointPlan, KeptPlan, models_prefix, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, train_trial
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import re
 import threading
 import time
 import uuid
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from agad.config import typed
 from agad.errors import OtherDriverError, StoreError
 from agad.objects import MissingObjectError, ObjectStore, retry
+from agad.records import lease_key, lease_number, lease_prefix
 from agad.store.holding.driver import Driver, this_driver
 
 logger = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ def _uptime_s() -> float:
 
 
 class Lease:
-    """One driver's lease of one study: objects ``<study>/lease/<number>.json``.
+    """One driver's lease of one study: numbered objects, of which the newest counts.
 
     An object never changes, so a lease is renewed, released and taken over by putting the next
-    number. Of several drivers that put it, one is told that it did.
+    number. If several drivers put the same number, one of them is told that it did.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class Lease:
             "driver": dataclasses.asdict(this_driver()),
         }
         data = json.dumps(values, indent=2).encode()
-        return self._objects.put_if_absent(_key(self._study, number), data)
+        return self._objects.put_if_absent(lease_key(self._study, number), data)
 
     def _newest(self) -> _Holder | None:
         # Between a list and a get, the newest number can have grown old and been deleted.
@@ -263,7 +263,7 @@ class Lease:
         numbers = self._numbers()
         if not numbers:
             return None
-        key = _key(self._study, max(numbers))
+        key = lease_key(self._study, max(numbers))
         try:
             values = json.loads(self._objects.get(key))
             return typed(_Holder, values | {"number": max(numbers)}, only_known=True)
@@ -274,17 +274,16 @@ class Lease:
             ) from error
 
     def _numbers(self) -> list[int]:
-        prefix = f"{self._study}/lease/"
-        names = (key.removeprefix(prefix) for key in self._objects.list(prefix))
-        matches = (re.fullmatch(r"(0|[1-9]\d{0,17})\.json", name) for name in names)
-        return [int(match[1]) for match in matches if match]
+        keys = self._objects.list(lease_prefix(self._study))
+        numbers = (lease_number(self._study, key) for key in keys)
+        return [number for number in numbers if number is not None]
 
     def _delete_older(self) -> None:
         assert self._number is not None, "not acquired"
         try:
             for number in self._numbers():
                 if number <= self._number - _NUM_KEPT:
-                    self._objects.delete(_key(self._study, number))
+                    self._objects.delete(lease_key(self._study, number))
         except StoreError as error:  # They are in nobody's way.
             logger.info("Old leases of study %s stay: %s", self._study, error)
 
@@ -302,7 +301,3 @@ class Lease:
             f"study {self._study} in {self._objects.uri} is run by {holder.driver}, which renewed "
             f"its lease at {holder.at}; let it finish or stop it, then run this command again."
         )
-
-
-def _key(study: str, number: int) -> str:
-    return f"{study}/lease/{number}.json"

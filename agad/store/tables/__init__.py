@@ -1,1 +1,1 @@
-"""Rows as Parquet: schema, reading, merging, verification."""
+"""Rows as Parquet: schema, reading, compaction."""

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from agad.errors import ConfigError
+from agad.errors import AgadError, ConfigError, StoreError
 from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
     TABLES,
@@ -24,13 +25,20 @@ from agad.records import (
     compact_prefix,
     manifest_key,
 )
-from agad.store.newer import check_columns
-from agad.store.parallel import in_parallel
 from agad.store.tables.choose import all_places, in_order
 from agad.store.tables.compacted import overlapping, read_compacted
 from agad.store.tables.manifest import CompactionManifest, newest_number
 from agad.store.tables.merge import put_sorted
-from agad.store.tables.schema import ROW_TYPES, described, united
+from agad.store.tables.parallel import in_parallel
+from agad.store.tables.params import is_param
+from agad.store.tables.schema import (
+    ROW_TYPES,
+    arrow_schema,
+    check_version,
+    described,
+    first_line,
+    united,
+)
 from agad.store.tables.snapshot import Snapshot, attempts_of, read_manifest, reading, take_snapshot
 from agad.store.tables.tables import WITHIN, loose_table
 
@@ -117,7 +125,7 @@ def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
     """
     if not snapshot.loose:
         return 0
-    check_columns(objects, study, snapshot)
+    _check_columns(objects, study, snapshot)
     number = snapshot.manifest.number + 1 if snapshot.manifest else 1
     merge = _Merge(objects, study, snapshot)
     with tempfile.TemporaryDirectory(prefix="agad-compact-") as folder:
@@ -135,6 +143,40 @@ def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
     manifest = CompactionManifest(number=number, created_at=datetime.now(UTC), files=files)
     is_first = objects.put_if_absent(manifest_key(study, number), manifest.as_json())
     return len(snapshot.loose) if is_first else None
+
+
+def _check_columns(objects: ObjectStore, study: str, snapshot: Snapshot) -> None:
+    """Refuse a snapshot with columns that this version does not read: merging would lose them.
+
+    Raises:
+        MissingObjectError: A compaction has removed a file meanwhile.
+        StoreError: A newer version wrote a file, or it is no table.
+    """
+    for table in TABLES:
+        compacted = snapshot.manifest.of(table) if snapshot.manifest else []
+        keys = [*(file.key for file in compacted), *snapshot.loose_keys(study, table)]
+        in_parallel(lambda key, table=table: _check_file(objects, table, key), keys)  # type: ignore[misc]
+
+
+def _check_file(objects: ObjectStore, table: Table, key: str) -> None:
+    source = f"{objects.uri}/{key}"
+    with objects.open(key) as stream:
+        try:
+            schema = pq.read_schema(stream)
+        except AgadError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise StoreError(
+                f"{source} cannot be read as a table of {ROW_TYPES[table].__name__}: "
+                f"{first_line(error)}; restore it from a copy."
+            ) from error
+    check_version(schema, source)
+    known = {*arrow_schema(ROW_TYPES[table]).names}
+    newer = [name for name in schema.names if name not in known and not is_param(name)]
+    if newer:
+        raise StoreError(
+            f"{source} has columns {', '.join(newer)} of a newer agad; compact with that version."
+        )
 
 
 class _Merge:

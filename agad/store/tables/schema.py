@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
 from agad.records import AnyTable, DiagnosticRow, EpochRow, ScoreRow, TrialRow
-from agad.store.descriptions import descriptions
 from agad.store.tables.params import is_param, param_columns, param_field, widened
 
 RowType: TypeAlias = type[TrialRow] | type[EpochRow] | type[ScoreRow] | type[DiagnosticRow]
@@ -93,7 +96,7 @@ def columns_of_tables() -> list[Column]:
             column=field.name,
             type=str(field.type),
             is_nullable=field.nullable,
-            description=descriptions(row_type)[field.name],
+            description=_descriptions(row_type)[field.name],
             is_added=field.name in ADDED[row_type],
             default=ADDED[row_type].get(field.name),
         )
@@ -116,7 +119,7 @@ def _column(name: str, hint: Any) -> pa.Field:  # noqa: ANN401  A type hint has 
 
 def described(table: pa.Table, row_type: RowType) -> pa.Table:
     """Return a table whose fields carry their meaning, under ``description``."""
-    texts = descriptions(row_type)
+    texts = _descriptions(row_type)
     fields = [
         param_field(field.name, field.type)
         if is_param(field.name)
@@ -124,6 +127,34 @@ def described(table: pa.Table, row_type: RowType) -> pa.Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION)}))
+
+
+def _descriptions(row_type: type) -> dict[str, str]:
+    """Return the string below each field, by the field's name, each on one line.
+
+    A field without a string means what the trial's field of the same name means. The text is
+    ``""`` if a trial has no such field.
+    """
+    trial = {} if row_type is TrialRow else _descriptions(TrialRow)
+    own = _parsed(inspect.getsource(row_type))
+    return {name: text or trial.get(name, "") for name, text in own.items()}
+
+
+@cache
+def _parsed(source: str) -> dict[str, str]:
+    tree = ast.parse(textwrap.dedent(source)).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        node.target.id: " ".join(_string(following).replace("``", "`").split())
+        for node, following in zip(tree.body, [*tree.body[1:], None], strict=True)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+def _string(node: ast.stmt | None) -> str:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return str(node.value.value)
+    return ""
 
 
 def check_version(schema: pa.Schema, source: str) -> None:

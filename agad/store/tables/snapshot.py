@@ -18,9 +18,9 @@ from agad.records import (
     attempts_prefix,
     manifest_key,
 )
-from agad.store.parallel import in_parallel
 from agad.store.tables.compacted import read_compacted
 from agad.store.tables.manifest import CompactionManifest, newest_number, parse_manifest
+from agad.store.tables.parallel import in_parallel
 
 _T = TypeVar("_T")
 

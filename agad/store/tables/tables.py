@@ -11,9 +11,9 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from agad.errors import ConfigError, StoreError
 from agad.objects import ObjectStore
 from agad.records import ALL_TABLES, AnyTable, Attempt, Table, attempt_key
-from agad.store.parallel import in_parallel
 from agad.store.tables.choose import CHOICE_COLUMNS, all_places, chosen_places, in_order
 from agad.store.tables.compacted import overlapping, read_compacted
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.params import PREFIX, is_param
 from agad.store.tables.rows import table_from_parquet
 from agad.store.tables.schema import ROW_TYPES, arrow_schema, described, remedy, united

@@ -79,7 +79,7 @@ def test_the_grace_period_is_counted_from_the_manifest_that_covers(
     objects = LocalObjects(tmp_path)
     fill(objects, range(2))
     with monkeypatch.context() as earlier:
-        earlier.setattr("agad.store.tables.tables.compaction.datetime", _Yesterday)
+        earlier.setattr("agad.store.tables.compaction.datetime", _Yesterday)
         compact(objects, STUDY)
     rows = fill(objects, range(2, 3))
     done = compact(objects, STUDY)
@@ -175,7 +175,7 @@ def test_large_tables_are_cut_into_row_groups_and_files(
 ) -> None:
     monkeypatch.setattr("agad.store.tables.merge._GROUP_ROWS", 4)
     monkeypatch.setattr("agad.store.tables.merge._MAX_FILE_BYTES", 1)
-    monkeypatch.setattr("agad.store.tables.tables.compaction._BATCH_ATTEMPTS", 1)
+    monkeypatch.setattr("agad.store.tables.compaction._BATCH_ATTEMPTS", 1)
     objects = LocalObjects(tmp_path)
     rows = fill(objects)
     compact(objects, STUDY, NOW)

@@ -27,11 +27,12 @@ from agad.records import (
     config_number,
     manifest_key,
     manifests_prefix,
+    mark_key,
+    marked,
+    study_prefix,
     winners_prefix,
 )
-from agad.store.parallel import in_parallel
 from agad.store.read import StudyReader
-from agad.store.release import mark_key, marked
 from agad.store.tables.compacted import read_compacted
 from agad.store.tables.manifest import (
     CompactFile,
@@ -39,6 +40,7 @@ from agad.store.tables.manifest import (
     manifest_numbers,
     newest_number,
 )
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.snapshot import Snapshot, list_attempts, read_manifest, reading
 from agad.store.tables.tables import WITHIN, loose_table
 
@@ -69,7 +71,7 @@ def verify(objects: ObjectStore, study: str) -> Verified:
         StoreError: The store cannot be reached.
     """
     check_study_name(study)
-    keys = objects.list(f"{study}/")
+    keys = objects.list(study_prefix(study))
     try:
         faults, notes = reading(
             objects, study, lambda snapshot: _Check(objects, study, snapshot).run(keys)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
 from agad.objects import ObjectStore
-from agad.records import ALL_TABLES, AnyTable, attempt_key, check_study_name
-from agad.store.parallel import in_parallel
+from agad.records import ALL_TABLES, AnyTable, attempt_key, check_study_name, study_prefix
 from agad.store.release import released_attempts
+from agad.store.tables.parallel import in_parallel
 from agad.store.tables.schema import first_line
 from agad.store.tables.snapshot import Snapshot, attempts_of, list_attempts, reading
 
@@ -95,7 +95,7 @@ def _loose_keys(objects: ObjectStore, study: str, table: AnyTable, snapshot: Sna
 
 
 def _info(objects: ObjectStore, study: str, snapshot: Snapshot) -> StudyInfo:
-    sizes = objects.sizes(f"{study}/")
+    sizes = objects.sizes(study_prefix(study))
     claims = set(list_attempts(objects, study, "claims"))
     unmarked = claims - released_attempts(study, objects)
     rows = {*snapshot.loose, *(one for table, one in snapshot.stray if table == "trials")}
