@@ -22,7 +22,15 @@ from agad.reading import (
     stored_winners,
 )
 from agad.records import DiagnosticRow, TrialRow, Winner, kept_prefix
-from agad.report import Leaderboard, confirmed_rows, count_text, has_ended, plain, terminal
+from agad.report import (
+    Leaderboard,
+    confirmed_rows,
+    count_text,
+    has_ended,
+    has_test_score,
+    plain,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from agad.config import Study
@@ -200,9 +208,7 @@ def _undiagnosed(
         for row in confirmed_rows(
             [one for one in rows if one.cell == cell.cell], winners.get(cell.cell)
         )
-        if row.state == "finished"
-        and row.test_auroc is not None
-        and (row.trial_key, row.attempt) not in done
+        if has_test_score(row) and (row.trial_key, row.attempt) not in done
     ]
 
 

@@ -22,6 +22,7 @@ from agad.report import (
     count_text,
     export_summary,
     few_normals,
+    has_test_score,
     leaderboard,
     plain,
     score_table,
@@ -134,7 +135,7 @@ def _listed(names: Sequence[str]) -> str:
 def _first_confirmed(rows: Sequence[TrialRow], label: str, winner: Winner | None) -> TrialRow:
     """Return the first seed's row of the configuration that the leaderboard has for a cell."""
     confirmed = confirmed_rows(rows, winner)
-    if not any(row.state == "finished" and row.test_auroc is not None for row in confirmed):
+    if not any(map(has_test_score, confirmed)):
         raise ConfigError(
             f"cell {label!r} has no confirmed result yet; run its study to the end first."
         )

@@ -6,11 +6,12 @@ from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import Curves, FigureData, Picture, Scores
 from agad.report.figures.render import VEGA_LITE, check_renderer, png, svg, themed
 from agad.report.html.page import Section, html_page
-from agad.report.numbers.aggregate import confirmed_rows, leaderboard, priced
+from agad.report.numbers.aggregate import leaderboard, priced
 from agad.report.numbers.baseline import baseline_cells
+from agad.report.numbers.chosen import confirmed_rows, has_test_score
 from agad.report.numbers.comparison import Comparison, compare
-from agad.report.numbers.progress import has_ended
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult, RowOrigins, Totals
+from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals, has_ended
+from agad.report.numbers.results import CellResult, RatioResult
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
 from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
 from agad.report.pages.diagnostics import diagnostics_page
@@ -70,6 +71,7 @@ __all__ = [
     "few_normals",
     "figures",
     "has_ended",
+    "has_test_score",
     "html_page",
     "info_table",
     "is_status_line",

@@ -14,7 +14,7 @@ from agad.report.figures.ranks import rank_figures
 from agad.report.figures.ratios import ratio_figures
 from agad.report.figures.scores import score_figures
 from agad.report.figures.slices import slice_figures
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 
 
 def figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:

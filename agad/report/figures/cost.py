@@ -19,7 +19,8 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import plain, ratio_text, score_text, seconds_text
 

@@ -30,7 +30,8 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.rounding import count_text, plain
 
 if TYPE_CHECKING:

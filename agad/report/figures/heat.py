@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from agad.report.figures.figure import Figure
 from agad.report.figures.parts import Datum, Spec, axis, chart, panels, series, tip, told
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (
     confirmed_text,

@@ -11,7 +11,7 @@ from agad.errors import StoreError
 from agad.report.figures.figure import Figure
 from agad.report.figures.figure_data import FigureData, Picture
 from agad.report.figures.parts import Datum, Spec, axis, chart, part_name, tip, told
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.rounding import plain
 
 _TILE_PX = (216, 72)

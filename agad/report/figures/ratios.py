@@ -20,8 +20,9 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.numbers.aggregate import confirmed_rows
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult
+from agad.report.numbers.chosen import confirmed_rows
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult, RatioResult
 from agad.report.numbers.statistics import Interval, mean_interval
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (

@@ -21,8 +21,9 @@ from agad.report.figures.parts import (
     tip,
     told,
 )
-from agad.report.numbers.aggregate import confirmed_rows
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.chosen import confirmed_rows
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.rounding import confirmed_text, plain
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agad.report.html.tables import Fact
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.notes import labels_span
 from agad.report.pages.rounding import NONE, cost_text, seconds_text
 

@@ -10,7 +10,7 @@ from agad.report.figures import Figure, javascript
 from agad.report.html.embedding import code, escaped, packaged, policy
 from agad.report.html.facts import made_by, totals
 from agad.report.html.tables import facts_html, figure_html, table_html
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.notes import explanations
 from agad.report.pages.page import Page
 from agad.report.pages.render import as_page

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from agad.report.numbers.methods import Question, contrast, pair, question, rankings
-from agad.report.numbers.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.numbers.methods import CellPair, Contrast, Question, contrast, pair, question
+from agad.report.numbers.rankings import Ranking, rankings
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Difference
 
 Outcome: TypeAlias = Literal[

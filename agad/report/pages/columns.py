@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain
 
-from agad.report.numbers.results import (
-    CellResult,
-    Contrast,
-    Leaderboard,
-    Ranking,
-    RatioResult,
-    Summary,
-)
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.methods import Contrast
+from agad.report.numbers.rankings import Ranking
+from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
 from agad.report.pages.rounding import (
     NONE,

@@ -8,7 +8,8 @@ from itertools import chain
 
 from agad.config import Labelled
 from agad.report.numbers.comparison import Comparison, has_fewer_seeds, outcome
-from agad.report.numbers.results import CellPair, CellResult
+from agad.report.numbers.methods import CellPair
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval
 from agad.report.pages.columns import contrast_layouts, ranking_layouts
 from agad.report.pages.notes import CONTRAST_NOTE, INTERVALS_NOTE, ranking_note

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agad.records import DiagnosticRow
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval, mean_interval
 from agad.report.pages.page import Column, Layouts, Page, text_table
 from agad.report.pages.rounding import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.columns import leaderboard_tables
 from agad.report.pages.notes import no_rows_line, notes
 from agad.report.pages.page import CONFIGURATION, TextTable

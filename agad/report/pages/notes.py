@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
-from agad.report.numbers.results import CellResult, Leaderboard, Ranking
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.rankings import Ranking
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 from agad.report.pages.rounding import (
     cost_text,

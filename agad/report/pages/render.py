@@ -17,7 +17,8 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult, Summary
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
 from agad.report.pages.columns import leaderboard_tables
 from agad.report.pages.notes import no_rows_line, notes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from agad.report.numbers.results import CellResult, Contrast, RatioResult, Summary
+from agad.report.numbers.methods import Contrast
+from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
 
 NONE = "-"
