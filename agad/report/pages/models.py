@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agad.report.numbers.results import CellResult
-from agad.report.pages.render import csv_value
+from agad.report.pages.csv_files import csv_value
 from agad.report.pages.rounding import confirmed_text, count_text, plain, score_text
 
 if TYPE_CHECKING:
