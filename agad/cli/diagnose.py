@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.warnings import warn
 from agad.errors import ConfigError, StoreError
 from agad.reading import (
     chosen_studies,
@@ -146,10 +146,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     if page is not None:
         Console().print(terminal(page))
     for row in without:
-        print(
-            f"agad: warning: {plain(_name(row))} kept no checkpoint of its last epoch, so it is "
-            "not diagnosed: it ran before confirm.keep_every was set, or the store failed then.",
-            file=sys.stderr,
+        warn(
+            f"{_name(row)} kept no checkpoint of its last epoch, so it is not diagnosed: it ran "
+            "before confirm.keep_every was set, or the store failed then."
         )
     return NOT_KEPT if without else 0
 

@@ -17,16 +17,17 @@ from agad.cli import (
     diagnose,
     doctor,
     drain,
+    export,
     jobs,
-    models,
     reports,
+    score,
     store,
     studies,
     watch,
 )
-from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
-from agad.cli.studyfile import BAD_INPUT, load_study
+from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
@@ -106,8 +107,8 @@ def _command(arguments: Sequence[str]) -> int:
     dashboard.add_dashboard_flags(shown)
     shown.set_defaults(do=dashboard.dashboard)
 
-    models.add_commands(commands)
-
+    export.add_command(commands)
+    score.add_command(commands)
     diagnose.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")

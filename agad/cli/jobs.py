@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from agad.cli.codes import INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
-from agad.cli.studyfile import BAD_INPUT, load_study
+from agad.cli.studyfile import load_study
 from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError

@@ -179,13 +179,15 @@ def _versions_text(versions: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(json.loads(versions).items()))
 
 
-def priced(board: Leaderboard, price_per_gpu_hour: float) -> Leaderboard:
+def priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
     """Return a leaderboard with the cost of its GPU time.
 
     Args:
         board: Any leaderboard.
-        price_per_gpu_hour: 0 or more, in any currency.
+        price_per_gpu_hour: 0 or more, in any currency; None returns the leaderboard unchanged.
     """
+    if price_per_gpu_hour is None:
+        return board
     price_per_s = price_per_gpu_hour / 3600
 
     def with_cost(cells: Iterable[CellResult]) -> tuple[CellResult, ...]:
