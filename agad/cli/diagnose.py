@@ -1,4 +1,4 @@
-"""The command that looks back at the test split with models that a finished study has kept."""
+"""The command that scores the test split with the models that a finished study has kept."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class _Pass:
     provenance: Provenance
 
     def run(self, specs: Sequence[TrialSpec], rows: Sequence[TrialRow]) -> list[TrialRow]:
-        """Keep the diagnostics of each trial; return the rows of those that kept no last epoch."""
+        """Store the diagnostics of each trial; return the rows that kept no last epoch."""
         from agad.store import StudyStore
         from agad.trial import diagnose_kept
 
@@ -115,7 +115,7 @@ class _Pass:
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:
-    # Ray and torch take seconds to import, which a wrong flag does not wait for.
+    # Ray and torch take seconds to import; a wrong flag is refused before that.
     from agad.data import Library
     from agad.detectors import Compute
     from agad.objects import check_conditional_put, open_objects
@@ -198,7 +198,7 @@ def _check_done(board: Leaderboard, winners: Mapping[str, Winner]) -> None:
 def _undiagnosed(
     reader: StudyReader, board: Leaderboard, winners: Mapping[str, Winner]
 ) -> list[TrialRow]:
-    """Return the rows of the leaderboard's test AUROCs that no pass has diagnosed."""
+    """Return the rows that gave the leaderboard its test AUROCs and are not diagnosed yet."""
     rows = reader.trials()
     done = {(row.trial_key, row.attempt) for row in reader.diagnostics()}
     return [

@@ -1,4 +1,4 @@
-"""The ways in: the console script, and the last line of a study file."""
+"""The two entry points: the console script and the last line of a study file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def entry() -> NoReturn:
 
 
 def main(study: Study) -> NoReturn:
-    """Run a study, as the last line of its file: ``agad run FILE`` without the file."""
+    """Run a study from the last line of its file, as ``agad run FILE`` does."""
     parser = argparse.ArgumentParser(
         description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
     )
@@ -49,8 +49,8 @@ def main(study: Study) -> NoReturn:
 
 
 def _guarded(command: Callable[[], int]) -> int:
-    """Turn a deliberate error into one line and exit code 2, or 3 for another driver."""
-    # A stopped Ray job gets SIGTERM: it ends as Ctrl-C does.
+    """Turn a deliberate error into one line and an exit code: 3 for another driver, else 2."""
+    # Ray sends SIGTERM to a job that is stopped: the job then ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command()
@@ -63,7 +63,7 @@ def _guarded(command: Callable[[], int]) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    # Ray tells a job's supervisor and its driver, which then hears it twice: once is enough.
+    # Ray signals a job's supervisor and its driver, so the driver gets the signal twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -66,7 +66,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ConfigError(f"--out and --pt2 are both {arguments.out}, but must be two files.")
 
-    # Torch takes seconds to import, which a wrong flag does not wait for.
+    # Torch takes seconds to import; a wrong flag is refused before that.
     from agad.objects import open_objects
     from agad.store import StudyReader
     from agad.trial import to_program

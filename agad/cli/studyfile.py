@@ -27,7 +27,7 @@ def load_study(path: Path) -> Study:
     spec = importlib.util.spec_from_file_location(_MODULE, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python file.")
-    # As for a script, modules beside the file can be imported.
+    # A study file can import modules beside itself, as a script can.
     sys.path.insert(0, str(path.absolute().parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MODULE] = module
