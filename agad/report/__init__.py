@@ -1,4 +1,4 @@
-"""From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
+"""From rows to a leaderboard, then to text, figures and HTML. Needs neither torch nor Ray."""
 
 from agad.report.figures import figures as study_figures
 from agad.report.figures.collection import figures

@@ -21,12 +21,12 @@ from agad.report.pages.rounding import NO_RESULTS, plain
 
 
 def terminal(shown: Leaderboard | Page) -> RenderableType:
-    """Return every table and the notes, laid out for the width they are printed at."""
+    """Return every table and the notes, laid out for the width of the terminal."""
     return _Terminal(as_page(shown))
 
 
 def as_page(shown: Leaderboard | Page) -> Page:
-    """Return what is printed of a leaderboard, and a page as it is."""
+    """Return the page of a leaderboard; a page is returned unchanged."""
     if isinstance(shown, Page):
         return shown
     title = f"Study {plain(shown.study)}" if shown.study else "Study"
@@ -61,12 +61,12 @@ class _Terminal:
 
 
 def _fitting(layouts: Layouts, width: int) -> list[TextTable]:
-    """Return the widest layout that fits, the narrowest where none does."""
+    """Return the widest layout that fits, else the narrowest layout."""
     return next((one for one in layouts if _width(one, gap=2) <= width), layouts[-1])
 
 
 def _rich_tables(layout: list[TextTable], width: int) -> Iterator[RenderableType]:
-    """Yield the tables under their titles, a column equally wide in all of them."""
+    """Yield the tables with their titles; a column is equally wide in all tables."""
     gap = 2 if _width(layout, gap=2) <= width else 1
     for table in layout:
         if table.title:
@@ -76,7 +76,7 @@ def _rich_tables(layout: list[TextTable], width: int) -> Iterator[RenderableType
 
 
 def _column_widths(layout: list[TextTable], table: TextTable) -> list[int]:
-    """Return the widths of a table's columns, shared by the tables that have the same."""
+    """Return the widths of a table's columns, shared by all tables with these columns."""
     rows = [row for other in layout if other.headers == table.headers for row in other.rows]
     return [
         max(cell_len(text) for text in texts) for texts in zip(table.headers, *rows, strict=True)
@@ -109,7 +109,7 @@ def _rich_table(table: TextTable, widths: list[int], gap: int) -> Table:
 
 
 def _rich_text(header: str, text: str) -> Text:
-    """Return a table's text, never read as markup, with the colour of what it says."""
+    """Return a table's text with a colour for its meaning; markup in it is not interpreted."""
     if text in NO_RESULTS:
         return Text(text, style="yellow" if header == "test AUROC" else "dim")
     if header == "test AUROC":
@@ -154,6 +154,6 @@ def _markdown_row(texts: Iterable[str]) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Return text that Markdown, HTML, mathematics and mentions leave as it is."""
+    """Return text that Markdown shows unchanged, without HTML, mathematics or mentions."""
     entities = html.escape(plain(text), quote=False).replace("@", "&#64;")
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", entities)
