@@ -1,4 +1,4 @@
-"""The command that checks what a cluster is made from."""
+"""The command that checks the files from which a cluster is made."""
 
 from __future__ import annotations
 

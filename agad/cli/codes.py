@@ -1,10 +1,13 @@
-"""How a command ends where it is neither done nor given something wrong."""
+"""Exit codes that several commands share, beside 0."""
 
-INTERRUPTED = 130
-"""Exit code of Ctrl-C."""
-
-NOT_CONFIRMED = 4
-"""Exit code where a study is done, and a cell has no confirmed result."""
+BAD_INPUT = 2
+"""The command was given something wrong."""
 
 OTHER_DRIVER = 3
-"""Exit code where another driver works on the study."""
+"""Another driver works on the study."""
+
+NOT_CONFIRMED = 4
+"""The study is done, and a cell has no confirmed result."""
+
+INTERRUPTED = 130
+"""Ctrl-C."""

@@ -16,7 +16,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 def add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what the dashboard shows and where it listens."""
+    """Add the flags for the searches that the dashboard shows and for its address."""
     add_store_flag(parser, is_positional=True)
     parser.add_argument("--study", metavar="NAME", help="only this study")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
 def dashboard(arguments: argparse.Namespace) -> int:
     """Serve the dashboard until Ctrl-C; return the exit code."""
     _check_flags(arguments)
-    # Optuna takes half a second to import, which a wrong flag does not wait for.
+    # Optuna takes half a second to import; a wrong flag is refused before that.
     from agad.search import dashboard_app
 
     searches = stored_searches(arguments.store, arguments.study)
@@ -71,7 +71,7 @@ def _check_flags(arguments: argparse.Namespace) -> None:
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Write no line a request."""
+        """Print nothing for a request."""
 
 
 def _server(host: str, port: int, app: Callable[..., Iterable[bytes]]) -> WSGIServer:

@@ -111,7 +111,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"data set name is {arguments.name!r}, but only these can be fetched: {fetchable}."
         )
-    options = _options(arguments)  # A wrong flag does not wait for a download.
+    options = _options(arguments)  # A wrong flag is refused before the download.
     library = _library(arguments)
     folder = arguments.to or Path("~/.agad/downloads").expanduser() / known.name
     fetch_files(known.files, folder, notify=lambda line: print(line, flush=True))

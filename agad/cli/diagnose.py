@@ -1,10 +1,9 @@
-"""The command that looks back at the test split with models that a finished study has kept."""
+"""The command that scores the test split with the models that a finished study has kept."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.warnings import warn
 from agad.errors import ConfigError, StoreError
 from agad.reading import (
     chosen_studies,
@@ -22,7 +22,15 @@ from agad.reading import (
     stored_winners,
 )
 from agad.records import DiagnosticRow, TrialRow, Winner, kept_prefix
-from agad.report import Leaderboard, confirmed_rows, count_text, has_ended, plain, terminal
+from agad.report import (
+    Leaderboard,
+    confirmed_rows,
+    count_text,
+    has_ended,
+    has_test_score,
+    plain,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from agad.config import Study
@@ -58,7 +66,7 @@ class _Pass:
     provenance: Provenance
 
     def run(self, specs: Sequence[TrialSpec], rows: Sequence[TrialRow]) -> list[TrialRow]:
-        """Keep the diagnostics of each trial; return the rows of those that kept no last epoch."""
+        """Store the diagnostics of each trial; return the rows that kept no last epoch."""
         from agad.store import StudyStore
         from agad.trial import diagnose_kept
 
@@ -107,7 +115,7 @@ class _Pass:
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:
-    # Ray and torch take seconds to import, which a wrong flag does not wait for.
+    # Ray and torch take seconds to import; a wrong flag is refused before that.
     from agad.data import Library
     from agad.detectors import Compute
     from agad.objects import check_conditional_put, open_objects
@@ -138,10 +146,9 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     if page is not None:
         Console().print(terminal(page))
     for row in without:
-        print(
-            f"agad: warning: {plain(_name(row))} kept no checkpoint of its last epoch, so it is "
-            "not diagnosed: it ran before confirm.keep_every was set, or the store failed then.",
-            file=sys.stderr,
+        warn(
+            f"{_name(row)} kept no checkpoint of its last epoch, so it is not diagnosed: it ran "
+            "before confirm.keep_every was set, or the store failed then."
         )
     return NOT_KEPT if without else 0
 
@@ -191,7 +198,7 @@ def _check_done(board: Leaderboard, winners: Mapping[str, Winner]) -> None:
 def _undiagnosed(
     reader: StudyReader, board: Leaderboard, winners: Mapping[str, Winner]
 ) -> list[TrialRow]:
-    """Return the rows of the leaderboard's test AUROCs that no pass has diagnosed."""
+    """Return the rows that gave the leaderboard its test AUROCs and are not diagnosed yet."""
     rows = reader.trials()
     done = {(row.trial_key, row.attempt) for row in reader.diagnostics()}
     return [
@@ -200,9 +207,7 @@ def _undiagnosed(
         for row in confirmed_rows(
             [one for one in rows if one.cell == cell.cell], winners.get(cell.cell)
         )
-        if row.state == "finished"
-        and row.test_auroc is not None
-        and (row.trial_key, row.attempt) not in done
+        if has_test_score(row) and (row.trial_key, row.attempt) not in done
     ]
 
 

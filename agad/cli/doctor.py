@@ -1,4 +1,4 @@
-"""The command that looks over a running cluster."""
+"""The command that checks a running cluster."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print a line a check; return the exit code."""
+    """Print a line for each check; return the exit code."""
     from agad.objects import check_uri
 
     store = check_uri(store_uri(arguments.store))
@@ -58,12 +58,12 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _as_job(address: str, store: str, cache: str | None) -> int:
-    """Have the cluster look itself over, since its own port is not reached from here.
+    """Run the checks as a job on the cluster, since Ray's own port is not reached from here.
 
     Args:
-        address: The job server.
+        address: URL of the job server.
         store: URI of the store.
-        cache: Folder of the nodes' caches; None is what the cluster's own environment says.
+        cache: Folder of the nodes' caches; None leaves the choice to the cluster's environment.
     """
     from agad.executor.jobs import Jobs
 

@@ -1,4 +1,4 @@
-"""The command that has trials leave a machine before its cloud takes it away."""
+"""The command that moves trials off a machine before its cloud takes the machine away."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
 
 
 def drain_watch(arguments: argparse.Namespace) -> int:
-    """Wait for the notice, and pass it on to Ray; return the exit code."""
+    """Wait for the notice and pass it to Ray; return the exit code."""
     from agad.executor.jobs import Node, Notice, wait_for_notice
 
     within_s: float = arguments.within
@@ -58,13 +58,13 @@ def drain_watch(arguments: argparse.Namespace) -> int:
         notice = wait_for_notice(_notices(arguments.cloud))
     node.drain(notice)
     print(f"Node {node.id} drains: {notice.reason}, in {notice.within_s:.0f} s.", flush=True)
-    if is_pod:  # The pod's containers are told to end when its hook has.
+    if is_pod:  # Kubernetes ends the pod's containers when the hook ends.
         _wait_for_end(node, within_s)
     return 0
 
 
 def _notices(cloud: str) -> Notices:
-    """Return where a cloud's notices come from; the variables are the clouds' own."""
+    """Return the source of a cloud's notices. The environment variables are the clouds' own."""
     from agad.executor.jobs import EC2_ADDRESS, GCP_ADDRESS, Ec2Notices, GcpNotices
 
     if cloud == "aws":

@@ -1,4 +1,4 @@
-"""The ways in: the console script, and the last line of a study file."""
+"""The two entry points: the console script and the last line of a study file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from agad.cli import (
     diagnose,
     doctor,
     drain,
+    export,
     jobs,
-    models,
     reports,
+    score,
     store,
     studies,
     watch,
 )
-from agad.cli.codes import INTERRUPTED, OTHER_DRIVER
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, OTHER_DRIVER
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
-from agad.cli.studyfile import BAD_INPUT, load_study
+from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
@@ -38,7 +39,7 @@ def entry() -> NoReturn:
 
 
 def main(study: Study) -> NoReturn:
-    """Run a study, as the last line of its file: ``agad run FILE`` without the file."""
+    """Run a study from the last line of its file, as ``agad run FILE`` does."""
     parser = argparse.ArgumentParser(
         description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
     )
@@ -48,8 +49,8 @@ def main(study: Study) -> NoReturn:
 
 
 def _guarded(command: Callable[[], int]) -> int:
-    """Turn a deliberate error into one line and exit code 2, or 3 for another driver."""
-    # A stopped Ray job gets SIGTERM: it ends as Ctrl-C does.
+    """Turn a deliberate error into one line and an exit code: 3 for another driver, else 2."""
+    # Ray sends SIGTERM to a job that is stopped: the job then ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command()
@@ -62,7 +63,7 @@ def _guarded(command: Callable[[], int]) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    # Ray tells a job's supervisor and its driver, which then hears it twice: once is enough.
+    # Ray signals a job's supervisor and its driver, so the driver gets the signal twice.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -106,8 +107,8 @@ def _command(arguments: Sequence[str]) -> int:
     dashboard.add_dashboard_flags(shown)
     shown.set_defaults(do=dashboard.dashboard)
 
-    models.add_commands(commands)
-
+    export.add_command(commands)
+    score.add_command(commands)
     diagnose.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from agad.objects import ObjectStore
 
 FORMATS = ("svg", "png")
-"""What a figure can be written as."""
+"""The file formats of a figure."""
 
 
 def write_figures(
     folder: Path, objects: ObjectStore, studies: Sequence[str], only: str | None = None
 ) -> None:
-    """Write every figure of some studies as ``<study>-<figure>.svg`` and ``.png``, and say so.
+    """Write every figure of some studies as ``<study>-<figure>.svg`` and ``.png``.
 
     Args:
-        folder: Is made where it does not exist; a file of the same name in it is replaced.
+        folder: The folder, made if it does not exist; files of the same names are replaced.
         objects: The store.
-        studies: Their names.
-        only: One of ``FORMATS``; both where none is given.
+        studies: The names of the studies.
+        only: One of ``FORMATS``; None writes both.
 
     Raises:
-        ConfigError: The folder cannot be made, or what renders is not installed.
+        ConfigError: The folder cannot be made, or the renderer is not installed.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     check_renderer()

@@ -1,20 +1,21 @@
-"""Files and folders that a command writes: whole, or not at all."""
+"""Writing a file or a folder completely or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agad.errors import AgadError, ConfigError
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that ``write_file`` could not write, before there is anything to write.
+    """Refuse a path that ``write_file`` could not write, before there is anything to write.
 
     Raises:
-        ConfigError: It is a folder, or in none.
+        ConfigError: The path is a folder, or its folder cannot be written to.
     """
     if os.path.isdir(path):  # noqa: PTH112 (Path's raises where a folder above is closed to us)
         raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
@@ -26,7 +27,7 @@ def check_writable(path: Path) -> None:
 
 
 def is_new_folder(path: Path) -> bool:
-    """Tell whether ``write_folder`` can write a folder: it is empty or not there."""
+    """Whether ``write_folder`` can write a folder: it is empty or does not exist."""
     try:
         is_new = not path.exists() or (path.is_dir() and not any(path.iterdir()))
     except OSError:
@@ -35,46 +36,54 @@ def is_new_folder(path: Path) -> bool:
 
 
 def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write a new folder of files in one piece, or nothing.
+    """Write a folder with all its files, or nothing.
 
     Args:
-        path: The folder; it does not exist, or is empty.
-        files: The name and the bytes of each.
+        path: The folder; it is empty or does not exist.
+        files: The name and the bytes of each file.
 
     Raises:
-        ConfigError: It cannot be written.
+        ConfigError: The folder cannot be written.
     """
     path = path.resolve()
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _beside(path, "folder") as beside:
+        try:
+            beside.mkdir()
+            for name, data in files:
+                (beside / name).write_bytes(data)
+            beside.rename(path)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file, or leave the old file as it is.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
+    with _beside(path, "file") as beside:
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _beside(path: Path, kind: str) -> Iterator[Path]:
+    """Yield a path in the same folder, to write first and then rename.
+
+    Raises:
+        ConfigError: The path cannot be written.
+    """
     try:
-        beside.mkdir()
-        for name, data in files:
-            (beside / name).write_bytes(data)
-        beside.rename(path)
+        yield path.with_name(f".{path.name}.{os.getpid()}")
     except AgadError:
         raise
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); name another folder."
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one piece, or leave the one before.
-
-    Raises:
-        ConfigError: It cannot be written.
-    """
-    if path.is_dir():
-        raise ConfigError(f"{path} cannot be written, since it is a folder; name a file in it.")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); name another file."
+            f"{path} cannot be written ({error.strerror}); name another {kind}."
         ) from error

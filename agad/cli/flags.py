@@ -34,7 +34,7 @@ def add_cache_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cache_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what a node's cache of images needs."""
+    """Add the folder and the size of a node's cache of images."""
     add_cache_flag(parser)
     parser.add_argument(
         "--cache-gib", type=float, default=20.0, metavar="X", help="its most size (default: 20)"
@@ -42,7 +42,7 @@ def add_cache_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Add where and how a study runs."""
+    """Add the flags for where and how a study runs."""
     add_store_flag(parser)
     parser.add_argument(
         "--shared-store",
@@ -83,7 +83,7 @@ def _gpus(text: str) -> float | str:
 
 
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
-    """Add what a trial takes."""
+    """Add the flags for the resources of a trial."""
     add_cache_flags(parser)
     parser.add_argument(
         "--cpus-per-trial",
@@ -133,7 +133,7 @@ def checked_price(price: float | None) -> float | None:
     """Return the price that the flag names.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The price is negative or not finite.
     """
     if price is not None and not (math.isfinite(price) and price >= 0):
         raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
@@ -141,10 +141,10 @@ def checked_price(price: float | None) -> float | None:
 
 
 def spool_folder() -> Path:
-    """Return the folder on this host's disk for rows that a store does not take now.
+    """Return the folder on this host's disk for rows that the store cannot take at the moment.
 
     Raises:
-        ConfigError: It is not in a home that is known.
+        ConfigError: The folder is in a home that is unknown.
     """
     folder = os.environ.get("AGAD_SPOOL") or "~/.agad/spool"
     try:
@@ -159,7 +159,7 @@ def cache_folder(arguments: argparse.Namespace) -> str:
     """Return the cache's folder, as the flag or the environment names it.
 
     Raises:
-        ConfigError: It is not in a home that is known.
+        ConfigError: The folder is in a home that is unknown.
     """
     folder = arguments.cache or os.environ.get("AGAD_CACHE") or "~/.agad/cache"
     try:
@@ -168,7 +168,7 @@ def cache_folder(arguments: argparse.Namespace) -> str:
         raise ConfigError(
             f"--cache is {folder!r}, but must be in a home that is known; name it in full."
         ) from error
-    # A relative folder means one on this machine; the home is that of each node.
+    # A relative folder is meant on this machine; ``~`` is the home on each node.
     return folder if folder.startswith("~") else str(Path(folder).absolute())
 
 

@@ -1,4 +1,4 @@
-"""Showing what a job prints: as it is, or on a terminal with its study's table below it."""
+"""Showing the output of a job: unchanged, or on a terminal with the study's table below it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from agad.store import StudyReader
 
 _FRESH_S = 60.0
-"""An older bulletin is of a driver that is gone."""
+"""The most age of a bulletin whose driver still runs."""
 
 
 @contextmanager
 def showing(store: str, study: str, console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield what takes a job's output, piece by piece.
+    """Yield a function that shows a job's output, piece by piece.
 
-    On a terminal, the lines that say how far the study is are not printed: the table in their
-    place is the store's, or where this machine does not reach the store, the last such line.
+    On a terminal, a table from the store replaces the status lines of the study. If this machine
+    does not reach the store, the last status line takes the table's place.
 
     Args:
         store: URI of the study's store.
-        study: Its name.
-        console: Where it is shown.
+        study: The study's name.
+        console: The console that shows the output.
     """
     if not console.is_terminal:
         yield _write

@@ -1,4 +1,4 @@
-"""The commands that run a study on a cluster of somewhere else, and start it again there."""
+"""The commands that run a study on a remote cluster, and restart it there after a crash."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from agad.cli.codes import INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
-from agad.cli.studyfile import BAD_INPUT, load_study
+from agad.cli.studyfile import load_study
 from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agad.executor.jobs import Jobs, Package, StudyJob
 
 _FAILED = 1
-"""Exit code where a job failed without telling one."""
+"""Exit code of a job that failed without an exit code of its own."""
 
 _NUM_RESTARTS = 5
 _PAUSE_S = 5.0
@@ -34,7 +34,7 @@ _PAUSE_S = 5.0
 
 def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its type to itself.
     """Add ``submit`` and ``supervise``."""
-    # Here, --address is the job server's; the job finds its own cluster.
+    # Here, --address names the job server; the job itself finds its own cluster.
     submit = commands.add_parser(
         "submit",
         help="run a study file on a cluster, and follow it",
@@ -78,14 +78,16 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 
 
 def submit_study(arguments: argparse.Namespace) -> int:
-    """Submit a study, or join it where it runs, and follow it; return the exit code."""
+    """Submit a study, or join the job that runs it, and follow it; return the exit code."""
     from agad.executor.jobs import Jobs, find_project, pack, secrets_of
     from agad.objects import check_uri
 
     _check_restarts(arguments)
     file: Path = arguments.file
     project = (arguments.project or find_project(file)).resolve()
-    sys.path.insert(0, str(project))  # As for the job, so that its modules can be imported.
+    sys.path.insert(
+        0, str(project)
+    )  # So that the study file can import the project's modules, as in the job.
     study = _study(arguments)
     given = arguments.store or os.environ.get("AGAD_STORE")
     if not given:
@@ -128,7 +130,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
 
 
 def supervise_study(arguments: argparse.Namespace) -> int:
-    """Run a study in a process of its own, again after each crash; return its last exit code."""
+    """Run a study in a process of its own and restart it after crashes; return the exit code."""
     from agad.executor.jobs import Supervisor
     from agad.objects import open_objects
     from agad.store import steps_done
@@ -166,7 +168,7 @@ def _check_restarts(arguments: argparse.Namespace) -> None:
 
 
 def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str]) -> list[str]:
-    """Return the store, and the flags of ``agad run`` that were given, but for some."""
+    """Return ``--store`` and the given flags of ``agad run``, without those named by ``but``."""
     parser = argparse.ArgumentParser()
     add_run_flags(parser)
     flags = [f"--store={store}"]

@@ -17,13 +17,13 @@ _TIMEOUT_S = 10.0
 
 
 class Webhook:
-    """Where messages go. Its address is a secret, and stands in no message, error or row."""
+    """A webhook. Its address is a secret, so no message, error or row contains the address."""
 
     def __init__(self, url: str) -> None:
-        """Take an address, and send nothing yet.
+        """Take an address, without sending anything.
 
         Raises:
-            ConfigError: It is neither ``https://`` nor on this host.
+            ConfigError: The address is neither ``https://`` nor on this host.
         """
         try:
             parts = urlsplit(url)
@@ -41,11 +41,11 @@ class Webhook:
         self._url = url
 
     def tell(self, study: str, state: str, text: str) -> None:
-        """Post a JSON object with ``text``, ``study`` and ``state``; warn where that fails."""
+        """Post a JSON object with ``text``, ``study`` and ``state``; warn if that fails."""
         body = json.dumps({"text": text, "study": study, "state": state}).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "agad"}
         request = urllib.request.Request(self._url, body, headers, method="POST")
-        # A proxy is for what is elsewhere.
+        # No proxy is used for this host.
         proxies: dict[str, str] | None = None if self._url.startswith("https:") else {}
         opener = urllib.request.build_opener(_NoRedirects(), urllib.request.ProxyHandler(proxies))
         try:
@@ -55,7 +55,7 @@ class Webhook:
             error.close()
             _warn(f"it answered {error.code}")
         except (OSError, HTTPException, ValueError) as error:
-            # Not the error's text, which may hold the address.
+            # The error's text is left out, since it may hold the address.
             _warn(type(error).__name__)
 
 
@@ -71,7 +71,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Answers a redirect as an error: it could lead where the address may not."""
+    """Refuses redirects: they could lead to an address that is not allowed."""
 
     def redirect_request(  # noqa: PLR0913  The library's own signature.
         self,

@@ -1,4 +1,4 @@
-"""Writing a report as a page, once or again and again while its studies run."""
+"""Writing a report as an HTML page, once or at every change while its studies run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from agad.store import StudyReader
 
 _EVERY_S = 30.0
-"""Seconds between two looks at the store where no others are given."""
+"""Default seconds between two looks at the store."""
 
 Shown: TypeAlias = Sequence[Leaderboard | Page]
 Evidences: TypeAlias = Mapping[str, FigureData]
-"""What the figures of a study are drawn from, by its name."""
+"""The data of each study's figures, by the study's name."""
 
 
 def add_page_flags(parser: argparse.ArgumentParser) -> None:
-    """Add where the page goes and whether it is kept up to date."""
+    """Add the flags for the page's file and for keeping the page up to date."""
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write one HTML file too, with figures"
     )
@@ -57,8 +57,8 @@ def check_page_flags(arguments: argparse.Namespace, *, is_compared: bool) -> Non
     """Refuse a page that could not be written, before anything is read.
 
     Raises:
-        ConfigError: The flags contradict each other, the file cannot be written,
-            or what draws is not installed.
+        ConfigError: The flags contradict each other, the file cannot be written, or the renderer
+            is not installed.
     """
     if arguments.html:
         check_writable(arguments.html)
@@ -83,9 +83,9 @@ def write_page(
 
     Args:
         path: The file.
-        shown: What stands in the page.
-        evidences: Of the leaderboards that have figures.
-        reload_s: As ``html_page`` has it.
+        shown: The leaderboards and pages to write.
+        evidences: The data of the leaderboards that have figures.
+        reload_s: Seconds as in ``html_page``.
 
     Raises:
         ConfigError: The file cannot be written.
@@ -108,19 +108,19 @@ def watch_page(
 ) -> None:
     """Write a page at every change of its studies' rows, and return when all have ended.
 
-    The last page is then the caller's to write. Where anything else ends this, it leaves a page
-    that does not load itself anew.
+    The caller then writes the last page. If an interrupt or an error ends the watching, the page
+    that stays no longer reloads itself.
 
     Args:
         path: The file.
-        readers: Of the studies that the page shows, in their order.
-        read: Returns what stands in the page as the store has it now, leaderboards first.
-        every_s: Seconds between two looks at the store, and after which an open page loads itself.
+        readers: Readers of the studies that the page shows, in order of the page.
+        read: Reads the page's content from the store, leaderboards first.
+        every_s: Seconds between two looks at the store, and between two reloads of an open page.
     """
     seen: list[str] = []
     with _settled(path) as write:
         while True:
-            # Before the rows are read: what comes meanwhile is a change.
+            # Taken before the rows are read, so that a row that comes meanwhile is a change.
             now = [reader.stamp() for reader in readers]
             if now != seen:
                 shown, evidences = read()
@@ -142,7 +142,7 @@ def _have_ended(boards: Sequence[Leaderboard], readers: Sequence[StudyReader]) -
 
 @contextmanager
 def _settled(path: Path) -> Iterator[Callable[[Shown, Evidences, float], None]]:
-    """Yield what writes a page, of which an interrupt or an error leaves one that stays."""
+    """Yield a function that writes a page; after an error, the page stops reloading itself."""
     last: tuple[Shown, Evidences] | None = None
 
     def write(shown: Shown, evidences: Evidences, reload_s: float) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agad.objects import ObjectStore
 
 FAULTY = 1
-"""Exit code: an object is not what it must be."""
+"""Exit code: an object is faulty."""
 
 _MAX_GRACE_MIN = 60 * 24 * 365
 

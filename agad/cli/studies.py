@@ -1,4 +1,4 @@
-"""The commands that run, plan and report studies."""
+"""The commands that run and plan studies."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _PLAIN_LINE_EVERY_S = 5.0
 
 
 def run(study: Study, arguments: argparse.Namespace) -> int:
-    """Run a study, or go on with it, and print its leaderboard; return the exit code."""
-    # Ray and torch take seconds to import, which a report and a wrong flag do not wait for.
+    """Start or continue a study and print its leaderboard; return the exit code."""
+    # Ray and torch take seconds to import; reports and wrong flags do without them.
     from agad.executor.tune import run_study
     from agad.objects import open_objects
     from agad.store import StudyStore
@@ -69,7 +69,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
 
 
 def plan(study: Study, arguments: argparse.Namespace) -> int:
-    """Print what a study will take; return the exit code."""
+    """Print the trials, time and cost that a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
     from agad.study import MeasuredEpochTimes, StoredEpochTimes, plan_study
@@ -93,7 +93,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
 
 
 def _slots_here(planned: StudyPlan, cpus_per_trial: int | None) -> int:
-    """Return how many of a plan's trials this machine has room for, at least 1."""
+    """Return how many trials of a plan fit on this machine at once, at least 1."""
     from agad.trial import num_gpus
 
     gpus_per_trial = max(
@@ -114,7 +114,7 @@ def _past_studies(objects: ObjectStore) -> list[PastStudy]:
 
 
 def _cluster_options(store: str, arguments: argparse.Namespace, **more: Any) -> ClusterOptions:  # noqa: ANN401
-    """Return what the flags say of a trial, and more of a run."""
+    """Return the options that the flags give for a trial, and ``more`` for a run."""
     from agad.executor.tune import ClusterOptions
 
     return ClusterOptions(
@@ -132,14 +132,14 @@ def _cluster_options(store: str, arguments: argparse.Namespace, **more: Any) -> 
 
 @contextmanager
 def _telling_of_failure(study: str, webhook: Webhook | None) -> Iterator[None]:
-    """Tell a webhook why a study failed; not that somebody stopped it."""
+    """Tell a webhook why a study failed. A study that somebody stopped is not told of."""
     try:
         yield
     except (KeyboardInterrupt, OtherDriverError):
         raise
     except BaseException as error:
         if webhook is not None:
-            # Only the errors of this project are known to hold no secret.
+            # The text of any other error may hold a secret.
             reason = str(error) if isinstance(error, AgadError) else type(error).__name__
             webhook.tell(study, "failed", f"agad: study {study} failed: {reason}")
         raise
@@ -147,7 +147,7 @@ def _telling_of_failure(study: str, webhook: Webhook | None) -> Iterator[None]:
 
 @contextmanager
 def _watching() -> Iterator[Callable[[StudyStatus], None]]:
-    """Show a study while it runs: a live table on a terminal, now and then a line elsewhere."""
+    """Show a running study: a live table on a terminal, elsewhere a line every few seconds."""
     console = Console()
     if console.is_terminal:
         with Live(console=console, transient=True, refresh_per_second=4) as live:

@@ -1,4 +1,4 @@
-"""Loading a study from its file, and telling of what is wrong in it on one line."""
+"""Loading a study from its file, and showing what is wrong in the file on one line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from agad.cli.codes import BAD_INPUT
 from agad.config import Study
 from agad.errors import AgadError, ConfigError
 
 _MODULE = "agad_study"
-"""The one name that a study file is loaded under, so that all ways to run it are the same."""
-
-BAD_INPUT = 2
-"""Exit code of a command that was given something wrong."""
+"""The module name of every study file, so that all ways to run a study are the same."""
 
 
 def load_study(path: Path) -> Study:
@@ -29,7 +27,7 @@ def load_study(path: Path) -> Study:
     spec = importlib.util.spec_from_file_location(_MODULE, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python file.")
-    # As for a script, modules beside the file can be imported.
+    # A study file can import modules beside itself, as a script can.
     sys.path.insert(0, str(path.absolute().parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MODULE] = module
@@ -49,7 +47,7 @@ def load_study(path: Path) -> Study:
 
 
 def _located(error: BaseException, path: Path) -> str:
-    """Return what went wrong and at which line of the file."""
+    """Return the error's text with the file and, if known, the line."""
     frames = traceback.extract_tb(error.__traceback__)
     here = path.absolute()
     lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == here]
@@ -62,8 +60,8 @@ def _located(error: BaseException, path: Path) -> str:
 def show_errors_on_one_line() -> None:
     """Have Python end a script at a deliberate error with one line and exit code 2.
 
-    ``python studies/x.py`` builds its study before it calls ``main``, so nothing of this project
-    is there to catch what is wrong with it. Every other exception keeps its traceback.
+    ``python studies/x.py`` builds its study before it calls ``main``, which could catch errors.
+    Every other exception keeps its traceback.
     """
     before = sys.excepthook
 

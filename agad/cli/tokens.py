@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def choose_token_mode(environment: MutableMapping[str, str]) -> None:
-    """Have Ray send the token that is known: unlike its servers, its client waits to be told."""
+    """Have Ray's client send a known token. The client, unlike Ray's servers, must be told to."""
     is_known = (
         "RAY_AUTH_TOKEN" in environment
         or "RAY_AUTH_TOKEN_PATH" in environment

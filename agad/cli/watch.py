@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from agad.store import StudyReader
 
 NOT_DONE = 1
-"""Exit code: the study's driver failed, or was interrupted."""
+"""Exit code: the study's driver failed or was interrupted."""
 
 _LOOK_EVERY_S = 5.0
 
 
 def add_watch_flags(parser: argparse.ArgumentParser) -> None:
-    """Add which study, and how long."""
+    """Add the flags for the study and for how long it is watched."""
     add_store_flag(parser, is_positional=True)
     parser.add_argument(
         "--study", metavar="NAME", help="default: the one of which a driver told last"
@@ -62,10 +62,10 @@ def watch(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(objects: ObjectStore, study: str | None) -> StudyReader:
-    """Return the study that was given, or else the one of which was told last.
+    """Return a reader of the named study, else of the study with the newest bulletin.
 
     Raises:
-        ConfigError: No driver has told of it.
+        ConfigError: No driver has published a bulletin.
     """
     from agad.store import StudyReader
 
@@ -89,21 +89,21 @@ class News:
         assert bulletin is not None, "chosen because it has one"
         self.bulletin = bulletin
         told_s = (datetime.now(UTC) - bulletin.at).total_seconds()
-        # The driver's clock may be wrong; from the next bulletin on, this host's own one counts.
+        # The driver's clock may be wrong. From the next bulletin on, this host's clock counts.
         self._told_at_s = clock() - max(told_s, 0.0)
 
     @property
     def age_s(self) -> float:
-        """Seconds since the driver told it."""
+        """Seconds since the driver published the bulletin."""
         return self._clock() - self._told_at_s
 
     @property
     def is_over(self) -> bool:
-        """Whether the driver has ended, and said so."""
+        """Whether the last bulletin says that the driver has ended."""
         return self.bulletin.state != "running"
 
     def look(self) -> None:
-        """Take a newer bulletin; a store that does not answer is no news."""
+        """Read a newer bulletin, if there is one and the store answers."""
         try:
             newest = self._reader.bulletin()
         except StoreError:

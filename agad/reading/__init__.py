@@ -1,4 +1,4 @@
-"""Reading what studies have left, from a command, a script or a notebook."""
+"""Reading stored studies, from a command, a script or a notebook."""
 
 from agad.reading.boards import stored_diagnostics, stored_leaderboard, stored_winners
 from agad.reading.figure_data import stored_figure_data

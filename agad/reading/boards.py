@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a stored study was to run."""
+    """The plan of a stored study: what it was to run."""
 
     name: str
     cells: Sequence[Cell]
@@ -36,7 +36,7 @@ class Planned:
     scheduler: Scheduler
     selection: Selection
     num_seeds: int
-    """Confirm seeds of a cell."""
+    """Confirm seeds for each cell."""
 
     budget: Budget
 
@@ -48,21 +48,21 @@ class Planned:
 
     @property
     def num_cell_trials(self) -> int:
-        """Search trials of a cell; 0 where nothing is searched."""
+        """Search trials of a cell; 0 if nothing is searched."""
         return self.search.num_cell_trials if self.selection.searches else 0
 
     def has(self, winner: Winner) -> bool:
-        """Whether a winner was chosen for this, be it among fewer trials by the budget's end."""
+        """Whether a winner was chosen for this plan, even if the budget ended its search early."""
         is_searched = winner.num_search_trials == self.num_cell_trials
         is_ended = winner.ended_by in self.budget.names.values()
         return winner.num_seeds == self.num_seeds and (is_searched or is_ended)
 
 
 def planned(store: StudyReader) -> Planned:
-    """Return what a stored study was to run.
+    """Return the plan of a stored study.
 
     Raises:
-        StoreError: Its configuration is not one that this version wrote, or cannot be read.
+        StoreError: The study's configuration cannot be read, or this version did not write it.
     """
     config: dict[str, Any] = store.config()
     try:
@@ -83,7 +83,7 @@ def planned(store: StudyReader) -> Planned:
 
 
 def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
-    """Aggregate a stored study, its planned cells among them."""
+    """Return the leaderboard of a stored study, with all planned cells."""
     from agad.store import StudyReader
 
     store = StudyReader(objects, study)
@@ -92,7 +92,7 @@ def stored_leaderboard(objects: ObjectStore, study: str) -> Leaderboard:
 
 
 def stored_diagnostics(objects: ObjectStore, board: Leaderboard) -> Page | None:
-    """Return what a later look at the test split found of a stored study, None without one."""
+    """Return the page of a stored study's diagnostics; None if it was not diagnosed."""
     from agad.store import StudyReader
 
     return diagnostics_page(board, StudyReader(objects, board.study).diagnostics())
@@ -101,7 +101,7 @@ def stored_diagnostics(objects: ObjectStore, board: Leaderboard) -> Page | None:
 def board_of(
     plan: Planned, trials: Sequence[TrialRow], winners: Mapping[str, Winner]
 ) -> Leaderboard:
-    """Aggregate the rows of a study of which the plan is known."""
+    """Return the leaderboard of a study from its plan and its rows."""
     return leaderboard(
         trials,
         study=plan.name,
@@ -114,12 +114,12 @@ def board_of(
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:
-    """Return the winner that is kept for what is planned, by the label of each cell confirmed."""
+    """Return the winners that are kept for a study's plan, by the labels of the confirmed cells."""
     return winners_of(store, planned(store))
 
 
 def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
-    """Return the winner that is kept for what a plan says, by the label of each cell confirmed."""
+    """Return the winners that are kept for a plan, by the labels of the confirmed cells."""
     kept = {one.cell: one for one in store.winners() if plan.has(one)}
     searched = {cell.label: cell.over(plan.search.development).label for cell in plan.cells}
     return {label: kept[search] for label, search in searched.items() if search in kept}

@@ -1,4 +1,4 @@
-"""What the figures of a stored study are drawn from."""
+"""The data of a stored study's figures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from agad.objects import ObjectStore
 
 _NUM_PICTURED_CELLS = 6
-"""Cells of which reconstructions are shown: a page of many cells stays small."""
+"""The most cells with reconstructions, so that a page of many cells stays small."""
 
 _NUM_PICTURES_OF_EACH = 4
-"""Normal images, and anomalous ones, of each of these."""
+"""The most normal images, and the most anomalous images, of each of these cells."""
 
 
 def stored_figure_data(objects: ObjectStore, study: str) -> tuple[Leaderboard, FigureData]:
-    """Return the leaderboard of a stored study and what its figures are drawn from.
+    """Return the leaderboard of a stored study and the data of its figures.
 
     Raises:
-        ConfigError: The study's configuration is not one that this version knows.
+        ConfigError: This version does not know the study's configuration.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     from agad.store import StudyReader, read_table
@@ -56,7 +56,7 @@ def stored_curves(objects: ObjectStore, study: str, place_of: Mapping[str, int])
 
     Args:
         objects: The store.
-        study: Its name.
+        study: The study's name.
         place_of: The place of each trial key among the study's trials.
 
     Raises:
@@ -69,7 +69,7 @@ def stored_curves(objects: ObjectStore, study: str, place_of: Mapping[str, int])
     columns = ["trial_key", "epoch", "val_auroc", "objective"]
     table = read_table(objects, [study], "epochs", columns=columns)
     trial, order = _in_order_of_trial(table, place_of)
-    # None is read as NaN; a row of an earlier version has no objective but its AUROC.
+    # None is read as NaN. Rows of earlier versions have no objective; their AUROC is it.
     val_auroc, objective = (table[name].to_numpy().astype(float)[order] for name in columns[2:])
     return Curves(
         trial=trial,
@@ -91,9 +91,9 @@ def _in_order_of_trial(
     table: Any,  # noqa: ANN401
     place_of: Mapping[str, int],
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return each row's trial, ascending, and where the row stands in the table.
+    """Return each row's trial, ascending, and the row's place in the table.
 
-    Rows of a trial that ended after the trials were read are left out.
+    Rows of trials that ended after the trials were read are left out.
     """
     import numpy as np
 
@@ -108,7 +108,7 @@ def _in_order_of_trial(
 def _first_models(
     board: Leaderboard, trials: Sequence[TrialRow], winners: Mapping[str, Winner]
 ) -> list[TrialRow]:
-    """Return the model of the first seed of each confirmed cell, whatever its score."""
+    """Return the row of the first seed of each confirmed cell, whatever its score."""
     by_cell: dict[str, list[TrialRow]] = {}
     for row in trials:
         by_cell.setdefault(row.cell, []).append(row)
@@ -131,7 +131,7 @@ def _pictures(
     models: Sequence[TrialRow],
     scores: Any,  # noqa: ANN401
 ) -> list[Picture]:
-    """Return some pictures of the first cells that have any, in order of cell, kind and image."""
+    """Return pictures of the first cells that have any, in order of cell, kind and image."""
     prefix = pictures_prefix(study)
     found: list[Picture] = []
     num_cells = 0

@@ -24,16 +24,16 @@ def leaderboard(
         store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
             ``~/.agad/store``.
         study: Only this study, instead of all in the store.
-        of: ``cells``, a row each, those without a result among them; or ``means`` over cells, as
-            ``agad report --means-csv`` has them.
+        of: ``cells`` for a row for each cell, with or without a result; ``means`` for the means
+            over cells, as in ``agad report --means-csv``.
 
     Returns:
-        A ``pandas.DataFrame``. The ends of an interval stand in ``x_low`` and ``x_high``; what is
-        not known is None or NaN.
+        A ``pandas.DataFrame``. The ends of an interval are in ``x_low`` and ``x_high``; an unknown
+        value is None or NaN.
 
     Raises:
         ConfigError: A value is not allowed, pandas is not installed, or the store holds no study,
-            or none of this name.
+            or no study of this name.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     if of not in _ROWS_OF:
@@ -44,15 +44,15 @@ def leaderboard(
 
 
 def figures(store: str | os.PathLike[str] | None = None, study: str | None = None) -> list[Figure]:
-    """Return every figure of a store's studies; a notebook shows one that ends a cell.
+    """Return every figure of a store's studies. A notebook shows a figure that ends its cell.
 
     Args:
-        store: As ``leaderboard`` has it.
+        store: As in ``leaderboard``.
         study: Only this study, instead of all in the store.
 
     Raises:
-        ConfigError: What renders figures is not installed, or the store holds no study, or none of
-            this name.
+        ConfigError: The renderer of figures is not installed, or the store holds no study, or no
+            study of this name.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     check_renderer()

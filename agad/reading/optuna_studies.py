@@ -1,4 +1,4 @@
-"""Stored searches as Optuna's studies, for its plots and its dashboard."""
+"""Stored searches as Optuna studies, for Optuna's plots and dashboard."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def to_optuna(
     store: str | os.PathLike[str] | None = None, study: str | None = None
 ) -> dict[str, optuna.Study]:
-    """Return the search of each cell as an Optuna study, all of them in one storage in memory.
+    """Return the search of each cell as an Optuna study, all in one storage in memory.
 
-    A finished trial is COMPLETE, a stopped one PRUNED, one that diverged or failed FAIL; each has
-    its parameters with their distributions, its objective after every epoch, and as user attributes
-    ``trial_key``, ``cell``, ``number``, ``state``, ``stop_reason``, ``epochs``, ``seconds`` and
-    ``gpu_s``. A parameter on a branch has the label of its branch for a name. Confirm trials are
-    left out: they repeat one configuration on other seeds.
+    A finished trial is COMPLETE, a stopped trial PRUNED, a diverged or failed trial FAIL. Each has
+    its parameters with their distributions, its objective after every epoch, and the user
+    attributes ``trial_key``, ``cell``, ``number``, ``state``, ``stop_reason``, ``epochs``,
+    ``seconds`` and ``gpu_s``. The name of a parameter on a branch is the label of the branch.
+    Confirm trials are left out: they repeat one configuration on other seeds.
 
     Args:
         store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
@@ -37,22 +37,22 @@ def to_optuna(
         study: Only this study, instead of all in the store.
 
     Returns:
-        Optuna studies by their names, each ``<study>/<label of the cell>``; cells without a search
-        trial have none.
+        Optuna studies by their names, ``<study>/<label of the cell>``; a cell without a search
+        trial has no Optuna study.
 
     Raises:
-        ConfigError: The store holds no study, or none of this name.
+        ConfigError: The store holds no study, or no study of this name.
         StoreError: The store cannot be reached, or an object is damaged, such as a row whose
             parameters are not of its study's space.
     """
-    # Optuna takes half a second to import, which `import agad` does not wait for.
+    # Optuna takes half a second to import; `import agad` does without it.
     from agad.search import optuna_studies
 
     return optuna_studies(stored_searches(store, study))
 
 
 def stored_searches(store: str | os.PathLike[str] | None, study: str | None) -> list[EndedSearch]:
-    """Return the search of each cell that has any trial, as Optuna is told of it.
+    """Return the search of each cell that has any search trial.
 
     Arguments and errors are those of ``to_optuna``.
     """

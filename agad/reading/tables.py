@@ -16,20 +16,20 @@ _FORMS = ("arrow", "pandas", "polars")
 
 
 def store_uri(given: str | None) -> str:
-    """Return the store that was given, or else the default."""
+    """Return the given store, else ``$AGAD_STORE``, else the default."""
     return os.environ.get("AGAD_STORE") or "~/.agad/store" if given is None else given
 
 
 def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study") -> list[str]:
-    """Return the study that was given, or else all of a store.
+    """Return the given study, else all studies of a store.
 
     Args:
         objects: The store.
         given: Name of a study.
-        flag: What the user gave it by.
+        flag: The flag or argument that named the study.
 
     Raises:
-        ConfigError: The store has no study, or none of this name.
+        ConfigError: The store has no study, or no study of this name.
     """
     from agad.store import list_studies
 
@@ -46,10 +46,10 @@ def chosen_studies(objects: ObjectStore, given: str | None, flag: str = "--study
 def opened(
     store: str | os.PathLike[str] | None, study: str | None
 ) -> tuple[ObjectStore, list[str]]:
-    """Return a store and the study of it that was given, or else all.
+    """Return a store and the given study, or all studies of the store.
 
     Raises:
-        ConfigError, StoreError: As ``chosen_studies`` has it.
+        ConfigError, StoreError: As in ``chosen_studies``.
     """
     from agad.objects import open_objects
 
@@ -66,11 +66,11 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
     columns: Sequence[str] | None = None,
     as_: str = "arrow",
 ) -> Any:  # noqa: ANN401  Its type is a choice, of libraries that are imported late.
-    """Return a table of a store, one attempt a trial.
+    """Return a table of a store, with one attempt of each trial.
 
-    Of several attempts, finished counts before pruned before diverged before failed, then the
-    lowest; epochs and scores are those of the attempt that counts. ``agad store schema`` prints
-    the columns.
+    Of several attempts, a finished one counts before a pruned, a diverged and a failed one, then
+    the lowest attempt. Epochs and scores are those of the attempt that counts. ``agad store
+    schema`` prints the columns.
 
     Args:
         store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
@@ -78,15 +78,16 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
         table: ``trials``, ``epochs``, ``scores``, or ``diagnostics``, which are no results.
         study: Only this study, instead of all in the store.
         cells: Only the cells with these labels, such as ``["digits class=0 ratio=0.05"]``.
-        columns: Only these, in this order; a searched parameter's is ``param_`` and its name.
-        as_: ``arrow``, ``pandas`` or ``polars``, which must be installed.
+        columns: Only these columns, in this order; a searched parameter's is ``param_`` and its
+            name.
+        as_: ``arrow``, ``pandas`` or ``polars``; the library must be installed.
 
     Returns:
         A ``pyarrow.Table``, ``pandas.DataFrame`` or ``polars.DataFrame``, in order of study, cell,
         phase (search, confirm, test) and number, then of epoch or image.
 
     Raises:
-        ConfigError: A value is not allowed, or the store holds no study, or none of this name.
+        ConfigError: A value is not allowed, or the store holds no study, or no study of this name.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     if as_ not in _FORMS:
@@ -94,7 +95,7 @@ def read(  # noqa: PLR0913  A keyword each, for notebooks.
     library = imported(as_, f"as_ is {as_!r}", "read as 'arrow'") if as_ != "arrow" else None
     if not _are_labels(cells):
         raise ConfigError(f"cells is {cells!r}, but must be a list of labels.")
-    # pyarrow takes a third of a second, which `import agad` does not wait for.
+    # pyarrow takes a third of a second to import; `import agad` does without it.
     from agad.store import read_table
 
     objects, chosen = opened(store, study)
@@ -111,15 +112,15 @@ def _are_labels(cells: object) -> bool:
 
 
 def imported(name: str, asked: str, otherwise: str) -> Any:  # noqa: ANN401
-    """Return a library that need not be there.
+    """Import an optional library and return it.
 
     Args:
-        name: Its name.
-        asked: What needs it, as the error begins.
-        otherwise: What to do without it, as the error ends.
+        name: The library's name.
+        asked: The start of the error: what needs the library.
+        otherwise: The end of the error: what to do without the library.
 
     Raises:
-        ConfigError: It is not installed.
+        ConfigError: The library is not installed.
     """
     try:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""From rows to a leaderboard, and from a leaderboard to text. Needs neither torch nor Ray."""
+"""From rows to a leaderboard, then to text, figures and HTML. Needs neither torch nor Ray."""
 
 from agad.report.figures import (
     VEGA_LITE,
@@ -14,12 +14,14 @@ from agad.report.figures import (
     themed,
 )
 from agad.report.html.page import Section, html_page
-from agad.report.numbers.aggregate import confirmed_rows, leaderboard, priced
-from agad.report.numbers.baseline import baseline_cells
+from agad.report.numbers.aggregate import leaderboard, priced
+from agad.report.numbers.chosen import confirmed_rows, has_test_score
 from agad.report.numbers.comparison import Comparison, compare
-from agad.report.numbers.progress import has_ended
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult, RowOrigins, Totals
+from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals, has_ended
+from agad.report.numbers.results import CellResult, RatioResult
+from agad.report.pages.baseline import baseline_cells
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
+from agad.report.pages.csv_files import cell_rows, csv, mean_rows, means_csv
 from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
 from agad.report.pages.diagnostics import diagnostics_page
 from agad.report.pages.latex import latex
@@ -40,7 +42,7 @@ from agad.report.pages.models import (
 from agad.report.pages.page import Page
 from agad.report.pages.plan import plan_table
 from agad.report.pages.published import published_page
-from agad.report.pages.render import cell_rows, csv, markdown, mean_rows, means_csv, terminal
+from agad.report.pages.render import markdown, terminal
 from agad.report.pages.rounding import count_text, plain, seconds_text
 from agad.report.pages.stores import compacted_line, info_table, schema_tables
 
@@ -78,6 +80,7 @@ __all__ = [
     "few_normals",
     "figures",
     "has_ended",
+    "has_test_score",
     "html_page",
     "info_table",
     "is_status_line",

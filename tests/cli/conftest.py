@@ -16,11 +16,13 @@ import ray
 import agad.executor.tune.run
 from agad.cli import entry
 from agad.config import Confirm, Grid, LogUniform, Search, Study
+from agad.data import NodeCache
 from agad.objects import LocalObjects, open_objects
 from agad.records import Bulletin, StudyStatus, TrialRow
 from agad.store import StudyStore
 from tests.cli import heads
 from tests.cli.news import CELL
+from tests.cli.trained import STUDY, run_here
 
 STUDY_FILE = """\
 from agad import Grid, LogUniform, Search, Study
@@ -148,3 +150,34 @@ def ray_head() -> Iterator[dict[str, str]]:
     """A Ray head with its job server on loopback, and the environment that reaches it."""
     with heads.ray_head() as variables:
         yield variables
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:  # noqa: ARG001
+    """Break no line of what is printed; train on one thread."""
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, session_cache: NodeCache) -> str:
+    """Return a store with one study of one cell that is confirmed; tests leave it as it is."""
+    uri = str(tmp_path_factory.mktemp("trained") / "store")
+    run_here(STUDY, uri, session_cache)
+    return uri
+
+
+@pytest.fixture
+def exported(run_agad: RunAgad, trained: str, tmp_path: Path) -> Path:
+    """Return the exported model of the trained study."""
+    ended = run_agad("export", trained, "--out", tmp_path / "zero.model")
+    assert ended.code == 0, ended.err
+    return tmp_path / "zero.model"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder that holds a full one, ``full``."""
+    (tmp_path / "here" / "full").mkdir(parents=True)
+    (tmp_path / "here" / "full" / "file").write_text("")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"

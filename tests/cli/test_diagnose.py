@@ -12,7 +12,7 @@ import pytest
 
 import agad
 import agad.trial.diagnostics
-from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import Agad, Asha, Confirm, Grid, Study
 from agad.data import Library, NodeCache
 from agad.objects import open_objects
 from agad.records import checkpoints_prefix, find_provenance, kept_prefix
@@ -24,22 +24,17 @@ from agad.study.running import Progress
 from agad.trial import CheckpointPlan, KeptPlan, Runtime, TrialSpec, train_trial
 from agad.trial.confirm import open_test
 from agad.trial.results import TestPart
+from tests.cli.trained import STUDY
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, RunAgad
 
 Diagnose: TypeAlias = Callable[..., "Ended"]
 
-_STUDY = Study(
-    name="tiny",
-    cells=Grid(dataset="digits", normal_class=0),
-    detector=Agad(
-        backbone="naive", base_width=4, discriminator_width=4, batch_size=32, min_batch_anomalies=16
-    ),
-    search=Search(space={"lr": LogUniform(1e-3, 1e-2)}, trials_per_cell=2),
+_STUDY = replace(
+    STUDY,
     scheduler=Asha(max_epochs=3, grace_period=1, reduction_factor=2),
     confirm=Confirm(seeds=2, candidates=2, keep_every=2),
-    selection=Labelled(num_anomalies=30, val_share=0.25),
 )
 
 

@@ -1,4 +1,4 @@
-"""The process that a notebook starts: the driver of one study, as ``agad run`` is."""
+"""The process that a notebook starts. It drives one study, as ``agad run`` does."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from agad.errors import AgadError
 def main() -> None:
     """Run the study that the caller sends.
 
-    How it ended is written, as JSON, to the open file whose number is the only argument.
+    The only argument is the number of an open file. The outcome is written there as JSON.
     """
     outcome_file = int(sys.argv[1])
     signal.signal(signal.SIGTERM, _interrupt)
-    # From the caller's own memory, through a pipe that nobody else writes to.
+    # Safe to unpickle: the data come from the caller, through a pipe that nobody else writes to.
     study, arguments = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
     kind, text = "done", ""
@@ -36,12 +36,12 @@ def main() -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one would cut short how it ends.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second signal would cut the ending short.
     raise KeyboardInterrupt
 
 
 def _end_with_the_caller() -> None:
-    """Interrupt this process when the caller has closed its end of the pipe, or is dead."""
+    """Interrupt this process when the caller closes its end of the pipe or dies."""
     os.read(sys.stdin.fileno(), 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""A study that runs in a process of its own, as a notebook holds it."""
+"""A notebook's handle on a study that runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 2.0
 _MAX_LOG_BYTES = 20_000
 _NUM_LAST_LINES = 5
-"""Of the log, in the error of a process that died without a word."""
+"""Lines of the log in the error of a process that died without an outcome."""
 
 _WIDTH = 110
 """Characters in a line of the view in a notebook."""
@@ -44,11 +44,11 @@ class StudyHandle:
         """Take over a process.
 
         Args:
-            study: What it runs.
-            store: Where its rows go.
-            process: The driver, which ends where its standard input does.
-            log: An open file, to which the process prints.
-            outcome: An open file, to which the process writes how it ended.
+            study: The study that the process runs.
+            store: The store that takes the study's rows.
+            process: The driver. It ends when its standard input is closed.
+            log: An open file with everything that the process prints.
+            outcome: An open file to which the process writes its outcome.
         """
         self.study = study
         self.store = store
@@ -70,12 +70,12 @@ class StudyHandle:
 
     @property
     def log(self) -> str:
-        """What the process printed, at most its last 20 kB."""
+        """The last 20 kB that the process printed."""
         first = max(os.fstat(self._log.fileno()).st_size - _MAX_LOG_BYTES, 0)
         return os.pread(self._log.fileno(), _MAX_LOG_BYTES, first).decode(errors="replace")
 
     def status(self) -> StudyStatus | None:
-        """Return how far the study is, as told at most 10 s ago; None before anything was told.
+        """Return the study's status, at most 10 s old; None before there is a status.
 
         Raises:
             AgadError: The study failed.
@@ -85,12 +85,12 @@ class StudyHandle:
         return news.bulletin.status if news else None
 
     def wait(self, timeout_s: float | None = None) -> DriverState:
-        """Wait until the study has ended; return its state, ``running`` where the time is up.
+        """Wait until the study has ended; return its state, ``running`` if the time is up.
 
         A KeyboardInterrupt ends the waiting, never the study.
 
         Args:
-            timeout_s: The most seconds to wait; None waits for as long as it takes.
+            timeout_s: The most seconds to wait; None waits without a limit.
 
         Raises:
             AgadError: The study failed; its type and text are those of ``agad run``.
@@ -103,8 +103,8 @@ class StudyHandle:
     def watch(self) -> DriverState:
         """Show the study until it has ended; return its state.
 
-        In a notebook one output changes in place; elsewhere each change is a line. Interrupting the
-        cell ends the watching, never the study.
+        In a notebook, one output changes in place; elsewhere each change is a line. Interrupting
+        the cell ends the watching, never the study.
 
         Raises:
             AgadError: The study failed.
@@ -119,9 +119,9 @@ class StudyHandle:
         return self.state
 
     def interrupt(self) -> DriverState:
-        """End the study in good order, and return when it has ended; ``agad.start`` goes on.
+        """Stop the study in good order and wait for its end; ``agad.start`` continues it.
 
-        No row is lost; trials that run go on from their newest checkpoints.
+        No row is lost. Running trials will continue from their newest checkpoints.
 
         Raises:
             AgadError: The study had failed.
@@ -151,11 +151,11 @@ class StudyHandle:
         return watched_line(news.bulletin, news.age_s)
 
     def _news(self) -> News | None:
-        """Return what this study's process told last; None where it told nothing yet.
+        """Return the last bulletin of this study's process; None before there is a bulletin.
 
-        Of a process that had nothing to do it is what the one before told.
+        A process that had nothing to do leaves the bulletin of the process before it.
         """
-        # pyarrow takes a third of a second, which `import agad` does not wait for.
+        # pyarrow takes a third of a second to import; `import agad` does without it.
         from agad.objects import open_objects
         from agad.store import StudyReader
 
@@ -171,7 +171,7 @@ class StudyHandle:
         return self._last_news
 
     def _ending(self) -> tuple[str, str]:
-        """Return how the process ended, and its error: of one that has ended."""
+        """Return the kind of ending and the error of a process that has ended."""
         file = self._outcome.fileno()
         text = os.pread(file, os.fstat(file).st_size, 0)
         if text:
@@ -179,7 +179,7 @@ class StudyHandle:
             return values["kind"], values["text"]
         code = self._process.returncode
         if code == -signal.SIGTERM:
-            return "interrupted", ""  # Before it had begun.
+            return "interrupted", ""  # The signal came before the study began.
         last_lines = " | ".join(self.log.strip().splitlines()[-_NUM_LAST_LINES:])
         return "", (
             f"the process of study {self.study.name} ended with code {code}, its last lines: "
@@ -187,7 +187,7 @@ class StudyHandle:
         )
 
     def _raise(self) -> None:
-        """Raise the error that ended the study, of the type that it had in its own process."""
+        """Raise the error that ended the study, with the type that the error had there."""
         if self.state == "failed":
             kind, text = self._ending()
             error: type[AgadError] = getattr(agad.errors, kind) if kind else AgadError

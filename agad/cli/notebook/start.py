@@ -20,7 +20,7 @@ from agad.errors import ConfigError
 from agad.reading import store_uri
 
 _STARTED: dict[tuple[str, str], StudyHandle] = {}
-"""The last one of each store and study: nobody may hold it, and its study runs on all the same."""
+"""The last handle of each store and study, kept because its study runs on if nobody holds it."""
 
 
 def start(
@@ -30,28 +30,29 @@ def start(
     reduced: bool = False,
     **flags: Any,  # noqa: ANN401  Each as its flag takes it.
 ) -> StudyHandle:
-    """Start a study, or go on with it, in a process of its own; return at once.
+    """Start or continue a study in a process of its own; return at once.
 
-    It is the process of ``agad run``, with Ray in it: Ctrl-C in the caller, or a cell that is
-    interrupted, leaves it alone. It lives as long as the caller: where the kernel ends or starts
-    anew, it is interrupted in good order, and the same call goes on. Where it runs already, started
-    by this caller, that one is returned.
+    The process does the same as ``agad run``, with Ray in it. Ctrl-C in the caller, or an
+    interrupted cell of a notebook, does not stop the process. If the caller ends or a kernel
+    restarts, the process is interrupted in good order, and the same call continues the study. If
+    this caller has started the study already and it still runs, its handle is returned.
 
     Args:
-        study: A study, or the path of its file.
+        study: A study, or the path of a study file.
         store: A folder or ``s3://bucket/prefix``; the default is ``$AGAD_STORE``, else
             ``~/.agad/store``.
         reduced: Run the same question at a laptop's budget, as study ``NAME-reduced``.
-        flags: Those of ``agad run``, such as ``max_concurrent_trials=2`` or ``log_to=["mlflow"]``.
+        flags: The flags of ``agad run``, such as ``max_concurrent_trials=2`` or
+            ``log_to=["mlflow"]``.
 
     Raises:
         ConfigError: There is no study, no such flag, a flag's value is not allowed, or another
-            study of this name runs. What is wrong with data, store or cluster, the handle raises.
+            study of this name runs. Errors of data, store or cluster are raised by the handle.
     """
     wanted = study if isinstance(study, Study) else load_study(Path(os.fspath(study)))
     wanted = wanted.reduced() if reduced else wanted
     arguments = _arguments({"store": None if store is None else os.fspath(store)} | flags)
-    arguments.reduced = False  # It is already.
+    arguments.reduced = False  # The study is reduced already.
     place = store_uri(arguments.store), wanted.name
     started = _STARTED.get(place)
     if started is not None and started.state == "running":
@@ -73,9 +74,9 @@ def _start(study: Study, arguments: argparse.Namespace) -> StudyHandle:
         stdout=log,
         stderr=subprocess.STDOUT,
         pass_fds=[outcome.fileno()],
-        # Jupyter interrupts, and kills, all processes of the kernel's group.
+        # Jupyter interrupts and kills all processes of the kernel's group.
         start_new_session=True,
-        # It imports what the caller can.
+        # The process can import everything that the caller can.
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join(str(Path(one).absolute()) for one in sys.path)},
     )
@@ -83,17 +84,17 @@ def _start(study: Study, arguments: argparse.Namespace) -> StudyHandle:
         study, store_uri(arguments.store), process=process, log=log, outcome=outcome
     )
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # It has ended already, and the handle says why.
+    with contextlib.suppress(BrokenPipeError):  # The process has ended; the handle says why.
         process.stdin.write(pickle.dumps((study, arguments)))
-        process.stdin.flush()  # It stays open: its end tells the process that the caller has ended.
+        process.stdin.flush()  # The pipe stays open: closing it tells the process to end.
     return handle
 
 
 class _Flags(argparse.ArgumentParser):
-    """Raises what is wrong with a flag, and ends no process."""
+    """Raises an error of a flag instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise it."""
+        """Raise the error."""
         raise ConfigError(f"start: {message}.")
 
 
@@ -101,7 +102,7 @@ def _arguments(flags: dict[str, Any]) -> argparse.Namespace:
     """Return the parsed flags of ``agad run``.
 
     Raises:
-        ConfigError: One is unknown, or its value is not allowed.
+        ConfigError: A flag is unknown, or its value is not allowed.
     """
     parser = _Flags(prog="start", add_help=False, allow_abbrev=False)
     add_run_flags(parser)
@@ -116,7 +117,7 @@ def _arguments(flags: dict[str, Any]) -> argparse.Namespace:
 
 
 def _words(name: str, value: object, *, default: object) -> list[str]:
-    """Return a flag as a shell would give it; nothing for None and for a default's False."""
+    """Return a flag as a shell would give it; nothing for None and for the default."""
     flag = name.replace("_", "-")
     if value is None or value is default:
         return []

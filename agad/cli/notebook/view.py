@@ -1,4 +1,4 @@
-"""How a notebook shows a study: one output that changes in place, or lines where there is none."""
+"""Showing a study as one output of a notebook that changes in place, elsewhere as lines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PAGE = '<pre style="line-height: 1.2; white-space: pre">{code}</pre>'
 
 
 def as_html(view: RenderableType, width: int) -> str:
-    """Return a view as HTML, its text escaped.
+    """Return a view as HTML with its text escaped.
 
     Args:
-        view: What a terminal would show.
+        view: The view as for a terminal.
         width: Characters in a line.
     """
     console = Console(file=io.StringIO(), record=True, width=width, force_jupyter=False)
@@ -24,7 +24,7 @@ def as_html(view: RenderableType, width: int) -> str:
 
 
 class Shown:
-    """One output of a notebook's cell; elsewhere a line whenever it changes."""
+    """An output of a notebook's cell that changes in place; elsewhere a line at each change."""
 
     def __init__(self) -> None:
         self._display = _notebook_display()
@@ -35,8 +35,8 @@ class Shown:
         """Show the study as it is now.
 
         Args:
-            line: For where there is no notebook.
-            html: For a notebook.
+            line: The text outside a notebook.
+            html: The view in a notebook.
         """
         if self._display is None:
             if line != self._last_line:
@@ -51,7 +51,7 @@ class Shown:
 
 
 def _notebook_display() -> Any:  # noqa: ANN401  IPython is no dependency.
-    """Return IPython's ``display`` in a kernel, None elsewhere."""
+    """Return IPython's ``display`` in a notebook's kernel, None elsewhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "kernel"):

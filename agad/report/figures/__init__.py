@@ -20,7 +20,7 @@ from agad.report.figures.render import (
 )
 from agad.report.figures.scores import score_figures
 from agad.report.figures.slices import slice_figures
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 
 __all__ = [
     "VEGA_LITE",

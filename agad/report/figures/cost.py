@@ -24,7 +24,7 @@ from agad.report.figures.parts import (
     told,
 )
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import plain, ratio_text, score_text, seconds_text
 

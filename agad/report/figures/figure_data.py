@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agad.config import Labelled, NoStopping, Scheduler, Search
 from agad.records import TrialRow, Winner
-from agad.report.numbers.aggregate import confirmed_rows
+from agad.report.numbers.chosen import confirmed_rows
 
 if TYPE_CHECKING:
     import numpy as np

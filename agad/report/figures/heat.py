@@ -17,7 +17,8 @@ from agad.report.figures.parts import (
     told,
 )
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (
     confirmed_text,

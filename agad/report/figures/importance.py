@@ -12,7 +12,7 @@ from agad.records import objective_of
 from agad.report.figures.figure_data import FigureData
 from agad.report.figures.parts import Datum, axis, chart, layer, layers, number_tip, tip, told
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import count_text, plain
 

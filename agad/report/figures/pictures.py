@@ -21,7 +21,7 @@ from agad.report.figures.parts import (
     told,
 )
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.rounding import plain
 
 _TILE_PX = (216, 72)

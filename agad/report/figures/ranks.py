@@ -7,7 +7,8 @@ import re
 
 from agad.report.figures.parts import Datum, axis, chart, layer, layers, number_tip, tip, told
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import Leaderboard, Ranking
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.rankings import Ranking
 from agad.report.pages.columns import ranking_layouts
 from agad.report.pages.notes import ranking_note
 from agad.report.pages.rounding import plain

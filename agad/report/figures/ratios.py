@@ -26,7 +26,8 @@ from agad.report.figures.parts import (
     told,
 )
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import Leaderboard, RatioResult
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import RatioResult
 from agad.report.numbers.statistics import Interval, mean_interval
 from agad.report.pages.page import text_table
 from agad.report.pages.rounding import (

@@ -31,7 +31,8 @@ from agad.report.figures.parts import (
     trial_tips,
 )
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.pages.rounding import count_text, params_text, plain
 
 _NUM_CELLS = 4

@@ -1,4 +1,4 @@
-"""The report as one HTML file, which needs no network, and of what it shows no JavaScript."""
+"""The report as one HTML file. It loads nothing; only its figures need JavaScript."""
 
 from agad.report.html.page import Section, html_page
 

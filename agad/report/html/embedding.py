@@ -1,4 +1,4 @@
-"""Text, data and code inside a page, none of which can become something else."""
+"""Text, data and code inside a page, escaped so that none can act as another."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _ENTITIES = str.maketrans({character: f"\\u{ord(character):04x}" for character i
 
 
 def escaped(text: str) -> str:
-    """Return text for between tags and inside quotes, on one line."""
+    """Return text on one line, escaped for use between tags and inside quotes."""
     return html.escape(plain(text))
 
 
 def data_script(name: str, value: Any) -> str:  # noqa: ANN401
-    """Return a block of JSON that a script reads, and that no text in it can end.
+    """Return a block of JSON for a script. No text in the JSON can end the block.
 
     Args:
-        name: Its id.
-        value: What JSON can hold; no number in it is infinite or NaN.
+        name: The block's id.
+        value: A value that JSON can hold, without infinite numbers or NaN.
     """
-    # As \u escapes stand what ends a block, and with them every character beyond ASCII, among
-    # them U+2028 and U+2029, which end a line of JavaScript.
+    # Characters that could end the block become \u escapes, and so does all that is not ASCII:
+    # U+2028 and U+2029 end a line of JavaScript.
     text = json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_ENTITIES)
     return f'<script type="application/json" id="{escaped(name)}">{text}</script>'
 
 
 def code(text: str) -> str:
-    """Return JavaScript as a block. ``</script`` may stand in its strings alone."""
+    """Return JavaScript as a block. The code has ``</script`` in strings only."""
     return f"<script>{_unended(text)}</script>"
 
 
 def policy(script: str, style: str) -> str:
     """Return the content security policy of a page with one script and one style sheet.
 
-    The page loads nothing, sends nothing, and runs and applies these two alone. Attributes of
-    style are allowed: Vega sets them on the parts of a chart.
+    The page loads and sends nothing, and runs no other script. Style attributes are allowed:
+    Vega sets them on the parts of a chart.
     """
     return "; ".join(
         [

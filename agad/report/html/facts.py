@@ -1,15 +1,15 @@
-"""What a study ran, what it cost and what made it, as terms and texts."""
+"""The facts of a study as terms and texts: its trials, its cost and what made its rows."""
 
 from __future__ import annotations
 
 from agad.report.html.tables import Fact
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.notes import labels_span
 from agad.report.pages.rounding import NONE, cost_text, seconds_text
 
 
 def totals(board: Leaderboard) -> list[Fact]:
-    """Return what a study ran and what it cost, the numbers that there are."""
+    """Return the numbers of trials and epochs of a study, and their cost."""
     totals = board.totals
     num_confirmed = sum(cell.test_auroc is not None for cell in board.cells)
     num_seeds = sum(cell.num_confirmed for cell in board.cells)
@@ -41,7 +41,7 @@ def totals(board: Leaderboard) -> list[Fact]:
 
 
 def made_by(board: Leaderboard) -> list[Fact]:
-    """Return what made a study's rows, all of it."""
+    """Return everything that made a study's rows."""
     found = board.provenance
     seeds = sorted({seed for cell in board.cells for seed in cell.seeds})
     facts = {

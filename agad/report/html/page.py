@@ -1,4 +1,4 @@
-"""One HTML file of studies, comparisons and published values: its own style, script and data."""
+"""One HTML file of studies, comparisons and published values, with its own style and script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agad.report.figures import Figure, javascript
 from agad.report.html.embedding import code, escaped, packaged, policy
 from agad.report.html.facts import made_by, totals
 from agad.report.html.tables import facts_html, figure_html, table_html
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.notes import explanations
 from agad.report.pages.page import Page
 from agad.report.pages.render import as_page
@@ -28,13 +28,13 @@ class Section:
 def html_page(
     sections: Sequence[Section], *, made_at: datetime, reload_s: float | None = None
 ) -> str:
-    """Return a page that loads nothing, and whose tables and texts need no script.
+    """Return a page that loads nothing. Its tables and texts need no script.
 
     Args:
-        sections: In the order in which they stand.
-        made_at: Shown at the top, with its time zone.
-        reload_s: Seconds after which an open page loads itself anew, until its reader pauses that;
-            None where it never does.
+        sections: The sections in the order of the page.
+        made_at: The time that the page shows at its top, with a time zone.
+        reload_s: Seconds after which an open page loads itself again, until its reader pauses the
+            reloading; None for a page that never does.
 
     Raises:
         ConfigError: There are figures, but the package that brings their script is not installed.
@@ -96,7 +96,7 @@ def _contents(pages: Sequence[Page]) -> str:
 
 
 def _section(section: Section, page: Page, name: str, *, has_title: bool) -> Iterator[str]:
-    """Yield the parts of a section, whose ids start with a name of its own."""
+    """Yield the parts of a section. Their ids start with the section's name."""
     board = section.shown if isinstance(section.shown, Leaderboard) else None
     label = page.title if has_title else "Results"
     yield f'<section id="{name}" aria-labelledby="{name}-title">\n'
@@ -120,7 +120,7 @@ def _section(section: Section, page: Page, name: str, *, has_title: bool) -> Ite
 
 
 def _tables(page: Page, name: str) -> Iterator[str]:
-    """Yield the widest way to show each table: its box scrolls."""
+    """Yield each table in its widest layout, which scrolls in a box."""
     tables = [table for layouts in page.tables for table in layouts[0]]
     for number, table in enumerate(tables):
         yield table_html(table, f"{name}-t{number}")

@@ -10,15 +10,15 @@ from agad.report.pages.page import CONFIGURATION, TextTable
 from agad.report.pages.rounding import NO_RESULTS, NONE
 
 Fact = tuple[str, str]
-"""A term and what is said of it."""
+"""A term and its text."""
 
 
 def table_html(table: TextTable, name: str) -> str:
     """Return a table that scrolls inside its box.
 
     Args:
-        table: Any.
-        name: Its id, of letters, digits and ``-``.
+        table: Any table of text.
+        name: The table's id, of letters, digits and ``-``.
     """
     title = escaped(table.title or table.subject)
     heads = "".join(_head(table, header) for header in table.headers)
@@ -54,7 +54,7 @@ def _class_of(table: TextTable, header: str, meaning: str = "") -> str:
 
 
 def _meaning(header: str, text: str) -> str:
-    """Return what a cell's colour says; its text says it too."""
+    """Return the meaning that a cell's colour shows in addition to its text."""
     if text == NONE:
         return "none"
     if text in NO_RESULTS:
@@ -65,7 +65,7 @@ def _meaning(header: str, text: str) -> str:
 
 
 def facts_html(facts: Iterable[Fact], kind: str) -> str:
-    """Return terms and what is said of each, in a list of some class."""
+    """Return facts as a list with a CSS class."""
     pairs = "".join(
         f"<div><dt>{escaped(term)}</dt><dd>{escaped(text)}</dd></div>" for term, text in facts
     )
@@ -73,11 +73,11 @@ def facts_html(facts: Iterable[Fact], kind: str) -> str:
 
 
 def figure_html(figure: Figure, name: str) -> str:
-    """Return a figure: until a script draws it, and for who cannot see it, its text.
+    """Return a figure with its text, which stands until a script draws the figure.
 
     Args:
-        figure: Any.
-        name: Its id, of letters, digits and ``-``.
+        figure: Any figure.
+        name: The figure's id, of letters, digits and ``-``.
     """
     table = ""
     if figure.table is not None:

@@ -1,1 +1,1 @@
-"""From rows to figures: statistics, rankings, comparisons. Rounds nothing."""
+"""From rows to numbers: statistics, rankings, comparisons. Rounds nothing."""

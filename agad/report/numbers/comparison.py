@@ -1,4 +1,4 @@
-"""Two studies, or a study and a stored baseline, cell by cell."""
+"""The comparison of two studies, or of a study and a baseline, cell by cell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from agad.report.numbers.methods import Question, contrast, pair, question, rankings
-from agad.report.numbers.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.numbers.methods import CellPair, Contrast, Question, contrast, pair, question
+from agad.report.numbers.rankings import Ranking, rankings
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Difference
 
 Outcome: TypeAlias = Literal[
@@ -28,41 +29,41 @@ Outcome: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The cells of a first side beside those of a second; differences are first minus second."""
+    """The cells of two sides in pairs. Differences are first minus second."""
 
     first: str
-    """What the first side is called."""
+    """Name of the first side."""
 
     second: str
     pairs: tuple[CellPair, ...]
-    """In order of the first side's cells, then those that the second alone has."""
+    """In order of the first side's cells, then the cells that only the second side has."""
 
     contrast: Contrast
-    """Both sides over all cells that both have confirmed."""
+    """The difference of both sides over the cells that both have confirmed."""
 
     rankings: tuple[Ranking, ...]
     first_searches: tuple[CellResult, ...] = ()
-    """The first side's searches on development classes, which are no cells to compare."""
+    """The first side's searches on development classes, which are not compared."""
 
     second_searches: tuple[CellResult, ...] = ()
 
     @property
     def fallen(self) -> tuple[CellPair, ...]:
-        """Cells below the second side by more than the interval, or that have lost seeds."""
+        """Cells that are below the second side beyond chance, or have lost seeds."""
         return tuple(one for one in self.pairs if has_fallen(one))
 
 
 def compare(
     first: tuple[str, Sequence[CellResult]], second: tuple[str, Sequence[CellResult]]
 ) -> Comparison:
-    """Put two sides beside each other.
+    """Compare two sides.
 
-    Cells of the same data set, class, ratio and task are partners; where a side has several
-    variants of one, the variant must be the same too.
+    Cells with the same data set, class, ratio and task are partners. If a side has several variants
+    of such a cell, partners must also have the same variant.
 
     Args:
-        first: Its name and its cells, the searches on development classes among them.
-        second: The other's.
+        first: The first side's name, and its cells with the searches on development classes.
+        second: The same of the second side.
     """
     (first_name, ours), (second_name, theirs) = first, second
     pairs = tuple(pair(*one) for one in _partners(_compared(ours), _compared(theirs)))
@@ -96,7 +97,7 @@ def _compared(cells: Iterable[CellResult]) -> list[CellResult]:
 
 
 def outcome(one: CellPair) -> Outcome:
-    """Return what a pair of cells shows."""
+    """Return the outcome of a pair of cells."""
     if one.second is None:
         return "first only"
     if one.first is None:
@@ -112,17 +113,16 @@ def outcome(one: CellPair) -> Outcome:
 
 
 def has_fewer_seeds(one: CellPair) -> bool:
-    """Whether fewer seeds of a cell are confirmed on the first side than on the second."""
+    """Whether the first side has fewer confirmed seeds of a cell than the second."""
     return _num_confirmed(one.first) < _num_confirmed(one.second)
 
 
 def has_fallen(one: CellPair) -> bool:
-    """Whether a cell is below the second side, or seeds of it are gone.
+    """Whether a cell is below the second side, or has lost seeds.
 
-    It is below where its interval is, or where every seed that both have fell by the same: such
-    differences have no spread and so no interval, but a seed draws the same images and weights
-    again, and what moves each of them alike is hardly chance.
-    A seed that diverges leaves no score, so the scores of those that are left do not tell.
+    A cell is below if its whole interval is, or if every shared seed fell by the same amount. Equal
+    differences have no interval, but a seed draws the same images and weights again, so they are
+    hardly chance. A seed that diverges has no score, so lost seeds count as a fall by themselves.
     """
     return has_fewer_seeds(one) or outcome(one) in ("lower", "all lower")
 

@@ -1,4 +1,4 @@
-"""Development classes: which cells searched for others, and the means with and without them."""
+"""Development classes: the cells that search for others, and means without these classes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from agad.report.numbers.results import CellResult
 
 @dataclass(frozen=True, slots=True)
 class Development:
-    """What a study searched on development classes."""
+    """The development classes of a study, and the cells that searched on them."""
 
     searches: frozenset[str]
-    """Labels of the cells that searched for others; empty where each searched for itself."""
+    """Labels of the cells that searched for other cells; empty if each searched for itself."""
 
     given: frozenset[ClassGiven]
     """The development classes as the study names them."""
 
     labels: frozenset[tuple[str, int | str]]
-    """Data set and label of each development class that a row has."""
+    """Data set and label of each development class in the rows."""
 
     @classmethod
     def of(cls, rows: Sequence[TrialRow], searches: Sequence[Cell]) -> Self:
-        """Return what rows and planned searches tell."""
+        """Collect the development classes from rows and planned searches."""
         searched = [row for row in rows if row.development_classes]
         return cls(
             searches=frozenset([row.cell for row in searched] + [cell.label for cell in searches]),
@@ -44,7 +44,10 @@ class Development:
 def with_and_without(
     cells: Sequence[CellResult],
 ) -> Iterator[tuple[Sequence[CellResult], tuple[int | str, ...]]]:
-    """Yield all cells, then those of no development class with the classes left out, if any are."""
+    """Yield all cells, then the cells of other than development classes, if both kinds exist.
+
+    Each comes with the classes that are left out.
+    """
     yield cells, ()
     left_out = dict.fromkeys(cell.given_class for cell in cells if cell.is_development)
     rest = [cell for cell in cells if not cell.is_development]

@@ -1,18 +1,19 @@
-"""Methods that share cells, in pairs and in ranks; two questions are never compared."""
+"""Pairs of methods over the cells that they share; two questions are never compared."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import TypeAlias
 
-from agad.report.numbers.ranking import fewest_blocks, verdict
-from agad.report.numbers.results import CellPair, CellResult, Contrast, Ranking
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import (
     DIFFERENCE_BOUNDS,
+    Difference,
+    Interval,
     difference,
     difference_interval,
     mean_interval,
@@ -26,24 +27,56 @@ Question: TypeAlias = tuple[str, str, float, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """A class of a data set, or a data set."""
+class CellPair:
+    """A cell of the first side and its partner on the second side."""
 
-    name: str
-    means: Mapping[str, float]
-    """The mean of each method over it; empty where a method lacks a cell."""
+    first: CellResult | None
+    """None if only the second side has the cell."""
+
+    second: CellResult | None
+    difference: Difference | None
+    """First minus second; None if either cell has no confirmed seed."""
+
+    @property
+    def either(self) -> CellResult:
+        """The first cell if there is one, else the second; both ask the same question."""
+        cell = self.first or self.second
+        assert cell is not None
+        return cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Two methods, or two studies, compared over the cells that both have confirmed."""
+
+    first: str
+    second: str
+    num_cells: int
+    """Cells confirmed on both sides. The numbers below are about these cells only."""
 
     num_missing: int
-    """Cells that methods lack."""
+    """Cells that only one side has confirmed."""
+
+    difference: float | None
+    """Mean over the cells of the first's mean minus the second's, in [-1, 1]."""
+
+    interval: Interval | None
+    """95 % interval of ``difference`` over seeds; None if a cell has one seed or all agree."""
+
+    probability: float | None
+    """Chance that a seed of the first beats a seed of the second in a cell; ties count half."""
+
+    probability_interval: Interval | None
+    """95 % interval of ``probability`` over seeds; None if there are too few seeds."""
 
 
 def question(cell: CellResult) -> Question:
-    """Return what a cell asks, whoever answers."""
+    """Return the question that a cell asks, whichever method answers."""
     return (cell.dataset, str(cell.given_class), cell.anomaly_ratio, cell.task)
 
 
 def pair(first: CellResult | None, second: CellResult | None) -> CellPair:
-    """Return two cells of one question and their difference."""
+    """Return two cells of the same question, with their difference."""
     if not (first and second and first.test_aurocs and second.test_aurocs):
         return CellPair(first=first, second=second, difference=None)
     return CellPair(
@@ -52,7 +85,7 @@ def pair(first: CellResult | None, second: CellResult | None) -> CellPair:
 
 
 def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
-    """Return how two sides differ over the cells that both have confirmed."""
+    """Return the differences of two sides over the cells that both have confirmed."""
     both = [(one.first, one.second) for one in pairs if one.difference and one.first and one.second]
     firsts = [ours.test_aurocs for ours, _ in both]
     seconds = [theirs.test_aurocs for _, theirs in both]
@@ -77,13 +110,13 @@ def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
 
 
 def contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
-    """Return every two methods of a study, over the questions that either was asked.
+    """Return a contrast for every two methods of a study, over the questions of either method.
 
-    Cells that another policy selected have contrasts of their own, which name it.
+    Cells of another selection policy have contrasts of their own, which name the policy.
     """
     return [
         replace(one, first=_named(one.first, policy), second=_named(one.second, policy))
-        for policy, alike in _by_policy(cells)
+        for policy, alike in cells_by_policy(cells)
         for one in _contrasts(alike)
     ]
 
@@ -93,7 +126,7 @@ def _named(method: str, policy: str) -> str:
 
 
 def _contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
-    by_method = _by_method(cells)
+    by_method = answers_by_method(cells)
     return [
         contrast(
             first,
@@ -107,114 +140,28 @@ def _contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
     ]
 
 
-def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
-    """Rank the methods of a study over the classes of each data set, and over data sets.
-
-    Classes of one data set share their images, so a ranking over them is about that data set
-    alone; over several data sets, each is one block, however many classes it has. A class, or a
-    data set, of which a method lacks a cell is left out. Cells that another policy selected have
-    rankings of their own.
-    """
-    return [
-        replace(one, policy=policy)
-        for policy, alike in _by_policy(cells)
-        for one in _rankings(alike)
-    ]
-
-
-def _rankings(cells: Iterable[CellResult]) -> list[Ranking]:
-    by_method = _by_method(cells)
-    if len(by_method) < 2:
-        return []
-    blocks: dict[str, dict[str, set[Question]]] = defaultdict(lambda: defaultdict(set))
-    for asked in sorted({asked for answers in by_method.values() for asked in answers}):
-        blocks[asked[0]][asked[1]].add(asked)
-    by_dataset = {
-        dataset: [_class_block(name, by_method, asked) for name, asked in classes.items()]
-        for dataset, classes in blocks.items()
-    }
-    methods = sorted(by_method)
-    whole = [_dataset_block(name, methods, classes) for name, classes in by_dataset.items()]
-    return [
-        *(_ranking(dataset, methods, classes) for dataset, classes in by_dataset.items()),
-        _ranking("", methods, whole),
-    ]
-
-
-def _by_policy(cells: Iterable[CellResult]) -> list[tuple[str, list[CellResult]]]:
+def cells_by_policy(cells: Iterable[CellResult]) -> list[tuple[str, list[CellResult]]]:
+    """Return the cells of each policy, in order of the policies' names."""
     by_policy: dict[str, list[CellResult]] = defaultdict(list)
     for cell in cells:
         by_policy[cell.policy].append(cell)
     return sorted(by_policy.items())
 
 
-def _by_method(cells: Iterable[CellResult]) -> dict[str, dict[Question, CellResult]]:
+def answers_by_method(cells: Iterable[CellResult]) -> dict[str, dict[Question, CellResult]]:
+    """Return the cell by which each method answers each question."""
     by_method: dict[str, dict[Question, CellResult]] = defaultdict(dict)
     for cell in cells:
-        # Who would answer a cell without a row is not known where the study has several detectors.
+        # A cell without rows has no detector if the study has several: its method is unknown.
         if cell.detector:
             by_method[cell.method][question(cell)] = cell
     return by_method
 
 
-def _class_block(
-    name: str,
-    by_method: Mapping[str, Mapping[Question, CellResult]],
-    block: Collection[Question],
-) -> _Block:
-    """Return a class with each method's mean over its ratios and tasks."""
-    scores = {
-        method: [
-            cell.test_auroc
-            for cell in map(answers.get, block)
-            if cell and cell.test_auroc is not None
-        ]
-        for method, answers in by_method.items()
-    }
-    num_missing = sum(len(block) - len(found) for found in scores.values())
-    means = {} if num_missing else {method: fmean(found) for method, found in scores.items()}
-    return _Block(name=name, means=means, num_missing=num_missing)
-
-
-def _dataset_block(name: str, methods: Sequence[str], classes: Sequence[_Block]) -> _Block:
-    """Return a data set with each method's mean over its classes."""
-    num_missing = sum(block.num_missing for block in classes)
-    means = (
-        {}
-        if num_missing
-        else {method: fmean(block.means[method] for block in classes) for method in methods}
-    )
-    return _Block(name=name, means=means, num_missing=num_missing)
-
-
-def _ranking(dataset: str, methods: Sequence[str], blocks: Sequence[_Block]) -> Ranking:
-    complete = [block.means for block in blocks if not block.num_missing]
-    needed = fewest_blocks(len(methods))
-    ranking = Ranking(
-        dataset=dataset,
-        methods=tuple(methods),
-        num_blocks=len(complete),
-        left_out=tuple((block.name, block.num_missing) for block in blocks if block.num_missing),
-        num_needed=needed,
-    )
-    if len(complete) < needed:
-        return ranking
-    found = verdict([[block[method] for method in methods] for block in complete])
-    order = sorted(range(len(methods)), key=lambda number: found.average_ranks[number])
-    return replace(
-        ranking,
-        methods=tuple(methods[number] for number in order),
-        average_ranks=tuple(found.average_ranks[number] for number in order),
-        groups=tuple(found.groups[number] for number in order),
-        friedman_p=found.friedman_p,
-        pair_ps=tuple((methods[i], methods[j], p) for i, j, p in found.pair_ps),
-    )
-
-
 def _by_seed(cell: CellResult) -> tuple[Sequence[int], Sequence[float]]:
-    """Return seeds and scores, without seeds where a score is not of exactly one.
+    """Return the seeds and scores of a cell; no seeds unless each score has exactly one seed.
 
-    A confirm trial of several instances is the mean of all of them, and pairs with no other.
+    The score of a confirm trial with several instances is their mean, so it pairs with no other.
     """
     is_one_each = len(cell.seeds) == len(cell.test_aurocs) == len(set(cell.seeds))
     return (cell.seeds if is_one_each else (), cell.test_aurocs)

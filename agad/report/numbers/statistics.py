@@ -1,4 +1,4 @@
-"""Means, intervals and the chance that one beats another, of plain numbers; nothing is rounded."""
+"""Means, intervals and chances of winning, from plain numbers; nothing is rounded."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-"""Coverage that every interval aims at."""
+"""The coverage of every interval."""
 
 NUM_RESAMPLES = 2000
-"""Resamples of a bootstrap: an end of an interval is off by about 6 % of the mean's error."""
+"""Resamples of a bootstrap. An interval's end is then off by about 6 % of the mean's error."""
 
 MIN_SEEDS_FOR_CHANCE = 3
-"""Seeds a cell that ``probability_interval`` needs: two have three different resamples."""
+"""Seeds of a cell that ``probability_interval`` needs: two have only three resamples."""
 
 Strata: TypeAlias = Sequence[Sequence[float]]
 """Scores of the seeds of one cell, for each cell."""
@@ -29,7 +29,7 @@ Strata: TypeAlias = Sequence[Sequence[float]]
 Method: TypeAlias = Literal["t", "paired t", "Welch", "bootstrap"]
 
 ROUND_OFF = 1e-12
-"""Spread that sums of floats make; one step of an AUROC of 10,000 images is above 1e-8."""
+"""The most spread from rounding of floats; a step of an AUROC over 10,000 images is over 1e-8."""
 
 SCORE_BOUNDS = (0.0, 1.0)
 DIFFERENCE_BOUNDS = (-1.0, 1.0)
@@ -50,28 +50,28 @@ class Interval:
     low: float
     high: float
     method: Method
-    """How it was made."""
+    """The method that gave the interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How far one cell's mean is above another's."""
+    """The difference between the means of two cells."""
 
     value: float
     """In [-1, 1]."""
 
     interval: Interval | None
-    """None for fewer than two seeds, or where they have no spread."""
+    """None for fewer than two seeds, or if they have no spread."""
 
     num: int
-    """n: pairs of seeds, or where seeds are not shared the fewer of the two."""
+    """n: pairs of seeds; without shared seeds, the smaller number of seeds."""
 
     is_paired: bool
-    """Whether seeds that both have were compared, two or more."""
+    """Whether two or more shared seeds were compared."""
 
     @property
     def is_alike(self) -> bool:
-        """Whether every seed that both have differs by the same, and by more than nothing."""
+        """Whether every shared seed differs by the same amount, which is not 0."""
         return self.is_paired and self.interval is None and abs(self.value) > ROUND_OFF
 
     @property
@@ -90,12 +90,12 @@ def t_interval(
 
     Args:
         values: One score a seed.
-        bounds: What the mean can be; the interval ends there.
-        method: What the interval is called.
+        bounds: The range of the mean; the interval does not leave the range.
+        method: The interval's name.
 
     Returns:
-        None for fewer than two seeds, and where all scores are equal: a spread that was not seen
-        tells nothing of the next seed's, so an interval without width would claim certainty.
+        None for fewer than two seeds, and if all scores are equal: an interval without width
+        would claim a certainty that so few seeds do not give.
 
     Source:
         Student 1908, The probable error of a mean; Colas, Sigaud and Oudeyer 2018, How many random
@@ -114,7 +114,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> Interval 
     """Return the interval of the difference of two means.
 
     Returns:
-        None for fewer than two seeds in either, and where neither has a spread.
+        None if either has fewer than two seeds, or neither has a spread.
 
     Source:
         Welch 1947, The generalization of Student's problem, with Satterthwaite's degrees of
@@ -128,13 +128,13 @@ def difference(
 ) -> Difference:
     """Return the first cell's mean minus the second's.
 
-    Seeds that both have are compared in pairs, since a seed draws the same images in both; where
-    fewer than two are shared, the cells are compared as two samples.
+    Shared seeds are compared in pairs, since a seed draws the same images in both cells. With fewer
+    than two shared seeds, the cells are compared as two samples.
 
     Args:
-        first: Seeds and scores of one cell, at least one score; no seeds where a score is not of
-            one seed.
-        second: Seeds and scores of the other.
+        first: Seeds and scores of the first cell, at least one score; no seeds if a score is the
+            mean of several seeds.
+        second: Seeds and scores of the second cell.
     """
     pairs = paired_differences(first, second)
     if len(pairs) >= 2:
@@ -152,13 +152,13 @@ def difference(
 def paired_differences(
     first: tuple[Sequence[int], Sequence[float]], second: tuple[Sequence[int], Sequence[float]]
 ) -> list[float]:
-    """Return the differences of the seeds that both have, in order of seed."""
+    """Return the differences of the shared seeds, in order of seed."""
     ours, theirs = (dict(zip(*one, strict=False)) for one in (first, second))
     return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
 
 
 def interquartile_mean(values: Sequence[float]) -> float | None:
-    """Return the mean of the middle half, None of nothing.
+    """Return the mean of the middle half; None without values.
 
     A quarter of the values, rounded down, is left out at each end.
 

@@ -1,4 +1,4 @@
-"""Cells averaged over classes, ratios and data sets, each with its intervals and its gaps."""
+"""Means of cells over classes, ratios and data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agad.report.numbers.statistics import (
 def ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
     """Return one result for each data set, detector, variant and ratio, in that order.
 
-    Where some classes are development classes, one without them follows.
+    If some classes are development classes, a result without them follows.
     """
     groups: dict[tuple[str, str, str, float], list[CellResult]] = defaultdict(list)
     for cell in cells:
@@ -57,7 +57,7 @@ def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) 
 
 
 def summaries(cells: Sequence[CellResult]) -> list[Summary]:
-    """Return what stands above the ratios: where there are several ratios, data sets or both."""
+    """Return the means over ratios, over data sets and over both, if there are several."""
     over_ratios: dict[Hashable, list[CellResult]] = defaultdict(list)
     over_datasets: dict[Hashable, list[CellResult]] = defaultdict(list)
     over_both: dict[Hashable, list[CellResult]] = defaultdict(list)
@@ -79,7 +79,7 @@ def summaries(cells: Sequence[CellResult]) -> list[Summary]:
 
 
 def _counts(cells: Iterable[CellResult]) -> tuple[int, int]:
-    """Return the data sets and the ratios of some cells."""
+    """Count the data sets and the ratios of some cells."""
     places = [(cell.dataset, cell.anomaly_ratio) for cell in cells]
     return len({dataset for dataset, _ in places}), len({ratio for _, ratio in places})
 
@@ -116,7 +116,7 @@ def _summary(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> Su
 
 
 def _weights(cells: Sequence[CellResult]) -> list[float]:
-    """Return each cell's share of a mean over classes, then ratios, then data sets."""
+    """Return each cell's weight in a mean over classes, then ratios, then data sets."""
     ratios: dict[str, set[float]] = defaultdict(set)
     classes: dict[tuple[str, float], int] = defaultdict(int)
     for cell in cells:
@@ -136,7 +136,7 @@ def _weighted_mean(pairs: Sequence[tuple[float, float]]) -> float:
 def _pooled_sd(cells: Iterable[CellResult]) -> float | None:
     """Return the SD over seeds inside a cell, pooled over cells: sqrt of the mean variance.
 
-    The variance of a cell with n seeds weighs n - 1, its degrees of freedom.
+    The variance of a cell with n seeds has the weight n - 1, its degrees of freedom.
     """
     pairs = [
         (cell.num_confirmed - 1, cell.test_auroc_sd)

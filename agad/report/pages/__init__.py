@@ -1,1 +1,1 @@
-"""From figures to text: the terminal, Markdown, CSV and LaTeX. Rounds for people."""
+"""From numbers to text: the terminal, Markdown, CSV and LaTeX. Rounds for people."""

@@ -1,18 +1,14 @@
-"""What stands in a leaderboard's tables: headers and, row by row, text."""
+"""The tables of a leaderboard as text: their columns and the ways to lay them out."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
 
-from agad.report.numbers.results import (
-    CellResult,
-    Contrast,
-    Leaderboard,
-    Ranking,
-    RatioResult,
-    Summary,
-)
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.methods import Contrast
+from agad.report.numbers.rankings import Ranking
+from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
 from agad.report.pages.rounding import (
     NONE,
@@ -35,11 +31,11 @@ from agad.report.pages.rounding import (
 )
 
 _WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost")
-"""Headers of the columns by cell that 80 characters have no room for."""
+"""Columns of the table by cell that do not fit into 80 characters."""
 
 
 def leaderboard_tables(board: Leaderboard) -> list[Layouts]:
-    """Return the ways to show each table of a leaderboard that has rows."""
+    """Return the layouts of each table of a leaderboard that has rows."""
     tables = [_cell_layouts(board)]
     if board.searches:
         tables.append(_search_layouts(board))
@@ -82,8 +78,21 @@ def _summary_layouts(board: Leaderboard) -> Layouts:
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
+_RUN_COLUMNS: tuple[Column[CellResult], ...] = (
+    ("trials", lambda cell: _trials(cell, cell.num_trials)),
+    ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
+    ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
+    ("failed", lambda cell: _trials(cell, cell.num_failed)),
+    ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
+    ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+    ("cost", lambda cell: cost_text(cell.cost)),
+    ("labels val+fit", labels_text),
+)
+"""The trials of a cell and what they cost."""
+
+
 def _cell_table(board: Leaderboard) -> TextTable:
-    """Return the table by cell with every column that holds something."""
+    """Return the table by cell, without the columns that are empty in this leaderboard."""
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("variant", lambda cell: cell.variant),
@@ -94,42 +103,24 @@ def _cell_table(board: Leaderboard) -> TextTable:
         ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
         ("val AUROC", lambda cell: score_text(cell.val_auroc)),
         ("objective", lambda cell: objective_text(cell.objective if cell.policy else None)),
-        ("trials", lambda cell: _trials(cell, cell.num_trials)),
-        ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
-        ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
-        ("failed", lambda cell: _trials(cell, cell.num_failed)),
-        ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
-        ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
-        ("cost", lambda cell: cost_text(cell.cost)),
-        ("labels val+fit", labels_text),
+        *_RUN_COLUMNS,
         (CONFIGURATION, params_text),
     ]
-    left_out = _empty_headers(board)
-    return text_table(
-        [column for column in columns if column[0] not in left_out], board.cells, subject="Cells"
-    )
+    return text_table(columns, board.cells, subject="Cells").without(*_empty_headers(board))
 
 
 def _search_table(board: Leaderboard) -> TextTable:
-    """Return what the searches on development classes ran."""
+    """Return the table of the searches on development classes."""
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("variant", lambda cell: cell.variant),
         ("searched on", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("instances", lambda cell: _trials(cell, cell.num_instances)),
-        ("trials", lambda cell: _trials(cell, cell.num_trials)),
-        ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
-        ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
-        ("failed", lambda cell: _trials(cell, cell.num_failed)),
-        ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
-        ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
-        ("cost", lambda cell: cost_text(cell.cost)),
-        ("labels val+fit", labels_text),
+        *_RUN_COLUMNS,
     ]
-    left_out = _empty_headers(board)
-    kept = [column for column in columns if column[0] not in left_out]
-    return text_table(kept, board.searches, "Search on development classes")
+    whole = text_table(columns, board.searches, "Search on development classes")
+    return whole.without(*_empty_headers(board))
 
 
 def _ratio_table(board: Leaderboard) -> TextTable:
@@ -148,12 +139,8 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("classes", classes_text),
         ("n", lambda one: str(one.num_confirmed)),
     ]
-    left_out = _empty_headers(board)
-    return text_table(
-        [column for column in columns if column[0] not in left_out],
-        board.ratios,
-        subject="Means over classes",
-    )
+    whole = text_table(columns, board.ratios, subject="Means over classes")
+    return whole.without(*_empty_headers(board))
 
 
 def _summary_table(board: Leaderboard) -> TextTable:
@@ -181,15 +168,12 @@ def _summary_table(board: Leaderboard) -> TextTable:
     left_out = _empty_headers(board)
     if all(one.dataset for one in board.summaries):
         left_out.add("± data sets")
-    return text_table(
-        [column for column in columns if column[0] not in left_out],
-        board.summaries,
-        subject="Means over ratios and data sets",
-    )
+    whole = text_table(columns, board.summaries, subject="Means over ratios and data sets")
+    return whole.without(*left_out)
 
 
 def contrast_layouts(contrasts: tuple[Contrast, ...]) -> Layouts:
-    """Return the ways to show what differs between two sides, a row each."""
+    """Return the layouts of a table with a row for each contrast."""
     columns: list[Column[Contrast]] = [
         ("first", lambda one: one.first),
         ("second", lambda one: one.second),
@@ -213,7 +197,7 @@ def _chance_text(one: Contrast) -> str:
 
 
 def ranking_layouts(ranking: Ranking) -> list[Layouts]:
-    """Return the tables of a ranking that has a verdict, none of one that has not."""
+    """Return the layouts of each table of a ranking; no table if the ranking has no verdict."""
     if not ranking.has_verdict:
         return []
     ranks = list(zip(ranking.methods, ranking.average_ranks, ranking.groups, strict=True))

@@ -8,12 +8,13 @@ from itertools import chain
 
 from agad.config import Labelled
 from agad.report.numbers.comparison import Comparison, has_fewer_seeds, outcome
-from agad.report.numbers.results import CellPair, CellResult
+from agad.report.numbers.methods import CellPair
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval
 from agad.report.pages.columns import contrast_layouts, ranking_layouts
+from agad.report.pages.csv_files import csv_table
 from agad.report.pages.notes import CONTRAST_NOTE, INTERVALS_NOTE, ranking_note
 from agad.report.pages.page import Column, Layouts, Page, text_table
-from agad.report.pages.render import csv_table
 from agad.report.pages.rounding import (
     NONE,
     confirmed_text,
@@ -36,11 +37,11 @@ _CSV_HEADER = (
 
 
 def comparison_page(comparison: Comparison, *, is_checked: bool = False) -> Page:
-    """Return both sides cell by cell, then over all cells, then what the numbers mean.
+    """Return a page with both sides cell by cell, then over all cells, then the notes.
 
     Args:
-        comparison: What to show.
-        is_checked: Whether to say which cells have fallen.
+        comparison: The comparison to show.
+        is_checked: Whether to name the cells that have fallen.
     """
     return Page(
         title=plain(f"{comparison.first} (first) against {comparison.second} (second)"),
@@ -57,7 +58,7 @@ def comparison_page(comparison: Comparison, *, is_checked: bool = False) -> Page
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """Return one line a pair of cells at full precision."""
+    """Return CSV with a line for each pair of cells, at full precision."""
     return csv_table((_csv_row(comparison, one) for one in comparison.pairs), _CSV_HEADER)
 
 
@@ -177,7 +178,7 @@ def _notes(comparison: Comparison) -> list[str]:
 
 
 def _budget_text(cells: Iterable[CellResult]) -> str:
-    """Return what a side is and what it took."""
+    """Return the methods of a side, its trials, time and cost."""
     cells = list(cells)
     trials = count_text(sum(cell.num_trials for cell in cells), "search trial")
     gpu_s = math.fsum(cell.gpu_s for cell in cells)
@@ -189,7 +190,7 @@ def _budget_text(cells: Iterable[CellResult]) -> str:
 
 
 def _unlike(comparison: Comparison) -> list[str]:
-    """Return what partners do not share and should."""
+    """Return a line for each thing in which partners should agree and do not."""
     both = [(one.first, one.second) for one in comparison.pairs if one.first and one.second]
     lines = []
     policies = [_policies(one.first for one in comparison.pairs)]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from agad.data import Manifest
 
 _NUM_DUPLICATES = 20
-"""So many duplicates are listed; the manifest has them all."""
+"""The most duplicates that are listed; the manifest has all of them."""
 
 
 def dataset_line(manifest: Manifest, store: str, *, is_new: bool) -> str:
-    """Return the sentences that end an import."""
+    """Return the sentences that are printed when an import ends."""
     train, test = manifest.train.num_images, manifest.test.num_images
     what = (
         f"{manifest.name}: {train:,} training and {test:,} test images of "
@@ -32,7 +32,7 @@ def dataset_line(manifest: Manifest, store: str, *, is_new: bool) -> str:
 
 
 def dataset_table(manifests: Sequence[Manifest], store: str, known: Sequence[str]) -> Group:
-    """Return the data sets of a store, and the names of the known ones that it lacks."""
+    """Return the data sets of a store, and the names of known data sets that it lacks."""
     table = _table(
         ("data set", "classes", "shape", "train", "test", "test part", "data"),
         texts=("data set", "shape", "test part", "data"),
@@ -58,7 +58,7 @@ def dataset_table(manifests: Sequence[Manifest], store: str, known: Sequence[str
 
 
 def dataset_details(manifest: Manifest) -> Group:
-    """Return all that a manifest says."""
+    """Return everything that a manifest says about a data set."""
     table = _table(("label", "class", "train", "test"), texts=("class",), folds="class")
     counts = zip(manifest.train.class_counts, manifest.test.class_counts, strict=True)
     for label, (name, (train, test)) in enumerate(zip(manifest.class_names, counts, strict=True)):
@@ -85,7 +85,7 @@ def dataset_details(manifest: Manifest) -> Group:
 
 
 def _table(headers: Sequence[str], *, texts: Sequence[str], folds: str) -> Table:
-    """Return an empty table: texts to the left; one column goes on below, so nothing is cut."""
+    """Return an empty table with texts on the left; long text of the column ``folds`` is folded."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for header in headers:
         justify: JustifyMethod = "left" if header in texts else "right"
@@ -94,7 +94,7 @@ def _table(headers: Sequence[str], *, texts: Sequence[str], folds: str) -> Table
 
 
 def _one_class(manifest: Manifest) -> str:
-    """Return the warning of a data set that no study can select on, as MVTec's own split is."""
+    """Return a warning if the training part has a single class, as in MVTec's own split."""
     if sum(count > 0 for count in manifest.train.class_counts) > 1:
         return ""
     return (

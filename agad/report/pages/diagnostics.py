@@ -1,4 +1,4 @@
-"""What a look back at the test split found, on a page of its own: no result, in no ranking."""
+"""The page of diagnostics that looked back at the test split. They are no results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agad.records import DiagnosticRow
-from agad.report.numbers.results import CellResult, Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval, mean_interval
 from agad.report.pages.page import Column, Layouts, Page, text_table
 from agad.report.pages.rounding import (
@@ -37,14 +38,14 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class _Diagnosed:
-    """One cell, or several over which a mean is taken, each weighing the same."""
+    """One cell, or several cells whose mean is taken with equal weights."""
 
     cells: tuple[CellResult, ...]
     rows: tuple[tuple[DiagnosticRow, ...], ...]
-    """The diagnosed trials of each cell, at least one."""
+    """The diagnosed trials of each cell, at least one for each."""
 
     def mean(self, value: Callable[[DiagnosticRow], float | None]) -> float | None:
-        """Return the mean over the cells of the means over seeds, None where a trial has none."""
+        """Return the mean over the cells of the means over seeds; None if a trial has no value."""
         strata = [[value(row) for row in rows] for rows in self.rows]
         known = [[one for one in values if one is not None] for values in strata]
         if [*map(len, known)] != [*map(len, strata)]:
@@ -58,24 +59,24 @@ class _Diagnosed:
 
     @property
     def best_epochs(self) -> str:
-        """The least and the greatest of the trials' best epochs."""
+        """The lowest and the highest best epoch of the trials."""
         epochs = sorted(row.oracle_best_epoch for rows in self.rows for row in rows)
         return str(epochs[0]) if epochs[0] == epochs[-1] else f"{epochs[0]}-{epochs[-1]}"
 
     @property
     def num_text(self) -> str:
-        """The trials diagnosed, of all confirmed where they are fewer."""
+        """The number of diagnosed trials, with that of confirmed trials if there are more."""
         num = sum(map(len, self.rows))
         of_all = sum(cell.num_confirmed for cell in self.cells)
         return str(num) if num == of_all else f"{num}/{of_all}"
 
 
 def diagnostics_page(board: Leaderboard, rows: Iterable[DiagnosticRow]) -> Page | None:
-    """Return the diagnostics of what a leaderboard confirmed, None where there are none.
+    """Return the diagnostics of the trials that a leaderboard confirmed; None without any.
 
     Args:
-        board: The study's.
-        rows: Its diagnostics; those of trials that are in no mean of the board are left out.
+        board: The leaderboard of the study.
+        rows: The study's diagnostics; rows of trials that are in no mean of it are left out.
     """
     by_cell: dict[str, list[DiagnosticRow]] = defaultdict(list)
     for row in rows:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agad.report.numbers.results import Leaderboard
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.columns import leaderboard_tables
 from agad.report.pages.notes import no_rows_line, notes
 from agad.report.pages.page import CONFIGURATION, TextTable
 from agad.report.pages.rounding import plain
 
 _MAX_FLOAT_ROWS = 40
-"""A longer table runs over several pages."""
+"""The most rows of a table on one page; a longer table runs over several pages."""
 
 _HEAD = (
     "% A fragment for \\input: needs \\usepackage{booktabs}, and of tables that run over a page",
@@ -32,9 +32,9 @@ _ESCAPES = {
 
 
 def latex(*boards: Leaderboard) -> str:
-    """Return every table and the notes of some studies as a LaTeX fragment, cells missing or not.
+    """Return every table and the notes of some studies as a LaTeX fragment.
 
-    What validation gave and the configurations are left out, which no page has room for.
+    Validation scores and configurations are left out: a page has no room for them.
     """
     lines = [*_HEAD]
     for board in boards:
@@ -62,7 +62,7 @@ def _of_board(board: Leaderboard) -> Iterator[str]:
 
 
 def _what(table: TextTable) -> str:
-    """Return what a table of a leaderboard shows."""
+    """Return the subject of a leaderboard's table."""
     if table.title:
         return table.title
     for header, text in (("class", "by cell"), ("classes", "by ratio"), ("first", "in pairs")):
@@ -89,12 +89,12 @@ def _table(table: TextTable, caption: str) -> Iterator[str]:
 
 
 def _row(texts: Iterable[str]) -> str:
-    # A first text in brackets would be read as the length after the row before.
+    # LaTeX would read a first text in brackets as the space after the row before.
     return " & ".join(f"{{{_escaped(text)}}}" for text in texts) + r" \\"
 
 
 def _escaped(text: str) -> str:
-    """Return text that LaTeX prints as it is; a letter that pdflatex may lack as its number."""
+    """Return text that LaTeX prints unchanged; a letter that it may lack becomes its number."""
     return "".join(
         _ESCAPES.get(one) or (one if one.isascii() else _number(one)) for one in plain(text)
     )

@@ -1,4 +1,4 @@
-"""The view of a study while it runs: a table for a terminal, one line for a log."""
+"""The view of a running study: a table for a terminal, a line for a log."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from agad.report.pages.rounding import (
 )
 
 _WIDE = 100
-"""Characters from which the table has a column for the phase, and wider gaps."""
+"""The width from which the table has a column for the phase, and wider gaps."""
 
 STALE_S = 60.0
-"""Without news for so long, a driver may be dead: it tells some every 10 s."""
+"""A driver without news for so long may be dead: it publishes a bulletin every 10 s."""
 
 _STATUS_LINE = re.compile(r"[\d,]+/[\d,]+ search trials\b")
 
@@ -37,19 +37,19 @@ _MIN_LABEL = 8
 """The fewest characters of the column of cells."""
 
 _MAX_WORD = 24
-"""Characters of a label's word for which columns make room."""
+"""The longest word of a label for which columns make room."""
 
 _FIRST_TO_GO = ("phase", "labels", "time", "conf")
-"""Columns that make room, the first one first."""
+"""Columns that make room, in this order."""
 
 
 def live_table(status: StudyStatus, width: int, *, height: int = 24) -> RenderableType:
-    """Return the study's totals and its cells, only the running ones where not all fit.
+    """Return the study's totals and its cells; only the running cells if not all fit.
 
     Args:
-        status: The study at this moment.
+        status: The study's status at this moment.
         width: Characters in a line.
-        height: Lines that the view may take; the cells that do not fit become one line.
+        height: The most lines of the view; a single line counts the cells that do not fit.
     """
     title = Text(f"Study {plain(status.study)}", style="bold", no_wrap=True, overflow="ellipsis")
     shared = _shared_words(status.cells)
@@ -65,7 +65,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
         above.append(f"labels: {_labels_text(costs[0])} to {_labels_text(costs[-1])}")
     if not _is_auroc(status):
         above.append(f"obj: {status.objective}")
-    # The name; the table's two; two of a summary, one below.
+    # A line for the name, two of the table's head, two of a summary and one below.
     num_around = 6 + sum(_num_lines(line, width) for line in above)
     shown = _shown_cells(status.cells, labels, max(height - num_around, 1))
     left_out = [cell for cell in status.cells if cell not in shown]
@@ -79,7 +79,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 
 
 def plain_line(status: StudyStatus) -> str:
-    """Return the whole state on one line, without colour."""
+    """Return the whole status on one line, without colour."""
     best = _best_text(status)
     search = [_search_text(status.cells), *_ended_text(status)]
     parts = [*search, *best, _confirm_text(status.cells)]
@@ -87,20 +87,20 @@ def plain_line(status: StudyStatus) -> str:
 
 
 def is_status_line(text: str) -> bool:
-    """Whether a line is one that ``plain_line`` returns."""
+    """Whether ``plain_line`` wrote a line."""
     return _STATUS_LINE.match(text) is not None
 
 
 def watched_table(
     bulletin: Bulletin, age_s: float, width: int, *, height: int = 24
 ) -> RenderableType:
-    """Return ``live_table`` of what a driver told, and below it who that is and how long ago.
+    """Return ``live_table`` of a bulletin, with the driver and the bulletin's age below.
 
     Args:
-        bulletin: The driver's last one.
-        age_s: Seconds since it was told.
+        bulletin: The driver's last bulletin.
+        age_s: Seconds since the driver published the bulletin.
         width: Characters in a line.
-        height: Lines that the view may take.
+        height: The most lines of the view.
     """
     text, style = _driver_text(bulletin, age_s)
     table = live_table(bulletin.status, width, height=height - _num_lines(text, width))
@@ -108,14 +108,14 @@ def watched_table(
 
 
 def watched_line(bulletin: Bulletin, age_s: float) -> str:
-    """Return ``plain_line`` of what a driver told, and on the same line what became of it."""
+    """Return ``plain_line`` of a bulletin, followed by the driver's state unless all is well."""
     line = plain_line(bulletin.status)
     is_well = bulletin.state == "running" and age_s <= STALE_S
     return line if is_well else f"{line}; {_driver_text(bulletin, age_s)[0]}"
 
 
 def _driver_text(bulletin: Bulletin, age_s: float) -> tuple[str, str]:
-    """Return what is known of a driver, and in which style."""
+    """Return the text about a driver, and the text's style."""
     driver = f"driver on {plain(bulletin.host)} (process {bulletin.pid})"
     match bulletin.state:
         case "done":
@@ -150,7 +150,7 @@ def _search_text(cells: Sequence[CellStatus]) -> str:
 
 
 def _cost_texts(status: StudyStatus) -> list[str]:
-    """Return the time so far, GPU time where there is any, and the time left."""
+    """Return the time so far, the GPU time if there is any, and the time left."""
     texts = [seconds_text(status.elapsed_s)]
     gpu_s = sum(cell.gpu_s for cell in status.cells)
     if gpu_s:
@@ -200,7 +200,7 @@ def _confirm_text(cells: Sequence[CellStatus]) -> str:
 
 
 def _shared_words(cells: Sequence[CellStatus]) -> list[str]:
-    """Return the words that are in every cell's label, where each label has others too."""
+    """Return the words that every cell's label has; none if a label has no other words."""
     labels = [plain(cell.label).split() for cell in cells]
     if len(labels) < 2:
         return []
@@ -214,7 +214,7 @@ def _longest_word(cells: Sequence[CellStatus], shared: Sequence[str]) -> int:
 
 
 def _folded(label: str, shared: Sequence[str], width: int) -> str:
-    """Return a label without the words of all labels, over as many lines as it needs."""
+    """Return a label without the shared words, folded to a width."""
     words = " ".join(word for word in plain(label).split() if word not in shared)
     return textwrap.fill(words, width, break_on_hyphens=False)
 
@@ -226,7 +226,7 @@ def _num_lines(line: str, width: int) -> int:
 def _shown_cells(
     cells: Sequence[CellStatus], labels: Mapping[str, str], num_lines: int
 ) -> tuple[CellStatus, ...]:
-    """Return all cells where they fit, else the running ones that do, in the study's order."""
+    """Return all cells if they fit, else the running cells that fit, in the study's order."""
     num_label_lines = {label: text.count("\n") + 1 for label, text in labels.items()}
     if sum(num_label_lines.values()) <= num_lines:
         return tuple(cells)
@@ -236,9 +236,9 @@ def _shown_cells(
 
 
 def _widths(texts: Sequence[Mapping[str, Text]], width: int, longest_word: int) -> dict[str, int]:
-    """Return the columns beside the cell's that are shown, and their characters with the gap.
+    """Return the columns that are shown after the label, and their widths with the gap.
 
-    Columns that say nothing are left out, and others while they would break a label's word.
+    Columns that say nothing are left out. Others are left out while a label's word would break.
     """
     if not texts:
         return {}
@@ -271,7 +271,7 @@ def _cells_table(
 
 
 def _texts(status: StudyStatus, cell: CellStatus, *, is_wide: bool) -> dict[str, Text]:
-    """Return what stands in each column; in a narrow table, units stand close to their numbers."""
+    """Return the text of each column; in a narrow table, no space stands before a unit."""
     phase_style = {"search": "", "confirm": "cyan", "done": "green"}[cell.phase]
     left = NONE if cell.phase == "done" else _left_text(status.cell_left_s(cell))
     space = " " if is_wide else ""

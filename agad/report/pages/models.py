@@ -1,4 +1,4 @@
-"""Exported models and the pictures that they scored, as text."""
+"""Exported models and scored pictures as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agad.report.numbers.results import CellResult
-from agad.report.pages.render import csv_value
+from agad.report.pages.csv_files import csv_value
 from agad.report.pages.rounding import confirmed_text, count_text, plain, score_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPicture:
-    """One picture of a user's."""
+    """A user's picture and its score."""
 
     name: str
     """Path below the folder that was scored."""
@@ -37,11 +37,11 @@ class ScoredPicture:
 
 
 def export_summary(model: SavedModel, cell: CellResult) -> Group:
-    """Return what an exported model is.
+    """Return a description of an exported model.
 
     Args:
-        model: With its threshold.
-        cell: The cell's line of the leaderboard.
+        model: The model with its threshold.
+        cell: The cell's result in the leaderboard.
     """
     card = model.card
     assert card.exported is not None
@@ -62,7 +62,7 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
 
 
 def few_normals(model: SavedModel) -> str:
-    """Return the warning where a threshold rests on too few validation normals, or nothing."""
+    """Return a warning if a threshold rests on too few validation normals, else nothing."""
     assert model.card.exported is not None
     rate, num = model.card.exported.false_positive_rate, len(model.val_normal_scores)
     if Fraction(repr(rate)) * num >= 1:
@@ -74,12 +74,12 @@ def few_normals(model: SavedModel) -> str:
 
 
 def score_table(pictures: Sequence[ScoredPicture], card: ModelCard, *, num_shown: int) -> Group:
-    """Return the most anomalous pictures, marked where they are above the threshold.
+    """Return the most anomalous pictures, with a mark on those above the threshold.
 
     Args:
-        pictures: In order of rank.
-        card: The model's, with its threshold.
-        num_shown: How many of them, at most.
+        pictures: The pictures in order of rank.
+        card: The model's card with its threshold.
+        num_shown: The most pictures to show.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("rank", justify="right")
@@ -98,7 +98,7 @@ def score_table(pictures: Sequence[ScoredPicture], card: ModelCard, *, num_shown
 
 
 def scores_csv(pictures: Sequence[ScoredPicture]) -> str:
-    """Return a line a picture at full precision, in order of rank. Source: RFC 4180."""
+    """Return CSV with a line for each picture, at full precision. Source: RFC 4180."""
     out = io.StringIO()
     writer = csv_format.writer(out, lineterminator="\r\n")
     writer.writerow(("file", "score", "above_threshold"))

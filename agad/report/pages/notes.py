@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
-from agad.report.numbers.results import CellResult, Leaderboard, Ranking
+from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.rankings import Ranking
+from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
 from agad.report.pages.rounding import (
     cost_text,
@@ -19,18 +21,18 @@ from agad.report.pages.rounding import (
 
 
 def no_rows_line(board: Leaderboard) -> str:
-    """Return the sentence that stands for a leaderboard without rows."""
+    """Return the sentence that replaces a leaderboard without rows."""
     planned = f"; {count_text(len(board.cells), 'cell is', 'cells are')} planned"
     return f"No trial of this study has ended yet{planned if board.cells else ''}."
 
 
 def notes(board: Leaderboard) -> list[str]:
-    """Return the notes, one sentence or two each, in the order in which they are printed."""
+    """Return the notes in the order in which they are printed, each a sentence or two."""
     return [*explanations(board), *_provenance(board)]
 
 
 def explanations(board: Leaderboard) -> list[str]:
-    """Return all notes but those of what made the rows."""
+    """Return all notes but those about the code and machines that made the rows."""
     return [
         *_meaning(board),
         *_instances(board),
@@ -54,7 +56,7 @@ INTERVALS_NOTE = (
     "in 55 to 85 and about 85; with 5 in 70 to 90 and about 90. IQM: mean of the middle half of "
     "all seeds of all cells."
 )
-"""What an interval over several cells is, as every page that has one says."""
+"""Explains an interval over several cells, on every page that shows such an interval."""
 
 
 def _meaning(board: Leaderboard) -> list[str]:
@@ -82,7 +84,7 @@ def _meaning(board: Leaderboard) -> list[str]:
 
 
 def _instances(board: Leaderboard) -> list[str]:
-    """Say what a search trial is where it is more than one class and one seed."""
+    """Explain search trials of more than one class and seed, and development classes."""
     most = max((cell.num_instances for cell in (*board.cells, *board.searches)), default=1)
     mean = (
         f"A search trial trains up to {most} instances (class and seed) in lock-step; its "
@@ -101,7 +103,7 @@ def _instances(board: Leaderboard) -> list[str]:
 
 
 def _choice(selections: Sequence[str]) -> str:
-    """Return what chose the configurations, by policy."""
+    """Return the rules that chose the configurations, by policy."""
     by_policy: dict[str, list[str]] = defaultdict(list)
     for selection in selections:
         by_policy[ranked_apart(selection)].append(selection)
@@ -147,11 +149,11 @@ CONTRAST_NOTE = (
     "of the second in the same cell; too few for an interval: a single cell, a cell of fewer than "
     f"{MIN_SEEDS_FOR_CHANCE} seeds, or resamples that all agree."
 )
-"""What two methods side by side mean."""
+"""Explains the comparison of two methods."""
 
 
 def ranking_note(ranking: Ranking) -> str:
-    """Return what a ranking found, or why there is none."""
+    """Return the result of a ranking, or the reason why there is none."""
     noun = ("class", "classes") if ranking.dataset else ("data set", "data sets")
     of = f" of {ranking.dataset}" if ranking.dataset else ""
     of += f", {ranking.policy} alone" if ranking.policy else ""
@@ -217,7 +219,7 @@ def _cost(board: Leaderboard) -> list[str]:
 
 
 def labels_span(board: Leaderboard) -> str:
-    """Return the least and the most labels of a cell, to select + to train; empty where unknown."""
+    """Return the least and the most labels of a cell, to select + to train; empty if unknown."""
     labels = sorted(
         (cell.num_val_anomalies + cell.num_fit_anomalies, cell.num_val_anomalies)
         for cell in (*board.cells, *board.searches)

@@ -1,4 +1,4 @@
-"""Tables of text and the page that they stand on, before a terminal or Markdown lays them out."""
+"""Tables of text and the page that holds them, before a terminal or Markdown lays them out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from agad.report.pages.rounding import plain
 
 _Row = TypeVar("_Row")
 Column: TypeAlias = tuple[str, Callable[[_Row], str]]
-"""A header and what stands under it for a row."""
+"""A header, and a function that returns a row's text under the header."""
 
 NAMES = ("data set", "variant")
-"""Headers of the columns that a row shares with its neighbours."""
+"""Headers of the columns whose texts a row shares with its neighbours."""
 
 CONFIGURATION = "configuration"
 """Header of the confirmed parameters."""
@@ -31,7 +31,7 @@ _TEXTS = (
     "table",
     "system",
 )
-"""Headers of columns that stand to the left."""
+"""Headers of the columns of texts, which are aligned to the left."""
 
 _SHORT = {
     "95 % interval": "95 %",
@@ -57,25 +57,25 @@ class TextTable:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
-    """What all rows share; empty where the columns tell."""
+    """The subject that all rows share; empty if the columns say it."""
 
     names: tuple[str, ...] = NAMES
     """Headers of the columns by which rows are grouped."""
 
     subject: str = ""
-    """What the rows are, for a caption; shown only where a table without a title needs one."""
+    """The kind of the rows; shown only as the caption of a table without a title."""
 
     def is_number(self, header: str) -> bool:
-        """Whether a column holds numbers and stands to the right."""
+        """Whether a column holds numbers, which are aligned to the right."""
         return header not in _TEXTS
 
     def group(self, row: Sequence[str]) -> tuple[str, ...]:
-        """Return the names that a row shares with its neighbours."""
+        """Return the texts by which a row is grouped with its neighbours."""
         pairs = zip(self.headers, row, strict=True)
         return tuple(text for header, text in pairs if header in self.names)
 
     def grouped(self) -> list[TextTable]:
-        """Return one table for each group of rows, its names as the title."""
+        """Return a table for each group of rows, with the group's names as its title."""
         return [
             replace(
                 self,
@@ -95,11 +95,11 @@ class TextTable:
         )
 
     def titled(self, title: str) -> TextTable:
-        """Return the table under another title."""
+        """Return the table with another title."""
         return replace(self, title=title)
 
     def split(self, num_shared: int, num_others: int) -> list[TextTable]:
-        """Return tables of the first columns, shared by all, and some of the others in turn."""
+        """Return several tables, each with the first columns and some of the others."""
         others = self.headers[num_shared:]
         return [
             self.without(*others[:start], *others[start + num_others :])
@@ -107,31 +107,31 @@ class TextTable:
         ]
 
     def shortened(self, *headers: str) -> TextTable:
-        """Return the table without what 80 characters have no room for, its headers short."""
+        """Return the table for 80 characters: without some columns, its headers short."""
         kept = self.without(*headers)
         return replace(kept, headers=tuple(_SHORT.get(header, header) for header in kept.headers))
 
 
 Layouts: TypeAlias = list[list[TextTable]]
-"""Ways to show one table, the widest first; each way is one table or several."""
+"""The layouts of one table, the widest first. A layout is one table or several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is printed at once."""
+    """A title, tables and notes that are printed together."""
 
     title: str
     tables: tuple[Layouts, ...]
-    """The first way to show each stands in Markdown."""
+    """The layouts of each table. Markdown has the first."""
 
     notes: tuple[str, ...]
-    """A sentence or two each."""
+    """Each note is a sentence or two."""
 
 
 def text_table(
     columns: Sequence[Column[_Row]], rows: Iterable[_Row], title: str = "", subject: str = ""
 ) -> TextTable:
-    """Return the table of some columns over some rows."""
+    """Return a table with a line for each row."""
     return TextTable(
         headers=tuple(header for header, _ in columns),
         rows=tuple(tuple(plain(text(row)) for _, text in columns) for row in rows),

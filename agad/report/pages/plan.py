@@ -1,4 +1,4 @@
-"""What a study will take, as a table for a terminal."""
+"""The plan of a study and its cost, as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def plan_table(
     plan: StudyPlan, slots: int, price_per_gpu_hour: float | None = None
 ) -> RenderableType:
-    """Return trials, epochs, seconds, GPU time and labels of a study.
+    """Return the trials, epochs, seconds, GPU time and labels that a study will take.
 
     Args:
-        plan: Its cells' seconds may be unknown, which the table says.
-        slots: Trials at once.
+        plan: The plan. The table says so if its seconds are unknown.
+        slots: Trials that run at once.
         price_per_gpu_hour: 0 or more, in any currency; None shows no cost.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -68,7 +68,7 @@ def _counts(plan: StudyPlan) -> list[str]:
 
 
 def _seconds(plan: StudyPlan, slots: int) -> list[str]:
-    """Return where the seconds come from, and what they add up to."""
+    """Return the total seconds and the hardware on which they were timed."""
     epoch_times = [cell.epoch_time for cell in plan.cells if cell.epoch_time is not None]
     hardware = names_text(sorted({plain(epoch_time.hardware) for epoch_time in epoch_times}))
     likely, most = plan.likely, plan.most
@@ -89,7 +89,7 @@ def _seconds(plan: StudyPlan, slots: int) -> list[str]:
 
 
 def _gpu_time(plan: StudyPlan, price_per_gpu_hour: float | None) -> list[str]:
-    """Return the GPU time, and its cost where there is a price."""
+    """Return the GPU time, and its cost if there is a price."""
     likely, most = plan.likely, plan.most
     if likely is None or most is None:
         return [] if price_per_gpu_hour is None else ["Cost: unknown, as the time is."]

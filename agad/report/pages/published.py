@@ -1,4 +1,4 @@
-"""Published values beside a leaderboard: not run here, of another protocol, in no ranking."""
+"""The page of published values. They have another protocol and enter no ranking."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agad.report.pages.page import Column, Layouts, Page, text_table
 from agad.report.pages.rounding import NONE, plain, ratio_text
 
 _NUM_NAMES = 2
-"""Columns before the numbers: the paper's table, and the system."""
+"""Columns before the numbers: the paper's table and the system."""
 
 _NOTES = (
     "Source: the tables of the AGAD paper (arXiv 2304.04211), 1 to 5 and 9, which quote the other "
@@ -37,13 +37,13 @@ class PublishedValue:
     """One printed number."""
 
     table: str
-    """Of the AGAD paper."""
+    """Number of the table in the AGAD paper."""
 
     dataset: str
-    """By this project's name."""
+    """This project's name of the data set."""
 
     system: str
-    """Who, and in which variant."""
+    """The method and its variant."""
 
     anomaly_ratio: float
     given_class: str
@@ -53,7 +53,7 @@ class PublishedValue:
     """In [0, 1]."""
 
     sd: float | None
-    """SD over classes, as ``auroc``; None where none was printed."""
+    """SD over classes, in [0, 1]; None if none was printed."""
 
     mark: str
     """``?`` doubtful, ``*`` put together from shifted cells, else empty."""
@@ -81,7 +81,7 @@ def published_values() -> list[PublishedValue]:
 
 
 def published_page(datasets: Iterable[str]) -> Page:
-    """Return the published values of some data sets, under a heading that says what they are."""
+    """Return a page with the published values of some data sets."""
     values = published_values()
     wanted = sorted(set(datasets))
     tables: list[Layouts] = []
@@ -106,7 +106,7 @@ def _mark(status: str) -> str:
 
 
 def _mean_layouts(dataset: str, values: Sequence[PublishedValue]) -> Layouts:
-    """Return the means by ratio: with the SD over classes, and without for a narrow terminal."""
+    """Return the means by ratio, with the SD over classes unless the terminal is narrow."""
     ratios = sorted({value.anomaly_ratio for value in values})
     lines = list(_lines(values))
 
@@ -133,7 +133,7 @@ def _mean_layouts(dataset: str, values: Sequence[PublishedValue]) -> Layouts:
 
 
 def _class_layouts(dataset: str, values: Sequence[PublishedValue]) -> Layouts:
-    """Return the values by class without labelled anomalies, so many classes a table."""
+    """Return the values by class at ratio 0, with fewer classes in a table if it is narrow."""
     by_class = [value for value in values if value.given_class != "mean"]
     columns: list[Column[_Line]] = [
         ("table", lambda line: line[0]),

@@ -1,15 +1,11 @@
-"""A leaderboard or another page as a terminal's tables, as Markdown and as CSV."""
+"""A leaderboard or another page as a terminal's tables and as Markdown."""
 
 from __future__ import annotations
 
-import csv as csv_format
 import html
-import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
@@ -17,8 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.numbers.results import CellResult, Leaderboard, RatioResult, Summary
-from agad.report.numbers.statistics import Interval
+from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.pages.columns import leaderboard_tables
 from agad.report.pages.notes import no_rows_line, notes
 from agad.report.pages.page import CONFIGURATION, Layouts, Page, TextTable
@@ -26,12 +21,12 @@ from agad.report.pages.rounding import NO_RESULTS, plain
 
 
 def terminal(shown: Leaderboard | Page) -> RenderableType:
-    """Return every table and the notes, laid out for the width they are printed at."""
+    """Return every table and the notes, laid out for the width of the terminal."""
     return _Terminal(as_page(shown))
 
 
 def as_page(shown: Leaderboard | Page) -> Page:
-    """Return what is printed of a leaderboard, and a page as it is."""
+    """Return the page of a leaderboard; a page is returned unchanged."""
     if isinstance(shown, Page):
         return shown
     title = f"Study {plain(shown.study)}" if shown.study else "Study"
@@ -66,12 +61,12 @@ class _Terminal:
 
 
 def _fitting(layouts: Layouts, width: int) -> list[TextTable]:
-    """Return the widest layout that fits, the narrowest where none does."""
+    """Return the widest layout that fits, else the narrowest layout."""
     return next((one for one in layouts if _width(one, gap=2) <= width), layouts[-1])
 
 
 def _rich_tables(layout: list[TextTable], width: int) -> Iterator[RenderableType]:
-    """Yield the tables under their titles, a column equally wide in all of them."""
+    """Yield the tables with their titles; a column is equally wide in all tables."""
     gap = 2 if _width(layout, gap=2) <= width else 1
     for table in layout:
         if table.title:
@@ -81,7 +76,7 @@ def _rich_tables(layout: list[TextTable], width: int) -> Iterator[RenderableType
 
 
 def _column_widths(layout: list[TextTable], table: TextTable) -> list[int]:
-    """Return the widths of a table's columns, shared by the tables that have the same."""
+    """Return the widths of a table's columns, shared by all tables with these columns."""
     rows = [row for other in layout if other.headers == table.headers for row in other.rows]
     return [
         max(cell_len(text) for text in texts) for texts in zip(table.headers, *rows, strict=True)
@@ -114,7 +109,7 @@ def _rich_table(table: TextTable, widths: list[int], gap: int) -> Table:
 
 
 def _rich_text(header: str, text: str) -> Text:
-    """Return a table's text, never read as markup, with the colour of what it says."""
+    """Return a table's text with a colour for its meaning; markup in it is not interpreted."""
     if text in NO_RESULTS:
         return Text(text, style="yellow" if header == "test AUROC" else "dim")
     if header == "test AUROC":
@@ -159,117 +154,6 @@ def _markdown_row(texts: Iterable[str]) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Return text that Markdown, HTML, mathematics and mentions leave as it is."""
+    """Return text that Markdown shows unchanged, without HTML, mathematics or mentions."""
     entities = html.escape(plain(text), quote=False).replace("@", "&#64;")
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", entities)
-
-
-def csv(*boards: Leaderboard) -> str:
-    """Return one line a cell of every study at full precision; tuples and parameters are JSON.
-
-    The searches on development classes have lines too, with ``is_search`` and no test AUROC.
-    """
-    return csv_table(cell_rows(*boards), _header([field.name for field in fields(CellResult)]))
-
-
-def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
-    """Return what a cell holds by name, an interval under ``x_interval`` as ``_low`` and ``_high``.
-
-    They are those of every study, at full precision, in order of the leaderboard.
-    """
-    names = [field.name for field in fields(CellResult)]
-    return [
-        _flat({name: getattr(cell, name) for name in names})
-        for board in boards
-        for cell in (*board.cells, *board.searches)
-    ]
-
-
-_MEAN_NAMES = (
-    *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
-    *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
-    *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
-    "left_out",
-)
-
-
-def means_csv(*boards: Leaderboard) -> str:
-    """Return one line a mean over cells: each ratio, then what stands above the ratios.
-
-    The data set or the ratio is empty where a mean is over several. ``left_out`` is JSON.
-    """
-    return csv_table(mean_rows(*boards), _header(_MEAN_NAMES))
-
-
-def mean_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
-    """Return each mean over cells by name, as ``cell_rows`` returns cells."""
-    return [
-        *(_flat(_mean_row(board.study, one)) for board in boards for one in board.ratios),
-        *(_flat(_mean_row(board.study, one)) for board in boards for one in board.summaries),
-    ]
-
-
-def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
-    return {
-        "study": study,
-        "dataset": one.dataset,
-        "detector": one.detector,
-        "variant": one.variant,
-        "anomaly_ratio": one.anomaly_ratio,
-        "test_auroc": one.test_auroc,
-        "test_auroc_interval": one.interval,
-        "interval_by": one.interval.method if one.interval else None,
-        "sd_over_classes": one.sd_over_classes if isinstance(one, RatioResult) else None,
-        "sd_over_datasets": one.sd_over_datasets if isinstance(one, Summary) else None,
-        "sd_over_seeds": one.sd_over_seeds,
-        "iqm": one.iqm,
-        "iqm_interval": one.iqm_interval,
-        "num_cells": one.num_classes if isinstance(one, RatioResult) else one.num_cells,
-        "num_missing": one.num_missing,
-        "num_confirmed": one.num_confirmed,
-        "left_out": one.left_out,
-    }
-
-
-def _header(names: Iterable[str]) -> list[str]:
-    return [
-        column
-        for name in names
-        for column in (_ends(name) if name.endswith("_interval") else [name])
-    ]
-
-
-def csv_table(rows: Iterable[Mapping[str, object]], header: Sequence[str]) -> str:
-    """Return a CSV file; an interval under ``x_interval`` stands in ``x_low`` and ``x_high``."""
-    out = io.StringIO()
-    writer = csv_format.DictWriter(out, header, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: csv_value(value) for name, value in _flat(row).items()})
-    return out.getvalue()
-
-
-def _flat(row: Mapping[str, object]) -> dict[str, Any]:
-    return {name: value for given, one in row.items() for name, value in _columns(given, one)}
-
-
-def _columns(name: str, value: object) -> Iterable[tuple[str, object]]:
-    if not name.endswith("_interval"):
-        return [(name, value)]
-    ends = (value.low, value.high) if isinstance(value, Interval) else (None, None)
-    return zip(_ends(name), ends, strict=True)
-
-
-def _ends(name: str) -> list[str]:
-    start = name.removesuffix("_interval")
-    return [f"{start}_low", f"{start}_high"]
-
-
-def csv_value(value: object) -> object:
-    """Return what stands in a CSV file for a value; tuples and dictionaries become JSON."""
-    if isinstance(value, tuple | dict):
-        value = json.dumps(value, sort_keys=True)
-    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
-        # A spreadsheet would run it as a formula.
-        return f"'{value}"
-    return value

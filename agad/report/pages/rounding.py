@@ -1,22 +1,23 @@
-"""Numbers and names as text: the only place where a number is rounded."""
+"""Numbers and names as text. Numbers are rounded only in this room."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from agad.report.numbers.results import CellResult, Contrast, RatioResult, Summary
+from agad.report.numbers.methods import Contrast
+from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
 
 NONE = "-"
-"""Stands where there is no number."""
+"""The text for a missing number."""
 
 NO_RESULTS = (NONE, "not confirmed", "no trial yet")
-"""What stands where there is no result."""
+"""The texts for a missing result."""
 
 
 def plain(text: str) -> str:
-    """Return the text on one line, without what could drive a terminal or reorder a line."""
+    """Return a text on one line, without characters that control a terminal or reorder a line."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
         for character in " ".join(text.split())
@@ -29,7 +30,7 @@ def score_text(score: float | None) -> str:
 
 
 def objective_text(objective: float | None) -> str:
-    """Return what was maximised and is no AUROC, with four digits: it has any unit."""
+    """Return an objective that is no AUROC and may have any unit, with four digits."""
     return NONE if objective is None else f"{objective:.4g}"
 
 
@@ -64,7 +65,7 @@ def ratio_text(anomaly_ratio: float) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a duration in the largest unit of which it has two digits: s, min or h."""
+    """Return a duration in s, min or h, such as ``83 s`` or ``12 min``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 119.5:
@@ -75,7 +76,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def confirmed_text(cell: CellResult) -> str:
-    """Return mean ± SD (n), with the number planned where fewer seeds have a score."""
+    """Return mean ± SD (n), with the number planned if fewer seeds have a score."""
     if cell.test_auroc is None:
         return NO_RESULTS[1] if cell.selection else NO_RESULTS[2]
     spread = "" if cell.test_auroc_sd is None else f" ± {cell.test_auroc_sd:.3f}"
@@ -86,7 +87,7 @@ def confirmed_text(cell: CellResult) -> str:
 
 
 def labels_text(cell: CellResult) -> str:
-    """Return the labelled anomalies of validation + of training."""
+    """Return the labelled anomalies of validation and of training, such as ``30+10``."""
     if cell.num_val_anomalies is None or cell.num_fit_anomalies is None:
         return NONE
     return f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
@@ -98,17 +99,17 @@ def left_out_text(over: RatioResult | Summary) -> str:
 
 
 def classes_text(ratio: RatioResult) -> str:
-    """Return the classes confirmed of all."""
+    """Return the confirmed classes of all classes, such as ``3/10``."""
     return f"{ratio.num_classes}/{ratio.num_classes + ratio.num_missing}"
 
 
 def cells_text(over: Summary | Contrast) -> str:
-    """Return the cells confirmed of all."""
+    """Return the confirmed cells of all cells, such as ``3/10``."""
     return f"{over.num_cells}/{over.num_cells + over.num_missing}"
 
 
 def params_text(cell: CellResult) -> str:
-    """Return the confirmed configuration, its real numbers to three digits."""
+    """Return the confirmed configuration; real numbers have three digits."""
     if cell.best_params is None:
         return NONE
     return " ".join(
@@ -127,6 +128,6 @@ def count_text(count: int, singular: str, plural: str = "") -> str:
 
 
 def names_text(names: Sequence[str], limit: int = 8) -> str:
-    """Return the first names and how many more there are."""
+    """Return the first names, and the number of the others."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"

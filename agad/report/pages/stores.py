@@ -1,4 +1,4 @@
-"""What a store's tables are, as text."""
+"""The tables of a store, described as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compacted_line(done: Compacted) -> str:
-    """Return the sentence that ends a study's compaction."""
+    """Return the sentence that is printed when a study's compaction ends."""
     if done.num_attempts:
         what = f"{count_text(done.num_attempts, 'attempt')} merged"
     else:

@@ -1,9 +1,7 @@
-"""Two studies, and a study against a stored baseline: what pairs, what falls, what cannot tell."""
+"""Two studies side by side: what pairs, what falls, what cannot tell."""
 
 import csv as csv_format
 import io
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -11,42 +9,20 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from agad.config import Grid
-from agad.errors import ConfigError
 from agad.records import TrialRow
 from agad.report import (
     Comparison,
     Leaderboard,
-    baseline_cells,
     compare,
     comparison_csv,
     comparison_page,
-    csv,
     leaderboard,
     markdown,
-    published_page,
     terminal,
 )
-from agad.report.pages.published import published_values
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 OLD = (0.80, 0.82, 0.81)
-
-
-@pytest.fixture
-def board(make_confirm_row: RowBuilder) -> Callable[..., Leaderboard]:
-    """Return a builder of a leaderboard of one cell a class, its seeds counted from 1."""
-
-    def build(*classes: Sequence[float], study: str = "new", first_seed: int = 1) -> Leaderboard:
-        cells = Grid(dataset="digits", normal_class=list(range(len(classes)))).all_cells
-        rows = [
-            make_confirm_row(seed, score, study=study, cell=cell.label, normal_class=label)
-            for label, (cell, scores) in enumerate(zip(cells, classes, strict=True))
-            for seed, score in enumerate(scores, start=first_seed)
-        ]
-        return leaderboard(rows, planned_cells=cells, study=study)
-
-    return build
 
 
 def compared(new: Leaderboard, old: Leaderboard) -> Comparison:
@@ -272,92 +248,3 @@ def test_another_label_cost_is_noted(
     text = markdown(comparison_page(compared(board(OLD), other)))
 
     assert "Not chosen alike: first by labelled(30), second by labelled(100)" in text
-
-
-def test_a_baseline_reads_back_what_csv_wrote(board: Callable[..., Leaderboard]) -> None:
-    old = board((1 / 3, 2 / 3), (), study="=old")
-
-    cells = baseline_cells(csv(board(OLD), old), "base.csv", "=old")
-
-    assert [cell.test_aurocs for cell in cells] == [(1 / 3, 2 / 3), ()]
-    assert [cell.cell for cell in cells] == [cell.cell for cell in old.cells]
-    comparison = compare(("now", old.cells), ("base.csv", cells))
-    assert [line["outcome"] for line in lines(comparison)] == ["not apart", "not confirmed"]
-    assert comparison.fallen == ()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "match"),
-    [
-        ("test_aurocs", "scores", "lacks the columns test_aurocs"),
-        ("[0.8, 0.82, 0.81]", "[0.8", "row 2 cannot be read"),
-        ("[0.8, 0.82, 0.81]", "[0.8, NaN, 0.81]", "row 2 has a number out of its range"),
-        ("[0.8, 0.82, 0.81]", "[0.8, 82, 0.81]", "row 2 has a number out of its range"),
-        ("[0.8, 0.82, 0.81]", "[]", "row 2 has a mean without its scores"),
-        ("[0.8, 0.82, 0.81]", "8", "row 2 cannot be read"),
-        ("\nnew,", "\nother,", "holds no cell of the study 'new'.*its studies: other"),
-    ],
-    ids=["column", "json", "nan", "percent", "no scores", "no list", "study"],
-)
-def test_a_baseline_that_is_none_is_refused(
-    board: Callable[..., Leaderboard], old: str, new: str, match: str
-) -> None:
-    text = csv(board(OLD))
-    assert old in text
-
-    with pytest.raises(ConfigError, match=match):
-        baseline_cells(text.replace(old, new), "base.csv", "new")
-
-
-def test_a_baseline_with_a_cell_twice_is_refused(board: Callable[..., Leaderboard]) -> None:
-    text = csv(board(OLD))
-
-    with pytest.raises(ConfigError, match="holds a cell twice of the study 'new'"):
-        baseline_cells(text + text.splitlines()[1], "base.csv", "new")
-
-
-def test_an_empty_baseline_is_refused() -> None:
-    with pytest.raises(ConfigError, match="lacks the columns"):
-        baseline_cells("", "base.csv", "new")
-
-
-def test_published_values_are_of_the_papers_tables() -> None:
-    text = markdown(published_page(["cifar10"]))
-
-    assert text.startswith("## Published values, not run here")
-    assert "Protocol: one-class" in text
-    # Table 2 prints AGAD at 99.90 or so; table 1 prints AnoGAN class by class.
-    table_2 = next(line for line in text.splitlines() if line.startswith("| 2 | AGAD "))
-    assert "fashion" not in text
-    assert table_2.count("±") == 5
-
-
-def test_published_means_and_marks_are_those_of_the_file() -> None:
-    text = markdown(published_page(["mnist"]))
-
-    assert "| 2 | AGAD | 0.991 ± 0.009 | 0.994 ± 0.009 | 0.999 ± 0.003 |" in text
-    assert "| 1 | AnoGAN | 0.990 | 0.998 | 0.888 |" in text
-    assert "0.886?" in text
-
-
-def test_a_data_set_without_published_values_is_named() -> None:
-    text = markdown(published_page(["digits"]))
-
-    assert "Nothing published is known here of: digits." in text
-
-
-@pytest.mark.parametrize("width", [80, 200])
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
-def test_no_published_value_is_cut(dataset: str, width: int) -> None:
-    values = [value for value in published_values() if value.dataset == dataset]
-
-    out = io.StringIO()
-    Console(width=width, file=out, color_system=None).print(terminal(published_page([dataset])))
-
-    text = out.getvalue()
-    assert max(cell_len(line) for line in text.splitlines()) <= width
-    numbers = Counter(re.findall(r"\b[01]\.\d{3}\b", text))
-    printed = Counter(f"{value.auroc:.3f}" for value in values)
-    assert not printed - numbers
-    assert all(value.system in text for value in values)
-    assert "not run here" in text.splitlines()[0]

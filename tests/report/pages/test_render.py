@@ -1,6 +1,5 @@
 """The three renderings: nothing cut, nothing run, nothing hidden."""
 
-import csv as csv_format
 import io
 import json
 import subprocess
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from agad.config import Cell, Grid, labelled_text
 from agad.records import TrialRow
-from agad.report import Leaderboard, csv, leaderboard, markdown, terminal
+from agad.report import Leaderboard, leaderboard, markdown, terminal
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 
@@ -292,62 +291,6 @@ def test_markdown_has_a_cell_for_every_header(
     rows = [line.count("|") for line in text.splitlines() if line.startswith("| digits")]
     headers = [line.count("|") for line in text.splitlines() if line.startswith("| data set")]
     assert rows == [headers[0]] * 6 + [headers[1]] * 3 + [headers[2]]
-
-
-def test_csv_has_one_row_a_cell_at_full_precision(
-    make_row: RowBuilder, make_confirm_row: RowBuilder
-) -> None:
-    rows = [make_row(), make_confirm_row(1, 1 / 3), make_confirm_row(2, 2 / 3)]
-    planned = Grid(dataset="digits", normal_class=1).all_cells
-
-    confirmed, missing = csv_format.DictReader(
-        io.StringIO(csv(leaderboard(rows, planned_cells=planned)))
-    )
-
-    assert json.loads(confirmed["test_aurocs"]) == [1 / 3, 2 / 3]
-    assert float(confirmed["test_auroc_sd"]) == pytest.approx(1 / 18**0.5, rel=1e-15)
-    assert json.loads(confirmed["best_params"]) == {"lr": 0.001}
-    assert (confirmed["total_s"], confirmed["num_confirmed"]) == ("30.0", "2")
-    assert (missing["cell"], missing["test_auroc"]) == ("digits class=1 ratio=0", "")
-
-
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r\n=1"])
-def test_csv_holds_no_formula(make_row: RowBuilder, name: str) -> None:
-    board = leaderboard([make_row(study=name, cell=name, dataset=name, detector=name)])
-
-    (row,) = csv_format.DictReader(io.StringIO(csv(board), newline=""))
-
-    assert {row[field] for field in ("study", "cell", "dataset", "detector")} == {f"'{name}"}
-
-
-def test_csv_has_the_class_as_it_was_given_and_the_variant(make_confirm_row: RowBuilder) -> None:
-    grid = Grid(dataset="cifar10", anomalous_class="cat", pollution_ratio=0.1)
-    row = make_confirm_row(
-        1,
-        0.9,
-        cell=grid.all_cells[0].label,
-        dataset="cifar10",
-        protocol="leave-one-out",
-        normal_class=None,
-        anomalous_class=3,
-        pollution_ratio=0.1,
-    )
-
-    (line,) = csv_format.DictReader(
-        io.StringIO(csv(leaderboard([row], planned_cells=grid.all_cells)))
-    )
-
-    assert (line["given_class"], line["variant"]) == ("cat", "leave-one-out pollution=0.1")
-
-
-def test_csv_holds_no_formula_of_a_class_name() -> None:
-    planned = Grid(dataset="photos", normal_class="=1+1").all_cells
-
-    (line,) = csv_format.DictReader(
-        io.StringIO(csv(leaderboard([], study="a", planned_cells=planned)))
-    )
-
-    assert line["given_class"] == "'=1+1"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which methods rank apart over blocks: average ranks, Friedman's test and Wilcoxon-Holm groups."""
+"""Tests of methods over blocks: average ranks, Friedman's test and Wilcoxon-Holm groups."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import combinations
 from string import ascii_lowercase
 
 ALPHA = 0.05
-"""Level of the tests."""
+"""Significance level of the tests."""
 
 _DIGITS = 12
-"""Decimals kept before ranks are given: scores that differ by less are ties of floating point."""
+"""Decimals that ranks see. Scores that differ by less are ties: floating point made them."""
 
 Table = Sequence[Sequence[float]]
 """A score for each method, for each block: shape ``(num_blocks, num_methods)``."""
@@ -20,23 +20,23 @@ Table = Sequence[Sequence[float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the tests say. Methods are numbered as they were given."""
+    """The outcome of the tests. Methods are numbered in the order of the table."""
 
     average_ranks: tuple[float, ...]
     """1 is the best."""
 
     friedman_p: float | None
-    """None for two methods, which Wilcoxon's test alone compares."""
+    """None for two methods, which only Wilcoxon's test compares."""
 
     pair_ps: tuple[tuple[int, int, float], ...]
-    """Two methods and their Wilcoxon p, Holm-corrected; empty where Friedman's test saw nothing."""
+    """Two methods and the Holm-corrected p of Wilcoxon's test; empty if Friedman's p is high."""
 
     groups: tuple[str, ...]
-    """Letters of each method; two that share none differ."""
+    """The letters of each method; two methods that share no letter differ."""
 
 
 def fewest_blocks(num_methods: int) -> int:
-    """Return the blocks below which the tests could tell no two methods apart.
+    """Return the fewest blocks with which the tests could tell two methods apart.
 
     The smallest p that a two-sided Wilcoxon test of N blocks can give is 2 / 2^N, and Holm's first
     step asks for ALPHA over the number of pairs: 6 blocks for 2 methods, 7 for 3, 9 for 5.
@@ -48,18 +48,18 @@ def fewest_blocks(num_methods: int) -> int:
 def verdict(table: Table) -> Verdict:
     """Test whether methods differ over blocks.
 
-    Friedman's test goes first; only where it is below ALPHA are pairs compared by Wilcoxon's
-    signed-rank test, zeros split evenly, corrected by Holm. Mean ranks compare no pair, since such
-    a comparison would depend on the other methods.
+    Friedman's test comes first. Only if its p is below ALPHA, Wilcoxon's signed-rank test compares
+    pairs, with zeros split evenly and p corrected by Holm. Mean ranks do not compare pairs, since
+    the result would depend on the other methods.
 
     Args:
-        table: At least ``fewest_blocks`` blocks of two or more methods, nothing missing.
+        table: At least ``fewest_blocks`` blocks of two or more methods, without gaps.
 
     Source:
         Demsar 2006, Statistical comparisons of classifiers over multiple data sets; Benavoli,
         Corani and Mangili 2016, Should we really use post-hoc tests based on mean-ranks?
     """
-    # Half a second to import, so only where there is enough to test.
+    # Scipy takes half a second to import, so it is imported only if there is enough to test.
     import numpy as np
     from scipy.stats import friedmanchisquare, rankdata
 
@@ -68,7 +68,7 @@ def verdict(table: Table) -> Verdict:
     ranks = rankdata(-scores, axis=1).mean(axis=0)
     friedman_p = None
     if num_methods > 2:
-        # Friedman's statistic is 0 / 0 where every block is one tie.
+        # Friedman's statistic is 0 / 0 if all methods are equal in every block.
         all_tied = bool((scores == scores[:, :1]).all())
         friedman_p = 1.0 if all_tied else float(friedmanchisquare(*scores.T).pvalue)
     pairs = list(combinations(range(num_methods), 2))
@@ -109,11 +109,11 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def letters(order: Sequence[int], different: Sequence[tuple[int, int]]) -> tuple[str, ...]:
-    """Return letters such that two methods share one just where they do not differ.
+    """Return letters of methods. Two methods share a letter if and only if they do not differ.
 
     Args:
-        order: All methods, the best first: it has the first letter.
-        different: Pairs that differ.
+        order: All methods, the best first; the best has the first letter.
+        different: Pairs of methods that differ.
 
     Source:
         Piepho 2004, An algorithm for a letter-based representation of all-pairwise comparisons.

@@ -1,4 +1,4 @@
-"""When a study has come to its end, as far as its rows tell."""
+"""A leaderboard says whether its study has come to its end."""
 
 from __future__ import annotations
 

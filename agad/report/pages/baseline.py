@@ -10,6 +10,7 @@ from typing import Any
 
 from agad.errors import ConfigError
 from agad.report.numbers.results import CellResult
+from agad.report.pages.csv_files import text_of_csv
 
 _TEXTS = (
     *("study", "cell", "dataset", "detector", "variant", "task", "method", "selection"),
@@ -23,15 +24,15 @@ _NEEDED = {*_TEXTS, *_COUNTS, *_NUMBERS, *_SCORES, *_LISTS, "given_class"}
 
 
 def baseline_cells(text: str, name: str, study: str) -> list[CellResult]:
-    """Return the cells of a study as ``csv`` wrote them, with what a comparison needs.
+    """Read the cells of a study from a CSV file of ``csv``, with the fields that are compared.
 
     Args:
-        text: The file.
-        name: What an error calls the file.
-        study: The study; rows of others are passed over.
+        text: The content of the file.
+        name: The file's name in errors.
+        study: The study's name; rows of other studies are left out.
 
     Raises:
-        ConfigError: It is no such file, or holds no cell of the study.
+        ConfigError: The file is no such CSV file, or holds no cell of the study.
     """
     reader = csv_format.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -47,11 +48,11 @@ def baseline_cells(text: str, name: str, study: str) -> list[CellResult]:
         raise ConfigError(f"baseline {name} is not CSV ({error}); write one anew.") from error
     cells = []
     for line, row in enumerate(rows, start=2):
-        if _text(row["study"] or "") == study:
+        if text_of_csv(row["study"] or "") == study:
             cells.append(_cell(row, f"baseline {name}, row {line}"))
     labels = [cell.cell for cell in cells]
     if not cells or len(labels) > len(set(labels)):
-        studies = ", ".join(sorted({_text(row["study"] or "") for row in rows})) or "none"
+        studies = ", ".join(sorted({text_of_csv(row["study"] or "") for row in rows})) or "none"
         held = "no cell" if not cells else "a cell twice"
         raise ConfigError(
             f"baseline {name} holds {held} of the study {study!r}, but must hold each once; its "
@@ -62,14 +63,14 @@ def baseline_cells(text: str, name: str, study: str) -> list[CellResult]:
 
 def _cell(row: dict[str, str], place: str) -> CellResult:
     try:
-        given: dict[str, Any] = {name: _text(row[name]) for name in _TEXTS}
+        given: dict[str, Any] = {name: text_of_csv(row[name]) for name in _TEXTS}
         given |= {name: int(row[name]) for name in _COUNTS}
         given |= {name: float(row[name]) for name in _NUMBERS}
         given |= {name: float(row[name]) if row[name] else None for name in _SCORES}
         given["policy"] = _policy(given["task"])
-        # A search of an earlier version was always a cell's own.
+        # In files of earlier versions, every cell searched for itself.
         given["is_search"] = row.get("is_search") == "True"
-        given["given_class"] = _text(row["given_class"])
+        given["given_class"] = text_of_csv(row["given_class"])
         given["test_aurocs"] = tuple(float(score) for score in json.loads(row["test_aurocs"]))
         given["seeds"] = tuple(int(seed) for seed in json.loads(row["seeds"]))
     except (AttributeError, TypeError, ValueError) as error:
@@ -86,11 +87,6 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
 
 
 def _policy(task: str) -> str:
-    """Return the policy that a task names, also of a cell without rows, which has no selection."""
+    """Return the policy that a task names; a cell without rows has a task and no selection."""
     words = dict(word.partition("=")[::2] for word in task.split())
     return words.get("selection", "")
-
-
-def _text(value: str) -> str:
-    """Return a text as it was before ``csv_value`` kept it from being read as a formula."""
-    return value[1:] if value[:1] == "'" and value[1:].lstrip()[:1] in tuple("=+-@") else value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agad.report.numbers.ranking import fewest_blocks, holm, letters, verdict, wilcoxon_p
+from agad.report.numbers.rank_tests import fewest_blocks, holm, letters, verdict, wilcoxon_p
 
 
 def table(num_blocks: int, shifts: list[float], noise: float = 0.001) -> list[list[float]]:

@@ -5,11 +5,52 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+import pytest
+
 from agad.records import TrialRow, Winner
 from agad.report import leaderboard
 from agad.report.pages.notes import notes
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
+Pairs: TypeAlias = list[tuple[float | None, float]]
+
+
+OLD, NEW = json.dumps({"lr": 0.1}), json.dumps({"lr": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected_lr"),
+    [
+        pytest.param([(0.9, 0.99), (0.9, 0.99)], [(0.5, 0.6)], 0.1, id="most seeds"),
+        pytest.param([(0.8, 0.99)], [(0.9, 0.60)], 0.2, id="validation breaks a tie"),
+        pytest.param([(None, 0.99)], [(0.5, 0.6)], 0.2, id="a known validation AUROC wins"),
+        pytest.param([(0.9, 0.60)], [(0.9, 0.99)], 0.1, id="then the lowest key"),
+    ],
+)
+def test_the_configuration_is_chosen_without_a_test_score(
+    make_confirm_row: RowBuilder, old: Pairs, new: Pairs, expected_lr: float
+) -> None:
+    rows = [
+        make_confirm_row(seed, test_auroc, val_auroc=val_auroc, params=params)
+        for params, pairs in ((OLD, old), (NEW, new))
+        for seed, (val_auroc, test_auroc) in enumerate(pairs, start=1)
+    ]
+
+    cells = [leaderboard(some).cells[0] for some in (rows, rows[::-1])]
+
+    assert [cell.best_params for cell in cells] == [{"lr": expected_lr}] * 2
+    assert cells[0].num_other_confirm_trials == len(rows) - cells[0].num_confirmed
+
+
+def test_the_order_of_names_makes_no_other_configuration(make_confirm_row: RowBuilder) -> None:
+    rows = [
+        make_confirm_row(1, 0.8, params='{"a": 1, "b": 2}'),
+        make_confirm_row(2, 0.9, params='{"b": 2, "a": 1}'),
+    ]
+
+    (cell,) = leaderboard(rows).cells
+
+    assert (cell.num_confirmed, cell.num_other_confirm_trials) == (2, 0)
 
 
 def _candidates(make_confirm_row: RowBuilder) -> list[TrialRow]:

@@ -1,0 +1,145 @@
+"""From the rows of one cell to its result."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import stdev
+
+from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
+from agad.records import TrialRow, Winner, objective_of
+from agad.report.numbers.chosen import (
+    confirm_trials,
+    confirmed_rows,
+    has_test_score,
+    mean_of_known,
+    num_candidates,
+)
+from agad.report.numbers.results import CellResult
+from agad.report.numbers.statistics import t_interval
+
+
+def cell_result(
+    rows: Sequence[TrialRow], planned: Cell | None, winner: Winner | None
+) -> CellResult:
+    """Return the result of a cell.
+
+    Args:
+        rows: All rows of the cell, at least one.
+        planned: The cell as the study plans it; None if the cell is not planned.
+        winner: The winner that the cell keeps for what is planned.
+    """
+    search = [row for row in rows if row.phase == "search"]
+    chosen = confirmed_rows(rows, winner)
+    scored = sorted(filter(has_test_score, chosen), key=lambda row: (row.seeds, row.number))
+    test_aurocs = tuple(row.test_auroc for row in scored if row.test_auroc is not None)
+    ends = Counter(row.state for row in search)
+    confirm_ends = Counter(row.state for row in chosen)
+    first = rows[0]
+    settings = json.loads(first.settings)
+    policy = ranked_apart(first.selection)
+    return CellResult(
+        study=first.study,
+        cell=first.cell,
+        dataset=first.dataset,
+        detector=first.detector,
+        given_class=_given(planned) if planned else _class_of(first),
+        anomaly_ratio=first.anomaly_ratio,
+        variant=_apart(
+            policy,
+            variant_label(
+                protocol=first.protocol,
+                pollution_ratio=first.pollution_ratio,
+                labelled_classes=first.labelled_classes,
+                settings=settings,
+            ),
+        ),
+        task=_apart(policy, _task(first.protocol, first.pollution_ratio, first.labelled_classes)),
+        method=_method(first.detector, settings),
+        policy=policy,
+        selection=", ".join(sorted({row.selection for row in rows})),
+        num_trials=len(search),
+        ended_by=winner.ended_by if winner else "",
+        num_finished=ends["finished"],
+        num_pruned=ends["pruned"],
+        num_diverged=ends["diverged"],
+        num_failed=ends["failed"],
+        num_confirmed=len(scored),
+        num_confirm_planned=len({row.seeds for row in chosen}),
+        num_confirm_diverged=confirm_ends["diverged"],
+        num_confirm_failed=confirm_ends["failed"],
+        num_other_confirm_trials=len(confirm_trials(rows)) - len(chosen),
+        num_candidates=num_candidates(rows),
+        test_auroc=mean_of_known(test_aurocs),
+        test_auroc_sd=stdev(test_aurocs) if len(test_aurocs) > 1 else None,
+        test_auroc_interval=t_interval(test_aurocs),
+        test_aurocs=test_aurocs,
+        seeds=tuple(seed for row in scored for seed in row.seeds),
+        test_average_precision=mean_of_known(row.test_average_precision for row in scored),
+        val_auroc=mean_of_known(row.val_auroc for row in scored),
+        objective=mean_of_known(map(objective_of, scored)),
+        best_params=json.loads(scored[0].params) if scored else None,
+        num_val_anomalies=max(row.num_val_anomalies for row in rows),
+        num_fit_anomalies=max(row.num_fit_anomalies for row in rows),
+        data_fingerprint=", ".join(sorted({row.data_fingerprint for row in rows})),
+        total_s=math.fsum(row.seconds for row in rows),
+        gpu_s=math.fsum(row.gpu_s for row in rows),
+        num_epochs=sum(row.epochs * row.num_instances for row in rows),
+        num_search_epochs=sum(row.epochs * row.num_instances for row in search),
+        num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
+        num_instances=max((row.num_instances for row in search), default=1),
+    )
+
+
+def missing_cell(study: str, cell: Cell, detector: str, policy: str) -> CellResult:
+    """Return the result of a planned cell that has no row."""
+    return CellResult(
+        study=study,
+        cell=cell.label,
+        dataset=cell.dataset,
+        detector=detector,
+        given_class=_given(cell),
+        anomaly_ratio=cell.anomaly_ratio,
+        variant=_apart(policy, cell.variant),
+        task=_apart(
+            policy,
+            _task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+        ),
+        method=_method(detector, dict(cell.settings)),
+        policy=policy,
+    )
+
+
+def _class_of(row: TrialRow) -> int | str:
+    if row.development_classes:
+        return ", ".join(map(str, row.development_classes))
+    label = row.normal_class if row.anomalous_class is None else row.anomalous_class
+    assert label is not None
+    return label
+
+
+def _given(cell: Cell) -> int | str:
+    return ", ".join(map(str, cell.development_classes)) or cell.given_class
+
+
+def _task(protocol: str, pollution_ratio: float, labelled_classes: str) -> str:
+    return variant_label(
+        protocol=protocol,
+        pollution_ratio=pollution_ratio,
+        labelled_classes=labelled_classes,
+        settings={},
+    )
+
+
+def _method(detector: str, settings: Mapping[str, Setting]) -> str:
+    fixed = variant_label(
+        protocol="one-class", pollution_ratio=0.0, labelled_classes="all", settings=settings
+    )
+    return f"{detector} {fixed}".rstrip()
+
+
+def _apart(policy: str, variant: str) -> str:
+    """Return a variant or a task, after the policy if cells of the policy are ranked apart."""
+    return f"selection={policy} {variant}".rstrip() if policy else variant

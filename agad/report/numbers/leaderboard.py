@@ -1,0 +1,122 @@
+"""The leaderboard of one study: its cells, means, methods and totals, at full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from agad.report.numbers.methods import Contrast
+from agad.report.numbers.rankings import Ranking
+from agad.report.numbers.results import CellResult, RatioResult, Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What the whole study ran."""
+
+    num_trials: int
+    """Search trials that have ended, in whatever way."""
+
+    num_trials_planned: int
+    """As ``CellResult.num_trials_planned``, over all cells."""
+
+    num_pruned: int
+    num_diverged: int
+    num_failed: int
+    num_confirm_trials: int
+    """Confirm trials that have ended, of all configurations."""
+
+    num_confirm_diverged: int
+    num_confirm_failed: int
+    total_s: float
+    """Seconds of each trial's last attempt. Work that was lost with a worker is not included."""
+
+    gpu_s: float
+    """GPU seconds, counted as ``total_s``."""
+
+    num_epochs: int
+    """Epochs trained, search and confirm."""
+
+    num_search_epochs: int
+    num_planned_search_epochs: int
+    num_saved_epochs: int
+    """Epochs that search trials did not train because they were stopped early.
+
+    Each instance counts its own epochs.
+    """
+
+    unstopped_cells: tuple[str, ...]
+    """Labels of the cells that searched and stopped no trial early."""
+
+    cost: float | None = None
+    """Price of the GPU seconds; None if no price was given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowOrigins:
+    """The code, data and machines that made the rows, each text once and sorted."""
+
+    detectors: tuple[str, ...]
+    commits: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    """Each data set with the first digits of its fingerprint."""
+
+    versions: tuple[str, ...]
+    hardware: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """A study's results. Cells do not compare, so their order is by name; methods are ranked."""
+
+    study: str
+    cells: tuple[CellResult, ...]
+    """In order of data set, detector, variant, class and ratio; cells without rows are included."""
+
+    ratios: tuple[RatioResult, ...]
+    """In order of data set, detector, variant and ratio."""
+
+    summaries: tuple[Summary, ...]
+    """Means over ratios, over data sets and over both, if there are several."""
+
+    contrasts: tuple[Contrast, ...]
+    """A contrast for every two methods of the study."""
+
+    rankings: tuple[Ranking, ...]
+    """A ranking for each data set's classes and one over data sets; empty for a single method."""
+
+    totals: Totals
+    provenance: RowOrigins
+    searches: tuple[CellResult, ...] = ()
+    """The searches on development classes, which have no test AUROC; empty if each cell searches
+    for itself."""
+
+    @property
+    def searching(self) -> tuple[CellResult, ...]:
+        """The searches on development classes, or all cells if each searches for itself."""
+        return self.searches or self.cells
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether any trial has ended."""
+        return self.totals.num_trials + self.totals.num_confirm_trials > 0
+
+
+def has_ended(board: Leaderboard, winners: Collection[str]) -> bool:
+    """Whether the rows of a study say that every planned trial has ended.
+
+    Args:
+        board: The leaderboard with all planned cells.
+        winners: Labels of the cells that keep a winner for what is planned.
+    """
+    return all(_has_ended(cell, has_winner=cell.cell in winners) for cell in board.cells)
+
+
+def _has_ended(cell: CellResult, *, has_winner: bool) -> bool:
+    # A cell with a small search space has a winner before all planned trials have run.
+    if not (has_winner or cell.num_trials >= cell.num_trials_planned):
+        return False
+    if not (has_winner or cell.num_confirmed):
+        return not (cell.num_finished or cell.num_pruned)
+    num_ended = cell.num_confirmed + cell.num_confirm_diverged + cell.num_confirm_failed
+    return num_ended >= cell.num_confirm_planned
