@@ -156,6 +156,36 @@ def test_a_heavy_library_is_imported_in_its_home_only(library: str) -> None:
     assert list(map(str, strays)) == []
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle_of(neighbours()) == []
+
+
+def test_circle_of_finds_a_circle() -> None:
+    assert circle_of({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle_of({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def neighbours() -> dict[str, set[str]]:
+    """Return which modules of its own room each module imports, imports for types included."""
+    found: dict[str, set[str]] = {name_of(path): set() for path in FILES}
+    for one in OWN:
+        if one.room == one.imported_room:
+            targets = {f"{one.module}.{name}" for name in one.names} & MODULES or {one.module}
+            found[name_of(PACKAGE / one.path)] |= targets
+    return found
+
+
+def circle_of(arrows: dict[str, set[str]]) -> list[str]:
+    """Return the nodes of all circles, and those on a way from one circle to another."""
+    left = {node: set(targets) for node, targets in arrows.items()}
+    while True:
+        targets_left = set().union(*left.values())
+        ends = {node for node in left if not left[node] or node not in targets_left}
+        if not ends:
+            return sorted(left)
+        left = {node: targets - ends for node, targets in left.items() if node not in ends}
+
+
 @pytest.mark.parametrize(
     "module", ["agad", "agad.cli", "agad.executor.jobs", "agad.report", "agad.store"]
 )

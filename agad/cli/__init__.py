@@ -4,12 +4,3 @@ from agad.cli.entry import entry, main
 from agad.cli.notebook.handle import StudyHandle
 from agad.cli.notebook.start import start
 from agad.cli.studyfile import load_study, show_errors_on_one_line
-
-__all__ = [
-    "StudyHandle",
-    "entry",
-    "load_study",
-    "main",
-    "show_errors_on_one_line",
-    "start",
-]

@@ -3,12 +3,3 @@
 from agad.clusterfiles.check import Checked, check_file
 from agad.clusterfiles.crd import Crds, read_crds, shipped_crds
 from agad.clusterfiles.fault import Fault
-
-__all__ = [
-    "Checked",
-    "Crds",
-    "Fault",
-    "check_file",
-    "read_crds",
-    "shipped_crds",
-]

@@ -5,17 +5,3 @@ from agad.detectors.compute import Compilation, Compute, Precision
 from agad.detectors.flops import count_flop, scoring_flop
 from agad.detectors.protocol import Detector, Rebuilder, build_detector
 from agad.detectors.scorer import Scorer, build_scorer
-
-__all__ = [
-    "AgadDetector",
-    "Compilation",
-    "Compute",
-    "Detector",
-    "Precision",
-    "Rebuilder",
-    "Scorer",
-    "build_detector",
-    "build_scorer",
-    "count_flop",
-    "scoring_flop",
-]

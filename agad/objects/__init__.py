@@ -5,16 +5,3 @@ from agad.objects.probe import check_conditional_put
 from agad.objects.protocol import MissingObjectError, ObjectStore, check_key
 from agad.objects.retry import Backoff, TransientError, retry
 from agad.objects.uri import check_uri, open_objects
-
-__all__ = [
-    "Backoff",
-    "LocalObjects",
-    "MissingObjectError",
-    "ObjectStore",
-    "TransientError",
-    "check_conditional_put",
-    "check_key",
-    "check_uri",
-    "open_objects",
-    "retry",
-]

@@ -5,17 +5,3 @@ from agad.reading.figure_data import stored_figure_data
 from agad.reading.notebook import figures, leaderboard
 from agad.reading.optuna_studies import stored_searches, to_optuna
 from agad.reading.tables import chosen_studies, read, store_uri
-
-__all__ = [
-    "chosen_studies",
-    "figures",
-    "leaderboard",
-    "read",
-    "store_uri",
-    "stored_diagnostics",
-    "stored_figure_data",
-    "stored_leaderboard",
-    "stored_searches",
-    "stored_winners",
-    "to_optuna",
-]

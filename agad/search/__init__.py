@@ -12,17 +12,3 @@ from agad.search.optuna_trials import (
 )
 from agad.search.rungs import cutoff, rung_table
 from agad.search.sampler import CellSampler
-
-__all__ = [
-    "MIN_IMPORTANCE_TRIALS",
-    "CellSampler",
-    "EndedSearch",
-    "EndedTrial",
-    "Ladder",
-    "cutoff",
-    "dashboard_app",
-    "expected_epochs",
-    "importances",
-    "optuna_studies",
-    "rung_table",
-]

@@ -8,25 +8,3 @@ from agad.store.tables.rows import rows_from_parquet, rows_to_parquet
 from agad.store.tables.schema import Column, arrow_schema, columns_of_tables
 from agad.store.tables.tables import read_table
 from agad.store.verification import Verified, verify
-
-__all__ = [
-    "DEFAULT_GRACE",
-    "Column",
-    "Compacted",
-    "StudyInfo",
-    "StudyReader",
-    "StudyStore",
-    "TableInfo",
-    "Verified",
-    "arrow_schema",
-    "columns_of_tables",
-    "compact",
-    "list_studies",
-    "read_table",
-    "rows_from_parquet",
-    "rows_to_parquet",
-    "steps_done",
-    "study_info",
-    "table_files",
-    "verify",
-]

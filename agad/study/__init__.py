@@ -13,22 +13,3 @@ from agad.study.plan import CellPlan, StudyPlan, WorkerTime, plan_study
 from agad.study.publishing import Publisher
 from agad.study.row_maker import RowMaker
 from agad.study.running import Launch, Progress
-
-__all__ = [
-    "CellPlan",
-    "EpochTime",
-    "EpochTimes",
-    "Launch",
-    "MeasuredEpochTimes",
-    "PastStudy",
-    "Progress",
-    "Publisher",
-    "RowMaker",
-    "StoredEpochTimes",
-    "StudyBoard",
-    "StudyPlan",
-    "WorkerTime",
-    "find_cell_data",
-    "plan_study",
-    "specs_of_rows",
-]

@@ -262,8 +262,8 @@ class StudyBoard:
             self._running.pop(trial_key).cell.retry(trial_key)
 
     def outcome(self, spec: TrialSpec) -> str:
-        """Return the state of an ended trial, ``paused``, or ``again`` where it starts so."""
-        cell = self._cells[spec.cell.label]
+        """Return the state of an ended trial, ``paused``, or ``again`` if it starts again."""
+        cell = self._cell_of[spec.cell.label]
         return cell.state_of(spec.key) or ("paused" if cell.is_paused(spec.key) else "again")
 
     def give_back(self, trial_key: str) -> None:

@@ -10,29 +10,3 @@ from agad.trial.program import to_program
 from agad.trial.results import EpochResult, TestResult
 from agad.trial.train import train_trial
 from agad.trial.trial_spec import CheckpointPlan, Instance, KeptPlan, Runtime, TrialSpec
-
-__all__ = [
-    "CheckpointPlan",
-    "EpochCost",
-    "EpochResult",
-    "Exported",
-    "Instance",
-    "KeptPlan",
-    "LeakDiagnostics",
-    "ModelCard",
-    "PeakMemory",
-    "PictureScorer",
-    "Runtime",
-    "SavedModel",
-    "TestResult",
-    "TrialSpec",
-    "auroc",
-    "average_precision",
-    "describe_hardware",
-    "diagnose_kept",
-    "diagnose_leaks",
-    "measure_epoch",
-    "num_gpus",
-    "to_program",
-    "train_trial",
-]

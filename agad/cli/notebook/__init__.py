@@ -2,5 +2,3 @@
 
 from agad.cli.notebook.handle import StudyHandle
 from agad.cli.notebook.start import start
-
-__all__ = ["StudyHandle", "start"]

@@ -6,15 +6,3 @@ from agad.data.readers.folder import find_pictures, read_folder
 from agad.data.readers.idx import read_idx
 from agad.data.readers.medmnist import read_medmnist
 from agad.data.readers.pictures import PictureBatch, read_in_batches
-
-__all__ = [
-    "PictureBatch",
-    "find_pictures",
-    "read_cifar10",
-    "read_cifar100",
-    "read_digits",
-    "read_folder",
-    "read_idx",
-    "read_in_batches",
-    "read_medmnist",
-]

@@ -15,25 +15,3 @@ from agad.executor.jobs.notices import (
 from agad.executor.jobs.package import Package, find_project, pack
 from agad.executor.jobs.secrets import secrets_of
 from agad.executor.jobs.supervise import Supervisor
-
-__all__ = [
-    "EC2_ADDRESS",
-    "GCP_ADDRESS",
-    "Ec2Notices",
-    "Finding",
-    "GcpNotices",
-    "JobServerError",
-    "Jobs",
-    "MetadataError",
-    "Node",
-    "Notice",
-    "Notices",
-    "Package",
-    "StudyJob",
-    "Supervisor",
-    "examine",
-    "find_project",
-    "pack",
-    "secrets_of",
-    "wait_for_notice",
-]

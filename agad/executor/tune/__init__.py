@@ -2,8 +2,3 @@
 
 from agad.executor.tune.cluster_options import ClusterOptions
 from agad.executor.tune.run import run_study
-
-__all__ = [
-    "ClusterOptions",
-    "run_study",
-]

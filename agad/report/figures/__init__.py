@@ -22,21 +22,6 @@ from agad.report.figures.scores import score_figures
 from agad.report.figures.slices import slice_figures
 from agad.report.numbers.leaderboard import Leaderboard
 
-__all__ = [
-    "VEGA_LITE",
-    "Curves",
-    "Figure",
-    "FigureData",
-    "Picture",
-    "Scores",
-    "check_renderer",
-    "figures",
-    "javascript",
-    "png",
-    "svg",
-    "themed",
-]
-
 
 def figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return the figures that a study has rows for, in the order of a page. Names are unique.
