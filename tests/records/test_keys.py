@@ -66,7 +66,9 @@ def _examples() -> list[str]:
     return [line.split()[0] for line in (keys.__doc__ or "").splitlines() if line[:4] == " " * 4]
 
 
-@pytest.mark.parametrize(("example", "key"), [*zip(_examples(), MADE, strict=True)])
+@pytest.mark.parametrize(
+    ("example", "key"), [*zip(_examples(), MADE, strict=True)], ids=_examples()
+)
 def test_the_layout_of_a_store_shows_every_key_as_it_is_made(example: str, key: str) -> None:
     pattern = re.escape(example).replace("TRIAL", TRIAL).replace("HASH", "[0-9a-f]{16,32}")
     assert re.fullmatch(pattern, key)
