@@ -37,9 +37,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agad.config import Agad, Cell, with_parameters
+from agad.config import Cell, with_parameters
 from agad.data import ImportOptions, Library, Manifest, NodeCache, Task, import_dataset, open_images
-from agad.detectors import Compute
+from agad.detectors import Agad
+from agad.detectors.compute import Compute
 from agad.objects import open_objects
 from agad.trial import Runtime, TrialSpec, describe_hardware, diagnose_leaks, train_trial
 

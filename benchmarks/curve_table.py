@@ -203,7 +203,7 @@ def make_table(path: Path, study: Study, cell: str, num: int, processes: int) ->
             raise ConfigError(f"--cell is {cell!r}, but must be one of: {', '.join(cell_data)}.")
         known = {curve.number for curve in read_curves(path)} if path.exists() else set()
         specs = [
-            cell_data[cell].search_spec(study, number, dict(params))
+            cell_data[cell].search_spec(number, dict(params))
             for number, params in enumerate(draw_configurations(study.search.space, num))
             if number not in known
         ]

@@ -43,10 +43,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from agad.config import Agad, Cell
+from agad.config import Cell
 from agad.data import FitBatches, Manifest, StoredPart, Task, on_device
-from agad.detectors import Compute, build_detector
-from agad.detectors.networks import Discriminator, GeneratorShape, NaiveGenerator, initialise
+from agad.detectors import Agad
+from agad.detectors.agad.networks import Discriminator, GeneratorShape, NaiveGenerator, initialise
+from agad.detectors.compute import Compute
 from agad.trial import TrialSpec
 from agad.trial.training import Training, train_epoch
 
@@ -65,7 +66,7 @@ def engine(pixels: NDArray[np.uint8], width: int, compute: Compute) -> Callable[
     rng = torch.Generator().manual_seed(0)
     training = Training(
         spec=_spec(config),
-        detector=build_detector(config, (CHANNELS, IMAGE_PX, IMAGE_PX), rng, compute),
+        detector=config.build((CHANNELS, IMAGE_PX, IMAGE_PX), rng, compute),
         batches=FitBatches(
             normals=on_device(pixels, np.arange(NUM_VAL, len(pixels)), device),
             anomalies=on_device(pixels, np.arange(0), device),

@@ -33,8 +33,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from agad.config import Agad
-from agad.detectors import Compilation, Compute, Detector, Precision, build_detector, count_flop
+from agad.detectors import Agad, StepwiseDetector
+from agad.detectors.compute import Compilation, Compute, Precision, count_flop
 
 BACKBONES = ("naive", "unet", "unet++")
 IMAGE_SHAPE = (3, 32, 32)
@@ -87,7 +87,7 @@ def copy_peak(device: torch.device) -> float:
     return 2 * one.nbytes / min(seconds_of(lambda: other.copy_(one), device) for _ in range(10))
 
 
-def counts_of(detector: Detector, images: Tensor) -> tuple[int, int]:
+def counts_of(detector: StepwiseDetector, images: Tensor) -> tuple[int, int]:
     """Return the FLOPs and the bytes of one uncompiled step."""
     num_flops = count_flop(lambda: detector.update(images, None))
     with ByteCounter() as counted:
@@ -107,12 +107,11 @@ def measure(backbone: str, arguments: argparse.Namespace, computes: list[Compute
     )
     images = torch.rand(arguments.batch_size, *IMAGE_SHAPE, device=device) * 2 - 1
     detectors = [
-        build_detector(config, IMAGE_SHAPE, torch.Generator().manual_seed(0), compute)
-        for compute in computes
+        config.build(IMAGE_SHAPE, torch.Generator().manual_seed(0), compute) for compute in computes
     ]
     num_flops, num_bytes = counts_of(detectors[0], images)
 
-    def steps(detector: Detector) -> None:
+    def steps(detector: StepwiseDetector) -> None:
         for _ in range(arguments.steps):
             detector.update(images, None)
 

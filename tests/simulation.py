@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from agad.config import Agad, Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
+from agad.config import Asha, Confirm, Grid, Search, Study, SuccessiveHalving, Uniform
+from agad.detectors import Agad
 from agad.errors import AgadError, StoreError
 from agad.records import (
     Bulletin,
@@ -31,6 +32,7 @@ from agad.study.row_maker import RowMaker
 from agad.study.running import Launch, Progress
 from agad.study.store_outage import StoreOutage
 from agad.trial import EpochResult, TestResult, TrialSpec
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from agad.data import Library
@@ -207,7 +209,7 @@ def memory() -> ListMemory:
 
 def by_weight(spec: TrialSpec, num_epochs: int) -> float:
     """Best at ``weight_con`` 30, and better with every epoch; no two configurations are equal."""
-    return 0.9 - abs(spec.detector.weight_con - 30) / 200 + num_epochs / 1000
+    return 0.9 - abs(agad_of(spec).weight_con - 30) / 200 + num_epochs / 1000
 
 
 @dataclass
@@ -215,15 +217,10 @@ class Simulation:
     """A board and workers that train nothing: each epoch's AUROC is read off a curve."""
 
     board: StudyBoard
-    max_epochs: int
-    milestones: tuple[int, ...]
     curve: Curve = by_weight
     slots: int = 1
     gpus: float = 0.0
     """The share that each trial reserves."""
-
-    pauses: bool = False
-    """Whether its workers keep a checkpoint at each rung."""
 
     crashes: Callable[[Launch], bool] = lambda _: False
     crash_text: str = "Traceback:\n  a worker\nRuntimeError: no such luck\n"
@@ -275,11 +272,12 @@ class Simulation:
         if self.crashes(launch):
             self.board.fail(spec.key, self.crash_text)
             return
-        goal = min(one for one in (*self.milestones, self.max_epochs) if one > behind)
+        scheduler = self.board._cell_of[spec.cell.label].scheduler
+        goal = min(one for one in (*scheduler.milestones, spec.max_epochs) if one > behind)
         num_kept = self.checkpoints.get(spec.key, 0)
         epochs = tuple(self._epoch(spec, epoch, num_kept) for epoch in range(behind, goal))
         self.trained += [(spec.key, one.epoch) for one in epochs if not one.is_restored]
-        if launch.spec.phase == "search" and self.pauses:
+        if launch.spec.phase == "search" and isinstance(scheduler, SuccessiveHalving):
             self.checkpoints[spec.key] = max(goal, num_kept)
         diverged = "loss_g is nan" if self.diverges(spec) else ""
         progress = Progress(
@@ -289,7 +287,7 @@ class Simulation:
             gpu_s=goal * self.gpus,
             hardware="none",
         )
-        is_over = bool(diverged) or goal == self.max_epochs
+        is_over = bool(diverged) or goal == spec.max_epochs
         if not is_over and self.board.report(spec.key, progress):
             self.running.append((launch, goal))
             return
@@ -298,7 +296,7 @@ class Simulation:
 
     def _epoch(self, spec: TrialSpec, epoch: int, num_kept: int) -> EpochResult:
         val_auroc = self.curve(spec, epoch + 1)
-        is_scored = spec.sees_test and epoch == self.max_epochs - 1
+        is_scored = spec.sees_test and epoch == spec.max_epochs - 1
         test = TestResult(auroc=val_auroc, average_precision=val_auroc) if is_scored else None
         return EpochResult(
             epoch=epoch,
@@ -333,9 +331,6 @@ def make_simulation(memory: ListMemory, digits_library: Library) -> MakeSimulati
         cell_data = find_cell_data(study, digits_library)
         return Simulation(
             board=StudyBoard(study, cell_data, kept_in, rows, outage=outage),
-            max_epochs=study.scheduler.max_epochs,
-            milestones=study.scheduler.milestones,
-            pauses=isinstance(study.scheduler, SuccessiveHalving),
             **changes,
         )
 

@@ -36,8 +36,9 @@ ROOMS = (
 )
 """From left to right: a module imports from its own room and from rooms to its left."""
 
-INNER_DOORS = {"agad.executor.jobs", "agad.executor.tune"}
-"""Rooms inside ``executor`` that other rooms import by name: to submit a study needs no torch."""
+INNER_DOORS = {"agad.detectors.compute", "agad.executor.jobs", "agad.executor.tune"}
+"""Rooms inside others that other rooms import by name: to submit a study needs no torch, and to
+name a detector needs none."""
 
 HOMES = {
     "torch": {"data", "detectors", "trial"},
@@ -49,7 +50,7 @@ HOMES = {
     "google": {"objects"},
     "pyarrow": {"data", "store"},
     "rich": {"report", "cli"},
-    "sklearn": {"data"},
+    "sklearn": {"data", "detectors"},
     "PIL": {"data", "report"},
     "safetensors": {"trial"},
     "yaml": {"clusterfiles"},
@@ -187,7 +188,8 @@ def circle_of(arrows: dict[str, set[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["agad", "agad.cli", "agad.executor.jobs", "agad.report", "agad.store"]
+    "module",
+    ["agad", "agad.cli", "agad.detectors", "agad.executor.jobs", "agad.report", "agad.store"],
 )
 def test_importing_is_light(module: str) -> None:
     code = (
@@ -197,3 +199,40 @@ def test_importing_is_light(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+_FIT_BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"ray", "optuna"}:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+
+import numpy as np
+import torch
+from agad.data import FitBatches, on_device
+from agad.detectors import DeepSvdd, Pca
+from agad.detectors.compute import Compute
+
+pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 32, 32), dtype=np.uint8)
+for config in (Pca(), DeepSvdd(pretrain_epochs=1)):
+    taken = config.input()
+    detector = config.build(taken.shape((1, 32, 32)), torch.Generator().manual_seed(0), Compute())
+    batches = FitBatches(
+        normals=on_device(pixels, np.arange(40), torch.device("cpu"), taken),
+        anomalies=on_device(pixels, np.arange(0), torch.device("cpu"), taken),
+        num_normals=20,
+        num_anomalies=0,
+    )
+    for stage in config.stages:
+        detector.begin_stage(stage, batches)
+        detector.fit_epoch(stage, batches, np.random.default_rng(0))
+    assert detector.score(next(batches.all_normals())).isfinite().all()
+"""
+
+
+def test_a_detector_is_fitted_without_ray_and_without_optuna() -> None:
+    subprocess.run([sys.executable, "-c", _FIT_BLOCKED], check=True, cwd=ROOT)

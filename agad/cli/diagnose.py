@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.flags import (
+    add_cache_flags,
+    add_detector_flag,
+    add_store_flag,
+    import_detectors,
+    node_cache,
+)
 from agad.cli.warnings import warn
 from agad.errors import ConfigError, StoreError
 from agad.reading import (
@@ -52,6 +58,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_store_flag(parser, is_positional=True)
     parser.add_argument("--study", metavar="NAME", help="default: the only one of the store")
     add_cache_flags(parser)
+    add_detector_flag(parser)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
     parser.set_defaults(do=_diagnose)
 
@@ -115,9 +122,10 @@ class _Pass:
 
 
 def _diagnose(arguments: argparse.Namespace) -> int:
+    import_detectors(arguments)
     # Ray and torch take seconds to import; a wrong flag is refused before that.
     from agad.data import Library
-    from agad.detectors import Compute
+    from agad.detectors.compute import Compute
     from agad.objects import check_conditional_put, open_objects
     from agad.records import find_provenance
     from agad.store import StudyReader

@@ -14,6 +14,7 @@ from agad.cli import (
     cluster,
     dashboard,
     datasets,
+    detectors,
     diagnose,
     doctor,
     drain,
@@ -110,6 +111,8 @@ def _command(arguments: Sequence[str]) -> int:
     export.add_command(commands)
     score.add_command(commands)
     diagnose.add_command(commands)
+
+    detectors.add_command(commands)
 
     data = commands.add_parser("data", help="import, fetch, list and show data sets")
     datasets.add_commands(data)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.files import check_writable, write_file
-from agad.cli.flags import add_store_flag
+from agad.cli.flags import add_detector_flag, add_store_flag, import_detectors
 from agad.cli.warnings import warn
 from agad.errors import CheckpointError, ConfigError
-from agad.reading import chosen_studies, store_uri, stored_winners
+from agad.reading import chosen_studies, store_uri, stored_standing, stored_winners
 from agad.records import TrialRow, Winner
 from agad.report import (
     confirmed_rows,
@@ -54,6 +54,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="write a torch.export program too: images in [-1, 1] to scores",
     )
+    add_detector_flag(parser)
     parser.set_defaults(do=_export)
 
 
@@ -65,6 +66,7 @@ def _export(arguments: argparse.Namespace) -> int:
         check_writable(path)
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ConfigError(f"--out and --pt2 are both {arguments.out}, but must be two files.")
+    import_detectors(arguments)
 
     # Torch takes seconds to import; a wrong flag is refused before that.
     from agad.objects import open_objects
@@ -77,11 +79,12 @@ def _export(arguments: argparse.Namespace) -> int:
     store = StudyReader(objects, study)
     rows, winners = store.trials(), stored_winners(store)
     cells = {cell.cell: cell for cell in leaderboard(rows, study=study, winners=winners).cells}
-    if arguments.cell is not None and arguments.cell not in cells:
+    ran = stored_standing(store).get(arguments.cell, arguments.cell)
+    if ran is not None and ran not in cells:
         raise ConfigError(
             f"--cell is {arguments.cell!r}, but study {study} has: {_listed([*cells])}."
         )
-    label = arguments.cell or _only([*cells], "--cell", f"study {study} has")
+    label = ran or _only([*cells], "--cell", f"study {study} has")
     row = _first_confirmed([row for row in rows if row.cell == label], label, winners.get(label))
     model = _with_threshold(_stored_model(objects, row), row, arguments.fpr)
     if arguments.pt2:
@@ -91,8 +94,19 @@ def _export(arguments: argparse.Namespace) -> int:
     for text in (few_normals(model), _changed(model, row)):
         if text:
             warn(text)
+    print(_standing_text(arguments.cell or label, label), end="")
     print("Written: " + ", ".join(plain(str(path)) for path in outputs))
     return 0
+
+
+def _standing_text(asked: str, ran: str) -> str:
+    """Return a line about a cell that did not run; nothing if the cell itself ran."""
+    if asked == ran:
+        return ""
+    return (
+        f"{plain(asked)} did not run, since its detector uses no labels: the model is that of "
+        f"{plain(ran)}.\n"
+    )
 
 
 def _only(names: Sequence[str], flag: str, holder: str) -> str:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agad.config import import_class
 from agad.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +23,27 @@ def add_store_flag(parser: argparse.ArgumentParser, *, is_positional: bool = Fal
         parser.add_argument("store", nargs="?", metavar="STORE", help=_STORE_HELP)
     else:
         parser.add_argument("--store", metavar="STORE", help=_STORE_HELP)
+
+
+def add_detector_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--detector``."""
+    parser.add_argument(
+        "--detector",
+        action="append",
+        default=[],
+        metavar="MODULE_OR_FILE:CLASS",
+        help="a detector of your own that the model or study has; may be repeated",
+    )
+
+
+def import_detectors(arguments: argparse.Namespace) -> None:
+    """Make the classes that ``--detector`` names known by their detectors' names.
+
+    Raises:
+        ConfigError: A class cannot be imported, or is no detector.
+    """
+    for target in arguments.detector:
+        import_class(target)
 
 
 def add_cache_flag(parser: argparse.ArgumentParser) -> None:

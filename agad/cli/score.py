@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
+from agad.cli.flags import add_detector_flag, import_detectors
 from agad.cli.warnings import warn
 from agad.errors import ConfigError
 from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
@@ -44,11 +45,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--skip-damaged", action="store_true", help="pass over files that cannot be decoded"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
+    add_detector_flag(parser)
     parser.set_defaults(do=_score)
 
 
 def _score(arguments: argparse.Namespace) -> int:
     _check_flags(arguments)
+    import_detectors(arguments)
     from agad.data import find_pictures
     from agad.trial import PictureScorer, SavedModel
 

@@ -81,11 +81,11 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     options = _cluster_options(objects.uri, arguments)
     library, runtime = Library(objects), options.runtime()
     epoch_times: list[EpochTimes] = [
-        StoredEpochTimes(study, library, _past_studies(objects), options.precision)
+        StoredEpochTimes(library, _past_studies(objects), options.precision)
     ]
     if arguments.measure:
         hardware = describe_hardware(runtime.compute.device)
-        epoch_times.append(MeasuredEpochTimes(study, runtime, hardware))
+        epoch_times.append(MeasuredEpochTimes(runtime, hardware))
     planned = plan_study(study, library, epoch_times)
     slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
     Console().print(plan_table(planned, slots, price))

@@ -9,11 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from agad.cli.codes import BAD_INPUT
-from agad.config import Study
+from agad.config import STUDY_MODULE, Study
 from agad.errors import AgadError, ConfigError
-
-_MODULE = "agad_study"
-"""The module name of every study file, so that all ways to run a study are the same."""
 
 
 def load_study(path: Path) -> Study:
@@ -24,13 +21,13 @@ def load_study(path: Path) -> Study:
     """
     if path.suffix != ".py" or not path.is_file():
         raise ConfigError(f"{path} is no study file, but must be an existing Python file (.py).")
-    spec = importlib.util.spec_from_file_location(_MODULE, path)
+    spec = importlib.util.spec_from_file_location(STUDY_MODULE, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python file.")
     # A study file can import modules beside itself, as a script can.
     sys.path.insert(0, str(path.absolute().parent))
     module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module
+    sys.modules[STUDY_MODULE] = module
     try:
         spec.loader.exec_module(module)
     except SystemExit as error:

@@ -1,4 +1,4 @@
-"""Checking one file: which kind each of its documents is, and every rule for that kind."""
+"""Check one file: find the kind of each document, and apply every rule for that kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KUBERAY = ("RayCluster", "RayJob")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a file was checked as, and what was found, by line."""
+    """The result of checking a file: the kinds of its documents, and the faults by line."""
 
     file: str
     kinds: tuple[str, ...]
@@ -29,7 +29,7 @@ class Checked:
 
     @property
     def num_faults(self) -> int:
-        """Faults that are no warnings."""
+        """Number of faults that are no warnings."""
         return sum(not fault.is_warning for fault in self.faults)
 
 
@@ -37,7 +37,7 @@ def check_file(path: Path, crds: Crds) -> Checked:
     """Check a cluster YAML of ``ray up``, the manifests in a file, or a systemd unit (.service).
 
     Raises:
-        ConfigError: The file cannot be read, is no YAML, or is neither.
+        ConfigError: The file cannot be read, is no YAML, or is of none of these kinds.
     """
     if path.suffix == ".service":
         unit = read_unit(path)
@@ -58,7 +58,7 @@ def _checked(path: Path, kinds: list[str], faults: list[Fault]) -> Checked:
 
 
 def _of_kind(document: Document, crds: Crds) -> tuple[str, list[Fault]]:
-    """Return what a document is, and its faults beyond secrets."""
+    """Return the kind of a document, and its faults other than secrets."""
     kind, version = document.get(("kind",)), document.get(("apiVersion",))
     if kind in _KUBERAY:
         schema = crds.schemas.get((str(version), str(kind)))

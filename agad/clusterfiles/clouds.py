@@ -1,4 +1,4 @@
-"""The clouds' own parameter shapes as JSON schemas, from botocore and Google's client."""
+"""JSON schemas of the clouds' own parameters, from botocore and Google's client."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EC2_TYPES = {
 def ec2_schema() -> Schema:
     """Return the schema of an EC2 node: RunInstances' parameters, and Ray's own `SubnetIds`.
 
-    Nothing is required: Ray adds the rest.
+    No key is required: Ray adds the missing ones.
     """
     import botocore.session
 
@@ -64,7 +64,7 @@ def gce_schema() -> Schema:
     """Return the schema of a Compute Engine node: an Instance, and Ray's own template key.
 
     Raises:
-        ConfigError: Google's client, which brings the description, is not installed.
+        ConfigError: Google's client, which contains the schema, is not installed.
     """
     try:
         client = files("googleapiclient")
@@ -97,7 +97,7 @@ def _of_discovery(part: dict[str, Any]) -> Schema:
         case "array":
             return {"type": "array", "items": _of_discovery(part["items"])}
         case "string" if str(part.get("format", "")).endswith("int64"):
-            # JSON has no 64-bit integer, so the API takes and gives these as texts too.
+            # JSON has no 64-bit integer, so the API writes such numbers as texts too.
             return {"type": ["string", "integer"]}
         case "string" if "enum" in part:
             return {"type": "string", "enum": part["enum"]}

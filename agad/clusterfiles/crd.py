@@ -1,4 +1,4 @@
-"""KubeRay's own schemas: of the release that comes with this package, or of a file."""
+"""KubeRay's own schemas, from the release in this package or from a file."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _TOP = {
         },
     },
 }
-"""What every object has at its top; a custom resource's schema says no more than `object`."""
+"""Keys at the top of every object; a custom resource's schema says only `object` for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crds:
-    """Strict schemas of custom resources: a key that they do not name is refused."""
+    """Strict schemas of custom resources: an unknown key is refused."""
 
     origin: str
-    """Where they come from, for a person."""
+    """Source of the schemas, in words for a person."""
 
     schemas: Mapping[tuple[str, str], Schema]
-    """By ``apiVersion`` and ``kind``."""
+    """Schemas by ``apiVersion`` and ``kind``."""
 
 
 def shipped_crds() -> Crds:
@@ -67,11 +67,11 @@ def _spec(schema: Schema) -> Schema:
 def read_crds(paths: list[Path]) -> Crds:
     """Return the schemas of CustomResourceDefinitions in YAML or JSON files, plain or as .gz.
 
-    A list of them counts too, as ``kubectl get crd rayjobs.ray.io rayclusters.ray.io -o json`` of
-    a living cluster prints it.
+    A file may also hold a list of definitions. For example, a running cluster prints a list for
+    ``kubectl get crd rayjobs.ray.io rayclusters.ray.io -o json``.
 
     Raises:
-        ConfigError: A file cannot be read, or none of them defines a resource.
+        ConfigError: A file cannot be read, or no file defines a resource.
     """
     schemas = {}
     for path in paths:
@@ -91,7 +91,7 @@ def _definitions(path: Path) -> Iterator[Schema]:
         if content[:2] == b"\x1f\x8b":
             with gzip.open(path) as stream:
                 content = stream.read(_MAX_BYTES)
-        # KubeRay's are a megabyte: libyaml's loader takes .4 s, Python's own ten times that.
+        # KubeRay's files have 1 MB: libyaml's loader takes 0.4 s, Python's own ten times as long.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         documents = list(yaml.load_all(content, Loader=loader))
     except (OSError, EOFError, ValueError, yaml.YAMLError) as error:
@@ -124,15 +124,15 @@ def _versions(definition: Schema, path: Path) -> dict[tuple[str, str], Schema]:
 
 
 def _with_top(schema: Schema) -> Schema:
-    """Return a resource's schema with what every object has at its top, its status left out."""
+    """Return a resource's schema with the keys in ``_TOP`` and without its status."""
     properties = {key: part for key, part in schema["properties"].items() if key != "status"}
     return {**schema, "properties": {**properties, **_TOP}, "required": ["metadata", "spec"]}
 
 
 def _strict(schema: Schema) -> Schema:
-    """Return a schema that allows no key which it does not name, where it names any.
+    """Return a schema in which every object that names its keys refuses all other keys.
 
-    Kubernetes drops such keys in silence, so a misspelt one does nothing.
+    Kubernetes drops unknown keys in silence, so a misspelt key does nothing.
     """
     strict: Schema = {}
     for key, part in schema.items():

@@ -25,24 +25,24 @@ _PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 @dataclass(slots=True)
 class Document:
-    """One YAML document: plain data, and where each part of it stands."""
+    """A YAML document: plain data, and the line of each part."""
 
     file: str
     data: object
     lines: dict[Place, int]
-    """The line of a key, or of an item of a list, from 1."""
+    """Line of each key and of each item of a list, counted from 1."""
 
     faults: list[Fault] = field(default_factory=list)
-    """Keys that a mapping has twice, or that are no text."""
+    """Faults of keys that a mapping has twice, or that are no text."""
 
     def line(self, place: Place) -> int:
-        """Return the line of a place, or of the nearest one above it that is written."""
+        """Return the line of a place, or of its nearest parent that has a line."""
         while place not in self.lines:
             place = place[:-1]
         return self.lines[place]
 
     def get(self, place: Place) -> object:
-        """Return the value at a place; None where there is none."""
+        """Return the value at a place, or None."""
         value = self.data
         for step in place:
             if isinstance(value, Mapping):
@@ -54,12 +54,12 @@ class Document:
         return value
 
     def mapping(self, place: Place) -> dict[str, object]:
-        """Return the mapping at a place; an empty one where there is none."""
+        """Return the mapping at a place, or an empty mapping."""
         value = self.get(place)
         return value if isinstance(value, dict) else {}
 
     def items(self, place: Place) -> list[object]:
-        """Return the list at a place; an empty one where there is none."""
+        """Return the list at a place, or an empty list."""
         value = self.get(place)
         return value if isinstance(value, list) else []
 
@@ -67,7 +67,7 @@ class Document:
         return Fault(file=self.file, line=self.line(place), text=text, is_warning=is_warning)
 
     def scalars(self) -> Iterator[tuple[Place, object]]:
-        """Yield each value that is neither a mapping nor a list, and its place."""
+        """Yield the place and the value of everything that is neither a mapping nor a list."""
         for place in self.lines:
             value = self.get(place)
             if not isinstance(value, dict | list):
@@ -86,7 +86,7 @@ def read_text(path: Path) -> str:
     """Return a file's text.
 
     Raises:
-        ConfigError: It cannot be read, is no text, or is above 5 MB.
+        ConfigError: The file cannot be read, is no text, or is above 5 MB.
     """
     try:
         with path.open("rb") as stream:
@@ -124,7 +124,7 @@ def read_documents(path: Path) -> list[Document]:
         ) from error
     except ConfigError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # A date that there is not is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no such date.
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
     if not documents:
         raise ConfigError(f"{path} is empty; give a cluster's YAML.")
@@ -142,7 +142,7 @@ class _Reader:
 
     def value(self, node: yaml.Node, place: Place, line: int | None = None) -> object:
         self.lines[place] = line or node.start_mark.line + 1
-        # An alias is read anew wherever it stands, so a small file can name a huge value.
+        # An alias is read again at each use, so a small file can hold a huge value.
         if len(self.lines) > _MAX_VALUES or len(place) > _MAX_DEPTH:
             raise ConfigError(
                 f"{self._file} holds more than {_MAX_VALUES:,} values, or more than {_MAX_DEPTH} "
@@ -161,7 +161,7 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
         self._note_keys(node)
-        self._loader.flatten_mapping(node)  # Resolves "<<", which comes before a node's own keys.
+        self._loader.flatten_mapping(node)  # Puts the keys of "<<" before a node's own keys.
         read: dict[str, object] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
@@ -169,7 +169,7 @@ class _Reader:
         return read
 
     def _note_keys(self, node: yaml.MappingNode) -> None:
-        """Note keys that stand twice, and those that YAML takes for something else than text."""
+        """Note keys that occur twice, and keys that YAML does not read as text."""
         seen: dict[str, int] = {}
         for key_node, _ in node.value:
             if key_node.tag == _MERGE_TAG:

@@ -1,4 +1,4 @@
-"""What a check finds: a file, a line, and what to do."""
+"""A fault that a check finds: a file, a line, the problem and its fix."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Fault:
     """Counted from 1."""
 
     text: str
-    """What is wrong and what to do: one sentence or two. It never holds a secret."""
+    """The problem and its fix, in one or two sentences. The text never holds a secret."""
 
     is_warning: bool = False
-    """It works, but costs money or strength: the file may still be used."""
+    """Whether the file may still be used: the fault only costs money or strength."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {'warning: ' if self.is_warning else ''}{self.text}"

@@ -27,17 +27,17 @@ _SUBJECTS = {
     "container": ("docker",),
     "PathLike": ("file_mounts",),
 }
-"""Where in the file a message of Ray's, which names no line, belongs."""
+"""Place in the file, by a word of Ray's message. Ray's messages name no line."""
 
 _REFUSALS = (ValueError, TypeError, KeyError, AttributeError, AssertionError, RuntimeError)
-"""What Ray's checks raise, also where a value is of a type that they did not think of."""
+"""Errors that Ray's checks raise, also for a value of a type that they do not expect."""
 
 
 def launcher_faults(document: Document) -> list[Fault]:
-    """Return what is wrong in a cluster YAML.
+    """Return the faults of a cluster YAML.
 
     Raises:
-        ConfigError: It names Google's cloud, and Google's client is not installed.
+        ConfigError: The file names Google's cloud, and Google's client is not installed.
     """
     faults = schema_faults(document, _ray_schema(document))
     if not faults:
@@ -56,18 +56,18 @@ def provider(document: Document) -> object:
 def _ray_schema(document: Document) -> Schema:
     schema: Schema = json.loads(files("ray.autoscaler").joinpath("ray-schema.json").read_text())
     if provider(document) == "local":
-        # Ray moves this key to the one node type of a local cluster before it checks.
+        # Before its check, Ray moves this key to the only node type of a local cluster.
         schema["properties"]["min_workers"] = {"type": "integer", "minimum": 0}
     return schema
 
 
 def _refused_by_ray(document: Document) -> Iterator[Fault]:
-    """Yield why Ray does not take the file, where it does not: the first reason alone."""
+    """Yield the first reason why Ray refuses the file, if Ray refuses the file."""
     from click import ClickException
     from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    # It tells of defaults that it fills in, which are no faults.
+    # Ray logs the defaults that it fills in, which are no faults.
     logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
     unread = io.StringIO()
     try:
@@ -83,7 +83,7 @@ def _refused_by_ray(document: Document) -> Iterator[Fault]:
 
 
 def _shape_faults(document: Document) -> Iterator[Fault]:
-    """Yield what the cloud would refuse in a node's own parameters."""
+    """Yield the parameters of nodes that the cloud would refuse."""
     kind = provider(document)
     for name in document.mapping(("available_node_types",)):
         place: Place = ("available_node_types", name, "node_config")
@@ -95,11 +95,11 @@ def _shape_faults(document: Document) -> Iterator[Fault]:
 
 def _ec2_faults(document: Document, place: Place) -> Iterator[Fault]:
     for fault in schema_faults(document, ec2_schema(), place):
-        # Amazon adds types faster than botocore is upgraded.
+        # Amazon adds instance types faster than botocore is upgraded.
         is_type = re.match(r"\S*\.InstanceType is '", fault.text) is not None
         yield Fault(file=fault.file, line=fault.line, text=fault.text, is_warning=is_type)
 
 
 def _is_compute(document: Document, place: Place) -> bool:
-    """Return whether a node of gcp is a virtual machine, and no TPU."""
+    """Return whether a node of gcp is a virtual machine, not a TPU."""
     return not {"acceleratorType", "acceleratorConfig"} & document.mapping(place).keys()

@@ -1,4 +1,4 @@
-"""Node types of a cluster YAML: addresses, IMDSv2, an idle head, and what is paid while idle."""
+"""Rules for a cluster YAML's node types: addresses, IMDSv2, an idle head, and idle cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EVERYONE = {"0.0.0.0/0", "::/0"}
 
 
 def node_faults(document: Document) -> Iterator[Fault]:
-    """Yield what breaks this project's rules in providers, node types and the image."""
+    """Yield the faults of provider, node types and image under this project's rules."""
     kind = document.get(("provider", "type"))
     yield from _image_faults(document)
     if kind == "local":
@@ -51,13 +51,13 @@ def _hosts_faults(document: Document) -> Iterator[Fault]:
 
 
 def is_floating(image: str) -> bool:
-    """Return whether an image's name gives another image tomorrow."""
+    """Return whether an image's name may mean another image tomorrow."""
     name = image.rpartition("/")[2]
     return "@" not in name and (":" not in name or name.endswith(":latest"))
 
 
 def floating_text(what: str) -> str:
-    """Return what to say of such an image."""
+    """Return the text of a fault about a floating image."""
     return (
         f"{what} has no fixed tag, so a node that starts tomorrow may run other code than one that "
         "started today; name a version."
@@ -136,7 +136,7 @@ def _aws_faults(document: Document, place: Place) -> Iterator[Fault]:
             "makes a role with far too many; name a profile.",
         )
     if "LaunchTemplate" in config:
-        return  # It may hold the network, which cannot be seen from here.
+        return  # The template may set the network, which this check cannot see.
     if "SubnetIds" not in config and "NetworkInterfaces" not in config:
         yield document.fault(
             place,
@@ -166,7 +166,7 @@ def _gcp_faults(document: Document, place: Place) -> Iterator[Fault]:
 
 
 def _fallback_faults(document: Document, head: object) -> Iterator[Fault]:
-    """Yield the first type of spot nodes where no type on demand stands in for it."""
+    """Yield the first spot node type, if no on-demand type stands in for spot nodes."""
     priorities: dict[bool, list[tuple[int, object]]] = {True: [], False: []}
     for name, node_type in document.mapping(("available_node_types",)).items():
         if name != head and isinstance(node_type, Mapping):

@@ -1,7 +1,7 @@
-"""What KubeRay's operator refuses beyond its schema.
+"""Rules of KubeRay's operator that its schema does not contain.
 
-Source: KubeRay v1.6.2, ray-operator/controllers/ray/utils/validation.go. Its feature gates count as
-they are by default.
+Source: KubeRay v1.6.2, ray-operator/controllers/ray/utils/validation.go. Feature gates have their
+default values.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MODES = ("K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode")
 
 
 def cluster_place(document: Document) -> Place:
-    """Return where a manifest's cluster is described."""
+    """Return the place of the cluster's description in a manifest."""
     return ("spec", "rayClusterSpec") if document.get(("kind",)) == "RayJob" else ("spec",)
 
 
 def groups(document: Document) -> list[Place]:
-    """Return where a cluster's head and its groups of workers are described."""
+    """Return the places of a cluster's head and of its groups of workers."""
     at = cluster_place(document)
     workers = document.items((*at, "workerGroupSpecs"))
     head = [(*at, "headGroupSpec")] if document.mapping((*at, "headGroupSpec")) else []
@@ -35,7 +35,7 @@ def groups(document: Document) -> list[Place]:
 
 
 def operator_faults(document: Document) -> Iterator[Fault]:
-    """Yield what the operator refuses in a RayJob or a RayCluster that its schema allows."""
+    """Yield what the operator refuses in a RayJob or RayCluster although the schema allows it."""
     yield from _name_faults(document)
     if document.get(("kind",)) == "RayJob":
         yield from _job_faults(document)
@@ -196,7 +196,7 @@ def _redis_faults(document: Document) -> Iterator[Fault]:
 
 
 def _head_env(document: Document) -> set[str]:
-    """Return the names of the variables of the head's Ray container, which is the first."""
+    """Return the names of the variables of the head's first container, which runs Ray."""
     at = (*cluster_place(document), "headGroupSpec", "template", "spec", "containers", 0, "env")
     return {str(document.get((*at, index, "name"))) for index in range(len(document.items(at)))}
 

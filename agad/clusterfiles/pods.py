@@ -1,4 +1,4 @@
-"""This project's rules for a RayJob or a RayCluster: access, rights of its pods, cost."""
+"""This project's rules for a RayJob or a RayCluster: access, rights of the pods, cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from agad.clusterfiles.operator import cluster_place, groups
 
 _DRAIN = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
 _DRAIN_S = 30.0
-"""Ray's default of it."""
+"""Ray's default of ``_DRAIN``."""
 
 _KUBERNETES_GRACE_S = 30
 
 
 def pod_faults(document: Document) -> Iterator[Fault]:
-    """Yield what breaks this project's rules in a manifest of KubeRay."""
+    """Yield the faults of a KubeRay manifest under this project's rules."""
     if document.mapping(cluster_place(document)):
         yield from _access_faults(document)
         yield from _cost_faults(document)
@@ -94,7 +94,7 @@ def _cost_faults(document: Document) -> Iterator[Fault]:
 
 
 def _grace_faults(document: Document, pod: Place) -> Iterator[Fault]:
-    """Yield it where Kubernetes kills a worker before Ray has drained it."""
+    """Yield a fault if Kubernetes kills a worker before Ray has drained its node."""
     grace = document.get((*pod, "terminationGracePeriodSeconds"))
     grace_s = grace if isinstance(grace, int) else _KUBERNETES_GRACE_S
     drain_s = _drain_s(document, pod)

@@ -1,4 +1,4 @@
-"""A document against a JSON schema, each fault with its line and the nearest word that is known."""
+"""Check a document against a JSON schema; a fault has its line and the nearest known word."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MAX_KNOWN = 12
 
 
 def schema_faults(document: Document, schema: Schema, at: Place = ()) -> list[Fault]:
-    """Return what of a document does not obey a schema, from the top to the bottom.
+    """Return where a document breaks a schema, from top to bottom.
 
     Args:
-        document: What to check.
+        document: The document to check.
         schema: JSON schema, draft 7, of the value at ``at``.
         at: Place of the value.
     """
@@ -57,7 +57,7 @@ def _told(document: Document, error: ValidationError, at: Place) -> Iterator[Fau
 
 
 def _types(rule: object) -> list[str]:
-    """Return the types that any of some rules allows."""
+    """Return the types that a rule, or any rule in a list, allows."""
     if isinstance(rule, list):
         return [name for part in rule for name in _types(part)]
     if isinstance(rule, Mapping):
@@ -75,7 +75,7 @@ def _unknown_keys(document: Document, error: ValidationError, place: Place) -> I
 
 
 def suggestion(given: object, known: list[str]) -> str:
-    """Return the known word that is nearest to a given one, else all known ones."""
+    """Return the known word that is nearest to a given word, else a list of the known words."""
     nearest = difflib.get_close_matches(str(given), known, n=1)
     if nearest:
         return f"{nearest[0]}, perhaps"
@@ -86,7 +86,7 @@ def suggestion(given: object, known: list[str]) -> str:
 
 
 def _is(document: Document, place: Place) -> str:
-    """Return a place and its value, which is left out where it may be long or a secret."""
+    """Return a place and its value; a value that is long or may be a secret is left out."""
     value = document.get(place)
     if isinstance(value, dict | list):
         return f"{spelled(place)} is a {'mapping' if isinstance(value, dict) else 'list'}"

@@ -1,4 +1,4 @@
-"""Secrets that stand in a file instead of a reference to where they are kept."""
+"""Secrets that are written in a file, instead of a reference to the place that keeps them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = (
 _NAME = re.compile(rf"{_WORDS}$", re.IGNORECASE)
 
 _ASSIGNED = re.compile(rf"{_WORDS}[\"']?\s*(?:=|:\s)\s*[\"']?([^\s\"';|&]+)", re.IGNORECASE)
-"""``NAME=value`` in a command and ``name: value`` in a YAML inside this one."""
+"""``NAME=value`` in a command, and ``name: value`` in a YAML text inside the file."""
 
 _SHAPES = {
     "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -32,7 +32,7 @@ _SHAPES = {
 _FIX = "name a file, a role or a Secret instead, and replace this one, which others may have read"
 
 _PATHS = {"ssh_private_key", "ssh_public_key"}
-"""Keys of Ray's that sound like secrets and hold a path."""
+"""Ray's keys that sound like secrets but hold a path."""
 
 
 def names_a_secret(name: str) -> bool:
@@ -41,7 +41,7 @@ def names_a_secret(name: str) -> bool:
 
 
 def secret_faults(document: Document) -> Iterator[Fault]:
-    """Yield each secret that stands in the document; the text never repeats it."""
+    """Yield a fault for each secret in the document; its text never repeats the secret."""
     for place, value in document.scalars():
         if isinstance(value, str):
             found = _secret(document, place, value)
@@ -58,18 +58,18 @@ def secret_faults(document: Document) -> Iterator[Fault]:
 
 
 def _secret(document: Document, place: Place, value: str) -> str | None:
-    """Return what kind of secret a text holds, None where it holds none."""
+    """Return the kind of secret that a text holds, or None."""
     for kind, shape in _SHAPES.items():
         if shape.search(value):
             return kind
     if any(_is_plain(found.group(1)) for found in _ASSIGNED.finditer(value)):
         return "a secret"
     name = place[-1] if place else ""
-    if name == "value":  # Of an item {name: X, value: Y} of env, or of redisPassword.
+    if name == "value":  # In an item {name: X, value: Y} of env, or in redisPassword.
         name = document.get((*place[:-1], "name")) or place[-2]
     return "a secret" if names_a_secret(str(name)) and _is_plain(value) else None
 
 
 def _is_plain(value: str) -> bool:
-    """Return whether a value is one itself, and not a variable or a command that gives it."""
+    """Return whether a value is the secret itself, not a variable or a command that gives it."""
     return bool(value) and not value.startswith(("$", "<", "{", "/", "~", "*"))

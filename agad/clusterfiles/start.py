@@ -1,4 +1,4 @@
-"""How `ray start` is called: token, dashboard, and what the head gives to trials."""
+"""Rules for `ray start`: token, dashboard, and the cores that the head gives to trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIX_TOKEN = (
 
 
 def start_faults(document: Document) -> Iterator[Fault]:
-    """Yield what lets strangers in, or trials onto the head, in a cluster YAML's commands."""
+    """Yield the commands of a cluster YAML that let strangers in, or trials onto the head."""
     for role in ("head", "worker"):
         key = f"{role}_start_ray_commands"
         starts = [
@@ -58,7 +58,7 @@ def _command_faults(document: Document, role: str, command: str, place: Place) -
 
 
 def dashboard_texts(command: str) -> Iterator[str]:
-    """Yield why a command's dashboard is exposed, where it is; Ray's default is loopback."""
+    """Yield why a command exposes the dashboard, if it does so; Ray's default is loopback."""
     host = _value(command, "dashboard-host")
     if host is not None and host not in LOOPBACK:
         yield (
@@ -68,7 +68,7 @@ def dashboard_texts(command: str) -> Iterator[str]:
 
 
 def _value(command: str, flag: str) -> str | None:
-    """Return a flag's value, the last one where it is given twice, as Ray takes it."""
+    """Return a flag's value. If a flag is given twice, the last value counts, as in Ray."""
     found = re.findall(rf"--{flag}[= ]\s*[\"']?([^\s\"';]+)", command)
     return found[-1] if found else None
 
@@ -84,6 +84,6 @@ def _has_token_there(document: Document, role: str, command: str) -> bool:
 
 
 def has_token(settings: list[str]) -> bool:
-    """Return whether the last mode that some settings name is the token's."""
+    """Return whether the last ``RAY_AUTH_MODE`` in the settings is ``token``."""
     modes = re.findall(r"\bRAY_AUTH_MODE=[\"']?(\w+)", " ; ".join(settings))
     return bool(modes) and modes[-1] == "token"

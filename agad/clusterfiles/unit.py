@@ -1,4 +1,4 @@
-"""A systemd unit that runs Ray on a workstation, under the rules of a cluster YAML's commands."""
+"""Check a systemd unit that runs Ray on a workstation, by the rules for `ray start`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_unit(path: Path) -> Document:
 
 
 def _settings(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that is no comment, and its number; a backslash takes the next one to it."""
+    """Yield each line that is no comment, and its number; a final backslash joins the next line."""
     begun: list[str] = []
     first = 0
     for number, raw in enumerate([*text.splitlines(), ""], start=1):
@@ -49,7 +49,7 @@ def _settings(text: str) -> Iterator[tuple[int, str]]:
 
 
 def unit_faults(document: Document) -> list[Fault]:
-    """Return what lets strangers into the Ray that a unit starts."""
+    """Return the settings of a unit that let strangers into Ray."""
     environment = [str(value) for value in document.items(("Service", "Environment"))]
     faults = []
     for index, value in enumerate(document.items(("Service", "ExecStart"))):

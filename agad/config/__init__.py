@@ -1,11 +1,38 @@
-"""What to run: frozen values, checked when they are built."""
+"""The configuration of a study: frozen values, checked when they are built."""
 
 from agad.config.branches import Axis, active_axis, all_axes, draw
 from agad.config.budget import Budget
+from agad.config.candidate import Candidate
 from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
+from agad.config.confirm import Confirm
+from agad.config.contest import StoredDetector, stored_detectors
 from agad.config.counts import check_count
-from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
+from agad.config.detector import (
+    TRAIN,
+    BatchPlan,
+    DetectorConfig,
+    DetectorDefaults,
+    InputSpec,
+    Scaling,
+    Stage,
+    Supervision,
+    parameters_of,
+    with_parameters,
+)
 from agad.config.grid import Grid
+from agad.config.parameter_docs import parameter_docs
+from agad.config.registry import (
+    GROUP,
+    STUDY_MODULE,
+    Registered,
+    check_class,
+    detector_class,
+    detector_versions,
+    import_class,
+    known_names,
+    registered,
+    remember_class,
+)
 from agad.config.sampler import (
     CmaEs,
     GaussianProcess,
@@ -44,5 +71,5 @@ from agad.config.space import (
     Uniform,
     When,
 )
-from agad.config.study import Confirm, Study
+from agad.config.study import Entry, Study
 from agad.config.typed_json import typed

@@ -42,12 +42,12 @@ def all_axes(space: Space) -> tuple[Axis, ...]:
 
 
 def active_axis(name: str, space: Space, chosen: Mapping[str, Setting]) -> Axis | None:
-    """Return what a parameter is drawn from; None where it does not apply.
+    """Return the axis that a parameter is drawn from; None if the parameter does not apply.
 
     Args:
         name: The parameter.
         space: The space.
-        chosen: The parameters before it in the space's order.
+        chosen: The values of the parameters that come before this one in the space's order.
     """
     label, distribution = name, space[name]
     while isinstance(distribution, When):
@@ -62,7 +62,7 @@ def active_axis(name: str, space: Space, chosen: Mapping[str, Setting]) -> Axis 
 
 
 def draw(space: Space, pick: Callable[[Axis], Setting]) -> dict[str, Setting]:
-    """Return a configuration: ``pick`` is asked for each parameter that applies, parents first."""
+    """Return a configuration; ``pick`` chooses each parameter that applies, parents first."""
     chosen: dict[str, Setting] = {}
     for name in ordered(space):
         axis = active_axis(name, space, chosen)
@@ -74,7 +74,7 @@ def draw(space: Space, pick: Callable[[Axis], Setting]) -> dict[str, Setting]:
 def configurations(
     space: Space, values_of: Callable[[Axis], Sequence[Setting]]
 ) -> Iterator[dict[str, Setting]]:
-    """Yield every configuration that has one of ``values_of`` each parameter that applies."""
+    """Yield every configuration that takes each applying parameter from its ``values_of``."""
     names = ordered(space)
 
     def extend(chosen: dict[str, Setting], place: int) -> Iterator[dict[str, Setting]]:
@@ -94,7 +94,7 @@ def configurations(
 def num_configurations(
     space: Space, values_of: Callable[[Axis], Sequence[Setting] | None]
 ) -> int | None:
-    """Count the configurations without listing them; None where an axis cannot be listed."""
+    """Count the configurations without listing them; None if an axis cannot be listed."""
     if any(values_of(axis) is None for axis in all_axes(space)):
         return None
     parents = {parent for one in space.values() for parent in _parents(one)}
@@ -115,7 +115,7 @@ def num_configurations(
 
 
 def ordered(space: Space) -> list[str]:
-    """Return the parameters in order of their names, but each after those it depends on.
+    """Return the parameters in order of their names, but each after the parameters it depends on.
 
     Raises:
         ConfigError: Parameters depend on each other in a circle.
@@ -135,7 +135,7 @@ def ordered(space: Space) -> list[str]:
 
 
 def check_branches(space: Space) -> None:
-    """Refuse a condition on what the space does not hold, or on a value that is never drawn."""
+    """Refuse a condition on a parameter outside the space, or on a value that is never drawn."""
     for name, distribution in space.items():
         for condition in _conditions(distribution):
             parent = condition.parameter
@@ -189,8 +189,8 @@ def from_json(values: Mapping[str, Any]) -> Distribution:
     """Return a distribution of a ``study.json``.
 
     Raises:
-        ConfigError: One that this version does not know, or a value that it does not allow.
-        KeyError: It lacks a field.
+        ConfigError: The distribution is unknown to this version, or refuses a value.
+        KeyError: A field is missing.
     """
     fields = dict(values)
     name = fields.pop("distribution")
@@ -246,9 +246,9 @@ def _listed_values(name: str, parent: str, distribution: Distribution) -> list[S
 
 
 def evenly(draw: Draw, num_points: int) -> list[Setting]:
-    """Return points over the whole of a range, both ends among them, ascending and all different.
+    """Return distinct points over a whole range with both its ends, ascending.
 
-    On a logarithmic range their logarithms are evenly spaced.
+    On a logarithmic range, the logarithms of the points are evenly spaced.
     """
     if isinstance(draw, Choice | Fixed):
         return list(draw.values)

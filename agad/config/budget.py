@@ -1,4 +1,4 @@
-"""The most that a study may spend, beside its number of trials."""
+"""The most that a study may spend, in addition to the limit on its number of trials."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _UNITS = {"gpu_hours": ("GPU-hour", "GPU-hours"), "hours": ("hour", "hours")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Limits that end the search of all cells before their planned trials; the first one counts.
+    """Limits that end the search of all cells early; the first limit that is reached counts.
 
-    The confirm phase is set aside first: it runs whatever was spent. Once a limit is reached no
-    search trial starts, those that run end as the scheduler says, and every cell confirms the best
-    of what it has.
+    The cost of the confirm phase is set aside first, and the confirm phase always runs. When a
+    limit is reached, no further search trial starts. Running trials end as the scheduler says, and
+    every cell confirms its best configurations so far.
     """
 
     gpu_hours: float | None = None
-    """Hours of whole GPUs, of all drivers' trials; an attempt that left no row counts nothing. None
-    is no limit."""
+    """Hours of whole GPUs, summed over all drivers' trials. An attempt that left no row does not
+    count. None is no limit."""
 
     hours: float | None = None
-    """Wall time: of this driver since its start, and of earlier ones while a trial ran. None is no
-    limit."""
+    """Hours of wall time: all of this driver's, and those of earlier drivers while a trial ran.
+    None is no limit."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -41,7 +41,7 @@ class Budget:
 
     @property
     def names(self) -> dict[str, str]:
-        """What each limit is called, such as ``the budget of 2 GPU-hours``, by its field."""
+        """The name of each limit, such as ``the budget of 2 GPU-hours``, by its field."""
         names = {}
         for field, (one, several) in _UNITS.items():
             value = getattr(self, field)

@@ -1,4 +1,4 @@
-"""Cells: the points on a study's axes, inside which alone AUROCs may be compared."""
+"""Cells: the points on a study's axes. AUROCs may be compared only within a cell."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from agad.config.space import Setting
 
 Protocol: TypeAlias = Literal["one-class", "leave-one-out"]
 ClassGiven: TypeAlias = int | str
-"""A class by its label or by its name."""
+"""A class, given by its label or its name."""
 
 LabelledClasses: TypeAlias = str | int | tuple[ClassGiven, ...]
-"""``all`` anomalous classes, so many of them, or these."""
+"""``all`` anomalous classes, a number of them such as ``1``, or a tuple of classes."""
 
 
 def canonical(value: Setting) -> str:
-    """Write equal numbers alike, and different ones differently."""
-    if isinstance(value, bool | str):
+    """Return one text for equal numbers, and different texts for different numbers."""
+    if isinstance(value, bool | str | None):
         return str(value)
     return repr(float(value)).removesuffix(".0")
 
 
 def labelled_text(labelled_classes: LabelledClasses) -> str:
-    """Return which classes are labelled as a row has it: ``all``, ``1`` or ``(3,cat)``."""
+    """Return the labelled classes as a row names them: ``all``, ``1`` or ``(3,cat)``."""
     if isinstance(labelled_classes, tuple):
         return f"({','.join(map(str, labelled_classes))})"
     return str(labelled_classes)
@@ -37,12 +37,12 @@ def variant_label(
     labelled_classes: str,
     settings: Mapping[str, Setting],
 ) -> str:
-    """Return what sets a cell apart beside data set, class and ratio; empty where nothing does.
+    """Return the part of a cell's label after data set, class and ratio; empty at the defaults.
 
     Args:
-        protocol: One of ``Protocol``.
-        pollution_ratio: In [0, 1).
-        labelled_classes: As ``labelled_text`` has it.
+        protocol: A value of ``Protocol``.
+        pollution_ratio: A share in [0, 1).
+        labelled_classes: The text that ``labelled_text`` returns.
         settings: The detector's parameters that the cell fixes, by name.
     """
     words = [] if protocol == "one-class" else [protocol]
@@ -56,14 +56,14 @@ def variant_label(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One point on a study's axes, with its own sampler and its own ladder."""
+    """A point on a study's axes, with its own sampler and its own ladder."""
 
     dataset: str
     normal_class: ClassGiven | None = None
-    """The one class that is normal; None in the leave-one-out protocol."""
+    """The only normal class; None in the leave-one-out protocol."""
 
     anomalous_class: ClassGiven | None = None
-    """The one class that is anomalous, all others being normal; None in the one-class protocol."""
+    """The only anomalous class, when all others are normal; None in the one-class protocol."""
 
     anomaly_ratio: float
     """gamma, labelled anomalies / (unlabelled + labelled anomalies) of the fit split, in [0, 1)."""
@@ -72,23 +72,26 @@ class Cell:
     """Hidden anomalies / unlabelled images of the fit split, in [0, 1)."""
 
     labelled_classes: LabelledClasses = "all"
-    """Anomalous classes of which images are labelled."""
+    """Anomalous classes that have labelled images."""
 
     settings: tuple[tuple[str, Setting], ...] = ()
     """The detector's parameters that the study's axes fix, by name, in order of the name."""
 
+    detector: str = ""
+    """Name of the detector; empty for a study's first or only detector."""
+
     development_classes: tuple[ClassGiven, ...] = ()
-    """Classes that each trial of the cell trains, the one given being the first; empty where that
-    is alone."""
+    """Classes that each trial of the cell trains, ``given_class`` first; empty if the cell trains
+    only that class."""
 
     @property
     def protocol(self) -> Protocol:
-        """``one-class``, or ``leave-one-out`` where the anomalous class is given."""
+        """``one-class``, or ``leave-one-out`` if the anomalous class is given."""
         return "one-class" if self.anomalous_class is None else "leave-one-out"
 
     @property
     def given_class(self) -> ClassGiven:
-        """The normal class, or in the leave-one-out protocol the anomalous one."""
+        """The normal class; in the leave-one-out protocol, the anomalous class."""
         given = self.normal_class if self.anomalous_class is None else self.anomalous_class
         assert given is not None
         return given
@@ -99,7 +102,7 @@ class Cell:
         return self.development_classes or (self.given_class,)
 
     def over(self, development_classes: tuple[ClassGiven, ...]) -> Cell:
-        """Return the cell that searches on these classes for this one and others; () is this."""
+        """Return the cell that searches on these classes for all classes; () gives this cell."""
         if not development_classes:
             return self
         is_one_class = self.anomalous_class is None
@@ -110,9 +113,13 @@ class Cell:
             development_classes=development_classes,
         )
 
+    def without_labels(self) -> Cell:
+        """Return the cell as a detector that uses no label sees it."""
+        return replace(self, anomaly_ratio=0.0, labelled_classes="all")
+
     @property
     def variant(self) -> str:
-        """What sets the cell apart beside data set, class and ratio."""
+        """The part of the label after data set, class and ratio, as ``variant_label`` has it."""
         return variant_label(
             protocol=self.protocol,
             pollution_ratio=self.pollution_ratio,
@@ -127,5 +134,6 @@ class Cell:
         given = str(self.given_class)
         if self.development_classes:
             given = f"({','.join(map(str, self.development_classes))})"
-        words = [self.dataset, f"class={given}", ratio, self.variant]
-        return " ".join(words).rstrip()
+        detector = f"detector={self.detector}" if self.detector else ""
+        words = [self.dataset, f"class={given}", ratio, self.variant, detector]
+        return " ".join(filter(None, words))

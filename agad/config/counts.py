@@ -6,6 +6,9 @@ from agad.errors import ConfigError
 
 
 def check_count(name: str, value: object, least: int) -> None:
-    """Refuse what is no whole number of at least ``least``, by its dotted name."""
+    """Refuse a value that is no whole number of at least ``least``.
+
+    ``name`` is the dotted name that the error shows.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name} is {value!r}, but must be a whole number, at least {least}.")

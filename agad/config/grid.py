@@ -1,4 +1,4 @@
-"""The axes of a study, whose every combination is a cell."""
+"""The axes of a study. Every combination of their values is a cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agad.errors import ConfigError
 
 
 def _axis(name: str, value: object, *kinds: type) -> tuple[Any, ...]:
-    """Return an axis as a tuple, checked to hold distinct values of some kinds."""
+    """Return an axis as a tuple; refuse repeated values and values of other kinds."""
     values = (value,) if isinstance(value, str | int | float) else setting_values(name, value)
     for one in values:
         if not isinstance(one, kinds) or isinstance(one, bool):
@@ -24,7 +24,7 @@ def _axis(name: str, value: object, *kinds: type) -> tuple[Any, ...]:
 
 
 def checked_classes(name: str, value: object) -> tuple[ClassGiven, ...]:
-    """Return classes as a tuple, or refuse what names none, or one twice."""
+    """Return classes as a tuple; refuse a value that names no class, or a class twice."""
     values = _axis(name, value, int, str)
     for one in values:
         if isinstance(one, int) and one < 0:
@@ -41,7 +41,7 @@ def _ratios(name: str, value: object, meaning: str) -> tuple[float, ...]:
 
 
 def _labelled(value: object) -> list[LabelledClasses]:
-    """Return the axis of labelled classes, a list: in a list a tuple is one value of several."""
+    """Return the axis of labelled classes as a list; a tuple in the list is one value."""
     name = "cells.labelled_classes"
     values = [_in_order(one) for one in (value if isinstance(value, list) else [value])]
     for one in values:
@@ -61,7 +61,7 @@ def _in_order(value: Any) -> Any:  # noqa: ANN401  Not checked yet.
 
 
 def in_order(classes: Iterable[ClassGiven]) -> tuple[ClassGiven, ...]:
-    """Return classes in one order, whatever the order they are given in."""
+    """Return classes in an order that does not depend on the given order."""
     return tuple(sorted(classes, key=lambda one: (isinstance(one, str), str(one))))
 
 
@@ -74,20 +74,20 @@ def _check_distinct(name: str, values: Sequence[object]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Every combination of its axes is one cell. An axis is one value or several.
+    """The axes of a study: every combination of their values is a cell.
 
-    Either ``normal_class`` or ``anomalous_class`` is given: the one-class protocol, or the
-    leave-one-out protocol.
+    An axis has one value or several. Give ``normal_class`` for the one-class protocol, or
+    ``anomalous_class`` for the leave-one-out protocol.
     """
 
     dataset: str | Sequence[str]
     """Names of imported data sets, and ``digits``."""
 
     normal_class: ClassGiven | Sequence[ClassGiven] | None = None
-    """Classes that are normal in turn, all others anomalous; by label or by name."""
+    """Classes that are normal in turn, when all others are anomalous; by label or by name."""
 
     anomalous_class: ClassGiven | Sequence[ClassGiven] | None = None
-    """Classes that are anomalous in turn, all others normal; by label or by name."""
+    """Classes that are anomalous in turn, when all others are normal; by label or by name."""
 
     anomaly_ratio: float | Sequence[float] = 0.0
     """gamma, labelled anomalies / (unlabelled + labelled anomalies), each in [0, 1)."""
@@ -96,12 +96,12 @@ class Grid:
     """Hidden anomalies / unlabelled images, each in [0, 1)."""
 
     labelled_classes: LabelledClasses | Sequence[LabelledClasses] = "all"
-    """Anomalous classes of which images are labelled: ``"all"``, so many of them (drawn by the
-    seed), or a tuple of these; a list is an axis. Anomalies of the others stay unseen until the
-    test."""
+    """Anomalous classes that have labelled images: ``"all"``, a number of classes (drawn by the
+    seed), or a tuple of classes. A list is an axis. Anomalies of the other classes stay unseen
+    until the test."""
 
     settings: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
-    """Further axes: a parameter of the detector and the values it is fixed at in turn."""
+    """Further axes: parameters of the detector, each with the values that it takes in turn."""
 
     def __post_init__(self) -> None:
         if (self.normal_class is None) == (self.anomalous_class is None):
@@ -154,7 +154,7 @@ class Grid:
 
     @property
     def classes(self) -> tuple[ClassGiven, ...]:
-        """The classes that are normal in turn, or in the leave-one-out protocol anomalous."""
+        """The classes that are normal in turn; in the leave-one-out protocol, anomalous in turn."""
         given: Any = self.normal_class if self.anomalous_class is None else self.anomalous_class
         return tuple(given)
 
@@ -164,13 +164,9 @@ class Grid:
             return replace(self, normal_class=classes)
         return replace(self, anomalous_class=classes)
 
-    def search_cells(self, development_classes: tuple[ClassGiven, ...]) -> tuple[Cell, ...]:
-        """Return the cells that search: one for all classes together, or () one for each."""
-        return tuple(dict.fromkeys(cell.over(development_classes) for cell in self.all_cells))
-
     @property
     def all_cells(self) -> tuple[Cell, ...]:
-        """Every combination, the last axis varying fastest."""
+        """Every combination; the last axis varies fastest."""
         settings = [
             tuple(zip(self.settings, values, strict=True))
             for values in itertools.product(*self.settings.values())
@@ -190,7 +186,7 @@ class Grid:
         )
 
     def reduced(self) -> Grid:
-        """Return every data set with the first of each axis, the ratio at its two ends."""
+        """Return all data sets, the lowest and the highest ratio, and the first of other axes."""
         ratios: Any = self.anomaly_ratio
         first: dict[str, Any] = {
             name: axis[:1]

@@ -1,4 +1,4 @@
-"""How a cell's next configuration is proposed: one class a sampler."""
+"""The samplers, which propose a cell's next configuration: a class for each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 from agad.config.branches import Space, all_axes, evenly, num_configurations
 from agad.config.counts import check_count
 from agad.config.space import Choice, Draw, Fixed, IntUniform, LogUniform, Setting, Uniform, When
+from agad.config.typed_json import one_of_kinds
 from agad.errors import ConfigError
 
 _MAX_GRID = 10_000
-"""Configurations of a grid, at most: each cell walks through all of them."""
+"""The most configurations of a grid: each cell walks through all of them."""
 
 _FOR_EVERY_SPACE = "Tpe(), Random() or QuasiRandom()"
 
@@ -27,8 +28,8 @@ def _check_startup(startup_trials: int | None) -> None:
 class Tpe:
     """Tree-structured Parzen estimator: densities of the good and the bad configurations so far.
 
-    Stopped trials count by the epoch they reached and their AUROC there, running ones as bad (the
-    constant liar), diverged ones not at all. It fits every space.
+    A stopped trial counts by its last epoch and its AUROC there. A running trial counts as bad (the
+    constant liar), and a diverged trial is ignored. The sampler works on every space.
 
     Source: Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011.
     """
@@ -37,8 +38,8 @@ class Tpe:
     """Random trials of a cell before it learns; None is a quarter of the trials, at least 4."""
 
     multivariate: bool = True
-    """Whether parameters are drawn together, those of one branch of the space apart from those of
-    another; without, each on its own."""
+    """Whether the parameters of a branch of the space are drawn together. If False, each parameter
+    is drawn separately."""
 
     def __post_init__(self) -> None:
         _check_startup(self.startup_trials)
@@ -53,7 +54,7 @@ class Tpe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Random:
-    """Independent draws, which learn nothing: the baseline. It fits every space."""
+    """Independent draws that learn nothing: the baseline. The sampler works on every space."""
 
     def check_space(self, space: Space) -> None:
         """Allow every space."""
@@ -63,7 +64,8 @@ class Random:
 class QuasiRandom:
     """A scrambled Sobol sequence, which covers the space more evenly than random draws.
 
-    It learns nothing and fits every space: a parameter has a coordinate of its own on each branch.
+    The sampler learns nothing and works on every space: a parameter has its own coordinate on each
+    branch.
 
     Source: Owen, "Scrambling Sobol' and Niederreiter-Xing Points", Journal of Complexity 1998.
     """
@@ -76,13 +78,13 @@ class QuasiRandom:
 class GridSearch:
     """Every configuration of a grid once, in an order that the seed and the cell decide.
 
-    A cell ends when the grid does; with fewer trials than the grid has configurations, it tries a
-    random part.
+    The search of a cell ends with the grid. If a cell has fewer trials than the grid has
+    configurations, the cell tries a random part of the grid.
     """
 
     points: int | Mapping[str, int] | None = None
-    """Points of a range, both ends among them: one number for all, or by parameter. Choices, and
-    ranges of whole numbers that are not named, have all their values."""
+    """Points of a range, including both ends: a number for all ranges, or a number by parameter.
+    Choices take all their values, and so do ranges of whole numbers that are not named."""
 
     def __post_init__(self) -> None:
         points = self.points
@@ -94,7 +96,7 @@ class GridSearch:
             check_count("search.sampler.points", points, 2)
 
     def values_of(self, name: str, draw: Draw) -> list[Setting] | None:
-        """Return a parameter's values on the grid; None where it needs a number of points."""
+        """Return a parameter's values on the grid; None if the number of points is missing."""
         points = self.points.get(name) if isinstance(self.points, Mapping) else self.points
         if points is not None:
             return evenly(draw, points)
@@ -128,11 +130,11 @@ class GridSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CmaEs:
-    """Covariance matrix adaptation: a normal distribution that moves, a population at a time.
+    """Covariance matrix adaptation: a normal distribution that moves after each population.
 
-    It draws numbers alone, whole ones by rounding. Populations are made of the ended trials in
-    order of their number: a stopped one counts with its last AUROC, a diverged one with the lowest
-    of all. Starts at the first start point, else in the middle.
+    The sampler draws only numbers, and rounds to get whole numbers. Ended trials form populations
+    in order of their number. A stopped trial counts with its last AUROC, a diverged trial with the
+    lowest AUROC of all. The search starts at the first start point, or else in the middle.
 
     Source: Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv 1604.00772, 2016.
     """
@@ -151,7 +153,7 @@ class CmaEs:
             check_count("search.sampler.population", self.population, 4)
 
     def check_space(self, space: Space) -> None:
-        """Refuse conditions and choices, and a space where nothing is a number."""
+        """Refuse conditions, choices, and a space without any number."""
         for name, distribution in space.items():
             if isinstance(distribution, When | Choice):
                 raise ConfigError(
@@ -169,8 +171,8 @@ class GaussianProcess:
     """Bayesian optimisation: a Gaussian process over the whole space, and expected improvement.
 
     Running trials are taken into account. A stopped trial counts with its last AUROC, a diverged
-    one with the lowest of all. A proposal costs the driver seconds, during which it hands out no
-    other trial: it suits few, dear ones.
+    trial with the lowest AUROC of all. The driver needs seconds for a proposal, and starts no other
+    trial meanwhile. The sampler therefore suits studies of few, expensive trials.
 
     Source: Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian
     Optimization", NeurIPS 2023.
@@ -183,7 +185,7 @@ class GaussianProcess:
         _check_startup(self.startup_trials)
 
     def check_space(self, space: Space) -> None:
-        """Refuse conditions: a process needs the same parameters everywhere."""
+        """Refuse conditions: a Gaussian process needs the same parameters everywhere."""
         for name, distribution in space.items():
             if isinstance(distribution, When):
                 raise ConfigError(
@@ -194,30 +196,31 @@ class GaussianProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nsga2:
-    """NSGA-II: a genetic algorithm with two objectives: that of the selection, and little work.
+    """NSGA-II: a genetic algorithm with two objectives: the selection's, and little work.
 
-    Work is the floating-point operations of scoring one image, which the detector's use costs for
-    ever after; they are counted, not timed, and stand in the row's ``work_flop``. It asks for
-    ``NoStopping``: of a trial stopped early the objective at the end is not known. Parents are made
-    of the ended trials in order of their number; one that diverged counts as the worst of all.
+    Work is the number of floating-point operations for scoring one image, which every later use of
+    the detector costs. The operations are counted, not timed, and are in the row's ``work_flop``.
+    The sampler requires ``NoStopping``, because the final objective of a stopped trial is unknown.
+    Ended trials become parents in order of their number. A diverged trial counts as the worst.
 
-    The candidates to confirm are the best of the Pareto front by the selection's objective; where
-    it has too few, the best of the others follow. Of several the highest mean objective wins.
+    The candidates to confirm are the best of the Pareto front by the selection's objective. If the
+    front has too few, the best of the other trials follow. If there are several candidates, the
+    highest mean objective wins.
 
     Source: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE
     Transactions on Evolutionary Computation 2002.
     """
 
     population: int | None = None
-    """Trials a generation, at least 2, the first of which is random; None is a quarter of the
-    trials, at least 4."""
+    """Trials a generation, at least 2; None is a quarter of the trials, at least 4. The first
+    generation is random."""
 
     def __post_init__(self) -> None:
         if self.population is not None:
             check_count("search.sampler.population", self.population, 2)
 
     def check_space(self, space: Space) -> None:
-        """Refuse conditions: what only some configurations have cannot be inherited by all."""
+        """Refuse conditions: a parameter that only some parents have cannot be inherited."""
         for name, distribution in space.items():
             if isinstance(distribution, When):
                 raise ConfigError(
@@ -239,13 +242,9 @@ def sampler_from_json(values: Mapping[str, Any]) -> Sampler:
     """Return the sampler of a ``study.json``.
 
     Raises:
-        ConfigError: One that this version does not know, or a value that it does not allow.
-        KeyError: It has no name.
+        ConfigError: The sampler is unknown to this version, or refuses a value.
+        KeyError: The sampler has no name.
     """
-    fields = dict(values)
-    name = fields.pop("name")
-    for kind in SAMPLERS:
-        if kind.__name__ == name:
-            return kind(**fields)
-    known = ", ".join(kind.__name__ for kind in SAMPLERS)
-    raise ConfigError(f"search.sampler is {name!r}, but must be one of: {known}; upgrade agad.")
+    kinds = {one.__name__: one for one in SAMPLERS}
+    found: Sampler = one_of_kinds("search.sampler", values, kinds, "name")
+    return found

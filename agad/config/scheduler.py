@@ -1,4 +1,4 @@
-"""When a trial of the search is stopped early: one class a rule."""
+"""The rules that stop a search trial early: a class for each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeAlias
 
 from agad.config.counts import check_count
+from agad.config.typed_json import one_of_kinds
 from agad.errors import ConfigError
 
 
@@ -22,7 +23,7 @@ def _check_grace_period(grace_period: int, max_epochs: int) -> None:
 
 
 def _rungs(grace_period: int, reduction_factor: int, max_epochs: int) -> tuple[int, ...]:
-    """Return the epochs trained at each rung, in integers: a logarithm would lose a rung."""
+    """Return the epochs trained at each rung, computed in integers: a logarithm may lose a rung."""
     rungs = []
     epochs = grace_period
     while epochs < max_epochs:
@@ -33,16 +34,16 @@ def _rungs(grace_period: int, reduction_factor: int, max_epochs: int) -> tuple[i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Halving:
-    """Rungs at which about 1/eta of a cell's trials go on."""
+    """Rungs at which about 1/eta of a cell's trials continue."""
 
     max_epochs: int = 27
-    """Epochs of a trial that goes on at every rung."""
+    """Epochs of a trial that continues at every rung."""
 
     grace_period: int = 3
     """Epochs that every trial trains: the first rung."""
 
     reduction_factor: int = 3
-    """eta: about 1/eta of the trials go on at each rung."""
+    """eta: about 1/eta of the trials continue at each rung."""
 
     def __post_init__(self) -> None:
         check_count("scheduler.reduction_factor", self.reduction_factor, 2)
@@ -50,7 +51,7 @@ class _Halving:
 
     @property
     def milestones(self) -> tuple[int, ...]:
-        """Epochs trained at each rung, ascending, all below ``max_epochs``, in integers."""
+        """Epochs trained at each rung, ascending, all below ``max_epochs``."""
         return _rungs(self.grace_period, self.reduction_factor, self.max_epochs)
 
     def reduced(self, max_epochs: int) -> Self:
@@ -62,8 +63,8 @@ class _Halving:
 class Asha(_Halving):
     """Asynchronous successive halving, one ladder a cell.
 
-    A trial goes on past a rung when its validation AUROC beats the (1 - 1/eta) quantile of those
-    that reached the rung before it; a tie loses.
+    A trial continues after a rung if its validation AUROC beats the (1 - 1/eta) quantile of the
+    trials that reached the rung before; a tie loses.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
     """
@@ -72,22 +73,25 @@ class Asha(_Halving):
     expectation: ClassVar[str] = (
         "trials come in random order, more where the sampler learns to propose better ones"
     )
-    """What a plan takes for granted."""
+    """The assumption of a plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuccessiveHalving(_Halving):
     """Asynchronous successive halving that promotes, one ladder a cell.
 
-    Every trial pauses at a rung: its checkpoint is kept and its slot is free. A free slot goes to
-    the best trial paused at the highest rung of which floor(n/eta) of the n that reached it go on,
-    where it is one of those; else to a new configuration. So a trial that was passed over may go on
-    later, which one that ``Asha`` stopped cannot, and one that was promoted early stays so, which
-    makes them a few more than 1/eta. Once all are tried and none can be promoted, the paused ones
-    are stopped, for good: a study that is extended by more trials goes on with none of them.
+    Every trial pauses at a rung: its checkpoint is kept and its slot becomes free. The best
+    floor(n/eta) of the n trials that reached a rung may be promoted. A free slot goes to the best
+    paused trial that may be promoted, at the highest rung that has one. If no rung has one, the
+    slot goes to a new configuration.
 
-    At least one trial trains all epochs where a cell has eta to the power of the number of rungs or
-    more. With fewer, maybe none does: the best of the highest rung is confirmed all the same.
+    A paused trial may still be promoted later; a trial that ``Asha`` stopped cannot continue. An
+    early promotion is not undone, so slightly more than 1/eta of the trials continue. When all
+    configurations are tried and no trial can be promoted, the paused trials are stopped. They do
+    not continue if the study is extended by more trials.
+
+    At least one trial trains all epochs if a cell has eta^(number of rungs) trials or more. With
+    fewer trials, maybe none does; the best trial of the highest rung is then confirmed.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
     algorithm 2.
@@ -95,20 +99,20 @@ class SuccessiveHalving(_Halving):
 
     rule: ClassVar[str] = "successive halving"
     expectation: ClassVar[str] = Asha.expectation
-    """What a plan takes for granted."""
+    """The assumption of a plan."""
 
     def num_promoted(self, num_entered: int) -> int:
-        """Return how many of the trials that reached a rung go on."""
+        """Return how many of the trials that reached a rung continue."""
         return num_entered // self.reduction_factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoStopping:
-    """Every trial trains to the end, but one that diverges."""
+    """Every trial trains to the end, unless the trial diverges."""
 
     rule: ClassVar[str] = "none"
     expectation: ClassVar[str] = "no trial is stopped"
-    """What a plan takes for granted."""
+    """The assumption of a plan."""
 
     max_epochs: int = 27
     """Epochs of every trial."""
@@ -128,31 +132,31 @@ class NoStopping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Median:
-    """The median rule, one a cell.
+    """The median rule, applied within a cell.
 
-    A trial stops when its best validation AUROC so far is below the median, over the other trials
-    that came as far, of their mean AUROC from the grace period to here; a tie goes on.
+    Each other trial that came as far has a mean AUROC from the grace period to this epoch. A trial
+    stops if its best validation AUROC so far is below the median of these means. A tie continues.
 
     Source: Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017,
-    section 3.2.2; there over completed trials and from the first epoch, here, as in Ray's
-    ``MedianStoppingRule``, over all that came as far.
+    section 3.2.2. The paper uses completed trials, from the first epoch. The rule here uses all
+    trials that came as far, as Ray's ``MedianStoppingRule`` does.
     """
 
     rule: ClassVar[str] = "median"
     expectation: ClassVar[str] = "the median rule stops half at the first decision"
-    """What a plan takes for granted."""
+    """The assumption of a plan."""
 
     max_epochs: int = 27
     """Epochs of a trial that is never stopped."""
 
     grace_period: int = 3
-    """Epochs every trial trains before it can be stopped: the first decision."""
+    """Epochs that every trial trains before the first decision."""
 
     min_trials: int = 4
-    """Other trials that must have come as far before one is stopped."""
+    """Other trials that must have come as far before a trial is stopped."""
 
     interval: int = 1
-    """Epochs from one decision to the next; at each, the worker waits for the driver."""
+    """Epochs from one decision to the next; at each decision, the worker waits for the driver."""
 
     def __post_init__(self) -> None:
         _check_grace_period(self.grace_period, self.max_epochs)
@@ -176,7 +180,7 @@ SCHEDULERS = (Asha, NoStopping, Median, SuccessiveHalving)
 
 
 def scheduler_as_json(scheduler: Scheduler) -> dict[str, Any]:
-    """Return a scheduler as plain JSON values; what names no rule is ASHA."""
+    """Return a scheduler as plain JSON values; ``Asha`` is written without the name of a rule."""
     kind = {} if isinstance(scheduler, Asha) else {"rule": scheduler.rule}
     return kind | dataclasses.asdict(scheduler)
 
@@ -185,17 +189,8 @@ def scheduler_from_json(values: Mapping[str, Any]) -> Scheduler:
     """Return the scheduler of a ``study.json``.
 
     Raises:
-        ConfigError: A rule that this version does not know, or a value that it does not allow.
+        ConfigError: The rule is unknown to this version, or refuses a value.
     """
-    fields = dict(values)
-    rule = fields.pop("rule", Asha.rule)
-    for kind in SCHEDULERS:
-        if kind.rule == rule:
-            break
-    else:
-        known = ", ".join(kind.rule for kind in SCHEDULERS)
-        raise ConfigError(f"scheduler.rule is {rule!r}, but must be one of: {known}.")
-    unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(kind)})
-    if unknown:
-        raise ConfigError(f"scheduler has {', '.join(unknown)}, which {rule} does not know.")
-    return kind(**fields)
+    kinds = {one.rule: one for one in SCHEDULERS}
+    found: Scheduler = one_of_kinds("scheduler", values, kinds, "rule", Asha.rule)
+    return found

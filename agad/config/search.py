@@ -1,4 +1,4 @@
-"""What each cell's sampler draws, how, and how often."""
+"""The search of each cell: its space, its sampler and its number of trials."""
 
 from __future__ import annotations
 
@@ -34,19 +34,18 @@ from agad.config.space import DISTRIBUTION_NAMES, Distribution, Setting, is_same
 from agad.errors import ConfigError
 
 _MAX_DEVELOPMENT_CLASSES = 2
-"""So that most of what is confirmed was not tuned on."""
+"""The limit ensures that most of the confirmed classes were not tuned on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What each cell's sampler draws, how, and how often."""
+    """The search of each cell: its space, its sampler and its number of trials."""
 
     space: Mapping[str, Distribution] = field(default_factory=dict)
     """The detector's parameters to search, each with its distribution."""
 
     trials_per_cell: int = 32
-    """Trials that every cell starts in its search; fewer where the space has fewer configurations.
-    """
+    """Trials that every cell starts in its search; fewer if the space has fewer configurations."""
 
     sampler: Sampler = field(default_factory=Tpe)
     """How the next configuration is proposed."""
@@ -58,9 +57,9 @@ class Search:
     """Seeds that every search trial trains in lock-step: its objective is the mean over them."""
 
     development_classes: ClassGiven | Sequence[ClassGiven] = ()
-    """At most two classes of ``cells``, by label or by name as there: every search trial trains
-    all of them in lock-step, and the winner is confirmed on every class. Without any, each class
-    searches for itself."""
+    """At most two classes of ``cells``, by label or by name as in ``cells``. Every search trial
+    trains all of them in lock-step, and the winner is confirmed on every class. If empty, each
+    class has its own search."""
 
     def __post_init__(self) -> None:
         check_count("search.trials_per_cell", self.trials_per_cell, 1)
@@ -121,9 +120,9 @@ class Search:
         object.__setattr__(self, "start", tuple(start))
 
     def _grid_point(self, where: str, params: dict[str, Setting]) -> dict[str, Setting]:
-        """Return the point that a configuration is, but for the rounding of a number.
+        """Return the grid point that a configuration names; numbers may differ by rounding.
 
-        The points of a range are computed: 1e-3 of 1e-4 to 1e-2 is 0.0010000000000000002.
+        Example: the computed middle of the range 1e-4 to 1e-2 is 0.0010000000000000002, not 1e-3.
         """
 
         def point(axis: Axis) -> Setting:
@@ -144,17 +143,17 @@ class Search:
 
     @property
     def configurations(self) -> Iterator[dict[str, Setting]] | None:
-        """Every configuration that can be proposed, in turn; None where there is a range."""
+        """Every configuration that can be proposed, in turn; None if the space has a range."""
         return None if self.num_configurations is None else self._listed()
 
     @property
     def num_configurations(self) -> int | None:
-        """Configurations that can be proposed; None where there is a range of real numbers."""
+        """Configurations that can be proposed; None if the space has a range of real numbers."""
         return num_configurations(self.space, self._values_of)
 
     @property
     def num_cell_trials(self) -> int:
-        """Search trials of a cell: as many as asked for, or as there are configurations."""
+        """Search trials of a cell: ``trials_per_cell``, or fewer if the space is smaller."""
         size = self.num_configurations
         return self.trials_per_cell if size is None else min(self.trials_per_cell, size)
 
@@ -183,11 +182,11 @@ class Search:
 
     @property
     def counts_work(self) -> bool:
-        """Whether the work of scoring is an objective, beside that of the selection."""
+        """Whether the work of scoring is a second objective, in addition to the selection's."""
         return isinstance(self.sampler, Nsga2)
 
     def reduced(self) -> Search:
-        """Return the search of so few trials on so few seeds that a laptop finishes them."""
+        """Return the search with so few trials and seeds that a laptop finishes them."""
         return replace(
             self,
             trials_per_cell=min(4, self.trials_per_cell),
@@ -214,7 +213,7 @@ class Search:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the search as plain JSON values; what names no sampler is ``Tpe()``."""
+        """Return the search as plain JSON values; the default sampler ``Tpe()`` is left out."""
         values: dict[str, Any] = {
             "space": {name: as_json(distribution) for name, distribution in self.space.items()},
             "trials_per_cell": self.trials_per_cell,
@@ -231,12 +230,12 @@ class Search:
 
 
 def _point_of(points: Sequence[Setting], given: Setting) -> Setting | None:
-    """Return which of some points a setting is, but for the rounding of a real number."""
+    """Return the point that equals a setting; real numbers may differ by rounding."""
     same = next((one for one in points if is_same(one, given)), None)
     reals = [one for one in points if isinstance(one, float)]
     if same is not None or isinstance(given, str | bool) or len(reals) < 2:
         return same
     nearest = min(reals, key=lambda one: abs(one - given))
-    # Where a range goes through 0, a point there may be nothing but rounding.
+    # If a range goes through 0, the point at 0 may be a rounding error instead of 0.
     least = 1e-9 * abs(reals[1] - reals[0])
     return nearest if math.isclose(nearest, given, abs_tol=least) else None

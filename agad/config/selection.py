@@ -1,4 +1,4 @@
-"""What chooses a cell's configuration: one class a policy."""
+"""The policies that choose a cell's configuration: a class for each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 from agad.config.counts import check_count
+from agad.config.typed_json import one_of_kinds
 from agad.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ class Labelled:
 
     policy: ClassVar[str] = "labelled"
     objective: ClassVar[str] = "validation AUROC"
-    """What is maximised."""
+    """The name of the figure that is maximised."""
 
     searches: ClassVar[bool] = True
     """Whether a cell tries configurations before it confirms one."""
@@ -44,7 +45,7 @@ class Labelled:
         return self.num_anomalies or default
 
     def name(self, num_val_anomalies: int) -> str:
-        """Return what stands in every row, such as ``labelled(30)``."""
+        """Return the policy's name in every row, such as ``labelled(30)``."""
         return f"{self.policy}({num_val_anomalies})"
 
     def reduced(self, max_epochs: int) -> Labelled:  # noqa: ARG002  As the others have it.
@@ -56,15 +57,15 @@ class Labelled:
 class LabelFree:
     """Select by the mean score of held-out normal images, the lower the better; no labels.
 
-    Validation costs no labelled anomaly. The loss weights are fixed: a search by this figure would
-    always switch the contextual adversarial term off. The last epoch is reported, and the rows are
-    ranked apart from those of labelled selection.
+    Validation costs no labelled anomaly. The loss weights are fixed: the score is a part of the
+    loss, and a search would always put all weight on that part. The last epoch is reported, and
+    the rows are ranked apart from those of labelled selection.
     """
 
     policy: ClassVar[str] = "label_free"
     objective: ClassVar[str] = "minus the mean validation score"
-    """What is maximised; of a detector that scores by how it rebuilds, the score is the
-    reconstruction error."""
+    """The name of the figure that is maximised. If a detector scores by reconstruction, the score
+    is the reconstruction error."""
 
     searches: ClassVar[bool] = True
     """Whether a cell tries configurations before it confirms one."""
@@ -80,7 +81,7 @@ class LabelFree:
         return 0
 
     def name(self, num_val_anomalies: int) -> str:  # noqa: ARG002  As ``Labelled`` has it.
-        """Return what stands in every row."""
+        """Return the policy's name in every row."""
         return self.policy
 
     def reduced(self, max_epochs: int) -> LabelFree:  # noqa: ARG002  As ``FixedEpoch`` has it.
@@ -90,16 +91,16 @@ class LabelFree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedEpoch:
-    """Select nothing: each cell's one configuration, trained for epochs that are given in advance.
+    """Select nothing: train each cell's only configuration for a given number of epochs.
 
-    There is no search phase: a cell's confirm trials are all it trains. The same normal images are
-    held out as under the other policies, so that the fit has as many; their scores are in the
-    rows, and set the threshold of an exported model. The rows are ranked apart.
+    A cell has confirm trials only, and no search phase. The same normal images are held out as
+    under the other policies, so the fit has the same number of images. The scores of the held-out
+    images are in the rows, and set the threshold of an exported model. The rows are ranked apart.
     """
 
     policy: ClassVar[str] = "fixed_epoch"
     objective: ClassVar[str] = "minus the mean validation score"
-    """What is shown; it chooses nothing."""
+    """The name of the figure that is shown; the figure chooses nothing."""
 
     searches: ClassVar[bool] = False
     """Whether a cell tries configurations before it confirms one."""
@@ -119,11 +120,11 @@ class FixedEpoch:
         return 0
 
     def name(self, num_val_anomalies: int) -> str:  # noqa: ARG002  As ``Labelled`` has it.
-        """Return what stands in every row, such as ``fixed_epoch(12)``."""
+        """Return the policy's name in every row, such as ``fixed_epoch(12)``."""
         return f"{self.policy}({self.epochs})"
 
     def reduced(self, max_epochs: int) -> FixedEpoch:
-        """Return the policy for so few epochs that a laptop finishes them."""
+        """Return the policy with so few epochs that a laptop finishes them."""
         return replace(self, epochs=min(max_epochs, self.epochs))
 
 
@@ -132,7 +133,7 @@ SELECTIONS = (Labelled, LabelFree, FixedEpoch)
 
 
 def selection_as_json(selection: Selection) -> dict[str, Any]:
-    """Return a policy as plain JSON values; what names none is ``Labelled``."""
+    """Return a policy as plain JSON values; ``Labelled`` is written without its name."""
     kind = {} if isinstance(selection, Labelled) else {"policy": selection.policy}
     return kind | dataclasses.asdict(selection)
 
@@ -141,27 +142,14 @@ def selection_from_json(values: Mapping[str, Any]) -> Selection:
     """Return the policy of a ``study.json``.
 
     Raises:
-        ConfigError: A policy that this version does not know, or a value that it does not allow.
+        ConfigError: The policy is unknown to this version, or refuses a value.
     """
-    fields = dict(values)
-    policy = fields.pop("policy", Labelled.policy)
-    for kind in SELECTIONS:
-        if kind.policy == policy:
-            break
-    else:
-        known = ", ".join(one.policy for one in SELECTIONS)
-        raise ConfigError(
-            f"selection.policy is {policy!r}, but must be one of: {known}; upgrade agad."
-        )
-    unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(kind)})
-    if unknown:
-        raise ConfigError(
-            f"selection has {', '.join(unknown)}, which {policy} does not know; upgrade agad."
-        )
-    return kind(**fields)
+    kinds = {one.policy: one for one in SELECTIONS}
+    found: Selection = one_of_kinds("selection", values, kinds, "policy", Labelled.policy)
+    return found
 
 
 def ranked_apart(selection: str) -> str:
-    """Return the policy that a row's selection is ranked apart by; empty for ``labelled``."""
+    """Return the policy under which a row is ranked apart; empty for ``labelled``."""
     policy = selection.partition("(")[0]
     return policy if policy in (LabelFree.policy, FixedEpoch.policy) else ""

@@ -1,4 +1,4 @@
-"""The values that a search draws: one class a distribution."""
+"""The distributions that a search draws values from: a class for each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _is_whole(value: object) -> bool:
 
 
 def is_same(one: object, other: object) -> bool:
-    """Whether two settings are one: 1 is 1.0, but True is neither."""
+    """Whether two settings are the same: 1 is the same as 1.0, but not the same as True."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
@@ -38,7 +38,7 @@ def _check_bounds(kind: str, low: float, high: float) -> None:
 
 
 def setting_values(name: str, values: object) -> tuple[Setting, ...]:
-    """Return the values as a tuple, or refuse what is no sequence of settings."""
+    """Return the values as a tuple; refuse a value that is no sequence of settings."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ConfigError(f"{name} is given {values!r}, but must be given a list of values.")
     listed = tuple(values)
@@ -52,7 +52,7 @@ def setting_values(name: str, values: object) -> tuple[Setting, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """A real number, every value in [low, high] equally likely."""
+    """A real number; every value in [low, high] is equally likely."""
 
     low: float
     high: float
@@ -85,7 +85,7 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class LogUniform:
-    """A positive real number, its logarithm uniform in [log low, log high]."""
+    """A positive real number; its logarithm is uniform in [log low, log high]."""
 
     low: float
     high: float
@@ -129,7 +129,7 @@ class IntUniform:
     low: int
     high: int
     step: int = 1
-    """Distance of two neighbours; 1 where ``log``."""
+    """Distance of two neighbours; 1 if ``log``."""
 
     log: bool = False
     """Whether the logarithm is uniform, as for a width or a batch size."""
@@ -173,7 +173,7 @@ class IntUniform:
         return values[min(int(share * len(values)), len(values) - 1)]
 
     def share_of(self, value: float) -> float:
-        """Return the share in [0, 1] of the draws that falls below a value, and half of its own."""
+        """Return the share in [0, 1] of draws below a value, plus half of the value's own share."""
         if self.log:
             first, last = self.low - 0.5, self.high + 0.5
             return math.log(value / first) / math.log(last / first)
@@ -186,7 +186,7 @@ class IntUniform:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the given values, unordered."""
+    """A choice of one of the given values, which have no order."""
 
     values: Sequence[Setting]
 
@@ -200,7 +200,7 @@ class Choice:
 
     @property
     def extremes(self) -> tuple[Setting, ...]:
-        """All the values: none bounds the others."""
+        """All the values, because values without an order have no bounds."""
         return tuple(self.values)
 
     def at(self, share: float) -> Setting:
@@ -214,7 +214,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """One value, as a part of every configuration, such as of one branch of a ``When``."""
+    """A single value that every configuration has, such as on one branch of a ``When``."""
 
     value: Setting
 
@@ -236,23 +236,23 @@ class Fixed:
         return self.value
 
     def holds(self, value: object) -> bool:
-        """Whether it is the value."""
+        """Whether a value equals the fixed value."""
         return is_same(value, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A parameter that depends on another: each value of that one has a distribution of its own.
+    """A parameter that depends on another; each listed value of the other has a distribution.
 
-    Where the other parameter has a value that is not listed, or is absent itself, the parameter is
-    absent, and the detector keeps its own. A case can be a ``When`` again, on a third parameter.
+    The parameter is absent if the other parameter is absent or has a value without a case. The
+    detector then keeps its own value. A case can be a ``When`` again, on a third parameter.
     """
 
     parameter: str
-    """The other parameter, of the same space; a Choice, a Fixed, or a When of them."""
+    """The other parameter, of the same space: a Choice, a Fixed, or a When of these."""
 
     cases: Mapping[Setting, Distribution]
-    """A distribution for each of some of its values."""
+    """A distribution for each value of the other parameter that has a case."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.parameter, str):
@@ -273,7 +273,7 @@ class When:
 
 
 Draw: TypeAlias = Uniform | LogUniform | IntUniform | Choice | Fixed
-"""What can be drawn from without looking at another parameter."""
+"""A distribution that does not depend on another parameter."""
 
 Distribution: TypeAlias = Draw | When
 

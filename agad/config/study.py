@@ -3,120 +3,104 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agad.config.branches import configurations
 from agad.config.budget import Budget
+from agad.config.candidate import Candidate, check_detector
 from agad.config.cell import Cell
+from agad.config.checks import (
+    check_development_classes,
+    check_nothing_searched,
+    check_selection,
+    check_space,
+    check_study_name,
+)
+from agad.config.confirm import Confirm
+from agad.config.contest import (
+    answered,
+    cells_of_detectors,
+    detector_as_json,
+    detectors_from_json,
+    unsearched,
+)
 from agad.config.counts import check_count
-from agad.config.detectors import DETECTORS, Agad, DetectorConfig, with_parameters
+from agad.config.detector import DetectorConfig, parameters_of
 from agad.config.grid import Grid
+from agad.config.registry import detector_class
 from agad.config.scheduler import (
     SCHEDULERS,
     Asha,
     NoStopping,
     Scheduler,
     scheduler_as_json,
-    scheduler_from_json,
 )
 from agad.config.search import Search
 from agad.config.selection import (
     SELECTIONS,
     FixedEpoch,
-    LabelFree,
     Labelled,
     Selection,
     selection_as_json,
     selection_from_json,
 )
-from agad.config.space import Setting
 from agad.errors import ConfigError
 
-_MAX_CORNERS = 4096
-
 _NO_SCHEDULER_GIVEN = Asha()
-"""Stands where a study names no scheduler, told from an equal one by its identity."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm:
-    """Train each cell's best configurations anew; the winner's trials alone see the test split."""
-
-    seeds: int = 3
-    """Fresh seeds a cell: one trial each and candidate, full budget, none stopped."""
-
-    candidates: int = 1
-    """Best configurations of a cell's search to confirm. Of several, the highest mean objective
-    over the fresh seeds wins."""
-
-    keep_every: int | None = None
-    """Epochs from one kept checkpoint of a winner's trial to the next, beside that of its last
-    epoch: what ``agad diagnose`` takes. None keeps none. It decides no result, and holds for the
-    trials that are confirmed from then on."""
-
-    def __post_init__(self) -> None:
-        check_count("confirm.seeds", self.seeds, 1)
-        check_count("confirm.candidates", self.candidates, 1)
-        if self.keep_every is not None:
-            check_count("confirm.keep_every", self.keep_every, 1)
-
-    @property
-    def num_trials(self) -> int:
-        """Confirm trials of a cell, of all its candidates."""
-        return self.seeds * self.candidates
+"""Marks a study without a given scheduler. The identity differs from that of a given ``Asha()``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """One question: cells x a search space x a budget. A value: it says what, never where."""
+    """A question: cells x a search space x a budget. A study says what to run, never where."""
 
     name: str
     """Lower-case letters, digits, ``.``, ``_`` and ``-``; the study's prefix in the store."""
 
     cells: Grid
     search: Search = field(default_factory=Search)
-    """Left out where there is nothing to search, under ``FixedEpoch``."""
+    """The search; leave this out under ``FixedEpoch``, which searches nothing."""
 
-    detector: DetectorConfig = field(default_factory=Agad)
-    """The detector, with every parameter that neither an axis nor the search sets."""
+    detector: DetectorConfig = None  # type: ignore[assignment]  # __post_init__ sets it.
+    """The detector, with every parameter that neither an axis nor the search sets; ``Agad()`` if
+    none is given. A study that compares ``detectors`` has none here."""
+
+    detectors: Sequence[Candidate] = ()
+    """Detectors to compare, each with its own space, scheduler and number of trials. The list
+    replaces ``detector``, ``search.space``, ``search.start`` and ``scheduler``. A stored study is
+    extended by appending further detectors."""
 
     scheduler: Scheduler = field(default_factory=lambda: _NO_SCHEDULER_GIVEN)
-    """When a search trial is stopped early: ``Asha()``, and under ``FixedEpoch``, which stops none,
-    ``NoStopping`` of its epochs."""
+    """The rule that stops search trials early; ``Asha()`` by default. ``FixedEpoch`` stops none,
+    and takes ``NoStopping`` with its own epochs."""
 
     confirm: Confirm = field(default_factory=Confirm)
     selection: Selection = field(default_factory=Labelled)
-    """What chooses a cell's configuration."""
+    """The policy that chooses a cell's configuration."""
 
     budget: Budget = field(default_factory=Budget)
-    """What ends the search before its planned trials."""
+    """Limits that end the search before its planned trials."""
 
     seed: int = 0
-    """First seed of every search trial, and that of the samplers; confirm trials take the seeds
+    """First seed of every search trial, and the seed of the samplers. Confirm trials take the seeds
     after those of the search."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(
-            r"[a-z0-9][a-z0-9._-]{0,99}", self.name
-        ):
-            raise ConfigError(
-                f"study.name is {self.name!r}, but must start with a lower-case letter or digit "
-                "and hold only those, '.', '_' and '-', at most 100 of them."
-            )
+        check_study_name(self.name)
+        detector: DetectorConfig | None = self.detector
+        if detector is None and not self.detectors:
+            object.__setattr__(self, "detector", detector_class("agad")())
         self._check_types()
         check_count("study.seed", self.seed, 0)
-        searched = set(self.search.space) & set(self.cells.settings)
-        if searched:
-            raise ConfigError(
-                f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
-                "axis is never searched; take it out of one of them."
-            )
-        self._check_development_classes()
-        self._check_selection()
+        if self.detectors:
+            self._check_candidates()
+            return
+        check_development_classes(self.cells, self.search)
+        if isinstance(self.selection, FixedEpoch):
+            check_nothing_searched(self.search, self.budget)
+            self._fix_epochs(self.selection.epochs)
+        check_selection(self.selection, self.search, self.detector)
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
             raise ConfigError(
@@ -129,55 +113,36 @@ class Study:
                 f"is {type(self.search.sampler).__name__}: of a trial stopped early, the objective "
                 "at the end is not known."
             )
-        self._check_corners()
+        check_space(self.cells, self.search, self.detector)
 
-    def _check_development_classes(self) -> None:
-        known = self.cells.classes
-        for one in self.search.development:
-            if one not in known:
-                name = "normal_class" if self.cells.anomalous_class is None else "anomalous_class"
+    def _check_candidates(self) -> None:
+        """Refuse fields that the candidates replace, then check each candidate as its own study."""
+        object.__setattr__(self, "detectors", tuple(self.detectors))
+        given = {
+            "study.detector": self.detector is not None,
+            "search.space": bool(self.search.space),
+            "search.start": bool(self.search.start),
+            "study.scheduler": self.scheduler is not _NO_SCHEDULER_GIVEN,
+            "cells.settings": bool(self.cells.settings),
+        }
+        for name, is_given in given.items():
+            if is_given:
                 raise ConfigError(
-                    f"search.development_classes holds {one!r}, but cells.{name} is "
-                    f"{', '.join(map(repr, known))}; name classes of it, as it names them."
+                    f"study.detectors and {name} are both given, but every Candidate has its "
+                    f"own; leave {name} out."
                 )
-
-    def _check_selection(self) -> None:
-        if isinstance(self.selection, FixedEpoch):
-            self._fix_epochs(self.selection.epochs)
-        elif not self.search.space:
+        check_development_classes(self.cells, self.search)
+        entries = self.entries
+        for place in range(len(entries)):
+            _check_entry(entries, place)
+        if self.budget.names and not any(one.candidate.searches for one in entries):
             raise ConfigError(
-                "search.space is empty, but must hold at least one parameter, such as "
-                '{"lr": LogUniform(1e-4, 1e-2)}; with nothing to search, select by '
-                "FixedEpoch(epochs=...)."
-            )
-        weights = [name for name in self.detector.loss_weights if name in self.search.space]
-        if weights and isinstance(self.selection, LabelFree):
-            raise ConfigError(
-                f"search.space holds {', '.join(weights)}, but LabelFree searches no loss weight: "
-                "searching them by reconstruction error would always switch the contextual "
-                "adversarial term off; fix them in the detector, or select by Labelled()."
+                f"study.budget is {self.budget}, but no candidate searches anything that it could "
+                "end; leave it out."
             )
 
     def _fix_epochs(self, epochs: int) -> None:
-        """Take the epochs that are given in advance; refuse what would choose or stop."""
-        num = self.search.num_configurations
-        if num != 1:
-            raise ConfigError(
-                f"search.space has {'endless' if num is None else num} configurations, but "
-                "FixedEpoch chooses among none; leave the search out, and set its parameters in "
-                "the detector or in cells.settings."
-            )
-        ignored = [f"search.{name}" for name in self.search.given if name != "space"]
-        if ignored:
-            raise ConfigError(
-                f"{' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} given, but "
-                "FixedEpoch searches nothing; leave out all of the search but its space."
-            )
-        if self.budget.names:
-            raise ConfigError(
-                f"study.budget is {self.budget}, but FixedEpoch searches nothing that it could "
-                "end; leave it out."
-            )
+        """Set the scheduler to train the epochs that are given in advance."""
         wanted = NoStopping(max_epochs=epochs)
         if self.scheduler is _NO_SCHEDULER_GIVEN:
             object.__setattr__(self, "scheduler", wanted)
@@ -187,21 +152,21 @@ class Study:
                 f"every trial for {epochs} epochs; leave it out, or give {wanted}."
             )
 
-    def _check_corners(self) -> None:
-        """Build the detector at every corner of the space, under every setting of the axes."""
-        # A space of very many choices is checked at its first corners alone.
-        every = configurations(self.search.space, lambda axis: axis.draw.extremes)
-        corners: list[Mapping[str, Setting]] = list(itertools.islice(every, _MAX_CORNERS))
-        for settings in {cell.settings for cell in self.cells.all_cells}:
-            for corner in (*corners, *self.search.start):
-                with_parameters(self.detector, {**dict(settings), **corner})
-
     def _check_types(self) -> None:
-        known = tuple(DETECTORS)
+        if not self.detectors:
+            check_detector("study.detector", self.detector)
+        if isinstance(self.detectors, Candidate | str) or not isinstance(self.detectors, Sequence):
+            raise ConfigError(
+                f"study.detectors is {self.detectors!r}, but must be a list of Candidate(...)."
+            )
+        for place, one in enumerate(self.detectors):
+            if not isinstance(one, Candidate):
+                raise ConfigError(
+                    f"study.detectors[{place}] is {one!r}, but must be a Candidate(...)."
+                )
         allowed: dict[str, tuple[type, ...]] = {
             "cells": (Grid,),
             "search": (Search,),
-            "detector": known,
             "scheduler": SCHEDULERS,
             "confirm": (Confirm,),
             "selection": SELECTIONS,
@@ -214,39 +179,91 @@ class Study:
                 raise ConfigError(f"study.{name} is {value!r}, but must be one of: {choices}.")
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every detector as a study of its own, with its cells; one entry without ``detectors``."""
+        if not self.detectors:
+            given = Candidate(
+                self.detector,
+                space=self.search.space,
+                scheduler=self.scheduler,
+            )
+            labels = self.detector.supervision.labels
+            answers = answered(self.cells.all_cells, labels, self.selection)
+            return (Entry(candidate=given, study=self, answers=answers),)
+        return tuple(self._entries())
+
+    def _entries(self) -> Iterator[Entry]:
+        detectors = [one.detector for one in self.detectors]
+        own_cells = cells_of_detectors(
+            self.cells.all_cells, [(one.name, parameters_of(one)) for one in detectors]
+        )
+        for one, cells in zip(self.detectors, own_cells, strict=True):
+            alone = self._alone(one)
+            answers = answered(cells, one.detector.supervision.labels, alone.selection)
+            yield Entry(candidate=one, study=alone, answers=answers)
+
+    def _alone(self, one: Candidate) -> Study:
+        """Return the study of one candidate; its trials have the same keys as in this study."""
+        if one.searches:
+            search = replace(
+                self.search,
+                space=one.searched_space,
+                trials_per_cell=one.trials or self.search.trials_per_cell,
+            )
+            most = min(self.confirm.candidates, search.num_cell_trials)
+            return replace(
+                self,
+                detector=one.detector,
+                detectors=(),
+                search=search,
+                scheduler=one.rule,
+                confirm=replace(self.confirm, candidates=most),
+            )
+        epochs = one.rule.max_epochs
+        return replace(
+            self,
+            detector=one.detector,
+            detectors=(),
+            search=Search(),
+            scheduler=NoStopping(max_epochs=epochs),
+            confirm=replace(self.confirm, candidates=1),
+            selection=unsearched(self.selection, epochs),
+            budget=Budget(),
+            # With this seed, the candidate has the same confirm seeds as the others.
+            seed=self.seed + self.search.seeds - 1,
+        )
+
+    @property
+    def all_cells(self) -> tuple[Cell, ...]:
+        """The cells of all detectors."""
+        return tuple(cell for entry in self.entries for cell in entry.cells)
+
+    @property
     def search_seeds(self) -> tuple[int, ...]:
         """The seeds of every search trial."""
         return tuple(range(self.seed, self.seed + self.search.seeds))
 
     @property
     def num_search_trials(self) -> int:
-        """Search trials of a cell; none where nothing is searched."""
+        """Search trials of a cell; 0 if nothing is searched."""
         return self.search.num_cell_trials if self.selection.searches else 0
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
-        """The seeds of the confirm phase, none of which the search used."""
+        """The seeds of the confirm phase; the search uses none of them."""
         first = self.seed + self.search.seeds
         return tuple(range(first, first + self.confirm.seeds))
 
-    @property
-    def search_cells(self) -> tuple[Cell, ...]:
-        """The cells that search: all, or with development classes one for all classes together."""
-        return self.cells.search_cells(self.search.development)
-
     def reduced(self) -> Study:
-        """Return the same question at a budget that a laptop finishes, under a name of its own.
+        """Return the same question at a size that a laptop finishes, under a name of its own.
 
-        The first class at the lowest and the highest ratio, 4 trials a cell of at most 3 epochs,
-        2 seeds to search and 2 to confirm, networks of an eighth of the width, and no further
-        budget. Of several development classes the first stays, with one other class to confirm on.
+        The reduced study has the first class at the lowest and the highest ratio, and no budget. A
+        cell has 4 trials of at most 3 epochs, 2 search seeds and 2 confirm seeds. Each detector is
+        its ``reduced`` self. If there are several development classes, the first stays, with one
+        other class to confirm on.
         """
-        detector = replace(
-            self.detector,
-            base_width=max(4, self.detector.generator_width // 8),
-            discriminator_width=max(4, self.detector.discriminator_width // 8),
-        )
-        search = self.search.reduced() if self.selection.searches else self.search
+        is_searched = self.selection.searches or bool(self.detectors)
+        search = self.search.reduced() if is_searched else self.search
         cells = self.cells.reduced()
         if search.development:
             others = [one for one in self.cells.classes if one not in search.development]
@@ -256,44 +273,59 @@ class Study:
             name=f"{self.name[:92]}-reduced",
             cells=cells,
             search=search,
-            detector=detector,
-            scheduler=self.scheduler.reduced(3),
+            detector=self.detector if self.detectors else self.detector.reduced(),
+            detectors=tuple(one.reduced() for one in self.detectors),
+            # Set again, because in an unpickled study the marker is another object.
+            scheduler=_NO_SCHEDULER_GIVEN if self.detectors else self.scheduler.reduced(3),
             budget=Budget(),
             selection=self.selection.reduced(3),
             confirm=replace(
                 self.confirm,
                 seeds=min(2, self.confirm.seeds),
-                candidates=min(self.confirm.candidates, search.num_cell_trials),
+                candidates=self._reduced_candidates(search),
             ),
         )
+
+    def _reduced_candidates(self, search: Search) -> int:
+        """Return how many configurations a reduced search confirms."""
+        most = search.trials_per_cell if self.detectors else search.num_cell_trials
+        return min(self.confirm.candidates, most)
+
+    @staticmethod
+    def _candidate_as_json(entry: Entry) -> dict[str, Any]:
+        """Return a candidate with its detector's defaults, which a later version may change."""
+        study = entry.study
+        values = {
+            "detector": detector_as_json(study.detector),
+            "labels": study.detector.supervision.labels,
+            "space": study.search.as_json()["space"],
+            "scheduler": scheduler_as_json(study.scheduler),
+        }
+        if study.detector.supervision.external_data:
+            values["external_data"] = study.detector.supervision.external_data
+        if study.selection.searches:
+            values["trials"] = study.search.trials_per_cell
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Study:
         """Return the study of a ``study.json``, as ``as_json`` made it.
 
-        Of a search of nothing it takes the space alone: earlier versions kept what it ignored.
+        If nothing is searched, only the space of ``search`` is read: earlier versions also kept
+        fields that such a study ignored.
 
         Raises:
-            ConfigError: It holds a value that this version does not know.
+            ConfigError: This version does not know a value.
             KeyError: A field is missing.
             TypeError: A part has a field that this version does not know.
         """
-        parameters = dict(values["detector"])
-        name, _ = parameters.pop("name"), parameters.pop("version")
-        detectors = {one.name: one for one in DETECTORS}
-        if name not in detectors:
-            raise ConfigError(
-                f"detector.name is {name!r}, but must be one of: {', '.join(detectors)}; upgrade "
-                "agad."
-            )
         search = Search.from_json(values["search"])
         selection = selection_from_json(values.get("selection", {}))
         return cls(
             name=values["name"],
             cells=Grid.from_json(values["cells"]),
             search=search if selection.searches else Search(space=search.space),
-            detector=detectors[name](**parameters),
-            scheduler=scheduler_from_json(values["scheduler"]),
+            **detectors_from_json(values),
             confirm=Confirm(**values["confirm"]),
             selection=selection,
             budget=Budget(**values.get("budget", {})),
@@ -303,14 +335,62 @@ class Study:
     def as_json(self) -> dict[str, Any]:
         """Return the whole configuration as plain JSON values, for ``study.json``.
 
-        What keeps no checkpoint names no ``confirm.keep_every``.
+        ``confirm.keep_every`` is left out if no checkpoint is kept.
         """
-        values = dataclasses.asdict(self)
+        without = ("detector", "scheduler") if self.detectors else ("detectors",)
+        values = {
+            one.name: _plain(getattr(self, one.name))
+            for one in dataclasses.fields(self)
+            if one.name not in without
+        }
         if self.confirm.keep_every is None:
             del values["confirm"]["keep_every"]
-        values["detector"]["name"] = self.detector.name
-        values["detector"]["version"] = self.detector.version
+        if self.detectors:
+            values["detectors"] = [self._candidate_as_json(one) for one in self.entries]
+        else:
+            values["detector"] = detector_as_json(self.detector)
+            values["scheduler"] = scheduler_as_json(self.scheduler)
         values["search"] = self.search.as_json()
-        values["scheduler"] = scheduler_as_json(self.scheduler)
         values["selection"] = selection_as_json(self.selection)
         return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A detector of a study, with the cells that the detector answers."""
+
+    candidate: Candidate
+    study: Study
+    """The study as it would be with this detector alone: its search, scheduler and selection."""
+
+    answers: Mapping[Cell, Cell]
+    """The cell that runs, for each cell that the detector answers."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that run; no other entry has any of them."""
+        return tuple(dict.fromkeys(self.answers.values()))
+
+
+def _check_entry(entries: Sequence[Entry], place: int) -> None:
+    """Refuse a candidate that answers no cell, or that repeats an earlier candidate."""
+    entry = entries[place]
+    for earlier, other in enumerate(entries[:place]):
+        if entry.candidate == other.candidate:
+            raise ConfigError(f"study.detectors[{place}] stands in the list before; take it out.")
+        if entry.candidate.detector == other.candidate.detector:
+            raise ConfigError(
+                f"study.detectors[{place}] has the parameters of study.detectors[{earlier}], but "
+                "candidates are told apart by them; change a parameter of one, or take it out."
+            )
+    if not entry.cells:
+        raise ConfigError(
+            f"study.detectors[{place}] is {entry.candidate.detector}, which needs labelled "
+            "anomalies, but cells.anomaly_ratio is 0; add a ratio above 0."
+        )
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  What JSON can hold.
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return value

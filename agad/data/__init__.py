@@ -11,6 +11,7 @@ from agad.data.importing import Imported, find_manifest, import_dataset
 from agad.data.library import Library, open_images
 from agad.data.manifest import Dropped, Manifest, StoredPart
 from agad.data.partition import TestChoice
+from agad.data.prepare import prepare_images
 from agad.data.readers.folder import find_pictures
 from agad.data.readers.pictures import PictureBatch, read_in_batches
 from agad.data.recipe import ImportOptions

@@ -1,4 +1,4 @@
-"""A node's cache of imported images: each file fetched once, whatever the number of trials."""
+"""A node's cache of imported images: each file is fetched once, for any number of trials."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ _GIB = 2**30
 class NodeCache:
     """Files of imported images in a folder of this machine, named by their SHA-256.
 
-    Any number of processes use it at once: the first to need a file fetches it under the file's
-    lock, the others wait for it, and all map the same pages of memory.
+    Any number of processes use it at once: the first process that needs a file fetches it under the
+    file's lock, and the others wait. All processes map the same pages of memory.
     """
 
     folder: str = "~/.agad/cache"
-    """Is created; ``~`` is the home of whoever opens the cache."""
+    """The folder is created if missing; ``~`` is the home of whoever opens the cache."""
 
     max_gib: float = 20.0
-    """Files that are not in use are removed, the longest unused first, to stay below this."""
+    """Size limit: unused files are removed to stay below it, the longest unused file first."""
 
     def __post_init__(self) -> None:
         if not (self.max_gib > 0 and math.isfinite(self.max_gib)):
             raise ConfigError(f"--cache-gib is {self.max_gib:g}, but must be above 0 and finite.")
 
     def open(self, part: StoredPart, fetch: Callable[[Path], None]) -> Images:
-        """Map a part's images into memory, fetching its file where it is not there.
+        """Map a part's images into memory, fetching its file if it is not there.
 
         Args:
             part: Which file.
             fetch: Writes the file to the path it is given.
 
         Raises:
-            DataError: What was fetched is not the file, it does not fit, or the folder cannot be
-                written.
+            DataError: The fetched bytes are not the file, the file does not fit, or the folder
+                cannot be written.
         """
         try:
             root = Path(self.folder).expanduser()
-        except RuntimeError as error:  # What it raises for "~nobody".
+        except RuntimeError as error:  # Raised for "~nobody".
             raise DataError(f"--cache is {self.folder}, whose home is not known.") from error
         path = root / f"{part.sha256}.arrow"
         try:

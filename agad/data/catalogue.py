@@ -44,16 +44,16 @@ class KnownDataset:
     name: str
     format: Format
     class_names: tuple[str, ...] | None = None
-    """Names in order of the label; None where the reader knows them."""
+    """Names in order of the label; None if the reader knows them."""
 
     image_px: int = 32
-    """Height and width that it is imported at, bilinearly resized where it has another size."""
+    """Height and width of the import; images of another size are resized bilinearly."""
 
     num_val_anomalies: int = 100
-    """Labelled validation anomalies where the study names no number."""
+    """Labelled validation anomalies if the study names no number."""
 
     files: tuple[OfficialFile, ...] = ()
-    """Its official files; empty where it comes with scikit-learn."""
+    """Official files; empty if the data set comes with scikit-learn."""
 
 
 def _idx(url: str, *md5s: str) -> tuple[OfficialFile, ...]:
@@ -127,7 +127,7 @@ _ALL = (
     KnownDataset(
         name="cifar10", format="cifar10", files=_cifar(10, "c32a1d4ab5d03f1284b67883e8d87530")
     ),
-    # The AGAD paper's CIFAR-100 is the one of 20 coarse classes.
+    # The AGAD paper's CIFAR-100 has the 20 coarse classes.
     KnownDataset(
         name="cifar100",
         format="cifar100-coarse",
@@ -202,4 +202,4 @@ _ALL = (
     _medmnist("organsmnist", "e5c39f1af030238290b9557d9503af9d", *_ORGANS),
 )
 KNOWN = {known.name: known for known in _ALL}
-"""By name."""
+"""The known data sets by name."""

@@ -26,10 +26,10 @@ _STALL_LIMIT_S = 30.0
 """Longest wait for a connection, an answer, or the next bytes of a file."""
 
 _DOWNLOAD_LIMIT_S = 2 * 3600.0
-"""Longest time for one file, however steadily it drips."""
+"""Longest time for one file, even if its bytes keep coming slowly."""
 
 _SIZE_LIMIT_BYTES = 4 * 2**30
-"""More than any official file holds: what sends more sends something else."""
+"""More than any official file holds: a server that sends more sends something else."""
 
 _BACKOFF = Backoff(attempts=5, first_s=1.0, limit_s=15.0)
 _CHUNK_BYTES = 2**20
@@ -50,7 +50,7 @@ class OfficialFile:
     """Name in the user's folder, such as ``train-images-idx3-ubyte.gz``."""
 
     url: str
-    """Where it is, by https; by http on this host alone."""
+    """Address of the file, by https; http is allowed on this host alone."""
 
     md5: str
     """Published checksum, 32 hex digits."""
@@ -75,16 +75,16 @@ def fetch_files(
 ) -> None:
     """Download the files that are not in a folder yet.
 
-    A file has its name only when it is whole and checked; one that is there is never replaced.
+    A file gets its name only when it is whole and checked; an existing file is never replaced.
 
     Args:
-        files: What the folder is to hold.
-        folder: Created where it is missing.
+        files: The files that the folder is to hold.
+        folder: Created if it is missing.
         notify: Takes one line for each file that is there, before each download and after it.
 
     Raises:
-        DataError: A file that is there is another one, a download fails for good or is not what
-            was published, or the folder cannot be written.
+        DataError: An existing file is a different file, a download fails for good or is not the
+            published file, or the folder cannot be written.
     """
     with _file_errors_named(folder, "written"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class _PassingError(DataError):
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follow redirects, but none to where a file may not come from."""
+    """Follow redirects, but only to places that a file may come from."""
 
     def redirect_request(  # noqa: PLR0913  The overridden method's.
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -202,7 +202,7 @@ def _check_size(file: OfficialFile, num_bytes: int) -> None:
 
 @contextmanager
 def _transfer_errors_named(file: OfficialFile) -> Iterator[None]:
-    """Turn what the network and the server fail with into one line, passing or lasting."""
+    """Turn errors of the network and the server into one line, passing or lasting."""
     try:
         yield
     except HTTPError as error:
@@ -243,6 +243,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _new_md5() -> hashlib._Hash:
-    # MD5 is what publishers list. It guards against accidents here, not against an attacker, from
-    # whom https does.
+    # Publishers list MD5. It guards against accidents here; https guards against attackers.
     return hashlib.md5(usedforsecurity=False)

@@ -1,4 +1,4 @@
-"""Where a picture and its reconstruction differ, as a picture.
+"""Heat maps: pictures of the difference between a picture and its reconstruction.
 
 Axes: C channels, H rows, W columns (H = W).
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FULL_SCALE = 0.5
-"""The mean difference that is white: 64 of the 255 grey levels, in pixels of [-1, 1]."""
+"""The mean difference that is drawn white: 64 of the 255 grey levels, in pixels of [-1, 1]."""
 
 _GAP_PX = 2
 _MIN_TILE_PX = 128
@@ -22,12 +22,12 @@ _MIN_TILE_PX = 128
 def heat_map(pixels: NDArray[np.uint8], rebuilt: NDArray[np.float32]) -> bytes:
     """Return a PNG: the picture, its reconstruction, and how far they are apart in each pixel.
 
-    The last is the mean of |x - G(x)| over the channels on one scale for every picture, whatever
-    the others are: black at 0, then red and yellow, white at ``FULL_SCALE`` and above.
+    The third tile is the mean of |x - G(x)| over the channels: black at 0, then red and yellow,
+    white at ``FULL_SCALE`` and above. The scale is the same for every picture.
 
     Args:
         pixels: The picture, shape ``(C, H, W)`` with C 1 or 3.
-        rebuilt: Its reconstruction of the same shape, in [-1, 1]; is clipped to that where shown.
+        rebuilt: Its reconstruction of the same shape, in [-1, 1]; clipped to this range when shown.
     """
     x = pixels.astype(np.float32) / 127.5 - 1
     shown = np.rint((np.clip(rebuilt, -1, 1) + 1) * 127.5).astype(np.uint8)

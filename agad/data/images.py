@@ -31,18 +31,19 @@ class SourceImages:
 
     images: Images
     names: Sequence[str]
-    """Such as ``train[17]``, or a file's path below the folder that was read."""
+    """Names such as ``train[17]``, or a file's path below the folder that was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a reader found: a data set before it is imported."""
+    """The result of a reader: a data set before it is imported."""
 
     class_names: tuple[str, ...]
     """Names in order of the label."""
 
     parts: Mapping[Part, SourceImages]
-    """Both parts; or ``train`` alone, which then holds every image: there is no official split."""
+    """``train`` and ``test``; or ``train`` alone with every image, if there is no official
+    split."""
 
     ignored: tuple[str, ...] = ()
-    """Files that were there and are no images, below the folder that was read."""
+    """Files below the folder that are no images."""

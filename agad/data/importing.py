@@ -22,32 +22,32 @@ from agad.data.recipe import ImportOptions, Recipe, find_recipe
 from agad.errors import AgadError, DataError
 
 _BUNDLED = "digits"
-"""Comes with scikit-learn: a study imports it by itself."""
+"""The data set that comes with scikit-learn: a study imports it by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What an import gave."""
+    """The result of an import."""
 
     manifest: Manifest
     is_new: bool
-    """False where exactly this was in the store before."""
+    """False if exactly this data set was in the store before."""
 
     ignored: tuple[str, ...]
-    """Files that were there and are no images."""
+    """Files in the folder that are no images."""
 
 
 def import_dataset(
     name: str, path: Path | None, library: Library, options: ImportOptions
 ) -> Imported:
-    """Read a data set and keep it in a store. The same again is kept once.
+    """Read a data set and keep it in a store; a repeated import is kept once.
 
     Duplicates of official files are kept out of training; in other files they are an error, unless
     the options say otherwise.
 
     Args:
         name: What studies call it; the name of a known data set brings its format and classes.
-        path: A folder or file to read; None for what comes with scikit-learn.
+        path: A folder or file to read; None for the data set that comes with scikit-learn.
         library: Where to keep it.
         options: How it is read.
 
@@ -91,7 +91,7 @@ def import_dataset(
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Make a folder that ends with the block; what the disk refuses in it is one error."""
+    """Make a folder that ends with the block; any error of the disk becomes one error."""
     try:
         with tempfile.TemporaryDirectory(prefix="agad-import-") as folder:
             yield Path(folder)
@@ -105,7 +105,7 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def find_manifest(library: Library, name: str) -> Manifest:
-    """Return what is known of a data set; one that needs no files is imported where it is missing.
+    """Return a data set's manifest; a missing data set that needs no files is imported.
 
     Raises:
         ConfigError: The store holds no data set of this name.
@@ -116,7 +116,7 @@ def find_manifest(library: Library, name: str) -> Manifest:
 
 
 def _described(recipe: Recipe) -> str:
-    # The last part of the path alone: where it lies says more of the user than of the data.
+    # Only the last part of the path: the rest says more about the user than about the data.
     return f"{recipe.format} {recipe.path.name}".rstrip()
 
 

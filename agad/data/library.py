@@ -18,10 +18,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 def check_dataset_name(name: str) -> None:
-    """Refuse what cannot name a data set.
+    """Refuse a text that cannot name a data set.
 
     Raises:
-        ConfigError: It holds other characters than allowed, or too many.
+        ConfigError: The name holds forbidden characters, or too many.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -31,14 +31,14 @@ def check_dataset_name(name: str) -> None:
 
 
 class Library:
-    """The data sets of one store. A data set, once there, never changes."""
+    """The data sets of one store. A kept data set never changes."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
     @property
     def uri(self) -> str:
-        """The store's."""
+        """URI of the store."""
         return self._objects.uri
 
     def names(self) -> list[str]:
@@ -47,7 +47,7 @@ class Library:
         return sorted(name for name in names if name is not None)
 
     def manifest(self, name: str) -> Manifest:
-        """Return what is known of a data set; opens no images.
+        """Return a data set's manifest; opens no images.
 
         Raises:
             ConfigError: The store holds no data set of this name.
@@ -68,11 +68,11 @@ class Library:
         """Keep a data set; whoever reads its manifest finds its files.
 
         Args:
-            manifest: What it is.
+            manifest: The data set's manifest.
             files: The file of each part.
 
         Returns:
-            Whether it is new: False where exactly this was kept before.
+            Whether the data set is new: False if exactly this one was kept before.
 
         Raises:
             DataError: Another data set of this name is kept.
@@ -89,7 +89,7 @@ class Library:
                     f"{self.uri}/{key} holds other bytes than its name says; remove it, and import "
                     "the data set again."
                 )
-        # Of equal imports at once, the token lets a single one find its own document.
+        # If equal imports run at once, the token lets only one find its own document.
         document = manifest.to_json(token=uuid.uuid4().hex)
         if self._objects.put_if_absent(dataset_manifest_key(manifest.name), document):
             return True
@@ -120,17 +120,17 @@ class Library:
 def open_images(manifest: Manifest, part: Part, *, store: str, cache: NodeCache) -> Images:
     """Map the images of one part into memory, through this node's cache.
 
-    The other part's file is not fetched, and the store not even connected to where the cache holds
-    the file.
+    The other part's file is not fetched. If the cache holds the file, the store is not even
+    connected.
 
     Args:
         manifest: The data set.
         part: The only part that is opened.
         store: URI of the store that holds it.
-        cache: This node's.
+        cache: This node's cache.
 
     Raises:
-        DataError: The cache cannot hold it, or the store's object was changed.
+        DataError: The cache cannot hold the file, or the store's object was changed.
         StoreError: The store cannot be reached.
     """
     key = _file_key(manifest, part)

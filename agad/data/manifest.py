@@ -1,4 +1,4 @@
-"""What is known of an imported data set without opening its images."""
+"""The manifest of an imported data set: the facts that are known without opening images."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class StoredPart:
     """The training or the test images, one file in the store."""
 
     sha256: str
-    """Of the whole Arrow file, in hexadecimal; it names the file."""
+    """SHA-256 of the whole Arrow file, in hexadecimal; names the file."""
 
     num_bytes: int
-    """Of the whole Arrow file."""
+    """Bytes of the whole Arrow file."""
 
     class_counts: tuple[int, ...]
     """Images of each class, in order of the label."""
@@ -44,12 +44,12 @@ class Dropped:
     """``in the test part``, ``of two classes`` or ``copy``."""
 
     copy_of: str
-    """Another image with the same pixels."""
+    """Name of another image with the same pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """An imported data set. It never changes: other content has another name."""
+    """An imported data set. A manifest never changes: other content has another name."""
 
     name: str
     class_names: tuple[str, ...]
@@ -60,7 +60,7 @@ class Manifest:
     """Height and width of the images."""
 
     num_val_anomalies: int
-    """Labelled validation anomalies where the study names no number."""
+    """Labelled validation anomalies if the study names no number."""
 
     fingerprint: str
     """SHA-256 of class names, shapes, pixels and labels of both parts, in hexadecimal."""
@@ -71,17 +71,17 @@ class Manifest:
     """The format, and what was read."""
 
     resize: str
-    """From which size to which, and how."""
+    """The resizing: from which size to which, and how."""
 
     filter: str = "bilinear"
-    """Pillow's filter that brings other pictures to this size, one of ``FILTERS``; that of the
-    import where it resized."""
+    """Pillow's filter that brings other pictures to this size, one of ``FILTERS``; the filter of
+    the import if the import resized."""
 
     test_split: str
     """``official``, or how the test part was chosen."""
 
     dropped: tuple[Dropped, ...] = ()
-    """Images kept out of training since their pixels are there twice."""
+    """Images kept out of training because their pixels occur twice."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -123,7 +123,8 @@ class Manifest:
         """Return the manifest as a JSON document.
 
         Args:
-            token: Tells the document from that of another import; ``from_json`` passes over it.
+            token: Tells the document from the document of another import; ``from_json`` ignores the
+                token.
         """
         values = {"format_version": FORMAT_VERSION, "token": token} | dataclasses.asdict(self)
         return json.dumps(values, indent=2, sort_keys=True).encode()
@@ -134,10 +135,10 @@ class Manifest:
 
         Args:
             text: The document.
-            where: Where it is, for the error.
+            where: Where the document is, for the error.
 
         Raises:
-            DataError: It is damaged, or was written by a newer version.
+            DataError: The document is damaged, or was written by a newer version.
         """
         try:
             values = json.loads(text)
@@ -161,7 +162,7 @@ class Manifest:
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse what no import writes: who can write the store wrote the manifest."""
+    """Refuse values that no import writes: whoever can write the store wrote the manifest."""
     if manifest.filter not in FILTERS or manifest.image_px not in SIZES:
         raise ValueError(f"filter {manifest.filter!r}, size {manifest.image_px!r}")
     if manifest.channels not in (1, 3):

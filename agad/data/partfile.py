@@ -1,8 +1,8 @@
 """The files of imported images: Arrow, one a part, mapped into memory and never copied.
 
-A file is one record batch of the columns ``name`` (text), ``label`` (int64) and ``pixels``
-(``channels x height x width`` bytes, channel by channel, row by row); the shape of an image is in
-the schema's metadata. Every tool that reads Arrow IPC files reads it.
+A file is one record batch with the columns ``name`` (text), ``label`` (int64) and ``pixels``. A
+value of ``pixels`` has ``channels x height x width`` bytes, channel by channel, row by row. The
+schema's metadata hold the shape of an image. Every tool for Arrow IPC files can read the file.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def sha256_of(path: Path) -> str:
 def open_part(path: Path) -> Images:
     """Map a file's images into memory, shared with every process that maps it.
 
-    The arrays can be written, which copies the page that is written to and changes no file. While
-    they live, a shared lock is held on the file (``is_in_use``).
+    The arrays can be written: this copies the written page and changes no file. A shared lock is
+    held on the file as long as the arrays live (``is_in_use``).
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: It is damaged.
+        DataError: The file is damaged.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -84,7 +84,7 @@ def open_part(path: Path) -> Images:
         whole = pa.py_buffer(mapped)
         batch = pa.ipc.open_file(pa.BufferReader(whole)).get_batch(0)
         shape = json.loads(batch.schema.metadata[_SHAPE_KEY])
-        # Arrow's own arrays cannot be written, of which torch warns: look at the map instead.
+        # Arrow's own arrays cannot be written, and torch warns of this: look at the map instead.
         starts = {
             name: batch.column(name).buffers()[1].address - whole.address
             for name in ("pixels", "label")
@@ -102,10 +102,10 @@ def open_part(path: Path) -> Images:
 def is_in_use(path: Path) -> bool:
     """Whether a process has the file's images mapped."""
     try:
-        # NFS takes an exclusive lock on what is open for writing alone.
+        # NFS gives an exclusive lock only on a file that is open for writing.
         descriptor = os.open(path, os.O_RDWR)
     except PermissionError:
-        return True  # Another user's, whose it is to remove.
+        return True  # Another user's file: only that user may remove it.
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # It is locked, or the file system has no locks.

@@ -22,7 +22,7 @@ _NUM_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestChoice:
-    """How test images are chosen where there is no official test part, or it is not wanted."""
+    """How test images are chosen if there is no official test part, or if it is not wanted."""
 
     __test__ = False  # Not a test class, whatever pytest reads into its name.
 
@@ -51,25 +51,25 @@ class Partition:
     """``official``, or how the test part was chosen."""
 
     dropped: tuple[Dropped, ...]
-    """What was kept out of the training part, in its order."""
+    """Images that were kept out of the training part, in its order."""
 
 
 def partition(
     source: Source, choice: TestChoice | None, *, keeps_duplicates_out: bool
 ) -> Partition:
-    """Part a data set, and keep every image that is there twice out of training.
+    """Part a data set, and keep duplicate images out of training.
 
-    An image of the training part stays out where its pixels are in the test part, or come with two
-    labels; of copies of one label, the first stays. The test part is never changed.
+    A training image is kept out if its pixels are in the test part, or have two labels. If copies
+    have one label, the first copy stays. The test part is never changed.
 
     Args:
-        source: One part is chosen from; of two, the official test part is kept.
-        choice: Chooses a test part, from both parts together; None takes the official one, or
-            where there is none a third of each class.
-        keeps_duplicates_out: Whether to go on where an image is in both parts or of two classes.
+        source: The data set, with or without an official test part.
+        choice: Chooses a test part, from all images together; None takes the official part, or a
+            third of each class if there is none.
+        keeps_duplicates_out: Whether to go on if an image is in both parts or of two classes.
 
     Raises:
-        DataError: A part would be empty, or duplicates are there and not to be kept out.
+        DataError: A part would be empty, or there are duplicates that may not be kept out.
     """
     if choice is None and "test" in source.parts:
         train, test, how = source.parts["train"], source.parts["test"], "official"
@@ -104,8 +104,8 @@ def choose_test(
 ) -> NDArray[np.bool_]:
     """Mark a share of each class as test images, by the order of a hash of pixels and seed.
 
-    The choice depends on nothing else, so that it is the same on every machine, whatever the order
-    of the images. Equal images are on one side.
+    The choice depends on nothing else: it is the same on every machine and for every order of the
+    images. Equal images are in the same part.
 
     Args:
         hashes: Hash of each image's pixels, shape ``(num_images,)``.
@@ -122,7 +122,7 @@ def choose_test(
         of_class = np.flatnonzero(labels == label)
         num_test = int(Fraction(choice.share).limit_denominator(1000) * len(of_class))
         is_test[of_class[np.argsort(places[of_class], kind="stable")[:num_test]]] = True
-    # Equal images follow the one that is a test image, those of other classes among them.
+    # If an image is a test image, all equal images are too, also those of other classes.
     return np.isin(hashes, hashes[is_test])
 
 

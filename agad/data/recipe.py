@@ -1,4 +1,4 @@
-"""What to read of a data set, and how: from the options of an import and from what is known."""
+"""The way to read a data set: from the options of an import and from what is known."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ class ImportOptions:
     """Height and width to import at; None is that of a known data set, else the images' own."""
 
     filter: str = "bilinear"
-    """Pillow's, for images of another size."""
+    """Pillow's filter for images of another size."""
 
     mode: str = "auto"
-    """Of a folder of images: ``L``, ``RGB``, or ``auto``, which is L where all are grey."""
+    """Mode of a folder of images: ``L``, ``RGB``, or ``auto``, which is L if all are grey."""
 
     test: TestChoice | None = None
-    """Choose a test part anew; None takes the official one, or where there is none a third."""
+    """Choose a test part anew; None takes the official part, or a third if there is none."""
 
     drop_duplicates: bool = False
-    """Keep training images that are in the test part or of two classes out, without an error."""
+    """Keep training images out, without an error, if they are in the test part or of two
+    classes."""
 
     def __post_init__(self) -> None:
         # Checked here, since not every data set is resized.
@@ -50,23 +51,24 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to read one data set."""
+    """A way to read one data set."""
 
     format: Format
     path: Path
-    """Means nothing for what comes with scikit-learn."""
+    """Unused for the data set that comes with scikit-learn."""
 
     class_names: tuple[str, ...] | None
     resize: Resize | None
     filter: str
-    """Pillow's, which other pictures will need where these have their size already."""
+    """Pillow's filter, which other pictures will need even if these images have their size
+    already."""
 
     mode: str
     is_official: bool
     """Whether a known data set is read from its official format."""
 
     def read(self) -> tuple[Source, str]:
-        """Return the data set at its final size, and how it came to that.
+        """Return the data set at its final size, and how it was resized.
 
         Raises:
             ConfigError: The images have a size that the networks do not take, and none is stated.

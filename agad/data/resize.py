@@ -31,7 +31,8 @@ class Resize:
     """Height and width of the result, one of ``SIZES``."""
 
     filter: str = "bilinear"
-    """One of ``FILTERS``, as Pillow applies it: over the whole footprint where it shrinks."""
+    """Pillow's filter, one of ``FILTERS``; when it shrinks, it uses the whole footprint of a
+    pixel."""
 
     def __post_init__(self) -> None:
         if self.image_px not in SIZES:
@@ -46,7 +47,7 @@ class Resize:
         return f"to {self.image_px} x {self.image_px} by Pillow's {self.filter}"
 
     def image(self, image: Image.Image) -> Image.Image:
-        """Return an 8-bit image of 1 or 3 channels at the size; the same one where it has it."""
+        """Return an 8-bit image of 1 or 3 channels at the size, unchanged if it has the size."""
         size = (self.image_px, self.image_px)
         if image.size == size:
             return image

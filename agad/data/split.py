@@ -14,12 +14,12 @@ from agad.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Which classes are normal, and what of the others is known.
+    """The normal classes, and what is known of the other classes.
 
     In the one-class protocol one class is normal; in leave-one-out, all but one are.
 
-    Source: AGAD, section 4; Ruff et al., "Deep Semi-Supervised Anomaly Detection", ICLR 2020;
-    Akcay et al., "GANomaly", ACCV 2018 (leave-one-out).
+    Source: AGAD, section 4; Ruff et al., "Deep Semi-Supervised Anomaly Detection", ICLR 2020; Akcay
+    et al., "GANomaly", ACCV 2018 (leave-one-out).
     """
 
     normal_classes: tuple[int, ...]
@@ -29,7 +29,8 @@ class Task:
     """Labels of all other classes, ascending."""
 
     labelled_classes: int | tuple[int, ...]
-    """Anomalous classes of which images are labelled: how many, drawn by the seed, or which."""
+    """Anomalous classes with labelled images: how many classes, drawn by the seed, or which
+    classes."""
 
     anomaly_ratio: float
     """gamma = a / (n + a), in [0, 1), of n unlabelled fit images and a labelled anomalies."""
@@ -102,11 +103,14 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     """Draw who is fitted and who validates from the training images of a data set.
 
     ``val_share`` of the normals validate and the rest is fitted. Anomalies are drawn without
-    repetition, over their classes evenly: those for validation first, the same at every ratio; then
-    the hidden ones, of any anomalous class; then the labelled ones, of which those of a lower
-    ``anomaly_ratio`` are among those of a higher one. Validation anomalies too are of labelled
-    classes alone. Hidden anomalies pollute validation at the same ratio as fitting: who cannot tell
-    them apart for the one cannot for the other.
+    repetition, evenly over their classes, in this order:
+
+    - for validation, of labelled classes alone, the same at every ratio,
+    - hidden, of any anomalous class,
+    - labelled, so that a higher ``anomaly_ratio`` keeps all anomalies of a lower ratio.
+
+    Hidden anomalies pollute validation at the same ratio as fitting: a user who cannot tell them
+    apart for fitting cannot for validation either.
 
     The images must be distinct, as those of an imported data set are.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a draw is for: a draw added to one purpose moves no draw of another."""
+    """The purpose of a draw: a draw added to one purpose changes no draw of another."""
 
     VAL_NORMALS = 0
     VAL_ANOMALIES = 1

@@ -1,7 +1,16 @@
-"""Detectors: networks, losses, and one module a detector."""
+"""Detectors: one folder each, and what the engine needs of them.
 
-from agad.detectors.agad import AgadDetector
-from agad.detectors.compute import Compilation, Compute, Precision
-from agad.detectors.flops import count_flop, scoring_flop
-from agad.detectors.protocol import Detector, Rebuilder, build_detector
-from agad.detectors.scorer import Scorer, build_scorer
+Importing this loads no torch: a configuration loads it when it builds its model. What needs torch
+at once is behind ``agad.detectors.compute``.
+"""
+
+from agad.detectors.agad.configuration import Agad
+from agad.detectors.pca.configuration import Pca
+from agad.detectors.protocol import (
+    BatchLeak,
+    Detector,
+    Localizer,
+    Rebuilder,
+    StepwiseDetector,
+    mean_losses,
+)

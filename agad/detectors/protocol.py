@@ -1,39 +1,54 @@
-"""What the training engine needs of a detector, and detectors by their configuration."""
+"""What the training engine needs of a detector, and what a detector may offer beside.
+
+Axes: B images in a batch, C channels, H rows, W columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
+from agad.config import Stage
 
-from agad.config import DetectorConfig
-from agad.detectors.agad import AgadDetector
-from agad.detectors.compute import Compute
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from agad.data import FitBatches
 
 
 class Detector(Protocol):
-    """A model in training. Axes: B images in a batch, C channels, H rows, W columns."""
+    """A model, before, in and after its training.
 
-    def update(self, normals: Tensor, anomalies: Tensor | None) -> dict[str, Tensor]:
-        """Take one optimiser step on ``(B, C, H, W)`` images in [-1, 1]; return its losses."""
+    Images are ``(B, C, H, W)``, float32 on the device, prepared as the configuration's ``input()``
+    says.
+    """
 
-    def end_epoch(self, losses: Mapping[str, float]) -> dict[str, float]:
-        """Do what is done between epochs; return further figures of the epoch.
+    def begin_stage(self, stage: Stage, batches: FitBatches) -> None:
+        """Do what is done once before the first epoch of a stage, such as a centre.
 
         Args:
-            losses: Means over the epoch, as ``update`` names them.
+            stage: One of the configuration's ``stages``.
+            batches: The fit split.
+        """
+
+    def fit_epoch(
+        self, stage: Stage, batches: FitBatches, rng: np.random.Generator
+    ) -> dict[str, float]:
+        """Train one pass over the fit split.
+
+        Args:
+            stage: One of the configuration's ``stages``.
+            batches: The fit split.
+            rng: Source of the order of the images, advanced in place.
+
+        Returns:
+            Mean losses and other figures of the epoch, by name; may be empty. A name that starts
+            with ``loss`` ends the trial as diverged if it explodes.
         """
 
     def score(self, images: Tensor) -> Tensor:
         """Return ``(B,)`` scores, higher is more anomalous, each of its own image alone."""
-
-    def score_with_batch_statistics(self, images: Tensor) -> Tensor | None:
-        """Return what ``score`` would without ``eval()``: leaking scores, for diagnostics alone.
-
-        None of a detector without batch normalisation.
-        """
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the tensors that scoring needs, by name, as ``build_scorer`` takes them."""
@@ -45,19 +60,92 @@ class Detector(Protocol):
         """Go on from what ``state`` returned."""
 
 
+class StepwiseDetector:
+    """Turns ``update``, one optimiser step, into ``fit_epoch``; a detector inherits from it.
+
+    The losses are summed on the device and copied to the host once an epoch.
+    """
+
+    def begin_stage(self, stage: Stage, batches: FitBatches) -> None:
+        """Do nothing."""
+
+    def update(
+        self,
+        normals: Tensor,  # noqa: ARG002
+        anomalies: Tensor | None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Take one optimiser step.
+
+        Args:
+            normals: Images ``(B, C, H, W)``.
+            anomalies: The same of labelled anomalies; None if the fit split has none.
+
+        Returns:
+            Losses by name, each a scalar on the device.
+        """
+        raise AssertionError(f"{type(self).__name__} has no update")
+
+    def end_epoch(self, losses: Mapping[str, float]) -> dict[str, float]:  # noqa: ARG002
+        """Return further figures of an epoch; none if this is not overridden.
+
+        Args:
+            losses: Means over the epoch, as ``update`` names them.
+        """
+        return {}
+
+    def fit_epoch(
+        self,
+        stage: Stage,  # noqa: ARG002  Others have several.
+        batches: FitBatches,
+        rng: np.random.Generator,
+    ) -> dict[str, float]:
+        """Train one pass over the fit split; return each loss's mean over the batches."""
+        losses = mean_losses(self.update(*batch) for batch in batches.epoch(rng))
+        return losses | self.end_epoch(losses)
+
+
+def mean_losses(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+    """Return each loss's mean over the steps of an epoch, copied to the host once.
+
+    Args:
+        steps: Losses by name, each a scalar on the device, of one step after the other.
+    """
+    import torch
+
+    sums: dict[str, Tensor] = {}
+    num = 0
+    for losses in steps:
+        num += 1
+        for name, loss in losses.items():
+            sums[name] = sums[name] + loss if name in sums else loss
+    if not sums:
+        return {}
+    means = torch.stack(list(sums.values())).float() / num
+    return dict(zip(sums, means.cpu().double().tolist(), strict=True))
+
+
 @runtime_checkable
 class Rebuilder(Protocol):
-    """A detector that scores by how it rebuilds an image, so that this can be shown."""
+    """A detector that scores by how it rebuilds an image, so that pictures can show it."""
 
     def rebuild(self, images: Tensor) -> Tensor:
-        """Return ``(B, C, H, W)`` images in [-1, 1] as they are rebuilt, of the same shape."""
+        """Return ``(B, C, H, W)`` images as they are rebuilt, of the same shape and scale."""
 
 
-def build_detector(
-    config: DetectorConfig,
-    image_shape: tuple[int, int, int],
-    rng: torch.Generator,
-    compute: Compute,
-) -> Detector:
-    """Return a fresh detector for images of ``(channels, height, width)`` on the device."""
-    return AgadDetector(config, image_shape, rng, compute)
+@runtime_checkable
+class Localizer(Protocol):
+    """A detector that tells where an image is anomalous."""
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """Return how anomalous each place of images is, ``(B, H, W)``; higher is more."""
+
+
+@runtime_checkable
+class BatchLeak(Protocol):
+    """A detector of the GANomaly lineage, whose public code scores with batch statistics."""
+
+    def score_with_batch_statistics(self, images: Tensor) -> Tensor | None:
+        """Return what ``score`` would without ``eval()``: leaking scores, for diagnosis alone.
+
+        None of a network without batch normalisation.
+        """

@@ -1,4 +1,4 @@
-"""Whether anyone listens at an address, before Ray tries it for a minute."""
+"""Check that a server listens at an address, before Ray tries the address for a minute."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LIMIT_S = 5.0
 
 
 def check_listening(address: str) -> None:
-    """Return where a server takes connections at HOST:PORT; anything else is not looked at.
+    """Return if a server takes connections at HOST:PORT; ignore an address of another form.
 
     Raises:
-        ConnectionError: None does, or the host has no address.
+        ConnectionError: No server takes connections, or the host has no address.
     """
     match = re.fullmatch(r"([^:/\s]+):(\d{1,5})", address)
     if match is None:

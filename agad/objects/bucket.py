@@ -1,4 +1,4 @@
-"""What a remote bucket must do: the single requests of which ``RemoteObjects`` is made."""
+"""The requests that a remote bucket must answer; ``RemoteObjects`` is made of them."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ class KeyTakenError(StoreError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What is known of an object without reading it."""
+    """The facts about an object that are known without reading it."""
 
     num_bytes: int
     """Size of the object."""
 
     sha256: str
-    """Digest of its bytes, in hexadecimal; empty where it was put without."""
+    """Digest of its bytes, in hexadecimal; empty if the object was put without a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingPage:
-    """One page of a listing. Names are relative to the bucket's prefix; some may be no keys."""
+    """A page of a listing. Names are relative to the bucket's prefix; some may be no keys."""
 
     sizes: dict[str, int]
     """Bytes of each object."""
 
     folders: tuple[str, ...]
-    """What the names up to the delimiter are, without it."""
+    """The starts of names up to the delimiter, without the delimiter."""
 
     next_page: str
-    """Where the next page starts; empty after the last one."""
+    """Start of the next page; empty after the last page."""
 
 
 class Bucket(Protocol):
-    """Requests to one bucket, below one prefix. None repeats itself, and each may be repeated.
+    """Requests to one bucket, below one prefix. A request never repeats itself; its caller may.
 
-    Every method raises ``TransientError`` where it should be repeated, ``MissingObjectError``
-    where the key's object is missing, and ``StoreError`` where repeating is of no use.
+    Every method raises ``TransientError`` if it should be repeated, ``MissingObjectError`` if the
+    key's object is missing, and ``StoreError`` if repeating does not help.
     """
 
     @property
@@ -64,11 +64,12 @@ class Bucket(Protocol):
         """Hand an object's bytes over, in order.
 
         Returns:
-            Its digest as in ``Head``; empty too where the bytes were compared with one already.
+            The object's digest as in ``Head``; also empty if the bytes were compared with a digest
+            already.
         """
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
-        """Return an object's bytes from ``start`` to ``end``, which it excludes; at least one."""
+        """Return an object's bytes from ``start`` up to ``end``, without ``end``; at least one."""
 
     def send(self, key: str, data: bytes, sha256: str) -> None:
         """Put an object with its digest.
@@ -78,7 +79,7 @@ class Bucket(Protocol):
         """
 
     def overwrite(self, key: str, data: bytes, sha256: str) -> None:
-        """Put an object with its digest, whether the key has one or not."""
+        """Put an object with its digest, whether the key has an object or not."""
 
     def send_file(self, key: str, path: Path, sha256: str) -> None:
         """Put a file's bytes with their digest, never all of them in memory.
@@ -89,13 +90,14 @@ class Bucket(Protocol):
         """
 
     def remove(self, key: str) -> None:
-        """Remove an object; one that is not there is fine."""
+        """Remove an object; a missing object is fine."""
 
     def page(self, prefix: str, delimiter: str, page: str) -> ListingPage:
         """Return one page of the objects whose names start with a prefix.
 
         Args:
             prefix: Start of the names, may be empty.
-            delimiter: Where names are cut to folders, or empty.
-            page: Where the page starts, as the page before says; empty for the first.
+            delimiter: Text at which names are cut to folders, or empty.
+            page: Start of the page, which is the previous page's ``next_page``; empty for the first
+                page.
         """

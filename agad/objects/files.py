@@ -1,4 +1,4 @@
-"""Local files as streams: read, written to the disk, and compared, an error naming the file."""
+"""Local files as streams: read, written to the disk and compared. Errors name the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def errors_named(
     """
     try:
         yield
-    except AgadError:  # One that names its own file; a StoreError is an OSError too.
+    except AgadError:  # The error names its file; a StoreError is an OSError too.
         raise
     except OSError as error:
         reason = error.strerror or error
@@ -36,9 +36,9 @@ def errors_named(
 
 @contextmanager
 def replaced(path: Path) -> Iterator[None]:
-    """Remove the file at a path before the block writes it anew, and again where the block fails.
+    """Remove the file at a path before the block writes it anew, and again if the block fails.
 
-    Removed, not emptied: the file may be another name of one that must not change.
+    The file is removed, not emptied: it may be a second name of a file that must not change.
     """
     with errors_named(path, "written"):
         path.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     """Yield a file's bytes in order.
 
     Raises:
-        StoreError: It cannot be read.
+        StoreError: The file cannot be read.
     """
     with errors_named(path, "read"), path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -62,7 +62,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 @contextmanager
 def synced(path: Path) -> Iterator[BinaryIO]:
-    """Create a file for the block to write, and leave when its bytes are on the disk."""
+    """Create a file for the block to write; when the block is left, its bytes are on the disk."""
     with path.open("xb") as file:
         yield file
         file.flush()
@@ -76,5 +76,5 @@ def write_synced(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def holds(file: BinaryIO, chunks: Iterable[bytes]) -> bool:
-    """Whether the rest of an open file is exactly these bytes; it stops where they differ."""
+    """Whether the rest of an open file is exactly these bytes; stops at the first difference."""
     return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)

@@ -32,19 +32,19 @@ _ERRORS = (GoogleAPIError, GoogleAuthError, RequestException, HTTPError, DataCor
 class GoogleBucket:
     """A bucket and a prefix in it, which may be empty.
 
-    Credentials are those of Google's usual ways (``GOOGLE_APPLICATION_CREDENTIALS``, a host's
-    service account and so on); ``STORAGE_EMULATOR_HOST`` names another server. Building one sends
-    no request to the bucket.
+    Credentials are found in Google's usual ways (``GOOGLE_APPLICATION_CREDENTIALS``, a host's
+    service account and so on); ``STORAGE_EMULATOR_HOST`` names another server. Building a
+    ``GoogleBucket`` sends no request to the bucket.
 
     Every put but ``overwrite``, of any size, has the condition that the key has no object
-    (generation 0). The library compares a CRC32C on each way, so an object is read without asking
-    for its digest.
+    (generation 0). The library compares a CRC32C in both directions, so an object is read without
+    asking for its digest.
     """
 
     def __init__(self, bucket: str, prefix: str, *, read_timeout_s: float = 30.0) -> None:
         self._name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        # `agad.objects.retry` alone repeats, or the two multiply.
+        # Only `agad.objects.retry` repeats; otherwise the repetitions would multiply.
         self._how: dict[str, Any] = {
             "retry": None,
             "timeout": (_CONNECT_TIMEOUT_S, read_timeout_s),
@@ -160,12 +160,12 @@ class GoogleBucket:
         try:
             yield
         except _ERRORS as error:
-            # Not from it: a traceback would show its text, which may hold a token.
+            # Not `from error`: a traceback would show its text, which may hold a token.
             raise store_error(error, f"{self.uri}/{key}" if key else self.uri) from None
 
 
 class _Sink(io.RawIOBase):
-    """A file, as the library wants it, that hands over what is written to it."""
+    """A file, as the library wants it, that hands over every byte written to it."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write

@@ -1,4 +1,4 @@
-"""What Google's libraries raise, as one line for the user that says what to do."""
+"""The errors of Google's libraries, as one line that tells the user what to do."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _PASSING_STATUSES = (408, 409, 429)
 
 
 def store_error(error: Exception, uri: str) -> StoreError:
-    """Return the error to raise instead: transient, missing, taken, or one that stays.
+    """Return the error to raise instead: transient, missing, taken, or lasting.
 
     Args:
-        error: What Google's libraries or those below them raised. Its text is never repeated,
-            since it may hold an address with its signature, or a token.
+        error: What Google's libraries or those below them raised. Its text is never repeated, since
+            it may hold an address with its signature, or a token.
         uri: The store or the object that was asked for.
     """
     if isinstance(error, GoogleAPICallError):
@@ -66,7 +66,7 @@ def _answered(error: GoogleAPICallError, uri: str) -> StoreError:
             f"{uri} refuses access; allow these credentials storage.objects.list, get, create and "
             "delete."
         )
-    # What Google answers where the bytes that arrived are not those of the CRC32C beside them.
+    # Google answers this if the arrived bytes do not match the CRC32C beside them.
     is_damaged = isinstance(error, BadRequest) and "match" in str(error)
     if status >= 500 or status in _PASSING_STATUSES or is_damaged:
         return TransientError(

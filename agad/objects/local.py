@@ -15,7 +15,7 @@ from agad.records import is_key
 
 
 class LocalObjects:
-    """Objects in a folder, which the first put creates. One file an object, named by its key."""
+    """Objects in a folder, which the first put creates. A file is one object, named by its key."""
 
     def __init__(self, path: Path) -> None:
         self._root = path.expanduser().absolute()
@@ -52,7 +52,7 @@ class LocalObjects:
         with replaced(path):
             try:
                 path.hardlink_to(source)
-            except OSError:  # Such as another file system; what hinders a copy too, that tells.
+            except OSError:  # Another file system, say; the copy tells other errors.
                 write_synced(path, read_chunks(source))
 
     def put_file_if_absent(self, key: str, path: Path) -> bool:
@@ -63,7 +63,7 @@ class LocalObjects:
 
         Args:
             key: The object.
-            chunks: Returns its bytes, from the first on with every call.
+            chunks: Returns the object's bytes, from the first byte at every call.
         """
         check_key(key)
         path = self._root / key
@@ -72,7 +72,7 @@ class LocalObjects:
             with _temporary_beside(path) as temporary:
                 try:
                     write_synced(temporary, chunks())
-                    # A rename would replace a file that is there already.
+                    # A rename would replace an existing file.
                     path.hardlink_to(temporary)
                     _sync_folder(path.parent)
                 except FileExistsError:
@@ -121,7 +121,7 @@ class LocalObjects:
 
 
 def _size(path: Path) -> int | None:
-    """Return a file's bytes, or None where it was removed meanwhile."""
+    """Return a file's bytes, or None if it was removed meanwhile."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def _names_below(folder: Path) -> Iterator[str]:
 
 
 def _files_in(folder: Path, start: str) -> Iterator[Path]:
-    """Yield the files below the entries of a folder whose names have this start."""
+    """Yield the files below the entries of a folder whose names begin with ``start``."""
     if not folder.exists():
         return
     for path in folder.iterdir():
@@ -145,7 +145,7 @@ def _files_in(folder: Path, start: str) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Yield a name for a file beside another; one that is still there at the end is removed."""
+    """Yield a name for a file beside another; a file that still has it at the end is removed."""
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
         yield temporary

@@ -20,12 +20,12 @@ def check_conditional_put(objects: ObjectStore) -> None:
     """Refuse a store in which the second put of a key replaces the first, also in a race.
 
     In 3 rounds, 8 threads put bytes of their own under a new key: exactly one thread must be told
-    that it won, and its bytes must be there. A store that passed is marked, and from then on only
-    asked for the mark, in one request. The mark names the store, so that a copy of the store
-    elsewhere is checked anew. Any number of checks may run at once.
+    that it won, and its bytes must be there. A store that passed is marked; later checks only ask
+    for the mark, in one request. The mark names the store, so that a copy of the store elsewhere is
+    checked anew. Any number of checks may run at once.
 
     The check finds a server that only looks before it writes (PyPI's Swift had two winners in 7 of
-    10 rounds). It proves nothing: a store that passed may still fail.
+    10 rounds). The check proves nothing: a store that passed may still fail.
 
     Raises:
         StoreError: A second put was not refused, or a race had no winner, or several.

@@ -1,4 +1,4 @@
-"""What every object store does, and which keys it takes."""
+"""The interface of every object store, and the keys that a store takes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class MissingObjectError(StoreError, FileNotFoundError):
 
 
 class ObjectStore(Protocol):
-    """Objects under one prefix. An object, once there, never changes, but by ``overwrite``.
+    """Objects under one prefix. Only ``overwrite`` changes an object that is there.
 
     A key is segments joined by ``/`` (``is_key``), relative to the prefix. Every method raises
-    ``StoreError`` for another key, and where the store cannot be reached.
+    ``StoreError`` for any other key, and if the store cannot be reached.
     """
 
     @property
     def uri(self) -> str:
-        """Where the objects are: absolute, without secrets, and accepted by ``open_objects``."""
+        """Place of the objects: absolute, without secrets, and accepted by ``open_objects``."""
 
     @property
     def identity(self) -> str:
-        """What tells this store from every other, without secrets: ``uri``, and of S3 the host."""
+        """Text that differs for every store, without secrets: ``uri``, with the host for S3."""
 
     def get(self, key: str) -> bytes:
         """Return an object's bytes.
@@ -36,10 +36,11 @@ class ObjectStore(Protocol):
         """
 
     def open(self, key: str) -> BinaryIO:
-        """Open an object as a seekable, read-only file that fetches what is read, not all of it.
+        """Open an object as a seekable, read-only file that fetches only what is read.
 
-        A remote object is fetched by 1 MiB or more at a time, each request repeated as any other.
-        A read raises as ``get`` does; so it may find an object gone that was there at first.
+        A remote object is fetched by 1 MiB or more at a time, and each request is repeated like any
+        other. A read raises the errors of ``get``, for example if the object was removed after the
+        opening.
 
         Raises:
             MissingObjectError: No object has this key.
@@ -49,9 +50,9 @@ class ObjectStore(Protocol):
         """Write an object unless its key is taken; of several writers, one wins.
 
         Returns:
-            Whether the object now holds ``data``. So it is True too where it held exactly these
-            bytes before: a put whose answer was lost is repeated, and then finds its own object.
-            Writers that must tell themselves apart put a token into their bytes.
+            Whether the object now holds ``data``: also True if it held exactly these bytes before.
+            A put whose answer was lost is repeated, and then finds its own object. Writers that
+            must be told apart put a token into their bytes.
         """
 
     def get_file(self, key: str, path: Path) -> None:
@@ -62,8 +63,8 @@ class ObjectStore(Protocol):
 
         Args:
             key: The object.
-            path: The file, in a folder that exists. A file that is there already is replaced;
-                where this fails midway, none is left.
+            path: The file, in a folder that exists. An existing file is replaced; if this fails
+                midway, no file is left.
 
         Raises:
             MissingObjectError: No object has this key.
@@ -85,33 +86,34 @@ class ObjectStore(Protocol):
         """
 
     def overwrite(self, key: str, data: bytes) -> None:
-        """Write an object whether its key is taken or not; a reader sees the old or the new one.
+        """Write an object whether its key is taken or not; a reader sees the old or the new object.
 
-        For the live status alone, which is worth nothing a minute later: of several writers the
-        last one stays, and a put that is late may bring an older object back. A key is used by
-        ``put_if_absent`` or by this, never by both.
+        Used for the live status alone, which is worth nothing a minute later: the last of several
+        writers wins, and a late put may bring back an older object. A key is used by
+        ``put_if_absent`` or by ``overwrite``, never by both.
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is fine.
+        """Remove an object; a missing object is fine.
 
-        For sources of a compaction, checkpoints and old leases: a study never deletes a result.
-        A key must not be put anew, since a writer that is still repeating its put would take it.
+        Used for sources of a compaction, checkpoints and old leases: a study never deletes a
+        result. A deleted key must not be put again, since a writer that still repeats its put would
+        take the key.
         """
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return what ``list`` returns, in its order, each key with its object's bytes."""
+        """Return the keys of ``list``, in its order, each with its object's size in bytes."""
 
     def list_folders(self) -> list[str]:
-        """Return the first segments of the keys that have several, sorted, each once."""
+        """Return the first segments of the keys with several segments, sorted, each once."""
 
-    # The last method, because after it the word means itself in this class's annotations.
+    # The last method: after it, `list` means this method in the annotations of this class.
     def list(self, prefix: str) -> list[str]:
         """Return the keys that start with ``prefix``, sorted; it need not end at a ``/``."""
 
 
 def check_key(key: str) -> None:
-    """Refuse what cannot name an object.
+    """Refuse a text that cannot name an object.
 
     Raises:
         StoreError: ``key`` is no key, such as one that would leave the store's prefix.
@@ -124,7 +126,7 @@ def check_key(key: str) -> None:
 
 
 def check_prefix(prefix: str) -> None:
-    """Refuse what no key can start with; an empty prefix is allowed.
+    """Refuse a text that no key can start with; an empty prefix is allowed.
 
     Raises:
         StoreError: ``prefix`` is neither empty nor a key, with or without a ``/`` at its end.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BUFFER_BYTES = 2**20
-"""What a short read asks for: a Parquet footer, or a column's small pages, in one request."""
+"""Bytes requested for a short read: a Parquet footer, or a column's small pages, in one request."""
 
 
 def ranged_file(num_bytes: int, read: Callable[[int, int], bytes]) -> io.BufferedReader:
@@ -18,7 +18,8 @@ def ranged_file(num_bytes: int, read: Callable[[int, int], bytes]) -> io.Buffere
 
     Args:
         num_bytes: Size of the object.
-        read: Returns the bytes from a start to an end, which it excludes; never asked for none.
+        read: Returns the bytes from a start up to an end, without the end; never called for zero
+            bytes.
     """
     return io.BufferedReader(_RangedFile(num_bytes, read), _BUFFER_BYTES)
 
@@ -56,6 +57,6 @@ class _RangedFile(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        # Python's own asks for 8 KiB at a time.
+        # Python's own method asks for 8 KiB at a time.
         start, self._position = self._position, max(self._position, self._num_bytes)
         return self._read(start, self._num_bytes) if start < self._num_bytes else b""

@@ -1,4 +1,4 @@
-"""Objects in a bucket: every request repeated while that may help, every byte compared."""
+"""Objects in a bucket: requests are repeated while that may help, and every byte is compared."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _FILE_BACKOFF = Backoff(deadline_s=1800.0)
 
 
 _OVERWRITE_BACKOFF = Backoff(attempts=3)
-"""What is overwritten is old before long: the next one is worth more than many repetitions."""
+"""An overwritten object is soon old: the next one is worth more than many repetitions."""
 
 
 class _DamagedError(StoreError):
-    """The bytes that came are others than were put: on the way, or for good."""
+    """The received bytes differ from those that were put: damaged on the way, or for good."""
 
 
 _PASSING = (TransientError, _DamagedError)
-"""What may pass when an object is read anew."""
+"""Errors that may pass when an object is read anew."""
 
 
 class RemoteObjects:
     """An ``ObjectStore`` on any ``Bucket``.
 
-    An object carries the SHA-256 of its bytes, with which each reading of all of them is
-    compared; one that was put without, by another program, is read as it is.
+    An object carries the SHA-256 of its bytes, and every complete read is compared with it. An
+    object that another program put without a digest is read as it is.
     """
 
     def __init__(self, bucket: Bucket) -> None:
@@ -109,11 +109,11 @@ class RemoteObjects:
         )
 
     def _put(self, key: str, sha256: str, send: Callable[[], None], backoff: Backoff) -> bool:
-        """Send an object, and see whether it is this one that is there where the key is taken."""
+        """Send an object; if its key is taken, see whether the object there is equal."""
         try:
             retry(send, backoff=backoff)
         except KeyTakenError:
-            # It was taken, so that it cannot be read yet passes as well.
+            # The key was taken, so a missing object is read again too: it will appear.
             return retry(
                 lambda: self._sha256(key) == sha256,
                 (TransientError, MissingObjectError),

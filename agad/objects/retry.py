@@ -32,7 +32,7 @@ class Backoff:
     """Calls in all, at least 1."""
 
     first_s: float = 0.2
-    """Longest wait before the second attempt; it doubles with every further one."""
+    """Longest wait before the second attempt; the wait doubles with every further attempt."""
 
     limit_s: float = 5.0
     """Longest wait before any attempt."""
@@ -55,8 +55,8 @@ def retry(
 ) -> _T:
     """Call ``action`` until it returns, or fails for another reason, or attempts or time run out.
 
-    Every wait is drawn uniformly between 0 and the back-off's longest, so that clients which
-    failed together do not come back together. Who waits for more than 3 s is told so.
+    Every wait is drawn uniformly between 0 and the back-off's longest, so that clients which failed
+    together do not come back together. A user who waits for more than 3 s is told so.
 
     Args:
         action: Must be safe to repeat.

@@ -28,27 +28,28 @@ _CONNECT_TIMEOUT_S = 5
 _OPEN_READ_TIMEOUT_S = 5
 _NUM_CONNECTIONS = 32
 _LARGE_BYTES = 64 * 2**20
-"""A larger file goes up in parts; a failure then costs one part, and S3's 5 GiB limit is gone."""
+"""A larger file goes up in parts: a failure costs one part, and S3's 5 GiB limit is gone."""
 
 
 class S3Bucket:
     """A bucket and a prefix in it, which may be empty.
 
     Endpoint, region and credentials are those of the usual AWS environment (``AWS_ENDPOINT_URL``,
-    ``AWS_PROFILE`` and so on). Building one sends no request.
+    ``AWS_PROFILE`` and so on). Building an ``S3Bucket`` sends no request.
 
-    Every put but ``overwrite`` is conditional (``If-None-Match: *``), and carries the MD5 of its
-    bytes, so that the server refuses what was damaged on its way. A file above 64 MiB goes up in
-    parts, and the condition is on its last request, which not every server checks (Ceph's gateway
-    does not). So the key is looked at first, and where several writers start within the same
-    moment, the last one may win there: such a file's key must name its content, so that all of them
-    are equal.
+    Every put but ``overwrite`` is conditional (``If-None-Match: *``). The put carries the MD5 of
+    its bytes, so that the server refuses bytes damaged on the way.
+
+    A file above 64 MiB goes up in parts, and the condition is on the last request. Some servers do
+    not check this condition (Ceph's gateway, for example), so the key is looked at first. If
+    several writers start within the same moment, the last one may win on such a server. The key of
+    a large file must therefore name its content, so that all writers' files are equal.
     """
 
     def __init__(self, bucket: str, prefix: str, *, read_timeout_s: float = 30.0) -> None:
         self._name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        # One for both clients: what it reads of botocore takes 0.1 s.
+        # A single session for both clients: its reading of botocore's data takes 0.1 s.
         with self._environment_errors_named():
             self._session = boto3.session.Session()
         self._client = self._connected(read_timeout_s)
@@ -167,12 +168,12 @@ class S3Bucket:
         )
 
     def _connected(self, read_timeout_s: float) -> S3Client:
-        # Where an endpoint is set, botocore already addresses buckets by path.
+        # If an endpoint is set, botocore already addresses buckets by path.
         config = Config(
             connect_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=read_timeout_s,
             max_pool_connections=_NUM_CONNECTIONS,
-            retries={"total_max_attempts": 1},  # `retry` alone repeats, or the two multiply.
+            retries={"total_max_attempts": 1},  # Only `retry` repeats, or both would multiply.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -185,7 +186,7 @@ class S3Bucket:
             yield
         except BotoCoreError as error:
             raise store_error(error, self.uri, "") from None
-        except ValueError as error:  # What botocore raises for a malformed endpoint or region.
+        except ValueError as error:  # Raised by botocore for a malformed endpoint or region.
             raise StoreError(
                 f"{self.uri} cannot be opened: {without_secrets(str(error))}; check "
                 "AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."
@@ -197,7 +198,8 @@ class S3Bucket:
             yield
         except (BotoCoreError, ClientError) as error:
             where = f"{self.uri}/{key}" if key else self.uri
-            # Not from it: a traceback would show its text, in which an endpoint's password may be.
+            # Not `from error`: a traceback would show its text, which may hold an endpoint's
+            # password.
             raise store_error(error, where, self._client.meta.endpoint_url) from None
 
 

@@ -1,4 +1,4 @@
-"""What botocore raises, as one line for the user that says what to do."""
+"""The errors of botocore, as one line that tells the user what to do."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _CREDENTIAL_ERRORS = (
 
 
 def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> StoreError:
-    """Return the error to raise instead: transient, missing, taken, or one that stays.
+    """Return the error to raise instead: transient, missing, taken, or lasting.
 
     Args:
         error: What botocore raised.
@@ -89,7 +89,7 @@ def store_error(error: BotoCoreError | ClientError, uri: str, endpoint: str) -> 
 def _answered(error: ClientError, uri: str) -> StoreError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
-    if code in ("NoSuchKey", "NoSuchUpload", "404"):  # The last is a HEAD's, which has no body.
+    if code in ("NoSuchKey", "NoSuchUpload", "404"):  # A HEAD has no body, only the 404.
         return MissingObjectError(f"{uri} does not exist.")
     if status == 412:
         return KeyTakenError(f"{uri} exists already.")
@@ -105,5 +105,5 @@ def _answered(error: ClientError, uri: str) -> StoreError:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text whose URLs have lost what stands before their ``@``."""
+    """Return a text with everything before the ``@`` removed from its URLs."""
     return re.sub(r"//\S*@", "//", text)

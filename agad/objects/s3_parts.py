@@ -1,4 +1,4 @@
-"""A large file's way into an S3 bucket: in parts, each repeated by itself."""
+"""The upload of a large file to an S3 bucket: in parts, each repeated by itself."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def put_in_parts(
     sha256: str,
     errors: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Put a file in parts, on the condition that its key is free when the last one is there.
+    """Put a file in parts, on the condition that its key is free when the last part is there.
 
-    ObjectAddress it fails, the parts are removed; those of a writer that is killed stay until the
-    bucket's own rule for incomplete uploads removes them.
+    If the put fails, the parts are removed. The parts of a killed writer stay until the bucket's
+    own rule for incomplete uploads removes them.
 
     Args:
         client: The server.
@@ -57,7 +57,8 @@ def put_in_parts(
         errors: Turns botocore's errors into ours.
 
     Raises:
-        KeyTakenError: The key has an object; also where the answer to the last request was lost.
+        KeyTakenError: The key has an object, which may be this one if the answer to the last
+            request was lost.
         StoreError: A request failed as often as it may, or the file cannot be read.
     """
 
@@ -68,7 +69,7 @@ def put_in_parts(
 
         try:
             return retry(once, backoff=_BACKOFF)
-        except TransientError as error:  # Lasting here, or the whole file would be sent anew.
+        except TransientError as error:  # Lasting here, or the whole file would be sent again.
             raise StoreError(str(error)) from error
 
     upload = call(lambda: client.create_multipart_upload(**where, Metadata={"sha256": sha256}))[
@@ -92,7 +93,7 @@ def put_in_parts(
                     **where, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
                 )
             )
-        except MissingObjectError as error:  # The upload is over, by an answer that was lost.
+        except MissingObjectError as error:  # The upload is over, but its answer was lost.
             raise KeyTakenError(f"{path} is there already.") from error
     except BaseException:
         _abort(client, where, upload, errors)
@@ -114,7 +115,7 @@ def _abort(
     upload: str,
     errors: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Remove the parts; what hinders that must not hide why the put failed."""
+    """Remove the parts; an error here must not hide why the put failed."""
     try:
         with errors():
             client.abort_multipart_upload(**where, UploadId=upload)

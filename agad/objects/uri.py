@@ -14,13 +14,13 @@ from agad.objects.remote import RemoteObjects
 from agad.records import is_key
 
 _ALLOWED = "a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix"
-# S3's own rule for the names of buckets, and the capitals and "_" that other servers take; Google's
-# are among them, but for those of a domain, which are longer.
+# S3's own rule for bucket names, plus the capitals and "_" that other servers take. Google's names
+# fit too, except the longer names of domains.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 def check_uri(uri: str) -> str:
-    """Return what ``open_objects`` takes, a folder absolute, without asking anybody for a bucket.
+    """Return a URI for ``open_objects``, a folder as an absolute path, without asking for a bucket.
 
     Raises:
         ConfigError: ``uri`` names no store.
@@ -34,11 +34,11 @@ def check_uri(uri: str) -> str:
 def open_objects(uri: str) -> ObjectStore:
     """Open a folder (``~`` is the home, a relative path starts here), an S3 or a Google bucket.
 
-    A folder need not exist. A bucket must, and is asked for before this returns.
+    A folder need not exist. A bucket must exist, and is asked for before this function returns.
 
     Raises:
         ConfigError: ``uri`` is neither a folder, ``file:///folder``, ``s3://bucket/prefix`` nor
-            ``gs://bucket/prefix``; or it is the last, and the extra ``agad[gs]`` is missing.
+            ``gs://bucket/prefix``; or the extra ``agad[gs]``, which ``gs://`` needs, is missing.
         StoreError: The bucket cannot be reached or listed.
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", uri)
@@ -59,7 +59,7 @@ def _local(path: str, uri: str) -> ObjectStore:
         raise _not_allowed(uri)
     try:
         return LocalObjects(Path(path))
-    except RuntimeError as error:  # What Path.expanduser raises for "~nobody".
+    except RuntimeError as error:  # Path.expanduser raises this for "~nobody".
         raise ConfigError(
             f"store is {uri!r}, but must be in a home that is known; name it in full."
         ) from error
@@ -76,7 +76,7 @@ def _parts(uri: str) -> tuple[str, str, str]:
     """Return scheme, bucket and prefix.
 
     Raises:
-        ConfigError: One of the last two is none.
+        ConfigError: The bucket or the prefix is not allowed.
     """
     scheme, _, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
@@ -94,7 +94,7 @@ def _s3(bucket: str, prefix: str) -> Bucket:
 
 
 def _gs(bucket: str, prefix: str) -> Bucket:
-    try:  # An extra, which only this needs.
+    try:  # An extra, which only this function needs.
         from agad.objects.gs import GoogleBucket
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("google"):

@@ -4,56 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from agad.config import (
-    Budget,
-    Cell,
-    Grid,
-    NoStopping,
-    Scheduler,
-    Search,
-    Selection,
-    scheduler_from_json,
-    selection_from_json,
-)
+from agad.config import Budget, Cell, StoredDetector, ranked_apart, stored_detectors
 from agad.errors import StoreError
 from agad.records import TrialRow, Winner
-from agad.report import Leaderboard, Page, diagnostics_page, leaderboard
+from agad.report import Leaderboard, Page, PlannedDetector, diagnostics_page, leaderboard
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
     from agad.store import StudyReader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Planned:
     """The plan of a stored study: what it was to run."""
 
     name: str
-    cells: Sequence[Cell]
-    search: Search
-    scheduler: Scheduler
-    selection: Selection
+    detectors: Sequence[StoredDetector]
     num_seeds: int
     """Confirm seeds for each cell."""
 
     budget: Budget
 
-    @property
-    def searches(self) -> list[Cell]:
-        """The cells that search on development classes for others, if any do."""
-        searches = dict.fromkeys(cell.over(self.search.development) for cell in self.cells)
-        return list(searches) if self.search.development else []
+    @cached_property
+    def by_cell(self) -> dict[str, StoredDetector]:
+        """The detector of every cell that runs or searches, by the cell's label."""
+        return {
+            cell.label: one for one in self.detectors for cell in (*one.cells, *searches_of(one))
+        }
 
-    @property
-    def num_cell_trials(self) -> int:
-        """Search trials of a cell; 0 if nothing is searched."""
-        return self.search.num_cell_trials if self.selection.searches else 0
+    def of_cell(self, label: str) -> StoredDetector:
+        """Return the detector of a cell; of a cell that is not planned, the first detector."""
+        return self.by_cell.get(label, self.detectors[0])
 
     def has(self, winner: Winner) -> bool:
         """Whether a winner was chosen for this plan, even if the budget ended its search early."""
-        is_searched = winner.num_search_trials == self.num_cell_trials
+        is_searched = winner.num_search_trials == self.of_cell(winner.cell).num_cell_trials
         is_ended = winner.ended_by in self.budget.names.values()
         return winner.num_seeds == self.num_seeds and (is_searched or is_ended)
 
@@ -68,10 +56,7 @@ def planned(store: StudyReader) -> Planned:
     try:
         return Planned(
             name=config["name"],
-            cells=Grid.from_json(config["cells"]).all_cells,
-            search=Search.from_json(config["search"]),
-            scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
-            selection=selection_from_json(config.get("selection", {})),
+            detectors=stored_detectors(config),
             num_seeds=config["confirm"]["seeds"],
             budget=Budget(**config.get("budget", {})),
         )
@@ -105,12 +90,28 @@ def board_of(
     return leaderboard(
         trials,
         study=plan.name,
-        planned_cells=plan.cells,
+        planned=[_planned(one) for one in plan.detectors],
         confirm_seeds=plan.num_seeds,
-        cell_trials=plan.num_cell_trials,
         winners=winners,
-        searches=plan.searches,
     )
+
+
+def _planned(one: StoredDetector) -> PlannedDetector:
+    return PlannedDetector(
+        cells=one.cells,
+        name=one.values["name"],
+        policy=ranked_apart(one.selection.policy),
+        cell_trials=one.num_cell_trials,
+        searches=searches_of(one),
+        standing={asked: ran for asked, ran in one.answers.items() if asked != ran},
+        external_data=one.external_data,
+    )
+
+
+def searches_of(one: StoredDetector) -> list[Cell]:
+    """Return the cells that search on development classes for others, if any do."""
+    development = one.search.development
+    return list(dict.fromkeys(cell.over(development) for cell in one.cells if development))
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:
@@ -118,8 +119,22 @@ def stored_winners(store: StudyReader) -> dict[str, Winner]:
     return winners_of(store, planned(store))
 
 
+def stored_standing(store: StudyReader) -> dict[str, str]:
+    """Return the label of the cell that ran, by the label of each cell that it stands for."""
+    return {
+        asked.label: ran.label
+        for one in planned(store).detectors
+        for asked, ran in one.answers.items()
+        if asked != ran
+    }
+
+
 def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
     """Return the winners that are kept for a plan, by the labels of the confirmed cells."""
     kept = {one.cell: one for one in store.winners() if plan.has(one)}
-    searched = {cell.label: cell.over(plan.search.development).label for cell in plan.cells}
+    searched = {
+        cell.label: cell.over(one.search.development).label
+        for one in plan.detectors
+        for cell in one.cells
+    }
     return {label: kept[search] for label, search in searched.items() if search in kept}

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agad.reading.boards import board_of, planned, winners_of
+from agad.config import StoredDetector
+from agad.reading.boards import board_of, planned, searches_of, winners_of
 from agad.records import TrialRow, Winner, picture_key, pictured, pictures_prefix, trial_prefix
-from agad.report import Curves, FigureData, Leaderboard, Picture, Scores, confirmed_rows
+from agad.report import (
+    Curves,
+    DetectorSearch,
+    FigureData,
+    Leaderboard,
+    Picture,
+    Scores,
+    confirmed_rows,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +51,20 @@ def stored_figure_data(objects: ObjectStore, study: str) -> tuple[Leaderboard, F
     return board, FigureData(
         trials=trials,
         winners=winners,
-        search=plan.search,
-        scheduler=plan.scheduler,
-        objective=plan.selection.objective,
+        searches=[_search_of(one) for one in plan.detectors],
         curves=stored_curves(objects, study, place_of),
         scores=_scores(scores, place_of),
         pictures=_pictures(objects, study, _first_models(board, trials, winners), scores),
+    )
+
+
+def _search_of(one: StoredDetector) -> DetectorSearch:
+    return DetectorSearch(
+        detector=one.values["name"],
+        cells=frozenset(cell.label for cell in (*one.cells, *searches_of(one))),
+        search=one.search,
+        scheduler=one.scheduler,
+        objective=one.selection.objective,
     )
 
 

@@ -77,7 +77,7 @@ def _searches(objects: ObjectStore, study: str) -> list[EndedSearch]:
     return [
         EndedSearch(
             name=f"{study}/{cell}",
-            search=plan.search,
+            search=plan.of_cell(cell).search,
             trials=_ended(trials, sorted(of_cell, key=lambda one: trials[one].number), curves),
             attributes={"study": study, "cell": cell},
         )

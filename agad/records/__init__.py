@@ -1,4 +1,4 @@
-"""What a study leaves: rows, claims, winners, keys of its objects, status, provenance."""
+"""The records that a study leaves: rows, claims, winners, object keys, status, provenance."""
 
 from agad.records.commit import PACKAGE_COMMIT, PROJECT_COMMIT, Commit, commit_of, told_commit
 from agad.records.diagnosis import DiagnosticRow

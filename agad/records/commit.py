@@ -1,4 +1,4 @@
-"""The Git commit of a folder, and how it is told where no repository is."""
+"""The Git commit of a folder, and the variables that give the commit without a repository."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PACKAGE_COMMIT = "AGAD_COMMIT"
-"""Variable with the commit that the installed package was made from, as an image has it."""
+"""Environment variable with the commit that the installed package was built from, as in an image.
+"""
 
 PROJECT_COMMIT = "AGAD_PROJECT_COMMIT"
-"""Variable with the commit of the folder that a job was given, as its submission has it."""
+"""Environment variable with the commit of the folder that a job received when it was submitted."""
 
 _DIRTY = "-dirty"
 _FORM = re.compile(rf"([0-9a-f]{{7,64}})({_DIRTY})?")
@@ -23,7 +24,7 @@ _FORM = re.compile(rf"([0-9a-f]{{7,64}})({_DIRTY})?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """A commit, and whether the files are others than its own."""
+    """A commit, and whether the files differ from it."""
 
     digest: str
     """7 to 64 hexadecimal digits."""
@@ -35,12 +36,12 @@ class Commit:
 
 
 def commit_of(folder: Path) -> Commit | None:
-    """Return the commit that holds a folder; None where there is none, or no Git.
+    """Return the commit that holds a folder; None without a commit or without Git.
 
-    A file of the folder that is changed, or new and not ignored, makes it dirty.
+    The commit is dirty if a file of the folder is changed, or is new and not ignored.
     """
     try:
-        # The second name is the folder's own: it may lie in a repository that does not hold it.
+        # "HEAD:./" fails if the folder lies in a repository that does not hold the folder.
         digest = _git(folder, "rev-parse", "HEAD", "HEAD:./").split()[0]
         changes = _git(folder, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.SubprocessError):
@@ -49,9 +50,10 @@ def commit_of(folder: Path) -> Commit | None:
 
 
 def told_commit(variable: str) -> Commit | None:
-    """Return the commit that an environment variable tells; None where it tells none.
+    """Return the commit in an environment variable; None if the variable is unset or empty.
 
-    Another text than a commit, with ``-dirty`` behind it or without, is ignored with a warning.
+    The text is a commit, with or without ``-dirty`` at its end. Any other text is ignored with a
+    warning.
     """
     text = os.environ.get(variable, "")
     if not text:

@@ -1,6 +1,6 @@
-"""The keys of all objects in a store, and what a key names. No other module spells a key.
+"""The keys of all objects in a store, and the object that a key names. No other module spells keys.
 
-Studies lie side by side, beside the data sets and the marks of a check. Here is an example of every
+Studies, data sets and the marks of a check lie side by side in a store. Here is an example of every
 kind of object. ``TRIAL`` stands for a trial's key, ``HASH`` for another hash or a random number.
 
     _datasets/mnist/manifest.json           what is known of an imported data set
@@ -46,20 +46,20 @@ AnyTable: TypeAlias = Table | Literal["diagnostics"]
 Kind: TypeAlias = Literal["claims"] | AnyTable
 
 Mark: TypeAlias = Literal["released", "paused"]
-"""What its driver did with an attempt: gave it up, or let it wait at a rung."""
+"""The way in which a driver ended an attempt: gave the attempt up, or let it wait at a rung."""
 
 Attempt: TypeAlias = tuple[str, int]
-"""A trial's key, and which launch of it."""
+"""A trial's key, and the number of the launch, from 0 on."""
 
 TABLES: tuple[Table, ...] = ("trials", "epochs", "scores")
 ALL_TABLES: tuple[AnyTable, ...] = (*TABLES, "diagnostics")
-"""Diagnostics stay objects of their own: they are few, and come long after their trials' rows."""
+"""Diagnostics are never merged: they are few, and come long after their trials' rows."""
 
 DATASETS_PREFIX = "_datasets/"
-"""What the keys of all data sets start with. No study's name starts with ``_``."""
+"""The start of the keys of all data sets. No study's name starts with ``_``."""
 
-# A segment never starts with a dot: ".." cannot leave the store, and the temporary files of a
-# local store, which do start with a dot, are no keys. 200 characters fit every file system.
+# A segment never starts with a dot: so ".." cannot leave the store, and the temporary files of a
+# local store, which start with a dot, are no keys. 200 characters fit every file system.
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._=-]{0,199}"
 _KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _EXTENSIONS: dict[Kind, str] = {
@@ -74,7 +74,6 @@ _COMPACT = re.compile(r"(trials|epochs|scores)-([1-9]\d{0,8})-[0-9a-f]{32}\.parq
 _MANIFEST = re.compile(r"([1-9]\d{0,8})\.json")
 _ATTEMPT = re.compile(r"([^/]+)/(0|[1-9]\d{0,8})\.(?:json|parquet)")
 _LEASE = re.compile(r"(0|[1-9]\d{0,17})\.json")
-_CHECKPOINT = re.compile(r"(0|[1-9]\d{0,8})-(0|[1-9]\d{0,8})\.ckpt")
 _PICTURE = re.compile(r"(0|[1-9]\d{0,17})\.png")
 
 
@@ -107,29 +106,29 @@ def dataset_file_key(name: str, sha256: str) -> str:
 
 
 def dataset_of(key: str) -> str | None:
-    """Return the name of the data set whose manifest a key names, None if it names no manifest."""
+    """Return the name of the data set whose manifest a key names; None if the key names none."""
     match = re.fullmatch(rf"{DATASETS_PREFIX}([^/]+)/manifest\.json", key)
     return match[1] if match else None
 
 
 def new_probe_key() -> str:
     """Return a new key of an object that a check of the store puts and removes."""
-    # Not below "_probe", which is an object of its own in stores of agad 0.1: in a folder, a file.
+    # Not below "_probe": stores of agad 0.1 have an object of this name, in a folder a file.
     return f"_probes/{uuid.uuid4().hex}"
 
 
 def passed_key(number: int, identity: str) -> str:
-    """Return the key that says that the store of this identity has passed the check so numbered."""
+    """Return the key that marks that the store of this identity has passed check ``number``."""
     return f"_probes/passed-{number}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def study_prefix(study: str) -> str:
-    """Return what the keys of all objects of a study start with."""
+    """Return the start of the keys of all objects of a study."""
     return f"{study}/"
 
 
 def config_prefix(study: str) -> str:
-    """Return what the keys of all configurations of a study start with."""
+    """Return the start of the keys of all configurations of a study."""
     return f"{study}/study"
 
 
@@ -139,7 +138,7 @@ def config_key(study: str, number: int) -> str:
 
 
 def config_number(study: str, key: str) -> int | None:
-    """Return the number of the configuration that a key names, None if it names none."""
+    """Return the number of the configuration that a key names; None if the key names none."""
     match = _CONFIG.fullmatch(key.removeprefix(f"{study}/"))
     return int(match[1] or 0) if match else None
 
@@ -150,7 +149,7 @@ def status_key(study: str) -> str:
 
 
 def lease_prefix(study: str) -> str:
-    """Return what the keys of all numbers of a study's lease start with."""
+    """Return the start of the keys of all numbers of a study's lease."""
     return f"{study}/lease/"
 
 
@@ -160,30 +159,30 @@ def lease_key(study: str, number: int) -> str:
 
 
 def lease_number(study: str, key: str) -> int | None:
-    """Return the number of the lease that a key names, None if it names none."""
+    """Return the number of the lease that a key names; None if the key names none."""
     match = _LEASE.fullmatch(key.removeprefix(lease_prefix(study)))
     return int(match[1]) if match else None
 
 
 def winners_prefix(study: str) -> str:
-    """Return what the keys of all winners start with."""
+    """Return the start of the keys of all winners."""
     return f"{study}/winners/"
 
 
 def winner_key(study: str, winner: Winner) -> str:
-    """Return the key of a cell's winner. Each number of search trials and of seeds has its own."""
+    """Return the key of a cell's winner, which depends on the number of search trials and seeds."""
     cell = hashlib.sha256(winner.cell.encode()).hexdigest()[:32]
     extent = f"{winner.num_search_trials}-{winner.num_seeds}"
     return f"{winners_prefix(study)}{cell}/{extent}.json"
 
 
 def attempts_prefix(study: str, kind: Kind) -> str:
-    """Return what the keys of all objects of one kind start with."""
+    """Return the start of the keys of all objects of one kind."""
     return f"{study}/{kind}/"
 
 
 def attempt_key(study: str, kind: Kind, trial_key: str, attempt: int) -> str:
-    """Return the key of what one attempt of a trial leaves.
+    """Return the key of an attempt's object of this kind.
 
     Raises:
         StoreError: ``trial_key`` is not one segment of a key.
@@ -194,7 +193,7 @@ def attempt_key(study: str, kind: Kind, trial_key: str, attempt: int) -> str:
 
 
 def attempt_of(study: str, kind: Kind, key: str) -> Attempt | None:
-    """Return the trial key and attempt that a key names, None if it names none."""
+    """Return the trial key and attempt that a key names; None if the key names none."""
     match = _ATTEMPT.fullmatch(key.removeprefix(attempts_prefix(study, kind)))
     return (match[1], int(match[2])) if match else None
 
@@ -209,7 +208,7 @@ def mark_key(study: str, trial_key: str, attempt: int, mark: Mark) -> str:
 
 
 def marked(study: str, keys: Collection[str], mark: Mark) -> Iterator[Attempt]:
-    """Yield the attempt of every marker of a kind among some keys."""
+    """Yield the attempt of every marker of this kind among ``keys``."""
     suffix = _suffix(mark)
     claims = (key.removesuffix(suffix) + ".json" for key in keys if key.endswith(suffix))
     attempts = (attempt_of(study, "claims", key) for key in claims)
@@ -221,24 +220,24 @@ def _suffix(mark: Mark) -> str:
 
 
 def compact_prefix(study: str) -> str:
-    """Return what the keys of all compacted files start with."""
+    """Return the start of the keys of all compacted files."""
     return f"{study}/compact/"
 
 
 def compact_key(study: str, table: Table, number: int) -> str:
-    """Return a new key of a file that the manifest of this number may list."""
+    """Return a new key for a file that the manifest of this number may list."""
     return f"{compact_prefix(study)}{table}-{number}-{uuid.uuid4().hex}.parquet"
 
 
 def compact_number(study: str, key: str) -> int | None:
-    """Return the number of the manifest that a compacted file was written for, else None."""
+    """Return the manifest's number for which a compacted file was written; None for other keys."""
     prefix = compact_prefix(study)
     match = _COMPACT.fullmatch(key.removeprefix(prefix)) if key.startswith(prefix) else None
     return int(match[2]) if match else None
 
 
 def manifests_prefix(study: str) -> str:
-    """Return what the keys of all manifests start with."""
+    """Return the start of the keys of all manifests."""
     return f"{study}/manifests/"
 
 
@@ -248,59 +247,78 @@ def manifest_key(study: str, number: int) -> str:
 
 
 def manifest_number(study: str, key: str) -> int | None:
-    """Return the number of the manifest that a key names, None if it names none."""
+    """Return the number of the manifest that a key names; None if the key names none."""
     match = _MANIFEST.fullmatch(key.removeprefix(manifests_prefix(study)))
     return int(match[1]) if match else None
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class CheckpointName:
-    """A checkpoint among those of its trial: the greatest is the newest."""
+    """The name of a checkpoint of a trial. The greatest name is the newest.
+
+    Example:
+        >>> str(CheckpointName(num_epochs=27, attempt=1))
+        '27-1.ckpt'
+        >>> str(CheckpointName(num_epochs=0, num_pretrained=30, attempt=1))
+        '0.30-1.ckpt'
+    """
 
     num_epochs: int
     """Epochs trained."""
 
+    num_pretrained: int = 0
+    """Epochs trained before the study's first epoch; 0 in names from that first epoch on."""
+
     attempt: int
-    """Launches of the trial before the one that wrote the checkpoint."""
+    """Number of the launch that wrote the checkpoint, from 0 on."""
 
     def __str__(self) -> str:
-        return f"{self.num_epochs}-{self.attempt}.ckpt"
+        pretrained = f".{self.num_pretrained}" if self.num_pretrained else ""
+        return f"{self.num_epochs}{pretrained}-{self.attempt}.ckpt"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return the name that a text is, None if it is no checkpoint's name."""
-        match = _CHECKPOINT.fullmatch(text)
-        return cls(int(match[1]), int(match[2])) if match else None
+        """Return the name that a text spells; None if the text is no name of a checkpoint."""
+        count = r"[1-9]\d{0,8}"
+        match = re.fullmatch(rf"(0|{count}|0\.{count})-(0|{count})\.ckpt", text)
+        if match is None:
+            return None
+        num_epochs, _, num_pretrained = match[1].partition(".")
+        return cls(
+            num_epochs=int(num_epochs),
+            num_pretrained=int(num_pretrained or 0),
+            attempt=int(match[2]),
+        )
 
 
 def checkpoints_prefix(study: str) -> str:
-    """Return what the keys of a study's checkpoints start with, without the ``/``."""
+    """Return the start of the keys of a study's checkpoints, without the ``/``."""
     return f"{study}/checkpoints"
 
 
 def kept_prefix(study: str) -> str:
-    """Return what the keys of a study's kept checkpoints start with, without the ``/``.
+    """Return the start of the keys of a study's kept checkpoints, without the ``/``.
 
-    No trial goes on from a kept checkpoint.
+    No trial continues from a kept checkpoint.
     """
     return f"{study}/kept"
 
 
 def models_prefix(study: str) -> str:
-    """Return what the keys of a study's models start with, without the ``/``."""
+    """Return the start of the keys of a study's models, without the ``/``."""
     return f"{study}/models"
 
 
 def pictures_prefix(study: str) -> str:
-    """Return what the keys of a study's pictures start with, without the ``/``."""
+    """Return the start of the keys of a study's pictures, without the ``/``."""
     return f"{study}/pictures"
 
 
 def trial_prefix(prefix: str, trial_key: str) -> str:
-    """Return what the keys of one trial's checkpoints or pictures start with.
+    """Return the start of the keys of one trial's checkpoints or pictures.
 
     Args:
-        prefix: As ``checkpoints_prefix``, ``kept_prefix`` or ``pictures_prefix`` has it.
+        prefix: The result of ``checkpoints_prefix``, ``kept_prefix`` or ``pictures_prefix``.
         trial_key: The trial.
     """
     return f"{prefix}/{trial_key}/"
@@ -310,7 +328,7 @@ def checkpoint_key(prefix: str, trial_key: str, name: CheckpointName) -> str:
     """Return the key of a trial's checkpoint.
 
     Args:
-        prefix: As ``checkpoints_prefix`` or ``kept_prefix`` has it.
+        prefix: The result of ``checkpoints_prefix`` or ``kept_prefix``.
         trial_key: The trial.
         name: The checkpoint.
     """
@@ -323,8 +341,8 @@ def checkpoints_of(prefix: str, keys: Iterable[str]) -> Iterator[tuple[str, Chec
     Other keys are left out, such as a note that someone put there.
 
     Args:
-        prefix: As ``checkpoints_prefix`` or ``kept_prefix`` has it.
-        keys: They start with the prefix.
+        prefix: The result of ``checkpoints_prefix`` or ``kept_prefix``.
+        keys: Keys that start with the prefix.
     """
     for key in keys:
         trial_key, _, text = key.removeprefix(f"{prefix}/").partition("/")
@@ -336,11 +354,11 @@ def checkpoints_of(prefix: str, keys: Iterable[str]) -> Iterator[tuple[str, Chec
 def kept_names(prefix: str, keys: Iterable[str]) -> list[CheckpointName]:
     """Return the kept checkpoints of one trial that count, in order of epoch.
 
-    A later attempt trains the epochs after its own checkpoint anew, so of each epoch the latest
-    attempt's checkpoint counts.
+    A later attempt trains the epochs after its own checkpoint again. If several attempts kept a
+    checkpoint of an epoch, the latest attempt's checkpoint counts.
 
     Args:
-        prefix: As ``kept_prefix`` has it.
+        prefix: The result of ``kept_prefix``.
         keys: Keys below the trial's folder.
     """
     names = sorted(name for _, name in checkpoints_of(prefix, keys))
@@ -351,7 +369,7 @@ def model_key(prefix: str, trial_key: str) -> str:
     """Return the key of a trial's model.
 
     Args:
-        prefix: As ``models_prefix`` has it.
+        prefix: The result of ``models_prefix``.
         trial_key: The trial.
     """
     return f"{prefix}/{trial_key}.safetensors"
@@ -361,7 +379,7 @@ def picture_key(prefix: str, trial_key: str, image: int) -> str:
     """Return the key of a trial's picture of one image.
 
     Args:
-        prefix: As ``pictures_prefix`` has it.
+        prefix: The result of ``pictures_prefix``.
         trial_key: The trial.
         image: The image's place in the test part, counted from 0.
     """
@@ -372,9 +390,9 @@ def pictured(prefix: str, trial_key: str, keys: Iterable[str]) -> list[int]:
     """Return the images of a trial that have a picture among some keys, ascending.
 
     Args:
-        prefix: As ``pictures_prefix`` has it.
+        prefix: The result of ``pictures_prefix``.
         trial_key: The trial.
-        keys: Keys that start with ``trial_prefix``; a key that is no picture's is left out.
+        keys: Keys that start with ``trial_prefix``. Keys of other objects are left out.
     """
     folder = trial_prefix(prefix, trial_key)
     matches = (_PICTURE.fullmatch(key.removeprefix(folder)) for key in keys)

@@ -1,4 +1,4 @@
-"""What a study needs of the place that remembers it, and the simplest such place: lists."""
+"""The interface of a study's memory, and the simplest memory: lists in this process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from agad.records.status import Bulletin
 
 
 class StudyMemory(Protocol):
-    """Where a study is remembered. One memory holds one study."""
+    """The place where a study's records are kept. A memory holds a single study."""
 
     def flush(self) -> None:
-        """Store what an earlier driver could only keep on this host's disk.
+        """Store the records that an earlier driver could only keep on this host's disk.
 
         Raises:
-            StoreError: It still cannot be stored.
+            StoreError: The records still cannot be stored.
         """
 
     def is_kept(self, config: dict[str, Any]) -> bool:
-        """Whether this configuration is kept, and not one that it extends. Keeps nothing.
+        """Whether exactly this configuration is kept; False if it extends the one kept.
+
+        The call keeps nothing.
 
         Raises:
             StudyChangedError: Another study of this name is kept, and this one does not extend it.
@@ -42,22 +44,23 @@ class StudyMemory(Protocol):
         """Keep other drivers from the study while the context is open.
 
         Raises:
-            OtherDriverError: Another driver holds it, and goes on.
+            OtherDriverError: Another driver holds the study, and continues to.
         """
 
     def check_held(self) -> None:
-        """Return where no other driver can have taken the study since ``hold``.
+        """Return if no other driver can have taken the study since ``hold``, and raise otherwise.
 
         Raises:
-            OtherDriverError: Another driver has taken it, for good.
-            StoreError: Another one may take it; it is this one's again once this returns.
+            OtherDriverError: Another driver has taken the study, for good.
+            StoreError: Another driver may take the study now. This driver holds the study again as
+                soon as a later call returns.
         """
 
     def disconnect(self) -> None:
-        """Have ``put`` and ``release`` keep all on this host's disk from now on, at once."""
+        """Make ``put`` and ``release`` keep everything on this host's disk at once, from now on."""
 
     def open(self, config: dict[str, Any]) -> None:
-        """Keep the study's configuration, or check it against the one kept.
+        """Keep the study's configuration, or check it against the kept configuration.
 
         Raises:
             StudyChangedError: Another study of this name is kept, and this one does not extend it.
@@ -67,28 +70,28 @@ class StudyMemory(Protocol):
         """Return every claim ever put."""
 
     def put_claim(self, claim: Claim) -> bool:
-        """Keep a claim; False where another driver claimed this attempt of the trial before."""
+        """Keep a claim; False if another driver has claimed this attempt of the trial."""
 
     def release(self, trial_key: str, attempt: int) -> None:
-        """Keep that a claimed attempt was given up in good order: it does not count as one."""
+        """Keep that a claimed attempt was given up in good order, and does not count."""
 
     def released(self) -> set[tuple[str, int]]:
-        """Return the trial key and attempt of all that were released or have paused."""
+        """Return the trial key and number of every attempt that was released or has paused."""
 
     def put_pause(self, pause: Pause) -> None:
-        """Keep that a claimed attempt has paused; it is released, too."""
+        """Keep that a claimed attempt has paused; the attempt counts as released, too."""
 
     def pauses(self, trial_keys: Collection[str]) -> list[Pause]:
-        """Return the last pause of each of these trials that ever paused."""
+        """Return the last pause of each given trial that ever paused."""
 
     def put_winner(self, winner: Winner) -> Winner:
-        """Keep a cell's winner, and return the one that is kept, which may be an earlier one.
+        """Keep a cell's winner, and return the kept winner, which may be an earlier one.
 
-        There is one for each number of search trials and of seeds: a study that is extended
-        chooses anew.
+        A cell has a winner for each number of search trials and of seeds: an extended study
+        chooses again.
 
         Raises:
-            StoreError: It cannot be kept now.
+            StoreError: The winner cannot be kept now.
         """
 
     def winners(self) -> list[Winner]:
@@ -103,58 +106,58 @@ class StudyMemory(Protocol):
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
     ) -> None:
-        """Keep a trial's rows. The same attempt put again changes nothing.
+        """Keep a trial's rows. Putting the same attempt again changes nothing.
 
         Rows that cannot be stored now may be kept on this host's disk, to be stored later.
 
         Raises:
-            StoreError: They cannot be kept anywhere.
+            StoreError: The rows cannot be kept anywhere.
         """
 
     def put_bulletin(self, bulletin: Bulletin) -> None:
-        """Keep what this driver tells of the study in place of what was told before.
+        """Keep this driver's bulletin in place of the last one.
 
-        It may be lost, and is never kept on this host's disk.
+        A bulletin may be lost, and is never kept on this host's disk.
 
         Raises:
-            OtherDriverError: Another driver has taken the study, and tells of it.
-            StoreError: It cannot be kept now.
+            OtherDriverError: Another driver has taken the study, and publishes its bulletins.
+            StoreError: The bulletin cannot be kept now.
         """
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:
-        """Return the newest checkpoint of each of these trials that left one."""
+        """Return the newest checkpoint of each given trial that left one, by trial key."""
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """Remove the checkpoints of ended trials, but the newest of each that is ``kept``.
+        """Remove the checkpoints of ended trials, except the newest of each trial in ``kept``.
 
-        What a trial that is not ``kept`` keeps for diagnostics goes too.
+        Trials that are not in ``kept`` also lose the checkpoints for diagnostics.
         """
 
 
 class ProcessMemory:
-    """A ``StudyMemory`` that forgets with the process: for a simulation, or a study tried out.
+    """A ``StudyMemory`` that is lost with the process, for a simulation or for trying out a study.
 
-    It takes any configuration, keeps no checkpoint, and never fails.
+    This memory takes any configuration, keeps no checkpoint, and never fails.
     """
 
     def __init__(self) -> None:
         self.config: dict[str, Any] | None = None
-        """The configuration opened last; None before."""
+        """The last opened configuration; None before the first."""
 
         self.all_claims: list[Claim] = []
         self.all_released: set[tuple[str, int]] = set()
-        """Trial key and attempt."""
+        """Trial key and attempt of everything released."""
 
         self.all_pauses: list[Pause] = []
         self.all_winners: dict[tuple[str, int, int], Winner] = {}
-        """By cell, search trials and seeds."""
+        """Winners by cell, number of search trials and number of seeds."""
 
         self.all_rows: list[TrialRow] = []
-        """In the order of their arrival."""
+        """Rows in the order of their arrival."""
 
         self.all_scores: list[ScoreRow] = []
         self.bulletins: list[Bulletin] = []
-        """All that was ever told, the last one last."""
+        """All bulletins, the last one last."""
 
         self._epochs: dict[tuple[str, int], list[EpochRow]] = {}
         self._held = threading.Lock()
@@ -185,21 +188,21 @@ class ProcessMemory:
             self._held.release()
 
     def check_held(self) -> None:
-        """See ``StudyMemory``. No other driver can take it."""
+        """See ``StudyMemory``. No other driver can take the study."""
 
     def disconnect(self) -> None:
         """See ``StudyMemory``. Nothing is kept on the disk."""
 
     def open(self, config: dict[str, Any]) -> None:
-        """See ``StudyMemory``. Any configuration takes the place of the one kept."""
+        """See ``StudyMemory``. Any configuration replaces the kept one."""
         self.config = config
 
     def claims(self) -> list[Claim]:
-        """See ``StudyMemory``. They come as a store lists them, which is no order of a study's."""
+        """See ``StudyMemory``. Claims come in a store's order: by trial key, then by attempt."""
         return sorted(self.all_claims, key=lambda one: (one.trial_key, one.attempt))
 
     def put_claim(self, claim: Claim) -> bool:
-        """See ``StudyMemory``. An equal claim is taken for the same one put again."""
+        """See ``StudyMemory``. An equal claim counts as the same claim put again."""
         with self._changing:
             kept = {(one.trial_key, one.attempt): one for one in self.all_claims}
             first = kept.get((claim.trial_key, claim.attempt))
@@ -265,8 +268,8 @@ class ProcessMemory:
         self.bulletins.append(bulletin)
 
     def checkpoints(self, trial_keys: Collection[str]) -> dict[str, CheckpointName]:  # noqa: ARG002
-        """See ``StudyMemory``. There are none."""
+        """See ``StudyMemory``. No checkpoint exists."""
         return {}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """See ``StudyMemory``. There are none."""
+        """See ``StudyMemory``. No checkpoint exists."""

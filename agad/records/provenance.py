@@ -1,4 +1,4 @@
-"""What made a row: the code and the libraries."""
+"""The code and the libraries that made a row."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ class Provenance:
     """The code and the libraries of the driver, which its workers share."""
 
     commit: str
-    """Git commit of the code, empty where it is in no checkout and none is told."""
+    """Git commit of the code; empty if the code is in no checkout and no variable gives a commit.
+    """
 
     is_dirty: bool
     versions: str
-    """JSON object: by name, and the commit of a job's own files as ``project``."""
+    """JSON object of versions by name, with the commit of a job's own files as ``project``."""
 
 
 def find_provenance() -> Provenance:
-    """Look at where the package is imported from, at what is installed, and what a job was told.
+    """Find the commit of the package and the versions of the installed libraries.
 
-    The commit is the package's: of its checkout, else, where the package is among the files that a
-    job was given, of these, else of what an image was made from. The commit of a job's files, and
-    so of its study file, stands among the versions as ``project``.
+    The commit is that of the package's checkout. If the package is in no checkout but among the
+    files of a job, the commit is that of these files. Otherwise, the commit is the one that an
+    image was made from. The commit of a job's files, and so of its study file, is in the versions
+    as ``project``.
     """
     folder = Path(__file__).resolve().parents[2]
     project = told_commit(PROJECT_COMMIT)
@@ -48,7 +50,7 @@ def find_provenance() -> Provenance:
 
 
 def _commit_of_package(folder: Path, project: Commit | None) -> Commit | None:
-    if (folder / ".git").exists():  # Else installed, or inside somebody else's checkout.
+    if (folder / ".git").exists():  # If not: installed, or inside somebody else's checkout.
         return commit_of(folder)
     if project is not None and folder.is_relative_to(Path.cwd()):
         return project

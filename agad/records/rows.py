@@ -228,6 +228,10 @@ class TrialRow:
     """What the study maximises, at the last epoch; None where no epoch ended, and in a row of an
     earlier version, where it is ``val_auroc``."""
 
+    pretrain_s: float = 0.0
+    """Seconds of ``seconds`` before the first epoch, such as those of an autoencoder whose encoder
+    is trained on."""
+
     development_classes: tuple[int, ...] = ()
     """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
     one; empty where it has one class, that of its cell."""
@@ -308,3 +312,6 @@ class Pause:
     peak_gpu_memory_bytes: int | None
     epochs: tuple[EpochRow, ...]
     """From the first one on."""
+
+    pretrain_s: float = 0.0
+    """Seconds of ``seconds`` before the first epoch, as in its row."""

@@ -1,4 +1,4 @@
-"""How far a running study is: what the study tells and the live view shows."""
+"""How far a running study is: the figures that the live view shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from agad.config import typed
 CellPhase: TypeAlias = Literal["search", "confirm", "done"]
 
 DriverState: TypeAlias = Literal["running", "done", "interrupted", "failed"]
-"""What became of the driver that tells of a study."""
+"""The state of the driver that publishes a study's status."""
 
 _VERSION = 1
-"""Grows when a field of a bulletin means something else, not when one is added."""
+"""Grows when a field of a bulletin changes its meaning, not when a field is added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +43,19 @@ class CellStatus:
     """Search trials that the scheduler stopped."""
 
     diverged: int
-    """Search trials that ended in a loss or score that is not finite."""
+    """Search trials that ended because a loss or score was not finite."""
 
     failed: int
     """Search trials that ended in an error, after their retries."""
 
     best_objective: float | None
-    """The highest of the search so far; None before the first."""
+    """The highest objective of the search so far; None before the first."""
 
     confirmed: int
-    """Confirm trials that finished; with several candidates, and the winner's test trials."""
+    """Confirm trials that finished; with several candidates, also the winner's test trials."""
 
     confirm_planned: int
-    """Confirm trials that the cell starts in all, and test trials."""
+    """Confirm trials and test trials that the cell starts in all."""
 
     num_val_anomalies: int = 0
     """Labelled anomalies that a search trial validates on."""
@@ -64,20 +64,24 @@ class CellStatus:
     """Labelled anomalies that a search trial trains on."""
 
     epochs: int = 0
-    """Epochs trained so far, of all phases, by earlier drivers too."""
+    """Epochs trained so far in all phases, also under earlier drivers."""
 
     seconds: float = 0.0
-    """Time that workers spent so far, as far as they have told."""
+    """Time that workers have spent so far, as far as they have reported."""
 
     gpu_s: float = 0.0
     """GPU seconds so far: time x the GPUs reserved."""
 
     left_s: float | None = None
-    """Time of workers that what is left will take: an estimate; None before there can be one."""
+    """Estimated workers' time that is left; None before an estimate is possible."""
+
+    detector: str = ""
+    """Name of the cell's detector, which its label may leave out. Empty if an earlier version wrote
+    the status."""
 
     @property
     def ended(self) -> int:
-        """Search trials that ended, however they did."""
+        """Search trials that ended in any state."""
         return self.finished + self.pruned + self.diverged + self.failed
 
 
@@ -94,35 +98,35 @@ class StudyStatus:
     """The most trials at the same time; 0 while the cluster is not connected."""
 
     most_running: int = 0
-    """The most trials that this driver ever had on workers at once; fewer than the slots where the
-    cluster is still to grow, or where it is still to be learned how many share a GPU."""
+    """The most trials that this driver ever had on workers at once. The number is below ``slots``
+    while the cluster still grows, or before the driver knows how many trials share a GPU."""
 
     budget_left_s: float | None = None
-    """The most seconds that the study's budget leaves it; None where it ends nothing, or has ended
-    the search."""
+    """The most seconds that the budget leaves the study. None if the budget has no limit, or has
+    ended the search."""
 
     ended_by: str = ""
-    """What ended the search before its planned trials, such as ``the budget of 2 GPU-hours``; empty
-    where nothing did."""
+    """The limit that ended the search before its planned trials, such as ``the budget of 2
+    GPU-hours``; empty if none did."""
 
     objective: str = "validation AUROC"
-    """What ``best_objective`` is of."""
+    """The name of the figure in ``best_objective``."""
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the study is done, with every slot at work; None where nobody can know."""
+        """Seconds until the study is done, if every slot works; None if a cell has no estimate."""
         lefts = [cell.left_s for cell in self.cells]
         if None in lefts:
             return None
         return self._on_slots(sum(left for left in lefts if left is not None))
 
     def cell_left_s(self, cell: CellStatus) -> float | None:
-        """Seconds until a cell is done, with its even share of the slots; None as ``left_s``."""
+        """Seconds until a cell is done on an equal share of the slots; None without an estimate."""
         num_open = sum(one.phase != "done" for one in self.cells)
         return None if cell.left_s is None else self._on_slots(cell.left_s * num_open)
 
     def _on_slots(self, worker_s: float) -> float | None:
-        """Return the seconds that the slots take for so many of one worker, in the budget."""
+        """Return the seconds that all slots need for some worker seconds, at most the budget's."""
         slots = self.most_running or self.slots
         if not slots:
             return None
@@ -132,34 +136,34 @@ class StudyStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bulletin:
-    """What a driver tells the world of its study, every few seconds and at its end."""
+    """The message that a driver publishes about its study every few seconds and at its end."""
 
     status: StudyStatus
     state: DriverState
     reason: str
-    """Why it failed, on one line; empty otherwise."""
+    """The reason of a failure, on one line; empty otherwise."""
 
     host: str
     """Name of the driver's host."""
 
     pid: int
-    """The driver's process there."""
+    """The driver's process on its host."""
 
     at: datetime
-    """When it was told, UTC."""
+    """Time of the bulletin, UTC."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``from_json`` takes."""
+        """Return the value that ``from_json`` takes."""
         return dataclasses.asdict(self) | {"at": self.at.isoformat(), "version": _VERSION}
 
     @classmethod
     def from_json(cls, values: object) -> Self:
-        """Return the bulletin that was written by this version or an earlier one.
+        """Return a bulletin that this version or an earlier one wrote.
 
-        Fields that are new to this version are left out.
+        A field that an older version did not write has its default.
 
         Raises:
-            ValueError: It is none, or of a version that this one does not know.
+            ValueError: The value is no bulletin, or of a version that this one does not know.
         """
         values = _mapping("a bulletin", values)
         if values.get("version") != _VERSION:

@@ -3,6 +3,7 @@
 from agad.report.figures import (
     VEGA_LITE,
     Curves,
+    DetectorSearch,
     Figure,
     FigureData,
     Picture,
@@ -18,11 +19,13 @@ from agad.report.numbers.aggregate import leaderboard, priced
 from agad.report.numbers.chosen import confirmed_rows, has_test_score
 from agad.report.numbers.comparison import Comparison, compare
 from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals, has_ended
+from agad.report.numbers.planned import PlannedDetector
 from agad.report.numbers.results import CellResult, RatioResult
 from agad.report.pages.baseline import baseline_cells
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
 from agad.report.pages.csv_files import cell_rows, csv, mean_rows, means_csv
 from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
+from agad.report.pages.detectors import InstalledDetector, detector_details, detector_table
 from agad.report.pages.diagnostics import diagnostics_page
 from agad.report.pages.latex import latex
 from agad.report.pages.live import (

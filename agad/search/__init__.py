@@ -1,4 +1,4 @@
-"""One cell's search: samplers, proposals, rungs and the ladder. The home of Optuna."""
+"""The search of one cell: samplers, proposals, rungs and the ladder. The home of Optuna."""
 
 from agad.search.expected import expected_epochs
 from agad.search.ladder import Ladder

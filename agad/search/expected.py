@@ -1,4 +1,4 @@
-"""How many epochs a search trial is to be expected to train, by playing its scheduler's rule."""
+"""Expected epochs of a search trial, from a simulation of its scheduler's rule."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from agad.config import Median, NoStopping, Scheduler
 from agad.search.ladder import Ladder
 
 _MAX_TRIALS = 200
-"""Trials of a cell that are played, at most: the share that goes on hardly changes after."""
+"""The most trials of a cell to simulate. With more, the share that goes on hardly changes."""
 
 _NUM_PLAYED = 10_000
-"""Trials that are played in all: the mean of 12 a cell is then right to 1 % or so."""
+"""Trials to simulate in all: the mean for a cell of 12 trials is then right to about 1 %."""
 
 
 def expected_epochs(scheduler: Scheduler, num_trials: int) -> float:
     """Return the mean epochs of a cell's search trials.
 
-    Rungs are played on the real ladder, with trials that come one after the other, whose objectives
-    have a random order that stays the same at every rung. More than 1/eta of them go on, since the
-    first ones meet few others: with 12 trials and eta = 3 nearly half of them do. A sampler that
-    learns proposes better and better ones, of which more go on than this says. Of ``Median`` half
-    are taken to stop at the first decision.
+    The simulation uses the real ladder. Trials start one after another. Their objectives have a
+    random order, which is the same at every rung. More than 1/eta of the trials go on, because the
+    first trials meet few others: with 12 trials and eta = 3, nearly half go on. A sampler that
+    learns proposes better and better trials, so more of them go on than this number says. For
+    ``Median``, half of the trials are assumed to stop at the first decision.
 
     Args:
-        scheduler: Its rule decides.
+        scheduler: The scheduler whose rule decides.
         num_trials: Search trials of a cell.
     """
     if isinstance(scheduler, NoStopping):
@@ -44,7 +44,7 @@ def expected_epochs(scheduler: Scheduler, num_trials: int) -> float:
 
 
 def _played_epochs(scheduler: Scheduler, objectives: Sequence[float]) -> int:
-    """Return the epochs of trials of these objectives, in this order."""
+    """Return the sum of the epochs of trials with these objectives, started in this order."""
     ladder = Ladder(scheduler)
     reached = dict.fromkeys(map(str, range(len(objectives))), 0)
     fresh = iter(reached)
@@ -62,7 +62,7 @@ def _played_epochs(scheduler: Scheduler, objectives: Sequence[float]) -> int:
 def _next_end(
     scheduler: Scheduler, ladder: Ladder, trial_key: str, num_epochs: int, objective: float
 ) -> int:
-    """Return the epochs at which a trial stops or pauses that goes on after so many."""
+    """Return after how many epochs a trial stops or pauses, given that it has ``num_epochs``."""
     for rung in scheduler.milestones:
         if rung <= num_epochs:
             continue

@@ -1,4 +1,4 @@
-"""One cell's ladder: who goes on, and who is best."""
+"""The ladder of one cell: which trials go on, and which trials are best."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from agad.config import Asha, Labelled, Median, Scheduler, SuccessiveHalving
 from agad.search.rungs import cutoff
 
 Action: TypeAlias = Literal["go on", "stop", "pause"]
-"""What becomes of a trial after an epoch."""
+"""The next step of a trial after an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a ladder decides of a trial after an epoch."""
+    """A ladder's decision on a trial after an epoch."""
 
     action: Action = "go on"
     reason: str = ""
-    """Rule, rung, objective and cutoff of a trial that is stopped; empty for one that goes on."""
+    """Rule, rung, objective and cutoff if the trial is stopped; else empty."""
 
 
 class Ladder:
-    """The objectives of a cell's trials after each epoch, and the rule that stops some.
+    """The objectives of a cell's trials after each epoch, and the rule that stops some trials.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
-    algorithm 2, in the stopping form of Ray's ``ASHAScheduler``; there a tie goes on, here it
-    loses, since cells that saturate would otherwise stop nobody. Under ``SuccessiveHalving`` the
-    algorithm is the paper's own: trials pause at each rung, and some are promoted.
+    algorithm 2, in the stopping form of Ray's ``ASHAScheduler``. A trial that equals the cutoff
+    goes on in Ray and is stopped here: otherwise a cell with saturated objectives would stop no
+    trial. Under ``SuccessiveHalving`` the algorithm is the paper's own: trials pause at each rung,
+    and some are promoted.
     """
 
     def __init__(self, scheduler: Scheduler, objective: str = Labelled.objective) -> None:
         """Start empty.
 
         Args:
-            scheduler: The rule.
-            objective: What the objectives are, for the reasons.
+            scheduler: The rule that stops trials.
+            objective: Name of the objective, for the reasons.
         """
         self._scheduler = scheduler
         self._objective = objective
@@ -51,27 +52,29 @@ class Ladder:
         """Epochs at the highest rung past which a trial was promoted."""
 
     def record(self, trial_key: str, num_epochs: int, objective: float) -> None:
-        """Keep a trial's objective after so many epochs; the first one stays."""
+        """Keep a trial's objective after ``num_epochs``; a second call changes nothing."""
         self._curves[trial_key].setdefault(num_epochs, objective)
 
     def decide(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
     ) -> Decision:
-        """Record an objective and tell what becomes of the trial.
+        """Record an objective and decide the next step of the trial.
 
-        It is held against those that reached the rung before. A trial that comes to the same rung
-        again, after a worker's death, was decided; one that pauses, where it was promoted there.
-        Where no checkpoint holds a rung that an earlier driver decided, it is decided anew, among
-        those that are there now. That is a decision of the same rule: alone on its slot a trial
-        meets the same others, and where it meets more, its row has the rung that counted.
+        The objective is compared with those of the trials that reached the rung before. A trial
+        that comes to the same rung again, after a worker's death, is not decided again. Under
+        ``SuccessiveHalving``, a trial pauses again unless it was promoted from that rung.
+
+        If no checkpoint holds a rung that an earlier driver decided, the rung decides again, among
+        the trials that are there now. The rule is the same. A trial that ran alone meets the same
+        other trials as before. If the trial meets more, its row has the rung that counted.
 
         Args:
             trial_key: The trial.
-            num_epochs: Epochs that it has trained.
-            objective: What the study maximises, after them.
-            is_restored: Whether a checkpoint holds them: at its rungs it was let go on before,
-                maybe under an earlier driver, and others that come there may not undo that. Where
-                trials pause it says nothing, since the checkpoint comes before the pause.
+            num_epochs: Epochs that the trial has trained.
+            objective: The value that the study maximises, after ``num_epochs``.
+            is_restored: Whether a checkpoint holds these epochs. The trial went on at their rungs
+                before, maybe under an earlier driver, and later trials do not change that. Under
+                ``SuccessiveHalving`` this has no effect: the checkpoint comes before the pause.
         """
         is_decided = is_restored or num_epochs in self._curves[trial_key]
         self.record(trial_key, num_epochs, objective)
@@ -90,12 +93,12 @@ class Ladder:
         return self._held_against(bar, trial_key, num_epochs, len(others))
 
     def take_up(self, trial_key: str, objectives: Sequence[float], *, is_paused: bool) -> None:
-        """Take up a trial that paused under an earlier driver, and maybe was promoted since.
+        """Add a trial that paused under an earlier driver, and may have been promoted since.
 
         Args:
             trial_key: The trial.
-            objectives: What the study maximises, after each epoch, the last that of the rung.
-            is_paused: Whether it still waits there.
+            objectives: The value that the study maximises, after each epoch up to the rung.
+            is_paused: Whether the trial still waits at the rung.
         """
         for epoch, objective in enumerate(objectives):
             self.record(trial_key, epoch + 1, objective)
@@ -109,9 +112,10 @@ class Ladder:
 
     @property
     def promotable(self) -> str | None:
-        """The trial to promote now: the best that may leave the highest rung; None where none may.
+        """The trial to promote now; None if no trial may be promoted.
 
-        Of equals it is the one of the lowest key: a later driver does not know which came first.
+        Of the trials that may leave the highest rung, the best is promoted. If several are equal,
+        the lowest key wins: a later driver does not know which trial came first.
         """
         if not self._paused:
             return None
@@ -126,7 +130,7 @@ class Ladder:
         self._passed[trial_key] = self._paused.pop(trial_key)
 
     def give_up(self, trial_key: str) -> str:
-        """Stop a paused trial for good; return rule, rung, objective and cutoff."""
+        """Stop a paused trial for good; return the reason: rule, rung, objective and cutoff."""
         num_epochs = self._paused.pop(trial_key)
         entered = [curve for curve in self._curves.values() if num_epochs in curve]
         bar = cutoff(self._scheduler, entered, num_epochs)
@@ -141,7 +145,7 @@ class Ladder:
         )
 
     def _promoted_from(self, num_epochs: int) -> list[str]:
-        """The best 1/eta of those that reached a rung, the best first."""
+        """Return the best 1/eta of the trials that reached a rung, the best first."""
         assert isinstance(self._scheduler, SuccessiveHalving)
         entered = [key for key, curve in self._curves.items() if num_epochs in curve]
         entered.sort(key=lambda key: (-self._curves[key][num_epochs], key))
@@ -183,11 +187,11 @@ class Ladder:
         return curve[max(curve)]
 
     def ranking(self) -> list[list[str]]:
-        """Return all trials that reached a rung, the best first; those that tie stand together.
+        """Return all trials that reached a rung, the best first; trials that tie stand together.
 
-        The best have the highest objective at the highest rung that two trials reached, the full
-        budget being a rung too. After those that reached it come the others at the next rung below.
-        Where no rung was reached by two trials, one is enough.
+        The best trials have the highest objective at the highest rung that two trials reached. The
+        full budget counts as a rung. The trials that reached the next rung below follow, and so on.
+        If no rung was reached by two trials, one trial is enough.
         """
         levels = sorted((*self._scheduler.milestones, self._scheduler.max_epochs), reverse=True)
         ranked: list[list[str]] = []

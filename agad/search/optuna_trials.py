@@ -1,4 +1,4 @@
-"""What Optuna is told of a trial that ended: by a search, and by who reads it back later."""
+"""Ended trials in Optuna's form, for a running search and for later readers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ TOLD: dict[State, TrialState] = {
 }
 
 MIN_IMPORTANCE_TRIALS = 10
-"""Trials below which no importance is told."""
+"""The fewest trials for which importances are computed."""
 
 _BEST_SHARE = 0.25
-"""Of the trials, the best that PED-ANOVA holds against all: a tenth of few trials is one."""
+"""Share of best trials that PED-ANOVA compares with all. A tenth of 10 trials would be 1 trial."""
 
 
 def optuna_distribution(one: Draw) -> BaseDistribution:
-    """Return a distribution as Optuna has it."""
+    """Return a distribution in Optuna's form."""
     if isinstance(one, Choice | Fixed):
         return CategoricalDistribution(tuple(one.values))
     if isinstance(one, IntUniform):
@@ -48,7 +48,7 @@ def optuna_distribution(one: Draw) -> BaseDistribution:
 def labelled_params(
     search: Search, params: Mapping[str, Setting]
 ) -> dict[str, tuple[Setting, BaseDistribution]]:
-    """Return what Optuna is told of a configuration: by label, value and distribution."""
+    """Return the value and the Optuna distribution of each parameter, by the axis's label."""
     found: dict[str, tuple[Setting, BaseDistribution]] = {}
 
     def pick(axis: Axis) -> Setting:
@@ -68,16 +68,16 @@ class EndedTrial:
 
     state: State
     objectives: Mapping[int, float]
-    """After each epoch, which counts from 0; ascending."""
+    """Objective after each epoch, by epoch. Epochs count from 0 and ascend."""
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """User attributes of the Optuna trial: what JSON can hold."""
+    """User attributes of the Optuna trial; JSON must be able to hold them."""
 
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
     def frozen(self, search: Search) -> FrozenTrial:
-        """Return the trial as Optuna has it; one that finished without an objective failed.
+        """Return the trial in Optuna's form; a finished trial without an objective failed.
 
         Raises:
             KeyError: ``params`` lacks a parameter of the space.
@@ -110,15 +110,15 @@ def _as_optuna_has_it(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedSearch:
-    """The search of one cell, as Optuna is told of it."""
+    """The ended trials of one cell's search, for an Optuna study."""
 
     name: str
-    """Of the Optuna study."""
+    """Name of the Optuna study."""
 
     search: Search
     trials: Sequence[EndedTrial]
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """User attributes of the Optuna study: what JSON can hold."""
+    """User attributes of the Optuna study; JSON must be able to hold them."""
 
 
 def optuna_studies(
@@ -127,11 +127,11 @@ def optuna_studies(
     """Return an Optuna study for each search, by its name.
 
     Args:
-        searches: Of different names.
-        storage: Holds all of them; one in memory where none is given.
+        searches: Their names must differ.
+        storage: Holds all studies; None keeps them in memory.
 
     Raises:
-        StoreError: A trial's parameters are not of its search's space.
+        StoreError: A trial's parameters are outside its search's space.
     """
     storage = storage or optuna.storages.InMemoryStorage()
     studies = {}
@@ -159,7 +159,7 @@ def dashboard_app(searches: Sequence[EndedSearch]) -> Callable[..., Iterable[byt
 
     Raises:
         ConfigError: optuna-dashboard is not installed.
-        StoreError: As ``optuna_studies`` has it.
+        StoreError: As in ``optuna_studies``.
     """
     try:
         import optuna_dashboard  # type: ignore[import-untyped]
@@ -175,12 +175,12 @@ def dashboard_app(searches: Sequence[EndedSearch]) -> Callable[..., Iterable[byt
 
 
 def importances(search: Search, trials: Sequence[EndedTrial]) -> dict[str, float]:
-    """Return the share of each parameter in what makes a trial one of the best, by its label.
+    """Return how much each parameter decides whether a trial is one of the best, by its label.
 
     Args:
         search: The space.
-        trials: At least ``MIN_IMPORTANCE_TRIALS`` of one cell, trained equally long: the last
-            objective of each counts, finished or not.
+        trials: At least ``MIN_IMPORTANCE_TRIALS`` trials of one cell, trained equally long.
+            The last objective of each trial counts, finished or not.
 
     Returns:
         Shares that sum to 1, the highest first; empty if the objectives are all alike or no
@@ -188,7 +188,7 @@ def importances(search: Search, trials: Sequence[EndedTrial]) -> dict[str, float
 
     Source:
         Watanabe, Bansal and Hutter 2023, PED-ANOVA: Efficiently quantifying hyperparameter
-        importance in arbitrary subspaces. Its quantile is ``_BEST_SHARE`` here.
+        importance in arbitrary subspaces. The paper's quantile is ``_BEST_SHARE`` here.
     """
     known = [trial for trial in trials if trial.objectives]
     if len({trial.objectives[max(trial.objectives)] for trial in known}) < 2:

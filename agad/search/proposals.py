@@ -1,4 +1,4 @@
-"""Proposals that are a function of what a cell's trials gave, so that a restart changes none."""
+"""Proposals that depend only on a seed and a cell's trials, so that a restart changes none."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ class Seen:
 
     params: Mapping[str, Setting]
     score: float | None
-    """The last objective of one that finished or was stopped; None while it runs, or diverged."""
+    """The last objective of a finished, paused or stopped trial; None if it runs or diverged."""
 
     work: float | None = None
-    """The second objective, of which little is good; None where there is one alone."""
+    """The second objective, of which less is better; None if the search has a single objective."""
 
     is_running: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Which proposal of a cell is asked for."""
+    """The number, attempt and seed of a proposal."""
 
     number: int
-    """Search trials before it."""
+    """Search trials of the cell before this proposal."""
 
     attempt: int
-    """Proposals for the same place that were known already."""
+    """Earlier proposals with this number, whose configurations were known already."""
 
     seed: int
-    """Of this number and attempt, in [0, 2**32)."""
+    """Seed of this number and attempt, in [0, 2**32)."""
 
 
 class Proposer(Protocol):
-    """Proposes a configuration. It keeps no state: equal arguments give equal proposals."""
+    """Proposes a configuration. A proposer has no state: equal arguments give equal proposals."""
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
         """Return a configuration, which may be known already.
@@ -73,7 +73,7 @@ class Proposer(Protocol):
 
 
 def proposer_of(search: Search, cell_seed: int) -> Proposer | None:
-    """Return what proposes for a cell; None where Optuna's record of the cell does it itself."""
+    """Return the proposer of a cell; None if the cell's Optuna study proposes by itself."""
     sampler = search.sampler
     if isinstance(sampler, GridSearch):
         return GridWalk(search, cell_seed)
@@ -97,7 +97,7 @@ class GridWalk:
         self._order = np.random.default_rng(cell_seed).permutation(size)
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:  # noqa: ARG002
-        """Return the point at a place of the order, later ones where that one is known."""
+        """Return the point at this place of the order; each rejected attempt moves one place on."""
         index = int(self._order[(place.number + place.attempt) % len(self._order)])
         listed = self._search.configurations
         assert listed is not None
@@ -105,7 +105,7 @@ class GridWalk:
 
 
 class SobolWalk:
-    """Walks along a scrambled Sobol sequence, one coordinate a parameter and branch."""
+    """Walks along a scrambled Sobol sequence with one coordinate per parameter and branch."""
 
     def __init__(self, search: Search, cell_seed: int) -> None:
         self._search = search
@@ -113,11 +113,11 @@ class SobolWalk:
         self._cell_seed = cell_seed
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:  # noqa: ARG002
-        """Return the point at a place of the sequence, later ones where that one is known."""
+        """Return the point at this place of the sequence; each rejected attempt moves one on."""
         rng = np.random.default_rng(self._cell_seed)
         sequence = qmc.Sobol(len(self._places), scramble=True, rng=rng)
         index = place.number + place.attempt
-        if index:  # Sobol refuses to skip no point.
+        if index:  # Sobol refuses to skip 0 points.
             sequence.fast_forward(index)
         point = sequence.random(1)[0]
         return draw(
@@ -126,7 +126,7 @@ class SobolWalk:
 
 
 class Evolution:
-    """CMA-ES, its generations told anew for every proposal.
+    """CMA-ES, which gets all generations again for every proposal.
 
     Source: Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv 1604.00772, 2016.
     """
@@ -141,7 +141,7 @@ class Evolution:
         }
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
-        """Draw from the distribution after as many generations as the ended trials fill."""
+        """Draw from the distribution after all generations that the ended trials fill."""
         middle = np.full(len(self._axes), 0.5)
         strategy = cmaes.CMA(
             mean=self._point(self._search.start[0]) if self._search.start else middle,
@@ -156,7 +156,7 @@ class Evolution:
             generation = ended[first : first + size]
             strategy.tell([(self._point(one), -score) for one, score in generation])
             if strategy.should_stop():
-                break  # It has converged: a further generation would be of one point.
+                break  # CMA-ES has converged: a further generation would be a single point.
         point = dict(zip(self._axes, strategy.ask().tolist(), strict=True))
         return draw(self._search.space, lambda axis: axis.draw.at(point[axis.name]))
 
@@ -172,9 +172,10 @@ class ProcessModel:
         self._search = search
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
-        """Return the maximum of the expected improvement, running trials taken into account.
+        """Return the maximum of the expected improvement, which counts running trials too.
 
-        Where that is known it stays the maximum, as at the end of a range: a random draw is made.
+        If that configuration is known already, return a random draw. The maximum would be the same
+        again, for example at the end of a range.
         """
         if place.attempt:
             rng = np.random.default_rng(place.seed)
@@ -194,18 +195,18 @@ class ProcessModel:
 
 
 class Genetics:
-    """NSGA-II by Optuna, its generations told anew for every proposal."""
+    """NSGA-II by Optuna, which gets all generations again for every proposal."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
 
     def propose(self, place: Place, seen: Sequence[Seen]) -> dict[str, Setting]:
-        """Return a child of the generations that the ended trials fill, at first a random draw."""
+        """Return a child of the generations that the ended trials fill; at first, a random draw."""
         size = self._search.num_startup_trials
         sampler = optuna.samplers.NSGAIISampler(population_size=size, seed=place.seed)
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
         for number, (params, score, work) in enumerate(weighed(seen)):
-            # What Optuna notes when it proposes a trial itself.
+            # Optuna notes this attribute when it proposes a trial itself.
             generation = {sampler._get_generation_key(): number // size}
             trial = _frozen(self._search, params, TrialState.COMPLETE, (score, work), generation)
             study.add_trial(trial)
@@ -213,9 +214,9 @@ class Genetics:
 
 
 def weighed(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float, float]]:
-    """Return the ended trials as ``scored`` does, each with its work: a diverged one with the most.
+    """Return the ended trials as in ``scored``, with their work; a diverged trial gets the most.
 
-    None where all diverged.
+    Empty if all trials diverged.
     """
     ended = [one for one in seen if not one.is_running]
     most = max((one.work for one in ended if one.work is not None), default=0.0)
@@ -224,9 +225,9 @@ def weighed(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float, fl
 
 
 def scored(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float]]:
-    """Return the ended trials with their scores, a diverged one with the lowest of all.
+    """Return the ended trials with their scores; a diverged trial gets the lowest score of all.
 
-    For samplers that know no trial without a value.
+    This is for samplers that accept no trial without a value.
     """
     scores = [one.score for one in seen if one.score is not None]
     if not scores:
@@ -240,7 +241,7 @@ def scored(seen: Sequence[Seen]) -> list[tuple[Mapping[str, Setting], float]]:
 
 
 def suggested_by(trial: optuna.Trial) -> Callable[[Axis], Setting]:
-    """Return what draws each parameter from an Optuna trial, by its label."""
+    """Return a function that draws each parameter from an Optuna trial, by its label."""
 
     def pick(axis: Axis) -> Setting:
         one = axis.draw

@@ -1,4 +1,4 @@
-"""The rungs of early stopping: the cutoff at each, and a cell's table of them."""
+"""The rungs of early stopping: the cutoff at each rung, and the table of a cell's rungs."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from agad.records import EpochRow, TrialRow, objective_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """What happened in one cell after so many epochs."""
+    """A rung of one cell: how many trials reached it, and how many trained on."""
 
     index: int
     """Counts from 0."""
 
     num_epochs: int
-    """Epochs trained when it is reached."""
+    """Epochs trained when the rung is reached."""
 
     num_entered: int
-    """Search trials that reached it and did not diverge or fail."""
+    """Search trials that reached the rung and did not diverge or fail."""
 
     num_promoted: int
-    """Those of them that trained on."""
+    """Trials that entered the rung and trained on."""
 
     cutoff: float | None
-    """What would stop the next trial that comes; None where none would be stopped yet. Where trials
-    are promoted, the lowest objective that is.
+    """The cutoff for the next trial that comes; None if that trial could not be stopped yet. Under
+    ``SuccessiveHalving``, the lowest objective of the promoted trials.
 
-    Each trial met the cutoff of those that were there before it: ``stop_reason`` of its row has it.
+    A trial met the cutoff of the trials before it, which ``stop_reason`` in its row holds.
     """
 
 
 def rung_table(
     scheduler: Scheduler, trials: Iterable[TrialRow], epochs: Iterable[EpochRow]
 ) -> list[Rung]:
-    """Rebuild the rungs of one cell from its rows; none where the scheduler stops nobody.
+    """Rebuild the rungs of one cell from its rows; empty if the scheduler stops no trial.
 
     Args:
-        scheduler: The study's.
+        scheduler: The study's scheduler.
         trials: All trial rows of the cell.
         epochs: All epoch rows of the cell.
     """
@@ -74,14 +74,15 @@ def rung_table(
 def cutoff(
     scheduler: Scheduler, curves: Sequence[Mapping[int, float]], num_epochs: int
 ) -> float | None:
-    """Return the objective that a trial is held against at a rung.
+    """Return the objective with which a trial is compared at a rung.
 
-    None where it goes on anyway, or, under ``SuccessiveHalving``, where none is promoted yet.
+    None means that the trial goes on anyway or, under ``SuccessiveHalving``, that no trial is
+    promoted yet.
 
     Args:
-        scheduler: Its rule decides.
-        curves: Objectives of the other trials that reached the rung, by number of epochs trained;
-            under ``SuccessiveHalving`` of all.
+        scheduler: The scheduler whose rule decides.
+        curves: Objectives of the other trials that reached the rung, by number of epochs trained.
+            Under ``SuccessiveHalving``, objectives of all trials that reached the rung.
         num_epochs: Epochs trained at the rung.
     """
     if num_epochs not in scheduler.milestones or isinstance(scheduler, NoStopping):

@@ -1,4 +1,4 @@
-"""One cell's search: what proposes, and an Optuna study that is told how each trial ended."""
+"""The search of one cell: a sampler, and an Optuna study that records how each trial ended."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from agad.search.optuna_trials import TOLD, EndedTrial, labelled_params, optuna_
 from agad.search.proposals import Place, Seen, proposer_of, suggested_by
 
 _STATE = "state"
-"""Attribute of an Optuna trial: how it ended, since FAIL is a trial that diverged, that failed, or
-whose configuration was known."""
+"""Attribute of an Optuna trial: how the trial ended. Optuna's FAIL does not say whether the trial
+diverged, failed, or had a known configuration."""
 
 
 class CellSampler:
     """A sampler with the memory of one cell.
 
-    Proposal k draws from a stream that the study's seed, the cell and k decide, and from what the
-    trials before it gave. So a serial study repeats exactly, and a sampler that is built again
-    after a restart proposes what the first one would have proposed.
+    Proposal k depends on a random stream and on the results of the trials before. The study's
+    seed, the cell and k choose the stream. A serial study therefore repeats exactly. A sampler that
+    is built again after a restart proposes what the first sampler would have proposed.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CellSampler:
         Args:
             search: The space and the sampler.
             stream_name: Names the study's seed and the cell.
-            work_of: Returns a configuration's second objective, where ``search.counts_work``.
+            work_of: Returns a configuration's second objective, if ``search.counts_work``.
         """
         self._work_of = work_of
         self._search = search
@@ -60,7 +60,7 @@ class CellSampler:
         """Draw a proposal; ``accept`` or ``reject`` it before the next.
 
         Args:
-            number: Search trials of the cell before it.
+            number: Search trials of the cell before this proposal.
             attempt: Proposals with this number that were rejected.
         """
         retried = f"/{attempt}" if attempt else ""
@@ -88,7 +88,7 @@ class CellSampler:
         return params
 
     def _as_seen(self, trial: FrozenTrial) -> FrozenTrial:
-        """Return a trial as a sampler is to see it: a paused one as one stopped at its rung."""
+        """Return a trial as a sampler sees it: a paused trial looks stopped at its rung."""
         objectives = self._paused.get(trial.number)
         if objectives is None:
             return trial
@@ -112,17 +112,17 @@ class CellSampler:
         self._proposed = None
 
     def reopen(self, trial_key: str, params: Mapping[str, Setting]) -> None:
-        """Take up a trial that was not proposed here: an earlier driver's, or a start point."""
+        """Add an open trial that was not proposed here: an earlier driver's, or a start point."""
         self._open[trial_key] = self._asked(params)
 
     def pause(self, trial_key: str, objectives: Sequence[float]) -> None:
-        """Learn from a trial that paused what it gave, until ``tell``, even while it goes on.
+        """Learn from a paused trial's objectives until ``tell``, even while the trial goes on.
 
-        As a running trial it would count for nothing, or for a bad one: most trials pause.
+        Most trials pause. As a running trial, a paused trial would count for nothing or as bad.
 
         Args:
-            trial_key: Of an accepted or reopened trial.
-            objectives: After each epoch, from the first.
+            trial_key: Key of an accepted or reopened trial.
+            objectives: Objective after each epoch, from the first.
         """
         self._paused[self._open[trial_key].number] = list(objectives)
 
@@ -130,9 +130,9 @@ class CellSampler:
         """End a running trial.
 
         Args:
-            trial_key: Of an accepted or reopened trial.
-            state: A stopped trial is PRUNED, a diverged or failed one FAIL.
-            objectives: After each epoch, from the first.
+            trial_key: Key of an accepted or reopened trial.
+            state: Optuna calls a stopped trial PRUNED, and a diverged or failed trial FAIL.
+            objectives: Objective after each epoch, from the first.
         """
         trial = self._open.pop(trial_key)
         self._paused.pop(trial.number, None)
@@ -159,7 +159,7 @@ class CellSampler:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """What Optuna was told."""
+        """The trials as Optuna knows them."""
         return self._study.trials
 
     def _asked(self, params: Mapping[str, Setting]) -> optuna.Trial:
@@ -192,7 +192,7 @@ class CellSampler:
             )
 
     def _seen(self) -> list[Seen]:
-        """The trials that a model learns from, in order of their number."""
+        """Return the trials that a model learns from, in order of their number."""
         seen = []
         for trial in self._study.get_trials(deepcopy=False):
             state = trial.user_attrs.get(_STATE)
@@ -209,21 +209,21 @@ class CellSampler:
 
 
 class _TpeSampler(optuna.samplers.TPESampler):
-    """TPE that need not learn from all trials, at every proposal, what each of them draws."""
+    """TPE that is given its search space, and need not find it in all trials at every proposal."""
 
     def __init__(
         self,
         known_space: Mapping[str, BaseDistribution] | None,
         **settings: Any,  # noqa: ANN401  Optuna's own.
     ) -> None:
-        """Take what every trial draws by its label, or None where trials differ in that."""
+        """Take the distributions of every trial by label, or None if trials differ in them."""
         super().__init__(**settings)
         self._known_space = known_space
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return what is drawn together."""
+        """Return the distributions that are drawn together."""
         if self._known_space is None:
             return super().infer_relative_search_space(study, trial)
         varied = {label: one for label, one in self._known_space.items() if not one.single()}

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from agad.config import DETECTORS, Asha, Budget, Confirm, Grid, Labelled, Search, Study
+from agad.config import (
+    Asha,
+    Budget,
+    Confirm,
+    Grid,
+    Labelled,
+    Search,
+    Study,
+    detector_class,
+    known_names,
+)
 from agad.errors import StudyChangedError
 
 _GROWING_COUNTS = ("search.trials_per_cell", "confirm.seeds")
 _GROWING_LIMITS = ("budget.gpu_hours", "budget.hours")
 _FREE = ("confirm.keep_every",)
-"""What decides no result: it may be set, changed and taken back, for what runs from then on."""
+"""Fields that decide no result: any change is allowed, and counts for what runs from then on."""
 
 _AXES = tuple(
     f"cells.{name}"
@@ -29,10 +40,15 @@ _AXES = tuple(
 )
 _FURTHER_AXES = "cells.settings."
 _DATA = "data."
-"""Fingerprints by data set: a data set more is no change of another."""
+"""Fingerprints by data set: an added data set changes no other data set."""
+
+_CANDIDATE = re.compile(r"detectors\.\d+")
+"""A detector added at the end changes no other detector."""
+
+_TRIALS = re.compile(r"detectors\.\d+\.trials")
 
 _BESIDE_STUDY: dict[str, Any] = {"precision": "float32", "data": {}}
-"""What is kept beside a study's own fields, as it is taken where it is missing."""
+"""The fields kept beside a study's own fields, and their values if they are missing."""
 
 _SECTIONS: dict[str, type] = {
     "cells": Grid,
@@ -59,15 +75,19 @@ class _Difference:
 
     @property
     def is_extension(self) -> bool:
-        """Whether what was kept stays part of what is wanted."""
+        """Whether everything that was kept stays part of the wanted configuration."""
         if self.path in _FREE:
             return True
-        if self.kept is _Missing.VALUE and self.path.startswith(_DATA):
+        if self.kept is _Missing.VALUE and (
+            self.path.startswith(_DATA) or _CANDIDATE.fullmatch(self.path)
+        ):
             return True
         if _Missing.VALUE in (self.kept, self.wanted):
             return False
-        if self.path in _GROWING_COUNTS:
-            return int(str(self.wanted)) > int(str(self.kept))
+        if self.path in _GROWING_COUNTS or _TRIALS.fullmatch(self.path):
+            # With several detectors, each counts its own trials.
+            counts = (self.kept, self.wanted)
+            return None not in counts and int(str(self.wanted)) > int(str(self.kept))
         if self.path in _GROWING_LIMITS:
             return self.wanted is None or (
                 self.kept is not None and float(str(self.wanted)) > float(str(self.kept))
@@ -81,43 +101,82 @@ class _Difference:
 
 
 def extends(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether a configuration asks for more than the one kept; False where both ask the same.
+    """Whether a configuration asks for more than the kept one; False if both ask for the same.
 
-    More are: trials a cell, confirm seeds, budget, or values on an axis of the cells; any other
-    ``confirm.keep_every`` counts as more, since it decides no result. A field that one of the two
-    lacks, since it was written by a version without that field, is taken to be at its default, as
-    in a trial's key.
+    "More" means more trials a cell, confirm seeds, budget, or values on an axis of the cells. A
+    different ``confirm.keep_every`` also counts as more, since it decides no result. A field that
+    an older version did not write counts as its default, as in a trial's key.
 
     Args:
-        kept: What was read from ``study.json`` or its latest extension.
-        wanted: What is to be run, in plain JSON values.
+        kept: The configuration read from ``study.json`` or its latest extension.
+        wanted: The configuration to run, in plain JSON values.
 
     Raises:
-        StudyChangedError: They differ in any other way, such as by less of something.
+        StudyChangedError: The two differ in any other way, for example if ``wanted`` has fewer
+            trials.
     """
+    if wanted.get("detectors"):
+        kept = _as_several(kept)
     differences = list(_differences(_with_defaults(kept), _with_defaults(wanted), ""))
     refused = [one for one in differences if not one.is_extension]
     if refused:
         raise StudyChangedError(
             f"study {wanted.get('name')!r} is stored already and was another one: "
             f"{'; '.join(map(str, refused))}. Choose another study name, or undo the change; only "
-            "more trials_per_cell, more confirm seeds, more budget and more values on an axis "
-            "extend a study, and confirm.keep_every may change."
+            "more trials_per_cell, more confirm seeds, more budget, more values on an axis and "
+            "more detectors at the end extend a study, and confirm.keep_every may change."
         )
     return bool(differences)
 
 
 def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the fields that it lacks, but for those without a default."""
+    """Return a configuration with its missing fields at their defaults.
+
+    A missing field without a default stays missing.
+    """
     filled = _BESIDE_STUDY | _defaults(Study) | config
-    detectors = {one.name: one for one in DETECTORS}
     for name, kind in _SECTIONS.items():
         if isinstance(config.get(name), dict):
             filled[name] = _defaults(kind) | config[name]
-    detector = config.get("detector")
-    if isinstance(detector, dict) and detector.get("name") in detectors:
-        filled["detector"] = _defaults(detectors[detector["name"]]) | detector
+    if isinstance(config.get("detector"), dict):
+        filled["detector"] = _detector(config["detector"])
+    if config.get("detectors"):
+        del filled["detector"], filled["scheduler"]
+        # Each candidate has its own.
+        filled["search"] = filled["search"] | {"trials_per_cell": None}
+        filled["detectors"] = {
+            str(place): {**one, "detector": _detector(one["detector"])}
+            for place, one in enumerate(config["detectors"])
+        }
     return filled
+
+
+def _detector(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a detector with its missing parameters at their defaults."""
+    name = values.get("name")
+    return values if name not in known_names() else _defaults(detector_class(name)) | values
+
+
+def _as_several(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of one detector in the form of several detectors."""
+    if config.get("detectors"):
+        return config
+    search = dict(config["search"])
+    one = {
+        "detector": config["detector"],
+        "space": search.pop("space"),
+        "scheduler": config["scheduler"],
+    }
+    name = config["detector"].get("name")
+    if name in known_names():
+        supervision = detector_class(name).supervision
+        one["labels"] = supervision.labels
+        if supervision.external_data:
+            one["external_data"] = supervision.external_data
+    if one["space"]:
+        one["trials"] = search["trials_per_cell"]
+    rest = {key: value for key, value in config.items() if key not in ("detector", "scheduler")}
+    return rest | {"search": {"space": {}, **search}, "detectors": [one]}
 
 
 def _defaults(kind: type) -> dict[str, Any]:

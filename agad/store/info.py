@@ -20,7 +20,7 @@ from agad.store.tables.snapshot import Snapshot, attempts_of, list_attempts, rea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableInfo:
-    """Where a table's rows are; each row counts once, in one of both."""
+    """The places of a table's rows: each row counts once, as compacted or as loose."""
 
     table: AnyTable
     compacted_files: int
@@ -33,11 +33,12 @@ class TableInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyInfo:
-    """What a study's objects are."""
+    """The counts of a study's objects."""
 
     study: str
     objects: int
-    """All of them, also claims, configurations, models and what a compaction has not removed."""
+    """All objects, also claims, configurations, models and what a compaction has not removed
+    yet."""
 
     bytes: int
     tables: tuple[TableInfo, ...]
@@ -45,18 +46,18 @@ class StudyInfo:
     claims_without_rows: int
     """Attempts that left neither a trial's row nor a marker: running, or lost in a crash.
 
-    One that was paused or released has a marker.
+    A paused or released attempt has a marker.
     """
 
     compactions: int
     """Number of the newest manifest."""
 
     compacted_at: datetime | None
-    """When it was put, UTC; None where there is none."""
+    """When the newest manifest was put, UTC; None if there is none."""
 
 
 def study_info(objects: ObjectStore, study: str) -> StudyInfo:
-    """Return what a study's objects are.
+    """Return the counts of a study's objects.
 
     Raises:
         ConfigError: ``study`` is no name.
@@ -67,9 +68,9 @@ def study_info(objects: ObjectStore, study: str) -> StudyInfo:
 
 
 def table_files(objects: ObjectStore, study: str, table: AnyTable) -> list[str]:
-    """Return where the objects are that hold every row of a table, each attempt once.
+    """Return the places of the objects that hold every row of a table, each attempt once.
 
-    They stay there for the grace period of a compaction that starts after this.
+    The objects stay there for the grace period of a compaction that starts after this call.
 
     Returns:
         ``s3://bucket/key`` or absolute paths, the compacted files first.

@@ -1,4 +1,4 @@
-"""Reading what studies have left, without writing."""
+"""Reading of kept studies, without writing."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def steps_done(objects: ObjectStore, study: str) -> frozenset[str]:
 
 
 _ADDED_AXES = {"anomalous_class": None, "pollution_ratio": [0.0], "labelled_classes": ["all"]}
-"""Axes of the cells that the first configurations did not have, and what was true of them."""
+"""Axes of the cells that the first configurations did not have, and their values at that time."""
 
 
 class StudyReader:
-    """One study, as it is kept at the moment of each call."""
+    """A study, as the store keeps it at the moment of each call."""
 
     def __init__(self, objects: ObjectStore, study: str) -> None:
         check_study_name(study)
@@ -81,7 +81,7 @@ class StudyReader:
         return newest[1]
 
     def stamp(self) -> str:
-        """Return a text that differs once a row, a winner or the configuration has come."""
+        """Return a text that changes when a row, a winner or a configuration is added."""
         kept = [
             *self._objects.list(attempts_prefix(self._study, "trials")),
             *self._objects.list(manifests_prefix(self._study)),
@@ -101,7 +101,7 @@ class StudyReader:
     def trials(self) -> list[TrialRow]:
         """Return one row a trial key: the best state by ``STATES``, then the lowest attempt.
 
-        They are in order of cell, phase and number.
+        The rows are in order of cell, phase and number.
         """
         return rows_from_table(read_table(self._objects, [self._study], "trials"), TrialRow)
 
@@ -119,7 +119,7 @@ class StudyReader:
         return rows_from_table(rows, DiagnosticRow)
 
     def _newest_config(self) -> tuple[int, dict[str, Any]] | None:
-        """Return the latest configuration and its number, None where no study is kept."""
+        """Return the latest configuration and its number; None if no study is kept."""
         keys = _config_keys(self._objects, self._study)
         if not keys:
             return None
@@ -130,10 +130,10 @@ class StudyReader:
         return number, config
 
     def claim(self, attempt: Attempt) -> Claim:
-        """Return the claim of an attempt: of a trial key, and which launch of it.
+        """Return the claim of an attempt, which is one launch of one trial.
 
         Raises:
-            StoreError: It is not there, or damaged.
+            StoreError: The claim is not there, or damaged.
         """
         key = attempt_key(self._study, "claims", *attempt)
         values = self.json_object(key)
@@ -149,7 +149,7 @@ class StudyReader:
         """Return the pause of an attempt.
 
         Raises:
-            StoreError: It is not there, or damaged.
+            StoreError: The pause is not there, or damaged.
         """
         key = mark_key(self._study, *attempt, "paused")
         return pause_from_json(self.json_object(key), f"{self._objects.uri}/{key}")
@@ -158,7 +158,7 @@ class StudyReader:
         """Return the winner that a key names.
 
         Raises:
-            StoreError: It is not there, or damaged.
+            StoreError: The winner is not there, or damaged.
         """
         values = self.json_object(key)
         try:
@@ -170,10 +170,10 @@ class StudyReader:
             ) from error
 
     def bulletin(self) -> Bulletin | None:
-        """Return what the study's last driver told last, None where none ever did.
+        """Return the last bulletin of the study's last driver; None if there is none.
 
         Raises:
-            StoreError: It is damaged, or of a newer version.
+            StoreError: The bulletin is damaged, or of a newer version.
         """
         key = status_key(self._study)
         try:
@@ -190,7 +190,7 @@ class StudyReader:
         """Return the JSON object that a key names.
 
         Raises:
-            StoreError: It is not there, or damaged.
+            StoreError: The object is not there, or damaged.
         """
         try:
             values = json.loads(self._objects.get(key))

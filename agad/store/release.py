@@ -1,4 +1,4 @@
-"""Attempts of trials that ended in good order without a row: markers beside their claims."""
+"""Markers of attempts that ended in good order without a row; each stands beside its claim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def released_attempts(study: str, objects: ObjectStore) -> set[tuple[str, int]]:
 
 
 def last_pauses(study: str, objects: ObjectStore, trial_keys: Collection[str]) -> dict[str, int]:
-    """Return the last attempt that paused of each of these trials, if one did."""
+    """Return the last paused attempt of each of these trials, if there is one."""
     keys = objects.list(attempts_prefix(study, "claims"))
     last: dict[str, int] = {}
     for trial_key, attempt in marked(study, keys, "paused"):
@@ -30,8 +30,10 @@ def last_pauses(study: str, objects: ObjectStore, trial_keys: Collection[str]) -
 
 
 def pause_to_json(pause: Pause) -> bytes:
-    """Return a pause as the bytes of its marker."""
+    """Return a pause as the bytes of its marker, without ``pretrain_s`` if that is 0."""
     values = dataclasses.asdict(pause) | {"started_at": pause.started_at.isoformat()}
+    if not pause.pretrain_s:
+        del values["pretrain_s"]
     return json.dumps(values).encode()
 
 
@@ -40,10 +42,10 @@ def pause_from_json(values: dict[str, Any], source: str) -> Pause:
 
     Args:
         values: The marker's JSON object.
-        source: Where it is, for the error.
+        source: Where the marker is, for the error.
 
     Raises:
-        StoreError: It lacks something.
+        StoreError: The marker lacks something.
     """
     try:
         return typed(Pause, values, only_known=True)

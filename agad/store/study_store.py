@@ -45,11 +45,11 @@ from agad.store.tables.rows import rows_to_parquet
 logger = logging.getLogger(__name__)
 
 _MAX_OPEN_RACES = 20
-"""Other drivers that may extend the study while this one opens it, before it gives up."""
+"""How many other drivers may extend the study first, before its opening gives up."""
 
 
 class StudyStore(StudyReader):
-    """A ``StudyMemory``: what is put is kept once, for good, whoever else puts at the same time.
+    """A ``StudyMemory``: each put is kept once and for good, even beside other drivers' puts.
 
     ``agad.records.keys`` lists the kinds of objects with an example of each.
     """
@@ -65,11 +65,11 @@ class StudyStore(StudyReader):
         """Read and write nothing yet.
 
         Args:
-            objects: Where all is kept.
+            objects: The store of the study.
             study: Name of the study.
-            spool: Folder on this host's disk for rows that the store does not take now; without
-                one, what the store says is raised.
-            lease_times: How fast the lease is renewed, and how soon void.
+            spool: Folder on this host's disk for rows that the store does not take now; without it,
+                the store's error is raised.
+            lease_times: How fast the lease is renewed, and how soon it is void.
         """
         super().__init__(objects, study)
         self._spool = Spool(spool, objects, study) if spool is not None else None
@@ -77,7 +77,7 @@ class StudyStore(StudyReader):
         self._lease: Lease | None = None
         self._is_connected = True
         self._claim_tokens: dict[tuple[str, int], str] = {}
-        """Of this driver's claims, by trial key and attempt."""
+        """Tokens of this driver's claims, by trial key and attempt."""
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -123,10 +123,11 @@ class StudyStore(StudyReader):
         return newest is not None and not extends(newest[1], _as_kept(config))
 
     def open(self, config: dict[str, Any]) -> None:
-        """See ``StudyMemory``. A configuration that extends the one kept is kept beside it.
+        """See ``StudyMemory``. An extended configuration is kept beside the earlier one.
 
         Raises:
-            StudyChangedError: Another study of this name is kept, and this one does not extend it.
+            StudyChangedError: Another study of this name is kept, and ``config`` does not extend
+                its configuration.
         """
         check_conditional_put(self._objects)
         wanted = _as_kept(config)
@@ -136,7 +137,7 @@ class StudyStore(StudyReader):
             if newest is not None and not extends(newest[1], wanted):
                 return
             number = 0 if newest is None else newest[0] + 1
-            # Where another driver took this number, what it kept is compared in turn.
+            # If another driver took this number, the next round compares its configuration.
             if self._objects.put_if_absent(config_key(self._study, number), data):
                 return
         raise StoreError(
@@ -145,13 +146,13 @@ class StudyStore(StudyReader):
         )
 
     def put_claim(self, claim: Claim) -> bool:
-        """See ``StudyMemory``. Of several drivers that put equal claims, one is told True.
+        """See ``StudyMemory``. If several drivers put equal claims, only one is told True.
 
-        A driver is one ``StudyStore``: it is told the same each time.
+        A driver is one ``StudyStore``: a repeated put gets the same answer.
         """
         attempt = (claim.trial_key, claim.attempt)
         key = attempt_key(self._study, "claims", *attempt)
-        # The token tells equal claims of drivers apart, but not the repetitions of one's own.
+        # The token tells equal claims of two drivers apart, but not one driver's repeated claim.
         token = self._claim_tokens.setdefault(attempt, uuid.uuid4().hex)
         values = dataclasses.asdict(claim) | {"token": token}
         return self._objects.put_if_absent(key, json.dumps(values, indent=2).encode())
@@ -182,7 +183,7 @@ class StudyStore(StudyReader):
     def put(
         self, trial: TrialRow, epochs: Sequence[EpochRow], scores: Sequence[ScoreRow] = ()
     ) -> None:
-        """See ``StudyMemory``. The trial's row is put last: others without it are never read."""
+        """See ``StudyMemory``. The trial's row is put last: no other row is read without it."""
         attempt = (trial.trial_key, trial.attempt)
         assert all((row.trial_key, row.attempt) == attempt for row in epochs), attempt
         assert all((row.trial_key, row.attempt) == attempt for row in scores), attempt
@@ -196,17 +197,17 @@ class StudyStore(StudyReader):
         self._put(group)
 
     def put_diagnostics(self, row: DiagnosticRow) -> None:
-        """Keep what a pass found of a trial; what an earlier pass found stays.
+        """Keep the diagnostics of a trial; the row of an earlier pass stays.
 
         Raises:
-            StoreError: It cannot be kept now.
+            StoreError: The row cannot be kept now.
         """
         key = attempt_key(self._study, "diagnostics", row.trial_key, row.attempt)
         self._objects.put_if_absent(key, rows_to_parquet([row], DiagnosticRow))
 
     def put_bulletin(self, bulletin: Bulletin) -> None:
         """See ``StudyMemory``."""
-        if self._lease is None:  # It may come late, from a thread that nobody waits for any more.
+        if self._lease is None:  # A late call, from a thread that nobody waits for.
             raise StoreError(f"study {self._study} is not held, so nothing is told of it.")
         self._lease.check()
         data = json.dumps(bulletin.as_json(), indent=2, allow_nan=False).encode()
@@ -217,7 +218,7 @@ class StudyStore(StudyReader):
         return {key: max(names) for key, names in self._checkpoints(trial_keys).items()}
 
     def drop_checkpoints(self, trial_keys: Collection[str], kept: Collection[str]) -> None:
-        """See ``StudyMemory``. Of a trial that is ``kept``, all that ``kept/`` holds stays too."""
+        """See ``StudyMemory``. For a trial in ``kept``, all objects below ``kept/`` stay too."""
         if not self._is_connected:
             return  # The next driver drops them.
         self._drop_epochs({*trial_keys} - {*kept})
@@ -245,14 +246,14 @@ class StudyStore(StudyReader):
                 self._objects.delete(checkpoint_key(prefix, trial_key, name))
 
     def _put(self, group: Group) -> None:
-        """Put a group into the store, or where that fails, into the spool."""
+        """Put a group into the store, or into the spool if the store fails."""
         if self._spool is None:
             if not self._is_connected:
                 raise StoreError(f"study {self._study} has no folder for rows that must wait.")
             put_group(self._objects, group)
             return
         error: StoreError | None = None
-        # While others wait, the store is known to fail: one of them shows when it works again.
+        # If groups wait, the store is known to fail: sending a waiting group shows when it works.
         if self._is_connected and not self._spool.num_waiting:
             try:
                 put_group(self._objects, group)

@@ -51,16 +51,16 @@ _CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What was looked at, and what is wrong."""
+    """The result of a check: what was read, and what is wrong."""
 
     objects: int
     """Objects that were read."""
 
     faults: tuple[str, ...]
-    """One line each."""
+    """The faults found, one line each."""
 
     notes: tuple[str, ...]
-    """What a crash may leave and readers leave aside, one line each."""
+    """The remains of a crash that readers pass over, one line each."""
 
 
 def verify(objects: ObjectStore, study: str) -> Verified:
@@ -101,7 +101,7 @@ class _Check:
         """
         tables = {table: self._table(table) for table in TABLES}
         self._check_stray()
-        # A trial's row that cannot be read is a fault already, and not one of its epochs too.
+        # An unreadable row of a trial is a fault already; its epochs are no second fault.
         trials = _attempts(tables["trials"]) | {*self._snapshot.loose, *self._snapshot.covered}
         for table, rows in tables.items():
             self._check_rows(table, rows, trials)
@@ -111,7 +111,7 @@ class _Check:
         return self._faults, [*self._stray_notes(), *self._check_compact_names(keys)]
 
     def _table(self, table: Table) -> list[pa.Table]:
-        """Return a table's rows as far as they can be read, what decides duplicates alone."""
+        """Return a table's readable rows, with only the columns that decide duplicates."""
         manifest = self._snapshot.manifest
         files = manifest.of(table) if manifest else []
         loose = [
@@ -173,7 +173,7 @@ class _Check:
         return rows
 
     def _differing(self, file: CompactFile, found: dict[str, object]) -> str:
-        """Return a fault where a file is not what the manifest says, else nothing."""
+        """Return a fault if a file is not what the manifest says, else nothing."""
         wrong = [
             f"{name} {value!r} instead of {getattr(file, name)!r}"
             for name, value in found.items()

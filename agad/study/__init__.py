@@ -1,4 +1,4 @@
-"""The study engine: what starts next, what stops, what is written. Knows neither Ray nor torch."""
+"""The study engine: what starts next, what stops, what is written. Nothing imports Ray or torch."""
 
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data, specs_of_rows
@@ -9,7 +9,7 @@ from agad.study.epoch_time import (
     PastStudy,
     StoredEpochTimes,
 )
-from agad.study.plan import CellPlan, StudyPlan, WorkerTime, plan_study
+from agad.study.plan import CellPlan, DetectorPlan, StudyPlan, WorkerTime, plan_study
 from agad.study.publishing import Publisher
 from agad.study.row_maker import RowMaker
 from agad.study.running import Launch, Progress

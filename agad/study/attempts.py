@@ -10,14 +10,14 @@ from agad.errors import StoreError
 from agad.records import Claim, StudyMemory, TrialRow
 
 MAX_ATTEMPTS = 3
-"""Launches of one trial, over all drivers, that were lost since its newest checkpoint was written,
-before it counts as failed.
+"""Lost attempts after which a trial counts as failed, over all drivers.
 
-An attempt is lost where it was claimed and left no row: its worker crashed, or its driver was
-killed. One that paused, or whose driver ended in good order, is not. The attempt that wrote the
-newest checkpoint, and all before it, do not count: a long trial may lose as many drivers as it
-likes while it gets on, but only two in a row that take it no further. Where no checkpoint is kept,
-every lost attempt counts.
+An attempt is lost if it was claimed and left no row: its worker crashed, or its driver was killed.
+An attempt that paused, or whose driver ended in good order, is not lost. Only attempts after the
+attempt that wrote the newest checkpoint count. If no checkpoint is kept, every lost attempt counts.
+
+Example: a long trial may lose any number of drivers as long as each writes a checkpoint. The trial
+survives two consecutive attempts without a new checkpoint, and fails with the third.
 
 A trial that counts as failed starts again under a later driver, until as many more are lost.
 """
@@ -27,15 +27,15 @@ class Attempts:
     """The launches of a study's trials and those that were lost."""
 
     def __init__(self, memory: StudyMemory, rows: Mapping[str, TrialRow]) -> None:
-        """Count what earlier drivers claimed.
+        """Count the attempts that earlier drivers claimed.
 
         Args:
-            memory: Where the claims are, and what tells of checkpoints.
-            rows: By trial key; what was lost up to a row counts no more.
+            memory: Holds the claims and the names of the checkpoints.
+            rows: By trial key. Attempts that were lost before a trial's row do not count.
         """
         self._memory = memory
         self.last_claims: dict[str, Claim] = {}
-        """Of every trial that an earlier driver launched, by trial key."""
+        """The last claim of every trial that an earlier driver launched, by trial key."""
 
         self._lost: dict[str, list[int]] = defaultdict(list)
         released = memory.released()
@@ -47,7 +47,7 @@ class Attempts:
                 self._lost[key].append(attempt)
         self._num = {key: claim.attempt + 1 for key, claim in self.last_claims.items()}
         self.given_up = self._given_up(self._lost)
-        """Trials that earlier drivers started too often since their rows, if they have any."""
+        """Trials that earlier drivers started too often, counted since the trial's row if any."""
 
     def next(self, trial_key: str) -> int:
         """Return the number of a trial's next attempt: 0, 1, 2, ..."""
@@ -60,7 +60,8 @@ class Attempts:
     def lose(self, trial_key: str) -> bool:
         """Count a trial's last attempt as lost; return whether the trial counts as failed now.
 
-        Where the store does not tell of checkpoints, it does not: another launch needs the store.
+        If the store cannot list checkpoints, the trial does not count as failed: the next launch
+        needs the store anyway.
         """
         self._lost[trial_key].append(self._num[trial_key] - 1)
         with suppress(StoreError):
@@ -68,8 +69,8 @@ class Attempts:
         return False
 
     def _given_up(self, trial_keys: Iterable[str]) -> set[str]:
-        """Return those of some trials that count as failed."""
-        # The store is asked for few: of most trials nothing was lost.
+        """Return the trials among ``trial_keys`` that count as failed."""
+        # The store is asked for few trials: most trials lost nothing.
         doubtful = {key for key in trial_keys if len(self._lost[key]) >= MAX_ATTEMPTS}
         newest = self._memory.checkpoints(doubtful) if doubtful else {}
         for key, name in newest.items():
@@ -78,7 +79,7 @@ class Attempts:
 
 
 def given_up_text(attempt: int) -> str:
-    """Return the error of a trial of which this attempt was the last one lost."""
+    """Return the error of a failed trial whose last lost attempt has this number."""
     return (
         f"{MAX_ATTEMPTS} attempts, the last of them number {attempt}, ended without a word: each "
         "time the driver was killed, such as for want of memory, or lost its host."

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
-from agad.config import Study
+from agad.config import Scheduler, Study
 from agad.errors import OtherDriverError, StoreError
 from agad.records import State, StudyMemory, StudyStatus
 from agad.study.attempts import given_up_text
@@ -37,8 +37,8 @@ def _always(_: TrialSpec) -> bool:
 class StudyBoard:
     """All cells of a study on one driver; a context that closes when every row is written.
 
-    It starts trials and learns of their ends, and knows nothing of Ray: a test or a simulation
-    drives it as well.
+    The board starts trials and is told of their ends. The board knows nothing of Ray, so a test or
+    a simulation can drive it too.
     """
 
     def __init__(
@@ -50,28 +50,29 @@ class StudyBoard:
         *,
         outage: StoreOutage | None = None,
     ) -> None:
-        """Take up what an earlier driver left in the memory, and write nothing yet.
+        """Read the records that earlier drivers left in the memory, and write nothing yet.
 
         Args:
             study: What to run.
-            cell_data: Of each cell, by its label.
-            memory: What ran before, and where each row goes. It is held while trials are launched.
+            cell_data: The data of each cell, by the cell's label.
+            memory: Holds what ran before, and takes each row. The caller holds the study in the
+                memory while trials are launched.
             rows: Makes the rows.
-            outage: How long claims may fail; None is 10 minutes.
+            outage: Says how long claims may fail; None is 10 minutes.
 
         Raises:
-            StudyChangedError: A stored row was made of other data or by another detector.
+            StudyChangedError: A stored row was made from other data or by another detector.
         """
         self._study = study
         self._memory = memory
         self._rows = rows
-        self._cells = {label: CellRun(study, one) for label, one in cell_data.items()}
+        self._cells = {label: CellRun(one) for label, one in cell_data.items()}
         self._cell_of = {label: cell for cell in self._cells.values() for label in cell.labels}
-        """By the label of any cell that it has trials of."""
+        """The cell that runs the trials of each label."""
 
         self._running: dict[str, Running] = {}
         self._most_running = 0
-        self._costs = CostsSoFar(study)
+        self._costs = CostsSoFar()
         self._crashes = Crashes()
         self._writes = WriteBehind(memory)
         self._outage = outage or StoreOutage()
@@ -96,10 +97,10 @@ class StudyBoard:
         """Trials that wait at a rung."""
 
         self._promoted = earlier.promoted
-        """As they waited: trials that go on and whose workers have not told yet what they took."""
+        """Promoted trials whose workers have not reported yet, as they were at their pause."""
 
         if self._is_over_budget():
-            # The budget has cut searches short: a winner of as few trials counts now.
+            # The budget has shortened the searches, so a winner of a search this short counts now.
             earlier.bring_back_winners()
 
     def __enter__(self) -> Self:
@@ -108,7 +109,7 @@ class StudyBoard:
         self._given_up.clear()
         for cell in self._cells.values():
             self._give_up_paused(cell)
-        # Of a cell whose driver died before it dropped them.
+        # A driver may have died before it dropped a done cell's checkpoints.
         self._drop_checkpoints([cell for cell in self._cells.values() if cell.is_done])
         return self
 
@@ -133,12 +134,12 @@ class StudyBoard:
         """Claim the next trial of the cell that is furthest behind; None if all cells wait.
 
         Args:
-            fits: Whether there is room for a trial now. While there is none for the next trial,
-                the others wait too: they would take the room away for ever.
+            fits: Whether there is room for a trial now. While the next trial has no room, all
+                others wait too: otherwise small trials could keep a large one waiting for ever.
 
         Raises:
             OtherDriverError: Another driver works on this study.
-            StoreError: Claims, or rows, could not be put for too long.
+            StoreError: The store has refused claims or rows for too long.
         """
         if not self._outage.is_over:
             return None
@@ -173,7 +174,7 @@ class StudyBoard:
         return launch
 
     def _is_over_budget(self) -> bool:
-        """Whether a limit of the budget is reached, which ends the search of all cells."""
+        """Whether a limit of the budget is reached; if so, end the search of all cells."""
         ended_by = self._budget.ended_by(self._taken, self._cells)
         for cell in self._cells.values() if ended_by else ():
             cell.end_search(ended_by)
@@ -181,14 +182,14 @@ class StudyBoard:
 
     @property
     def _taken(self) -> list[Running]:
-        """What trials took that run, wait at a rung, or were promoted from one."""
+        """The trials that run, wait at a rung, or were just promoted from a rung."""
         return [*self._running.values(), *self._paused.values(), *self._promoted.values()]
 
     def _choose_winners(self) -> bool:
-        """Keep the winner of each cell that has to choose one; False where the store fails.
+        """Keep the winner of each cell that has to choose one; False if the store fails.
 
-        Nothing that sees the test split is launched before the memory has it: a later driver can
-        pick no other.
+        No trial that sees the test split is launched before the memory has the winner. A later
+        driver can therefore choose no other winner.
         """
         for cell in self._cells.values():
             choice = cell.choice()
@@ -211,7 +212,7 @@ class StudyBoard:
         self._budget.run(num)
 
     def report(self, trial_key: str, progress: Progress) -> bool:
-        """Take a running trial's new epochs; False where it is to be stopped, or pauses.
+        """Take a running trial's new epochs; False if the trial must stop or pause.
 
         Raises:
             OtherDriverError: Another driver has taken this study over.
@@ -252,7 +253,8 @@ class StudyBoard:
         """Take a crash: the trial starts again, or counts as failed, as ``Attempts`` says.
 
         Raises:
-            TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
+            TrialsFailingError: So many consecutive trials crashed that the cluster is broken, not
+                a trial.
         """
         if trial_key not in self._failed_before:
             self._crashes.count(trial_key, self._running[trial_key].started_at, error)
@@ -261,15 +263,20 @@ class StudyBoard:
         else:
             self._running.pop(trial_key).cell.retry(trial_key)
 
+    def scheduler_of(self, spec: TrialSpec) -> Scheduler:
+        """Return the scheduler of a trial's cell."""
+        return self._cell_of[spec.cell.label].scheduler
+
     def outcome(self, spec: TrialSpec) -> str:
         """Return the state of an ended trial, ``paused``, or ``again`` if it starts again."""
         cell = self._cell_of[spec.cell.label]
         return cell.state_of(spec.key) or ("paused" if cell.is_paused(spec.key) else "again")
 
     def give_back(self, trial_key: str) -> None:
-        """Take a trial that its worker gave up through no fault of it: its attempt counts nothing.
+        """Take back a trial whose worker gave it up through no fault of the trial.
 
-        It starts again, from its newest checkpoint, before anything new.
+        The attempt does not count. The trial starts again before any new trial, from its newest
+        checkpoint.
         """
         running = self._running.pop(trial_key)
         self._release(trial_key, running.launch.attempt)
@@ -291,7 +298,7 @@ class StudyBoard:
         )
 
     def _release(self, trial_key: str, attempt: int) -> None:
-        """Let an attempt that was claimed count nothing."""
+        """Note that a claimed attempt does not count."""
         self._writes.start(partial(self._memory.release, trial_key, attempt))
 
     def _end(self, running: Running, state: State, error: str) -> None:
@@ -311,7 +318,7 @@ class StudyBoard:
         self._give_up_paused(running.cell)
 
     def _give_up_paused(self, cell: CellRun) -> None:
-        """End the paused trials of a cell where none can be promoted any more."""
+        """End a cell's paused trials if none of them can be promoted any more."""
         for key in cell.give_up_paused():
             running = self._paused.pop(key)
             cell.end(key, "pruned", running.objectives)
@@ -327,7 +334,7 @@ class StudyBoard:
             self._drop_checkpoints([running.cell])
 
     def _drop_checkpoints(self, done: Sequence[CellRun]) -> None:
-        """Let the checkpoints of done cells be removed, but the last of each confirmed trial."""
+        """Remove the checkpoints of done cells, except the last one of each confirmed trial."""
         trial_keys = {key for cell in done for key in cell.trial_keys}
         kept = {key for cell in done for key in cell.confirmed_keys}
         if trial_keys:

@@ -1,4 +1,4 @@
-"""What a study has spent of its budget, and what its confirm phase will still take."""
+"""The part of its budget that a study has spent, and the cost of its remaining confirm trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from agad.config import Study, SuccessiveHalving
 from agad.records import Pause, TrialRow
 from agad.study.cell import CellRun
-from agad.study.costs_so_far import CostsSoFar, TrialCosts
+from agad.study.costs_so_far import CostsSoFar, TrialCosts, by_detector
 from agad.study.running import Running
 
 _S_PER_HOUR = 3600.0
@@ -17,9 +17,9 @@ _S_PER_HOUR = 3600.0
 class BudgetSpent:
     """Tells when the budget of a study ends its search.
 
-    What the confirm trials of a cell will take is told from its trials so far: seconds and GPU
-    seconds of an epoch x epochs left. A cell of which no epoch was trained yet is taken for the
-    mean of the others. Before any epoch is known, nothing is set aside.
+    The budget sets aside the expected cost of the confirm trials. A cell's expected cost is its
+    mean seconds and GPU seconds of an epoch so far, times the epochs left. A cell without a trained
+    epoch takes the mean of the other cells. Nothing is set aside before the first epoch.
     """
 
     def __init__(
@@ -30,24 +30,30 @@ class BudgetSpent:
         pauses: Iterable[Pause] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take up what was spent.
+        """Read what earlier drivers spent.
 
         Args:
-            study: With its budget.
-            costs: Counts the trials that ended, the earlier ones among them.
+            study: Has the budget.
+            costs: Counts the trials that ended, also under earlier drivers.
             earlier: The rows of earlier drivers.
-            pauses: The last ones of trials that are still to end.
-            clock: Seconds of a clock that never goes back.
+            pauses: The last pause of each trial that has not ended.
+            clock: Returns the seconds of a clock that never goes back.
         """
         self._budget = study.budget
         self._costs = costs
         self._clock = clock
         self._start_s = clock()
-        of_row = _span_of_halved if isinstance(study.scheduler, SuccessiveHalving) else _span
-        spans = sorted([*map(of_row, earlier), *map(_span_from_start, pauses)])
+        halved = {
+            cell.over(entry.study.search.development).label
+            for entry in study.entries
+            for cell in entry.cells
+            if isinstance(entry.study.scheduler, SuccessiveHalving)
+        }
+        of_rows = (_span_of_halved(row) if row.cell in halved else _span(row) for row in earlier)
+        spans = sorted([*of_rows, *map(_span_from_start, pauses)])
         self._earlier_s = _covered_s(spans)
         self._most_running = max(1, _most_at_once(spans))
-        """The trials that ever ran at once: as many share the wall time of confirm trials."""
+        """The most trials that ever ran at once; the confirm trials are expected to do the same."""
 
     def run(self, num_trials: int) -> None:
         """Note how many trials run now."""
@@ -57,9 +63,9 @@ class BudgetSpent:
         """Return which limit is reached, such as ``the budget of 2 GPU-hours``; empty for none.
 
         Args:
-            running: The trials that were launched or wait at a rung, those just promoted from it
-                as they waited.
-            cells: All cells by their labels, of which some are still to be confirmed.
+            running: The trials that were launched or wait at a rung. A trial that was just
+                promoted counts as it was at its pause.
+            cells: All cells, by label; some are still to be confirmed.
         """
         names = self._budget.names
         if not names:
@@ -75,7 +81,7 @@ class BudgetSpent:
         return ""
 
     def left_s(self, running: Collection[Running], cells: Mapping[str, CellRun]) -> float | None:
-        """Return the most seconds that the limits leave the study; None where none tells.
+        """Return the most seconds that the limits leave the study; None if no limit tells.
 
         Args:
             running: As ``ended_by`` takes them.
@@ -99,11 +105,13 @@ class BudgetSpent:
     def _spent_and_set_aside(
         self, running: Collection[Running], cells: Mapping[str, CellRun]
     ) -> tuple[TrialCosts, TrialCosts]:
-        """Return what all trials took, and what the confirm trials to come will take."""
+        """Return the cost of all trials so far, and the expected cost of the confirm trials."""
         whole, own = self._costs.spent(cells, running)
+        alike = by_detector(cells, own)
         to_confirm = TrialCosts()
         for label, epochs in self._costs.confirm_epochs_left(cells, running).items():
-            spent = own[label] if own[label].epochs else whole
+            known = (own[label], alike[cells[label].detector])
+            spent = next((one for one in known if one.epochs), whole)
             if spent.epochs:
                 to_confirm.seconds += epochs * spent.seconds / spent.epochs
                 to_confirm.gpu_s += epochs * spent.gpu_s / spent.epochs
@@ -111,36 +119,36 @@ class BudgetSpent:
 
 
 def _span(row: TrialRow) -> tuple[float, float]:
-    """Return from when to when a trial worked, as if without a break until its end.
+    """Return the start and the end of a trial's work, as if the trial never had a break.
 
-    ``started_at`` is when its last attempt was launched. Earlier attempts' work on the epochs that
-    it took over is taken to lie right before its own, whatever lay between them: where others ran
-    then, it counts as work beside theirs.
+    ``started_at`` is the launch of the last attempt, which took over epochs of earlier attempts.
+    Their time is assumed to lie directly before the last attempt's own. If other trials ran at
+    that time, the work counts as parallel to theirs.
     """
     end_s = row.ended_at.timestamp()
     return end_s - row.seconds, end_s
 
 
 def _span_of_halved(row: TrialRow) -> tuple[float, float]:
-    """Return the same under ``SuccessiveHalving``, which prunes only what waits at a rung.
+    """Return the same under ``SuccessiveHalving``, which prunes only trials that wait at a rung.
 
-    Such a trial ends when it is given up, long after its work.
+    A pruned trial's row ends when the trial is given up, long after its work.
     """
     return _span_from_start(row) if row.state == "pruned" else _span(row)
 
 
 def _span_from_start(waiting: TrialRow | Pause) -> tuple[float, float]:
-    """Return when a trial worked before it waited at a rung.
+    """Return the start and the end of a trial's work before it waited at a rung.
 
-    The work on its earlier rungs, before the attempt that paused last, is taken to follow that
-    attempt's own.
+    The attempt that paused last gives the start. The work of earlier attempts is assumed to follow
+    directly after this attempt's own.
     """
     start_s = waiting.started_at.timestamp()
     return start_s, start_s + waiting.seconds
 
 
 def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
-    """Return the seconds in at least one of some spans, sorted by their starts."""
+    """Return the seconds that at least one span covers; the spans are sorted by their starts."""
     total_s, until_s = 0.0, float("-inf")
     for start_s, end_s in spans:
         total_s += max(0.0, end_s - max(start_s, until_s))
@@ -149,8 +157,8 @@ def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def _most_at_once(spans: Iterable[tuple[float, float]]) -> int:
-    """Return the most spans that any moment is in."""
-    # Of an end and a start at the same time, the end comes first.
+    """Return the most spans that overlap at any moment."""
+    # If an end and a start have the same time, the end comes first.
     changes = sorted(change for start, end in spans for change in ((start, 1), (end, -1)))
     num = most = 0
     for _, change in changes:

@@ -1,4 +1,4 @@
-"""One cell of a running study: what it starts next, and how far it is."""
+"""A cell of a running study: the trials that it starts next, and how far it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from agad.config import Setting, Study
+from agad.config import Scheduler, Setting
 from agad.records import CellStatus, Phase, State, Winner
 from agad.search import Ladder
 from agad.study.cell_data import CellData, work_of
@@ -17,21 +17,21 @@ from agad.trial import TrialSpec
 
 
 class CellRun:
-    """A cell's trials, its search and then its confirm phase. It knows no Ray and no store.
+    """A cell's trials, its search and then its confirm phase. The class knows no Ray and no store.
 
     A cell that searches on development classes has the confirm trials of all classes.
     """
 
-    def __init__(self, study: Study, cell_data: CellData) -> None:
+    def __init__(self, cell_data: CellData) -> None:
         self.cell_data = cell_data
         self.label = cell_data.cell.label
-        self._study = study
+        study = cell_data.study
         self._num_asked = study.num_search_trials
-        self.work_of = partial(work_of, study, cell_data) if study.search.counts_work else None
+        self.work_of = partial(work_of, cell_data) if study.search.counts_work else None
         ladder = Ladder(study.scheduler, study.selection.objective)
         self._trials = CellTrials(num_planned=self._num_asked, ladder=ladder)
-        self._search = CellSearch(study, cell_data, self._trials, self.work_of)
-        self._confirmation = Confirmation(study, cell_data, self._trials, self.work_of)
+        self._search = CellSearch(cell_data, self._trials, self.work_of)
+        self._confirmation = Confirmation(cell_data, self._trials, self.work_of)
         self._cell_data = {one.cell.label: one for one in (cell_data, *cell_data.confirmed)}
         self._remembered: set[str] = set()
         self._again: deque[TrialSpec] = deque()
@@ -39,8 +39,18 @@ class CellRun:
         """Search trials that failed under an earlier driver; they start again after all others."""
 
     @property
+    def scheduler(self) -> Scheduler:
+        """The rule that stops search trials of the cell; has the epochs of every trial too."""
+        return self.cell_data.study.scheduler
+
+    @property
+    def detector(self) -> str:
+        """The name of the cell's detector."""
+        return self.cell_data.study.detector.name
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The cells of its trials: itself, and the cells that its winner is confirmed on."""
+        """Labels of this cell and of the cells that its winner is confirmed on."""
         return tuple(self._cell_data)
 
     def spec_of(
@@ -52,10 +62,10 @@ class CellRun:
             phase: The trial's.
             number: The trial's place in the phase.
             params: The searched parameters.
-            label: The cell that the trial is of; empty for this one.
+            label: The label of the trial's cell; empty for this cell.
         """
         cell_data = self._cell_data.get(label, self.cell_data)
-        return cell_data.spec(self._study, phase, number, dict(params))
+        return cell_data.spec(phase, number, dict(params))
 
     def remember(
         self,
@@ -67,14 +77,14 @@ class CellRun:
     ) -> None:
         """Take up a trial of an earlier driver; a trial that failed or did not end starts again.
 
-        A trial that did not end starts before anything new. A search trial that failed starts after
-        all others of the search, so that trials that always fail hold up nothing. A confirm or test
-        trial starts after all before it have ended, if its configuration is still to be confirmed
-        or tested.
+        A trial that did not end starts before any new trial. A search trial that failed starts
+        after all others of the search, so that trials that always fail delay nothing. A confirm or
+        test trial waits until all trials before it have ended. The trial starts only if its
+        configuration is still to be confirmed or tested.
 
         Args:
-            spec: In order of its phase and number.
-            state: How the trial ended; None if it did not.
+            spec: The trial. The caller passes trials in order of phase and number.
+            state: How the trial ended; None if it did not end.
             objectives: What the study maximises, after each epoch.
             is_given_up: Whether a failed trial stays failed.
         """
@@ -103,7 +113,7 @@ class CellRun:
         Args:
             trial_key: The trial.
             objectives: What the study maximises, after each epoch before the pause.
-            is_paused: Whether the trial still waits, and does not start before it is promoted.
+            is_paused: Whether the trial still waits. Such a trial starts only when promoted.
         """
         if is_paused:
             spec = self._trials.specs[trial_key]
@@ -130,13 +140,13 @@ class CellRun:
     def survives(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool = False
     ) -> bool:
-        """Tell whether a trial goes on after ``num_epochs``; a confirm or test trial always does.
+        """Return whether a trial continues after ``num_epochs``; confirm and test trials always do.
 
         Args:
             trial_key: The trial.
-            num_epochs: Epochs that it has trained.
-            objective: What the study maximises, after them.
-            is_restored: Whether a checkpoint holds them.
+            num_epochs: Epochs that the trial has trained.
+            objective: What the study maximises, after ``num_epochs``.
+            is_restored: Whether the epochs come from a checkpoint.
         """
         if self._trials.specs[trial_key].phase != "search":
             return True
@@ -163,10 +173,10 @@ class CellRun:
         return self._search.give_up_paused()
 
     def end_search(self, ended_by: str) -> None:
-        """Start no further search trial, and no failed or paused one again; running ones go on.
+        """Start no further search trial; running trials go on, failed or paused ones do not.
 
         Args:
-            ended_by: What ends it, such as ``the budget of 2 GPU-hours``.
+            ended_by: What ends the search, such as ``the budget of 2 GPU-hours``.
         """
         starts_more = (
             not self._trials.has_proposed_all or self._failed_before or self._trials.ladder.paused
@@ -180,7 +190,7 @@ class CellRun:
         self._failed_before.clear()
 
     def retry(self, trial_key: str) -> None:
-        """Start a trial again, from its newest checkpoint if it has one, before anything new."""
+        """Start a trial again before any new one, from its newest checkpoint if it has one."""
         self._again.append(self._trials.specs[trial_key])
 
     def end(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
@@ -211,12 +221,12 @@ class CellRun:
 
     @property
     def trial_keys(self) -> set[str]:
-        """All trials that were ever launched, also by earlier drivers."""
+        """The keys of all trials that were ever launched, also by earlier drivers."""
         return self._remembered | self._trials.specs.keys()
 
     @property
     def confirmed_keys(self) -> set[str]:
-        """The trials whose trained models were tested, also those of an earlier winner."""
+        """The keys of trials whose trained models were tested, also those of an earlier winner."""
         return {
             spec.training_key
             for key, spec in self._trials.specs.items()
@@ -227,34 +237,35 @@ class CellRun:
     def share_started(self) -> float:
         """Share of the planned trials that were started, in [0, 1].
 
-        Confirm trials of a winner of fewer search trials or seeds do not count.
+        Confirm trials of a winner that was chosen after fewer search trials or seeds do not count.
         """
         num_waiting = len(self._again) + len(self._failed_before)
         num_confirmed = sum(spec.key in self._trials.specs for spec in self._confirmation.specs())
         num_planned = self._trials.num_planned + self._confirmation.num_planned
-        # A candidate that an earlier driver chose may be confirmed beside those planned.
+        # A candidate that an earlier driver chose may be confirmed in addition to the planned ones.
         return min(1.0, (self._trials.num_searched + num_confirmed - num_waiting) / num_planned)
 
     @property
     def ended_by(self) -> str:
-        """What ended the search before its planned trials; empty if nothing did."""
+        """The limit that ended the search before its planned trials; empty if none did."""
         return self._trials.ended_by
 
     @property
     def num_search_left(self) -> int:
-        """Search trials that are still to end, also those that run or wait."""
+        """Search trials that have not ended, also those that run or wait."""
         return self._trials.num_planned - self._trials.search_states.total()
 
     @property
     def num_confirm_left(self) -> int:
-        """Confirm trials that are still to end, also those that run."""
+        """Confirm trials that have not ended, also those that run."""
         return self._confirmation.num_left
 
     def status(self, num_running: int) -> CellStatus:
-        """Return how far the cell is, without what it takes."""
+        """Return how far the cell is, without its costs."""
         states = self._trials.search_states
         return CellStatus(
             label=self.label,
+            detector=self.detector,
             phase="done" if self.is_done else "confirm" if self.is_searched else "search",
             planned=self._num_asked,
             running=num_running,

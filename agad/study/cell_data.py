@@ -1,11 +1,11 @@
-"""What a study needs of its data, found and checked before any trial starts."""
+"""The facts about its data that a study needs, found and checked before any trial starts."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import cast
 
 import numpy as np
@@ -22,7 +22,7 @@ from agad.config import (
     with_parameters,
 )
 from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
-from agad.detectors import scoring_flop
+from agad.detectors.compute import scoring_flop
 from agad.errors import ConfigError, StudyChangedError
 from agad.records import Phase, TrialRow
 from agad.trial import Instance, TrialSpec
@@ -30,18 +30,21 @@ from agad.trial import Instance, TrialSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellData:
-    """One cell's data: which images, how many, and what its labels cost."""
+    """The data of a cell: which images, how many, and what its labels cost."""
+
+    study: Study
+    """The study of the cell's detector alone."""
 
     cell: Cell
     data: Manifest
     task: Task
-    """Of the first class that a search trial trains."""
+    """The task of the first class that a search trial trains."""
 
     development: tuple[Task, ...] = ()
-    """Of the development classes after the first one."""
+    """The tasks of the development classes after the first one."""
 
     classes: tuple[CellData, ...] = ()
-    """The cells of all classes, on which the winner is confirmed; empty unless the cell searches on
+    """The cells of all classes, on which the winner is confirmed. Empty unless the cell searches on
     development classes."""
 
     _counts: dict[tuple[Task, int], SplitCounts] = field(
@@ -72,10 +75,13 @@ class CellData:
 
     def _counts_of(self, task: Task, seed: int) -> SplitCounts:
         if (task, seed) not in self._counts:
-            # Sizes follow from the classes' sizes and the seed: any order of the images will do.
+            # The sizes depend on the classes' sizes and the seed, not on the order of the images.
             sizes = self.data.train.class_counts
             labels = np.repeat(np.arange(len(sizes)), sizes)
-            self._counts[task, seed] = draw_split(labels, task, seed).counts
+            counts = draw_split(labels, task, seed).counts
+            if self.study.detector.supervision.labels == "unused":
+                counts = replace(counts, num_fit_anomalies=0)
+            self._counts[task, seed] = counts
         return self._counts[task, seed]
 
     @property
@@ -83,43 +89,43 @@ class CellData:
         """The cells that the winner is confirmed on."""
         return self.classes or (self,)
 
-    def num_steps(self, study: Study) -> int:
-        """Return the optimiser steps of an epoch of ``middle_spec``, on the study's own seed."""
-        counts = self.counts(study.seed)
-        detector = self.middle_spec(study).detector
+    @property
+    def num_steps(self) -> int:
+        """Return the optimiser steps of an epoch of ``middle_spec``, with the study's own seed."""
+        counts = self.counts(self.study.seed)
+        detector = self.middle_spec().detector
         num_normals = counts.num_fit_normals + counts.num_fit_hidden
         return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
 
-    def middle_spec(self, study: Study) -> TrialSpec:
-        """Return the search trial that stands for all before any is drawn.
+    def middle_spec(self) -> TrialSpec:
+        """Return a typical search trial, for estimates before any trial is drawn.
 
-        It has the first of every choice and the middle of every range. The detector's own values
-        of the searched parameters may not go together with its other settings.
+        The trial takes the first value of every choice and the middle of every range. The
+        detector's own values are not used for searched parameters: its other settings may not
+        allow them.
         """
         params = draw(
-            study.search.space,
+            self.study.search.space,
             lambda axis: axis.draw.at(0.0 if isinstance(axis.draw, Choice) else 0.5),
         )
-        return self.search_spec(study, 0, params)
+        return self.search_spec(0, params)
 
-    def search_spec(self, study: Study, number: int, params: dict[str, Setting]) -> TrialSpec:
+    def search_spec(self, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of the cell's search."""
-        return self.spec(study, "search", number, params)
+        return self.spec("search", number, params)
 
-    def spec(
-        self, study: Study, phase: Phase, number: int, params: dict[str, Setting]
-    ) -> TrialSpec:
+    def spec(self, phase: Phase, number: int, params: dict[str, Setting]) -> TrialSpec:
         """Return a trial of any phase.
 
-        A search trial has an instance for each development class and seed of the search; any other
+        A search trial has an instance for each development class and seed of the search. Any other
         trial has one fresh seed.
 
         Args:
-            study: The cell's study.
-            phase: The trial's.
-            number: The trial's place in the search, or its fresh seed's place.
+            phase: The phase of the trial.
+            number: The trial's place in the search, or the place of its fresh seed.
             params: The searched parameters.
         """
+        study = self.study
         seeds = study.search_seeds if phase == "search" else (study.confirm_seeds[number],)
         tasks = (self.task, *self.development)
         first, *further = (Instance(task=task, seed=seed) for task in tasks for seed in seeds)
@@ -145,19 +151,20 @@ def steps_of(
     """Return the optimiser steps of an epoch.
 
     Args:
-        detector: Its batches decide.
-        anomaly_ratio: The cell's.
-        num_normals: Images that are trained on as normal ones.
+        detector: Plans the batches.
+        anomaly_ratio: The ratio of the cell.
+        num_normals: Images that are trained on as normal.
         num_anomalies: Labelled anomalies that are trained on.
     """
-    num_batch_anomalies = detector.num_batch_anomalies(anomaly_ratio) if num_anomalies else 0
-    return -(-num_normals // (detector.batch_size - num_batch_anomalies))
+    return detector.batches(anomaly_ratio).num_steps(num_normals, num_anomalies)
 
 
-def work_of(study: Study, cell_data: CellData, params: Mapping[str, Setting]) -> int:
+def work_of(cell_data: CellData, params: Mapping[str, Setting]) -> int:
     """Return the floating-point operations of scoring one image with a configuration of a cell."""
     settings = {**dict(cell_data.cell.settings), **params}
-    return scoring_flop(with_parameters(study.detector, settings), cell_data.data.image_shape)
+    return scoring_flop(
+        with_parameters(cell_data.study.detector, settings), cell_data.data.image_shape
+    )
 
 
 def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
@@ -166,7 +173,7 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     A cell that searches on development classes holds the data of the cells of all classes.
 
     Args:
-        study: Its cells name data sets and classes.
+        study: The study whose cells name data sets and classes.
         library: Holds the data sets.
 
     Returns:
@@ -178,25 +185,30 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
         StoreError: The store cannot be reached.
     """
     manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
-    cell_data = {}
-    for cell in study.cells.all_cells:
-        data = manifests[cell.dataset]
-        found = CellData(cell=cell, data=data, task=_task(cell, data, study))
-        _check_test(found)
-        is_searched = not study.search.development or cell.given_class in study.search.development
-        for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
-            _check_counts(found, seed)
-        cell_data[cell.label] = found
-    _check_distinct(study, cell_data)
-    development = study.search.development
-    return _searching(cell_data.values(), development) if development else cell_data
+    found = [
+        _cell_data(entry.study, cell, manifests[cell.dataset])
+        for entry in study.entries
+        for cell in entry.cells
+    ]
+    _check_distinct(found)
+    return {one.cell.label: one for one in _searching(found)}
+
+
+def _cell_data(study: Study, cell: Cell, data: Manifest) -> CellData:
+    """Return the data of a cell, checked for every seed of its trials."""
+    found = CellData(study=study, cell=cell, data=data, task=_task(cell, data, study))
+    _check_test(found)
+    is_searched = not study.search.development or cell.given_class in study.search.development
+    for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
+        _check_counts(found, seed)
+    return found
 
 
 def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> list[TrialSpec]:
-    """Make the specifications of a study's confirm or test trials again from their rows, in order.
+    """Make the specifications of confirm or test trials again from their rows, in order.
 
     Raises:
-        ConfigError: A data set is gone, or too small by now.
+        ConfigError: A data set is gone, or has become too small.
         StudyChangedError: The data or the detector of a row have changed since.
     """
     found = find_cell_data(study, library).values()
@@ -205,7 +217,7 @@ def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> l
     for row in rows:
         cell = cell_data.get(row.cell)
         params = json.loads(row.params)
-        spec = cell.spec(study, cast(Phase, row.phase), row.number, params) if cell else None
+        spec = cell.spec(cast(Phase, row.phase), row.number, params) if cell else None
         if spec is None or spec.key != row.trial_key:
             raise StudyChangedError(
                 f"trial {row.number} of {row.cell} in study {study.name} was made of other data, "
@@ -216,23 +228,24 @@ def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> l
     return specs
 
 
-def _searching(
-    cell_data: Iterable[CellData], development: tuple[ClassGiven, ...]
-) -> dict[str, CellData]:
-    """Return what searches on the development classes for all others, by the cell's label."""
+def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
+    """Yield the cells that search; with development classes, one cell searches for all classes."""
     groups: dict[Cell, dict[ClassGiven, CellData]] = defaultdict(dict)
-    for one in cell_data:
-        groups[one.cell.over(development)][one.cell.given_class] = one
-    return {
-        cell.label: CellData(
+    for one in cells:
+        groups[one.cell.over(one.study.search.development)][one.cell.given_class] = one
+    for cell, of_class in groups.items():
+        first, *further = cell.classes
+        if not cell.development_classes:
+            yield of_class[first]
+            continue
+        yield CellData(
+            study=of_class[first].study,
             cell=cell,
-            data=of_class[development[0]].data,
-            task=of_class[development[0]].task,
-            development=tuple(of_class[given].task for given in development[1:]),
+            data=of_class[first].data,
+            task=of_class[first].task,
+            development=tuple(of_class[given].task for given in further),
             classes=tuple(of_class.values()),
         )
-        for cell, of_class in groups.items()
-    }
 
 
 def _task(cell: Cell, data: Manifest, study: Study) -> Task:
@@ -283,7 +296,7 @@ def _check_counts(cell_data: CellData, seed: int) -> None:
 
 
 def _check_test(cell_data: CellData) -> None:
-    """Refuse a test part on which no AUROC could be taken, before anything is trained for it."""
+    """Refuse a test part that allows no AUROC, before anything is trained for it."""
     counts = cell_data.data.test.class_counts
     task = cell_data.task
     for kind, labels in (("normal", task.normal_classes), ("anomalous", task.anomalous_classes)):
@@ -295,16 +308,16 @@ def _check_test(cell_data: CellData) -> None:
             )
 
 
-def _check_distinct(study: Study, cell_data: dict[str, CellData]) -> None:
-    """Refuse two cells that are one, such as a class by its label and by its name."""
-    if len(cell_data) < len(study.cells.all_cells):
+def _check_distinct(cells: Sequence[CellData]) -> None:
+    """Refuse two cells that are the same, such as a class given by its label and by its name."""
+    if len({one.cell.label for one in cells}) < len(cells):
         raise ConfigError(
             "cells have the same label twice, such as a class by its label and by its name; "
             "drop one, or name all classes in one way."
         )
     whats = {
-        label: (one.data.fingerprint, one.task, one.cell.settings)
-        for label, one in cell_data.items()
+        one.cell.label: (one.data.fingerprint, one.task, one.cell.settings, one.cell.detector)
+        for one in cells
     }
     for what, count in Counter(whats.values()).items():
         if count > 1:

@@ -1,11 +1,11 @@
-"""The search phase of a running cell: what is tried, and which trials stop, pause or go on."""
+"""The search phase of a running cell: what is tried, and which trials stop, pause or continue."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from agad.config import Setting, Study
+from agad.config import Setting
 from agad.records import State
 from agad.search import CellSampler
 from agad.study.cell_data import CellData
@@ -13,7 +13,8 @@ from agad.study.trials import CellTrials
 from agad.trial import TrialSpec
 
 _MAX_KNOWN_IN_A_ROW = 32
-"""After so many known configurations in a row, the next unknown choice of the list is taken."""
+"""Consecutive proposals of known configurations after which the next unknown configuration of the
+list is taken."""
 
 
 class CellSearch:
@@ -21,7 +22,6 @@ class CellSearch:
 
     def __init__(
         self,
-        study: Study,
         cell_data: CellData,
         trials: CellTrials,
         work_of: Callable[[Mapping[str, Setting]], int] | None,
@@ -29,19 +29,18 @@ class CellSearch:
         """Start without a trial.
 
         Args:
-            study: What the cell is of.
-            cell_data: The cell's own.
-            trials: The cell's, with the ladder of its search.
-            work_of: A configuration's second objective, if the search counts work.
+            cell_data: The data of the cell.
+            trials: The trials of the cell, with the ladder of its search.
+            work_of: Returns a configuration's second objective, if the search counts work.
         """
-        self._study = study
+        study = self._study = cell_data.study
         self._cell_data = cell_data
         self._trials = trials
         stream_name = f"{study.seed}/{cell_data.cell.label}"
         self._sampler = CellSampler(study.search, stream_name, work_of)
         self._stop_reasons: dict[str, str] = {}
         self.best_objective: float | None = None
-        """The highest so far, of any trial after any epoch."""
+        """The highest objective so far, of any trial after any epoch."""
 
     def remember(self, spec: TrialSpec, state: State, objectives: Sequence[float]) -> None:
         """Take up a trial that ended under an earlier driver."""
@@ -49,18 +48,18 @@ class CellSearch:
         self._climb(spec.key, state, objectives)
 
     def reopen(self, spec: TrialSpec) -> None:
-        """Take up a trial that starts again and that an earlier driver proposed."""
+        """Take up a trial of an earlier driver that starts again."""
         self._sampler.reopen(spec.key, spec.params)
 
     def remember_pause(
         self, trial_key: str, objectives: Sequence[float], *, is_paused: bool
     ) -> None:
-        """Take up the last pause of a reopened trial, which may wait still."""
+        """Take up the last pause of a reopened trial, which may still wait."""
         self._trials.ladder.take_up(trial_key, objectives, is_paused=is_paused)
         self.pause(trial_key, objectives)
 
     def propose(self) -> TrialSpec:
-        """Return a configuration that was never tried; only called while there is one."""
+        """Return a configuration that was never tried; only called while one exists."""
         search = self._study.search
         spec = self._given(search.start) or self._sampled()
         spec = spec or self._given(search.configurations or ())
@@ -69,7 +68,7 @@ class CellSearch:
         return spec
 
     def _sampled(self) -> TrialSpec | None:
-        """Take the sampler's first unknown proposal; None if it proposes too many known ones."""
+        """Take the sampler's first unknown proposal; None after too many known proposals."""
         for attempt in itertools.count():
             params = self._sampler.propose(self._trials.num_searched, attempt)
             spec = self._spec_of(params)
@@ -83,7 +82,7 @@ class CellSearch:
         return None
 
     def _given(self, choices: Iterable[Mapping[str, Setting]]) -> TrialSpec | None:
-        """Take the first of some configurations that is unknown; None if all are known."""
+        """Take the first unknown configuration; None if all are known."""
         specs = (self._spec_of(params) for params in choices)
         spec = next((spec for spec in specs if spec.key not in self._trials.specs), None)
         if spec is not None:
@@ -92,12 +91,12 @@ class CellSearch:
 
     def _spec_of(self, params: Mapping[str, Setting]) -> TrialSpec:
         """Return the trial that would try a configuration next."""
-        return self._cell_data.search_spec(self._study, self._trials.num_searched, dict(params))
+        return self._cell_data.search_spec(self._trials.num_searched, dict(params))
 
     def survives(
         self, trial_key: str, num_epochs: int, objective: float, *, is_restored: bool
     ) -> bool:
-        """Tell whether a trial goes on, and remember why if the ladder stops it."""
+        """Return whether a trial continues, and remember why if the ladder stops the trial."""
         self._raise_best([objective])
         decision = self._trials.ladder.decide(
             trial_key, num_epochs, objective, is_restored=is_restored
@@ -115,7 +114,7 @@ class CellSearch:
         self._sampler.pause(trial_key, objectives)
 
     def promote(self) -> TrialSpec | None:
-        """Let the best paused trial go on; None if no trial may, or if the search is over."""
+        """Let the best paused trial continue; None if no trial may, or if the search is over."""
         trial_key = self._trials.ladder.promotable
         if trial_key is None or self._trials.ended_by:
             return None
@@ -142,7 +141,7 @@ class CellSearch:
         self._climb(trial_key, state, objectives)
 
     def _climb(self, trial_key: str, state: State, objectives: Sequence[float]) -> None:
-        """Enter a trial's rungs; a trial that diverged or failed cannot be chosen as the best."""
+        """Enter a trial at its rungs; a trial that diverged or failed cannot become the best."""
         self._raise_best(objectives)
         if state not in ("finished", "pruned"):
             self._trials.ladder.forget(trial_key)

@@ -1,4 +1,4 @@
-"""The claim of each trial, which the study's memory has before the trial starts."""
+"""The claim of each trial, which the study's memory receives before the trial starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agad.trial import TrialSpec
 
 
 class Claims:
-    """Puts claims, and knows those of which no trial has started."""
+    """Puts claims, and knows the claims whose trials have not started."""
 
     def __init__(
         self, study: str, memory: StudyMemory, attempts: Attempts, outage: StoreOutage
@@ -22,26 +22,26 @@ class Claims:
 
         Args:
             study: The study's name.
-            memory: Where the claims go.
+            memory: Receives the claims.
             attempts: Numbers the launches.
-            outage: How long claims may fail.
+            outage: Says how long claims may fail.
         """
         self._study = study
         self._memory = memory
         self._attempts = attempts
         self._outage = outage
         self.unclaimed: TrialSpec | None = None
-        """A trial whose claim could not be put, or only while the study was not held."""
+        """A trial whose claim was not put, or was put when the study may not have been held."""
 
         self._idle: Launch | None = None
-        """A launch whose claim was put and that has not started."""
+        """A launch that has not started although its claim was put."""
 
     def put(self, spec: TrialSpec) -> Launch | None:
         """Claim a trial's next attempt; None if the store fails, and the trial stays the next.
 
         Raises:
             OtherDriverError: Another driver works on this study.
-            StoreError: Claims could not be put for too long.
+            StoreError: The store has refused claims for too long.
         """
         launch = Launch(spec=spec, attempt=self._attempts.next(spec.key))
         claim = Claim(
@@ -76,10 +76,10 @@ class Claims:
         return launch
 
     def idle(self, *, is_taken_over: bool) -> Iterator[tuple[str, int]]:
-        """Yield the trial key and the attempt of each claim of which no trial has started.
+        """Yield the trial key and the attempt of each claim whose trial has not started.
 
         Args:
-            is_taken_over: Whether the study ends since another driver works on it.
+            is_taken_over: Whether the study ends because another driver works on it.
         """
         if self._idle is not None:
             yield self._idle.spec.key, self._idle.attempt

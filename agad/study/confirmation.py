@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from agad.config import ClassGiven, Labelled, Setting, Study
+from agad.config import ClassGiven, Labelled, Setting
 from agad.records import Phase, Winner
 from agad.study.cell_data import CellData
 from agad.study.trials import CellTrials
@@ -13,11 +13,10 @@ from agad.trial import TrialSpec
 
 
 class Confirmation:
-    """What a cell starts once it is searched, and which of its candidates wins."""
+    """The trials that a cell starts after its search, and the choice of its winner."""
 
     def __init__(
         self,
-        study: Study,
         cell_data: CellData,
         trials: CellTrials,
         work_of: Callable[[Mapping[str, Setting]], int] | None,
@@ -25,35 +24,34 @@ class Confirmation:
         """Start without a winner.
 
         Args:
-            study: What the cell is of.
-            cell_data: The cell's own, with those that its winner is confirmed on.
-            trials: The cell's. Its extent becomes that of a kept winner's search.
-            work_of: A configuration's second objective, where the search counts work.
+            cell_data: The data of the cell, and of the cells that its winner is confirmed on.
+            trials: The trials of the cell. A kept winner sets the number of planned search trials.
+            work_of: Returns a configuration's second objective, if the search counts work.
         """
-        self._study = study
+        self._study = cell_data.study
         self._cell_data = cell_data
         self._trials = trials
         self._work_of = work_of
         self._objectives: dict[str, float] = {}
-        """What the study maximises, of each confirm trial after its last epoch, by trial key."""
+        """The objective of each confirm trial after its last epoch, by trial key."""
 
         self._confirms: list[TrialSpec] = []
         self._winner: Winner | None = None
         self._ever_won: list[dict[str, Setting]] = []
-        """Of every winner that was kept, whatever the number of trials and seeds then."""
+        """The parameters of every kept winner, whatever its number of search trials and seeds."""
 
         self._tests: list[TrialSpec] = []
 
     def take(self, trial_key: str, objective: float) -> None:
-        """Take what the study maximises of a confirm or test trial, after its last epoch."""
+        """Take the objective of a confirm or test trial after its last epoch."""
         self._objectives[trial_key] = objective
 
     def specs(self) -> list[TrialSpec]:
-        """Return all trials that can start by now, in their order."""
+        """Return all trials that can start now, in their order."""
         return [*self._confirm_specs(), *self._test_specs()]
 
     def _confirm_specs(self) -> list[TrialSpec]:
-        """The candidates on every class and fresh seed; nothing while a search trial is to end."""
+        """The candidates on every class and fresh seed; empty until every search trial ended."""
         if self._trials.is_searched and not self._confirms:
             self._confirms = [
                 spec for params in self._candidates() for spec in self._on_fresh_seeds(params)
@@ -61,10 +59,10 @@ class Confirmation:
         return self._confirms
 
     def _candidates(self) -> list[dict[str, Setting]]:
-        """The best configurations, the best first, and with them a winner that was one earlier.
+        """The best configurations, the best first, and also the kept winner if there is one.
 
-        A winner that was the only candidate stays so: whatever is found out later, its confirm
-        trials have seen the test split.
+        A kept winner that was the only candidate stays the only candidate. Later results cannot
+        change this: the winner's confirm trials have seen the test split.
         """
         if self._has_one_candidate and self._winner is not None:
             return [self._winner.params]
@@ -77,13 +75,13 @@ class Confirmation:
 
     @property
     def _only_params(self) -> dict[str, Setting]:
-        """The one configuration there is where nothing is searched."""
+        """The only configuration of a study that searches nothing."""
         configurations = self._study.search.configurations
         assert configurations is not None
         return next(configurations)
 
     def _ranking(self) -> list[TrialSpec]:
-        """The search trials, the best first, with two objectives those of the Pareto front."""
+        """The search trials, the best first; with two objectives, the Pareto front comes first."""
         ranking = self._trials.ladder.ranking()
         return _best_first(
             [[self._trials.specs[key] for key in tied] for tied in ranking], self._work_of
@@ -97,13 +95,13 @@ class Confirmation:
         self, params: Mapping[str, Setting], phase: Phase = "confirm"
     ) -> list[TrialSpec]:
         return [
-            one.spec(self._study, phase, number, dict(params))
+            one.spec(phase, number, dict(params))
             for one in self._cell_data.confirmed
             for number in range(self._study.confirm.seeds)
         ]
 
     def _test_specs(self) -> list[TrialSpec]:
-        """The winner on every fresh seed that it finished on; nothing before there is a winner."""
+        """The winner on every fresh seed that it finished on; empty before a winner exists."""
         if self._has_one_candidate:
             return []  # Its confirm trials see the test split.
         if self._winner is not None and self._is_confirmed and not self._tests:
@@ -112,12 +110,14 @@ class Confirmation:
         return self._tests
 
     def choice(self) -> Winner | None:
-        """Return the candidate to keep as the winner; None while or where there is none to choose.
+        """Return the candidate to keep as the winner; None if there is nothing to choose now.
 
-        Of several it is the one with the most finished confirm trials, then with the highest mean
-        objective, then the better one of the search; where there are development classes, trials of
-        others count for nothing. One alone is chosen by the search, before its confirm trials;
-        where these have all ended, it is too late to choose, but for one that was chosen before.
+        Several candidates are ordered by the number of finished confirm trials, then by the mean
+        objective, then by rank in the search. With development classes, only the confirm trials of
+        these classes count.
+
+        A single candidate is chosen by the search, before its confirm trials start. After all of
+        them have ended, only a configuration that was a winner before may be chosen.
         """
         if self._winner is not None or not self._trials.is_searched:
             return None
@@ -168,9 +168,9 @@ class Confirmation:
         )
 
     def take_winner(self, winner: Winner) -> None:
-        """Take the winner that is kept; one of another number of trials or seeds is none.
+        """Take a kept winner; ignore a winner of another number of search trials or seeds.
 
-        Where the study's budget ended the search before it, as it is now, the search stays ended.
+        If a limit of the study's present budget ended that winner's search, the search stays ended.
         """
         self._ever_won.append(winner.params)
         is_ended = winner.ended_by in self._study.budget.names.values()
@@ -180,7 +180,7 @@ class Confirmation:
         extent = (self._trials.num_planned, self._study.confirm.seeds)
         if (winner.num_search_trials, winner.num_seeds) == extent:
             self._winner = winner
-            self._confirms = []  # It may be one that an earlier driver had among its candidates.
+            self._confirms = []  # The winner may be a candidate of an earlier driver alone.
 
     @property
     def _is_confirmed(self) -> bool:
@@ -199,21 +199,21 @@ class Confirmation:
 
     @property
     def num_planned(self) -> int:
-        """Confirm trials, and where these do not see the test split, test trials."""
+        """Confirm trials, plus test trials if the confirm trials do not see the test split."""
         confirm = self._study.confirm
         of_class = confirm.num_trials + (confirm.seeds if confirm.candidates > 1 else 0)
         return of_class * len(self._cell_data.confirmed)
 
     @property
     def num_left(self) -> int:
-        """Confirm trials that are still to end, those that run among them."""
+        """Confirm trials that have not ended, also those that run."""
         if not self._trials.is_searched:
             return self._study.confirm.num_trials * len(self._cell_data.confirmed)
         return sum(spec.key not in self._trials.states for spec in self._confirm_specs())
 
     @property
     def num_finished(self) -> int:
-        """Of ``specs``, those that finished."""
+        """The number of trials in ``specs`` that finished."""
         return sum(self._trials.is_finished(spec.key) for spec in self.specs())
 
 
@@ -223,13 +223,12 @@ def _best_first(
 ) -> list[TrialSpec]:
     """Return trials from the best to the worst; with two objectives, the Pareto front comes first.
 
-    A trial is in the front if every other trial that is as good takes more work. Of equal trials
-    the one with the lowest number comes first: a later driver does not know which came first.
+    A trial is in the front if every other trial that is as good takes more work. If trials are
+    equal, the lowest number comes first: a later driver does not know which trial ended first.
 
     Args:
         ranking: The best first; trials that tie in their objective stand together.
-        work_of: Returns a configuration's work, of which little is good; None if work is no
-            objective.
+        work_of: Returns a configuration's work (less is better); None if work is no objective.
     """
     ordered = [sorted(tied, key=lambda spec: spec.number) for tied in ranking]
     if work_of is None:

@@ -1,4 +1,4 @@
-"""What a study's trials took so far, by cell, and what the rest will take by that."""
+"""The cost of a study's trials so far, by cell, and the expected cost of the rest."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from agad.config import Study
 from agad.records import CellStatus, TrialRow
 from agad.study.cell import CellRun
 from agad.study.running import Running
 from agad.trial import TrialSpec
 
 _MIN_ENDED = 3
-"""Search trials that must have ended before their mean length says anything of the others'."""
+"""Search trials that must have ended before their mean length is used to predict the others."""
 
 
 @dataclass(slots=True)
 class TrialCosts:
-    """What some trials took."""
+    """The summed cost of some trials."""
 
     epochs: int = 0
-    """Of all instances."""
+    """Epochs of all instances."""
 
     seconds: float = 0.0
     gpu_s: float = 0.0
     search_epochs: int = 0
-    """Rounds of epochs of search trials that ended by themselves or were stopped."""
+    """Epochs of search trials that finished or were stopped, each counted once for all instances.
+    """
 
     num_searched: int = 0
-    """How many these are."""
+    """The number of trials in ``search_epochs``."""
 
     def add(self, other: TrialCosts) -> None:
         self.epochs += other.epochs
@@ -49,13 +49,27 @@ class TrialCosts:
         return self.seconds / self.epochs if self.epochs else None
 
 
+def by_detector(
+    cells: Mapping[str, CellRun], own: Mapping[str, TrialCosts]
+) -> dict[str, TrialCosts]:
+    """Return the summed cost of each detector's cells, by the detector's name.
+
+    Args:
+        cells: The cells, by label.
+        own: The cost of each cell, by label.
+    """
+    found: dict[str, TrialCosts] = defaultdict(TrialCosts)
+    for label, cell in cells.items():
+        found[cell.detector].add(own[label])
+    return found
+
+
 class CostsSoFar:
     """Counts epochs, seconds and GPU seconds of ended trials; a board adds each row once."""
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
+    def __init__(self) -> None:
         self._ended: dict[str, TrialCosts] = defaultdict(TrialCosts)
-        """By the cell's label."""
+        """The cost of each cell's ended trials, by the cell's label."""
 
         self._specs: dict[str, TrialSpec] = {}
 
@@ -76,11 +90,12 @@ class CostsSoFar:
     def spent(
         self, cells: Mapping[str, CellRun], trials: Iterable[Running]
     ) -> tuple[TrialCosts, dict[str, TrialCosts]]:
-        """Return what the whole study took so far, and each cell.
+        """Return the cost of the whole study so far, and of each cell.
 
         Args:
-            cells: By their labels.
-            trials: All that run or wait at a rung, those just promoted from it as they waited.
+            cells: The cells, by label.
+            trials: All trials that run or wait at a rung. A trial that was just promoted counts as
+                it was at its pause.
         """
         own = {label: TrialCosts() for label in cells}
         for label, cell in cells.items():
@@ -100,14 +115,16 @@ class CostsSoFar:
     def confirm_epochs_left(
         self, cells: Mapping[str, CellRun], trials: Iterable[Running]
     ) -> dict[str, int]:
-        """Return the epochs that each cell's confirm trials are still to train.
+        """Return the epochs that each cell's confirm trials have left to train.
 
         Args:
             cells: As ``spent`` takes them.
             trials: As ``spent`` takes them.
         """
-        max_epochs = self._study.scheduler.max_epochs
-        left = {label: cell.num_confirm_left * max_epochs for label, cell in cells.items()}
+        left = {
+            label: cell.num_confirm_left * cell.scheduler.max_epochs
+            for label, cell in cells.items()
+        }
         for one in trials:
             if one.launch.spec.phase == "confirm":
                 label = one.cell.label
@@ -120,15 +137,16 @@ class CostsSoFar:
         running: Collection[Running],
         paused: Collection[Running],
     ) -> tuple[CellStatus, ...]:
-        """Return how far each cell is, and what it took and will take.
+        """Return how far each cell is, its cost so far and its expected remaining cost.
 
         Args:
-            cells: By their labels.
+            cells: The cells, by label.
             running: All trials that were launched.
-            paused: All trials that wait at a rung, or were just promoted from it.
+            paused: All trials that wait at a rung, or were just promoted from a rung.
         """
         trials = [*running, *paused]
-        whole, own = self.spent(cells, trials)
+        _, own = self.spent(cells, trials)
+        alike = by_detector(cells, own)
         confirm_left = self.confirm_epochs_left(cells, trials)
         searching: dict[str, list[Running]] = defaultdict(list)
         for one in trials:
@@ -138,7 +156,8 @@ class CostsSoFar:
         statuses = []
         for label, cell in cells.items():
             status = self._with_costs(cell, cell.status(num_running[label]), own[label])
-            left_s = self._left_s(cell, searching[label], confirm_left[label], (own[label], whole))
+            spent = (own[label], alike[cell.detector])
+            left_s = self._left_s(cell, searching[label], confirm_left[label], spent)
             statuses.append(replace(status, left_s=left_s))
         return tuple(statuses)
 
@@ -154,9 +173,9 @@ class CostsSoFar:
         )
 
     def _any_spec(self, cell: CellRun) -> TrialSpec:
-        """Return one of a cell's search trials: all have as many instances and labels."""
+        """Return any search trial of a cell: all have the same number of instances and labels."""
         if cell.label not in self._specs:
-            self._specs[cell.label] = cell.cell_data.middle_spec(self._study)
+            self._specs[cell.label] = cell.cell_data.middle_spec()
         return self._specs[cell.label]
 
     def _left_s(
@@ -166,22 +185,22 @@ class CostsSoFar:
         confirm_epochs: int,
         spent: tuple[TrialCosts, TrialCosts],
     ) -> float | None:
-        """Return the workers' time that is left; by the study's figures where a cell has none.
+        """Return the workers' time left; a cell without figures takes its detector's.
 
-        Each instance of a search trial takes as many epochs as those before it did on average, a
-        confirm trial all.
+        A search trial is expected to train the mean number of epochs of the search trials so far.
+        A confirm trial trains all epochs.
 
         Args:
             cell: The cell.
-            searching: Its search trials that run or wait.
-            confirm_epochs: What its confirm trials are still to train.
-            spent: What the cell took, and what the whole study took.
+            searching: The search trials of the cell that run or wait.
+            confirm_epochs: The epochs that the cell's confirm trials have left to train.
+            spent: The cost of the cell, and the cost of all cells of its detector.
         """
         if cell.is_done:
             return 0.0
-        own, whole = spent
-        epoch_s = own.seconds_an_epoch or whole.seconds_an_epoch
-        search_epochs = own.epochs_a_trial or whole.epochs_a_trial
+        own, alike = spent
+        epoch_s = own.seconds_an_epoch or alike.seconds_an_epoch
+        search_epochs = own.epochs_a_trial or alike.epochs_a_trial
         if epoch_s is None or (search_epochs is None and cell.num_search_left):
             return None
         epochs = float(confirm_epochs)

@@ -1,4 +1,4 @@
-"""Crashes of one driver's trials, and when they are too many for any trial to be what is wrong."""
+"""Crashes of one driver's trials, and when so many crash that the cluster must be broken."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from agad.errors import TrialsFailingError
 
 MAX_IN_A_ROW = 12
-"""Crashes, each of a trial launched after the one before it crashed, and of as many trials, with no
-other end between them, before the study stops, to be run again later. A node that dies counts once,
-and a trial that has failed under an earlier driver never."""
+"""Stop the study after so many consecutive crashes of as many different trials: then the cluster is
+broken, not a trial. The study can be run again later.
+
+A crash counts only if its trial was launched after the last crash that counted, so a node that dies
+counts once. A trial that failed under an earlier driver never counts."""
 
 
 class Crashes:
-    """The crashes since a trial ended in another way."""
+    """The crashes since the last trial that ended without a crash."""
 
     def __init__(self) -> None:
         self._num = 0
@@ -21,15 +23,16 @@ class Crashes:
         self._last_at = datetime.min.replace(tzinfo=UTC)
 
     def forget(self) -> None:
-        """Start anew: a trial ended in another way."""
+        """Start counting from 0 again: a trial ended without a crash."""
         self._num = 0
         self._trial_keys.clear()
 
     def count(self, trial_key: str, started_at: datetime, error: str) -> None:
-        """Count the crash of a trial that was launched at a time.
+        """Count the crash of a trial.
 
         Raises:
-            TrialsFailingError: So many in a row crashed that no trial can be what is wrong.
+            TrialsFailingError: So many consecutive trials crashed that the cluster is broken, not
+                a trial.
         """
         self._trial_keys.add(trial_key)
         if started_at >= self._last_at:

@@ -1,4 +1,4 @@
-"""What earlier drivers of a study left in its memory, and how the next driver takes it up."""
+"""The records that earlier drivers left in a study's memory, and how the next driver uses them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class EarlierDrivers:
     """The rows, claims, pauses and winners of earlier drivers; writes nothing."""
 
     def __init__(self, study: Study, memory: StudyMemory, cell_of: Mapping[str, CellRun]) -> None:
-        """Read what ended, what was claimed and what paused.
+        """Read which trials ended, were claimed or paused.
 
         Args:
-            study: What the drivers ran.
-            memory: Where they left it.
-            cell_of: The new driver's cell of each label, its confirm cells' labels included.
+            study: The study that the drivers ran.
+            memory: The memory of the study.
+            cell_of: The new driver's cell for each label, including the labels of confirm cells.
         """
         self._study = study
         self._memory = memory
@@ -34,17 +34,17 @@ class EarlierDrivers:
         self.rows = {row.trial_key: row for row in memory.trials()}
         self.attempts = Attempts(memory, self.rows)
         self.pauses = self._last_pauses()
-        """The last pause of each trial that is still to end, by trial key."""
+        """The last pause of each trial that has not ended, by trial key."""
 
         self.ended: list[tuple[TrialSpec, TrialRow]] = []
         self.given_up: list[Running] = []
-        """Trials that were started too often, and whose rows are to be written."""
+        """Trials that were started too often and still need a row."""
 
         self.paused: dict[str, Running] = {}
         """Trials that wait at a rung."""
 
         self.promoted: dict[str, Running] = {}
-        """As they waited: trials that were launched again since their last pause."""
+        """Trials that were launched again after their last pause, as they were at that pause."""
 
     @property
     def failed(self) -> set[str]:
@@ -55,7 +55,7 @@ class EarlierDrivers:
         """Give each cell its winner and its trials, and fill the lists of this object.
 
         Raises:
-            StudyChangedError: A stored trial was made of other data or by another detector.
+            StudyChangedError: A stored trial was made from other data or by another detector.
         """
         objectives = self._objectives()
         self._winners = self._memory.winners()
@@ -65,7 +65,7 @@ class EarlierDrivers:
             self._bring_back_trial(claim, objectives[claim.trial_key])
 
     def bring_back_winners(self) -> None:
-        """Give each cell its winner; once more, if the extent of its search has changed since."""
+        """Give each cell its winner; call again if the extent of a search has changed since."""
         for winner in self._winners:
             self._cell_of[winner.cell].take_winner(winner)
 
@@ -91,13 +91,13 @@ class EarlierDrivers:
         if spec.key != claim.trial_key:
             raise StudyChangedError(
                 f"trial {claim.number} of {claim.cell} was made of other data or by another "
-                f"version of {self._study.detector.name}; choose another name for this study "
+                f"version of {spec.detector.name}; choose another name for this study "
                 f"than {self._study.name}."
             )
         return spec
 
     def _bring_back_pause(self, paused: Running, last: Claim) -> None:
-        """Let a trial wait on; if it was launched since its pause, it was promoted."""
+        """Let a paused trial wait; a trial that was launched since its pause was promoted."""
         key, is_paused = last.trial_key, last.attempt == paused.launch.attempt
         if is_paused:
             self.paused[key] = paused
@@ -115,7 +115,8 @@ class EarlierDrivers:
         return objectives
 
     def _last_pauses(self) -> dict[str, Pause]:
-        if not isinstance(self._study.scheduler, SuccessiveHalving):
+        schedulers = (entry.study.scheduler for entry in self._study.entries)
+        if not any(isinstance(one, SuccessiveHalving) for one in schedulers):
             return {}
         to_end = self.attempts.last_claims.keys() - (self.rows.keys() - self.failed)
         return {one.trial_key: one for one in self._memory.pauses(to_end)}

@@ -1,15 +1,15 @@
-"""How long an epoch takes: by trials that a store keeps, or by steps that are timed here."""
+"""How long an epoch takes, estimated from stored trials or from steps that are timed here."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from agad.config import DetectorConfig, Study, with_parameters
+from agad.config import DetectorConfig, parameters_of, stored_detectors, with_parameters
 from agad.data import Library
 from agad.records import TrialRow
 from agad.study.cell_data import CellData, steps_of
@@ -21,26 +21,26 @@ class PastStudy:
     """A stored study, whatever it asked."""
 
     config: Mapping[str, Any]
-    """As ``Study.as_json`` has it."""
+    """The configuration as ``Study.as_json`` returns it."""
 
     rows: Sequence[TrialRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochTime:
-    """Seconds of an epoch of one instance, and what says so."""
+    """Seconds of an epoch of one instance, and where the figure comes from."""
 
     epoch_s: float
-    """Training and validation."""
+    """Seconds of training and validation."""
 
     gpus: float
     """GPUs that a trial reserves, a share of one or several."""
 
     source: str
-    """What was timed, such as ``24 trials``."""
+    """The things that were timed, such as ``24 trials``."""
 
     hardware: str
-    """Processor or GPU on which it was."""
+    """Processor or GPU of the timing."""
 
 
 class EpochTimes(Protocol):
@@ -59,25 +59,23 @@ class StoredEpochTimes:
     an epoch. If trials ran on several kinds of hardware, the hardware of most trials counts.
     """
 
-    def __init__(
-        self, study: Study, library: Library, past: Sequence[PastStudy], precision: str
-    ) -> None:
-        self._study = study
+    def __init__(self, library: Library, past: Sequence[PastStudy], precision: str) -> None:
         self._past = past
         self._precision = precision
         self._library = library
         self._known: dict[object, EpochTime | None] = {}
-        """Of an epoch of one step, by the kind of cell."""
+        """The time of an epoch of one step, by the kind of cell."""
 
     def of(self, cell_data: CellData) -> EpochTime | None:
         """Return the mean time of an epoch over trials of the cell's kind; None without trials."""
-        kind = (cell_data.cell.settings, cell_data.data.image_shape)
+        searched = frozenset(cell_data.study.search.space)
+        kind = (cell_data.middle_spec().detector, searched, cell_data.data.image_shape)
         if kind not in self._known:
             self._known[kind] = self._step_of(cell_data)
         step = self._known[kind]
         if step is None:
             return None
-        return replace(step, epoch_s=step.epoch_s * cell_data.num_steps(self._study))
+        return replace(step, epoch_s=step.epoch_s * cell_data.num_steps)
 
     def _step_of(self, cell_data: CellData) -> EpochTime | None:
         """Return the time of an epoch of one step."""
@@ -91,7 +89,7 @@ class StoredEpochTimes:
             return None
         hardware = max(by_hardware, key=lambda one: (len(by_hardware[one]), one))
         chosen = by_hardware[hardware]
-        seconds = sum(row.seconds for row, _ in chosen)
+        seconds = sum(row.seconds - row.pretrain_s for row, _ in chosen)
         return EpochTime(
             epoch_s=seconds / sum(steps for _, steps in chosen),
             gpus=sum(row.gpu_s for row, _ in chosen) / seconds,
@@ -101,16 +99,16 @@ class StoredEpochTimes:
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, int, int]]:
-        """Of the images of each data set."""
+        """The shape of the images of each data set."""
         return {name: self._library.manifest(name).image_shape for name in self._library.names()}
 
     def _steps(self, cell_data: CellData, past: PastStudy, row: TrialRow) -> int:
-        """Return the steps of a trial of the cell's kind; 0 where it is of another."""
-        timed = row.epochs > 0 and row.seconds > 0 and row.phase != "test"
+        """Return the steps of a trial of the cell's kind; 0 if the trial is of another kind."""
+        timed = row.epochs > 0 and row.seconds > row.pretrain_s and row.phase != "test"
+        own = cell_data.study.detector
         if (
             not timed
-            or (row.detector, row.detector_version)
-            != (self._study.detector.name, self._study.detector.version)
+            or (row.detector, row.detector_version) != (own.name, own.version)
             or row.precision != self._precision
             or self._shapes.get(row.dataset) != cell_data.data.image_shape
         ):
@@ -125,19 +123,26 @@ class StoredEpochTimes:
     def _detector(
         self, cell_data: CellData, past: PastStudy, row: TrialRow
     ) -> DetectorConfig | None:
-        """Return a trial's detector; None where its steps compute something else."""
+        """Return a trial's detector; None if its steps compute something else."""
         searched: dict[str, Any] = json.loads(row.params)
-        values = {**past.config["detector"], **json.loads(row.settings), **searched}
-        own = cell_data.middle_spec(self._study).detector
-        free = {"lr", *own.loss_weights}
-        for name, value in asdict(own).items():
-            is_searched = name in self._study.search.space
-            if name in free or (is_searched and name in searched):
+        given = next(
+            (
+                one.values
+                for one in stored_detectors(past.config)
+                if one.values["name"] == row.detector
+            ),
+            {},
+        )
+        values = {**given, **json.loads(row.settings), **searched}
+        own = cell_data.middle_spec().detector
+        for name, value in parameters_of(own).items():
+            is_searched = name in cell_data.study.search.space
+            if name in own.equal_time or (is_searched and name in searched):
                 continue
             if is_searched or values.get(name) != value:
                 return None
         return with_parameters(
-            own, {name: values[name] for name in asdict(own) if name in searched}
+            own, {name: values[name] for name in parameters_of(own) if name in searched}
         )
 
 
@@ -147,21 +152,21 @@ class MeasuredEpochTimes:
     Cells that differ only in their class share one measurement; each has its own number of steps.
     """
 
-    def __init__(self, study: Study, runtime: Runtime, hardware: str) -> None:
-        self._study = study
+    def __init__(self, runtime: Runtime, hardware: str) -> None:
         self._runtime = runtime
         self._hardware = hardware
-        self._costs: dict[tuple[str, float, str], EpochCost] = {}
+        self._costs: dict[object, EpochCost] = {}
 
     def of(self, cell_data: CellData) -> EpochTime:
-        """Train a few steps of a trial in the middle of the search space."""
+        """Train a few steps of a trial in the middle of the search space, and time them."""
         cell = cell_data.cell
-        kind = (cell.dataset, cell.anomaly_ratio, cell.variant)
+        detector = cell_data.middle_spec().detector
+        kind = (detector, cell.dataset, cell.anomaly_ratio, cell.variant)
         if kind not in self._costs:
             self._costs[kind] = self._measured(cell_data)
         cost = self._costs[kind]
-        counts = cell_data.counts(self._study.seed)
-        num_steps = cell_data.num_steps(self._study)
+        counts = cell_data.counts(cell_data.study.seed)
+        num_steps = cell_data.num_steps
         num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
         return EpochTime(
             epoch_s=cost.epoch_s(num_steps, num_val),
@@ -171,6 +176,6 @@ class MeasuredEpochTimes:
         )
 
     def _measured(self, cell_data: CellData) -> EpochCost:
-        """Time an instance of the search space's middle."""
-        first, *_ = cell_data.middle_spec(self._study).instances
+        """Time one instance of a trial in the middle of the search space."""
+        first, *_ = cell_data.middle_spec().instances
         return measure_epoch(first, self._runtime)

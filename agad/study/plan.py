@@ -1,47 +1,52 @@
-"""What a study will take, before anything runs."""
+"""The expected cost of a study, before anything runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 from agad.config import Cell, Study
 from agad.data import Library
 from agad.search import expected_epochs
-from agad.study.cell_data import find_cell_data
+from agad.study.cell_data import CellData, find_cell_data
 from agad.study.epoch_time import EpochTime, EpochTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellPlan:
-    """One cell's share of a study."""
+    """The share of a cell in a study."""
 
     label: str
     num_steps: int
     """Optimiser steps of an epoch."""
 
     epoch_time: EpochTime | None = None
-    """Seconds of an epoch; None where they are unknown."""
+    """Seconds of an epoch; None if unknown."""
 
     num_val_anomalies: int
     num_fit_anomalies: int
     num_search_instances: int = 1
-    """Instances of its class that each search trial trains; 0 where other classes are searched on.
-    """
+    """Instances of the cell's class that each search trial trains; 0 if the search uses other
+    classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTime:
-    """What a study takes of its workers, without the test."""
+    """The workers' time that a study takes, without the test."""
 
     search_s: float = 0.0
-    """Seconds of one slot."""
+    """Seconds of one slot in the search."""
 
     confirm_s: float = 0.0
     search_gpu_s: float = 0.0
-    """GPU seconds: seconds x the GPUs that a trial reserves."""
+    """GPU seconds of the search: seconds x the GPUs that a trial reserves."""
 
     confirm_gpu_s: float = 0.0
+
+    def __add__(self, other: WorkerTime) -> WorkerTime:
+        return WorkerTime(
+            **{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)}
+        )
 
     @property
     def seconds(self) -> float:
@@ -55,27 +60,31 @@ class WorkerTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPlan:
-    """Trials, epochs, seconds and labels of a whole study."""
+class DetectorPlan:
+    """Trials, epochs, seconds and labels of one detector of a study."""
 
-    study: str
+    detector: str
+    """Name of the detector."""
+
     cells: tuple[CellPlan, ...]
     num_searches: int
-    """Cells that search: all, or where there are development classes fewer."""
+    """Cells that search: all cells, or fewer with development classes."""
 
     trials_per_cell: int
-    """Of each cell that searches."""
+    """Search trials of each cell that searches."""
 
     confirm_per_cell: int
-    """Of all candidates; set aside, whatever the search does."""
+    """Confirm trials of a cell, for all its candidates; the search does not change the number."""
 
-    num_confirm_seeds: int
     max_epochs: int
+    stage_epochs: int = 0
+    """Epochs of a trial before the study's first epoch, assumed to last as long as later epochs."""
+
     expected_epochs: float
-    """Epochs of a search trial where the scheduler does what is expected of it."""
+    """Epochs of a search trial if the scheduler does what ``expectation`` says."""
 
     expectation: str
-    """What is expected of the search, such as ``no trial is stopped``."""
+    """The assumption about the search, such as ``no trial is stopped``."""
 
     @property
     def num_search_trials(self) -> int:
@@ -88,9 +97,19 @@ class StudyPlan:
         return len(self.cells) * self.confirm_per_cell
 
     @property
+    def confirm_epochs(self) -> int:
+        """Epochs of all confirm trials."""
+        return self.num_confirm_trials * self.max_epochs
+
+    @property
     def most_epochs(self) -> int:
-        """Epochs of all instances where no trial is stopped."""
-        return (self._num_instances + self.num_confirm_trials) * self.max_epochs
+        """Epochs of all instances if no trial is stopped."""
+        return self._num_instances * self.max_epochs + self.confirm_epochs
+
+    @property
+    def likely_epochs(self) -> float:
+        """Epochs of all instances if the scheduler does what is expected."""
+        return self._num_instances * self.expected_epochs + self.confirm_epochs
 
     @property
     def _num_instances(self) -> int:
@@ -98,77 +117,122 @@ class StudyPlan:
         return self.trials_per_cell * sum(cell.num_search_instances for cell in self.cells)
 
     @property
-    def likely_epochs(self) -> float:
-        """Epochs of all instances where the scheduler does what is expected of it."""
-        search = self._num_instances * self.expected_epochs
-        return search + self.num_confirm_trials * self.max_epochs
-
-    @property
     def likely(self) -> WorkerTime | None:
-        """What it takes where the scheduler does what is expected; None where it is unknown."""
+        """Workers' time if the scheduler does what is expected; None if it is unknown."""
         return self._spent(self.expected_epochs)
 
     @property
     def most(self) -> WorkerTime | None:
-        """What it takes where no trial is stopped; None where it is unknown."""
+        """Workers' time if no trial is stopped; None if it is unknown."""
         return self._spent(self.max_epochs)
 
     def _spent(self, search_epochs: float) -> WorkerTime | None:
-        """Return what it takes where a search trial trains so many epochs."""
-        spent = WorkerTime()
-        for cell in self.cells:
-            if cell.epoch_time is None:
-                return None
-            search = self.trials_per_cell * search_epochs * cell.num_search_instances
-            search_s = cell.epoch_time.epoch_s * search
-            confirm_s = cell.epoch_time.epoch_s * self.confirm_per_cell * self.max_epochs
-            spent = WorkerTime(
-                search_s=spent.search_s + search_s,
-                confirm_s=spent.confirm_s + confirm_s,
-                search_gpu_s=spent.search_gpu_s + search_s * cell.epoch_time.gpus,
-                confirm_gpu_s=spent.confirm_gpu_s + confirm_s * cell.epoch_time.gpus,
-            )
-        return spent
+        """Return the workers' time if each search trial trains so many epochs."""
+        return _sum(self._spent_on(cell, search_epochs) for cell in self.cells)
+
+    def _spent_on(self, cell: CellPlan, search_epochs: float) -> WorkerTime | None:
+        if cell.epoch_time is None:
+            return None
+        search = (
+            self.trials_per_cell * (search_epochs + self.stage_epochs) * cell.num_search_instances
+        )
+        search_s = cell.epoch_time.epoch_s * search
+        confirm_s = (
+            cell.epoch_time.epoch_s * self.confirm_per_cell * (self.max_epochs + self.stage_epochs)
+        )
+        return WorkerTime(
+            search_s=search_s,
+            confirm_s=confirm_s,
+            search_gpu_s=search_s * cell.epoch_time.gpus,
+            confirm_gpu_s=confirm_s * cell.epoch_time.gpus,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """Trials, epochs, seconds and labels of a whole study."""
+
+    study: str
+    detectors: tuple[DetectorPlan, ...]
+    num_confirm_seeds: int
+
+    @property
+    def cells(self) -> tuple[CellPlan, ...]:
+        """The cells of all detectors."""
+        return tuple(cell for one in self.detectors for cell in one.cells)
+
+    @property
+    def likely(self) -> WorkerTime | None:
+        """Workers' time if the schedulers do what is expected; None if it is unknown."""
+        return _sum(one.likely for one in self.detectors)
+
+    @property
+    def most(self) -> WorkerTime | None:
+        """Workers' time if no trial is stopped; None if it is unknown."""
+        return _sum(one.most for one in self.detectors)
+
+
+def _sum(times: Iterable[WorkerTime | None]) -> WorkerTime | None:
+    whole = WorkerTime()
+    for one in times:
+        if one is None:
+            return None
+        whole = whole + one
+    return whole
 
 
 def plan_study(study: Study, library: Library, epoch_times: Sequence[EpochTimes] = ()) -> StudyPlan:
-    """Check a study against its data and say what it takes, without Ray.
+    """Check a study against its data and estimate its cost, without Ray.
 
     Args:
-        study: What to plan.
-        library: Holds its data sets.
-        epoch_times: Of each cell the first one that knows the time of an epoch counts.
+        study: The study to plan.
+        library: Holds the data sets.
+        epoch_times: For each cell, the first entry that knows the time of an epoch counts.
 
     Raises:
         AgadError: The study does not fit its data.
     """
-    cells = []
     found = find_cell_data(study, library).values()
-    for cell_data in (one for searching in found for one in searching.confirmed):
-        counts = cell_data.counts(study.seed)
-        known = (one.of(cell_data) for one in epoch_times)
-        cells.append(
-            CellPlan(
-                label=cell_data.cell.label,
-                num_steps=cell_data.num_steps(study),
-                epoch_time=next(
-                    (epoch_time for epoch_time in known if epoch_time is not None), None
-                ),
-                num_val_anomalies=counts.num_val_anomalies,
-                num_fit_anomalies=counts.num_fit_anomalies,
-                num_search_instances=_num_search_instances(study, cell_data.cell),
-            )
-        )
+    confirmed = {one.cell.label: one for searching in found for one in searching.confirmed}
     return StudyPlan(
         study=study.name,
-        cells=tuple(cells),
-        num_searches=len(study.search_cells),
+        detectors=tuple(
+            _detector_plan(
+                entry.study, [confirmed[cell.label] for cell in entry.cells], epoch_times
+            )
+            for entry in study.entries
+        ),
+        num_confirm_seeds=study.confirm.seeds,
+    )
+
+
+def _detector_plan(
+    study: Study, cells: Sequence[CellData], epoch_times: Sequence[EpochTimes]
+) -> DetectorPlan:
+    searches = {one.cell.over(study.search.development) for one in cells}
+    return DetectorPlan(
+        detector=study.detector.name,
+        cells=tuple(_cell_plan(one, epoch_times) for one in cells),
+        num_searches=len(searches),
         trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
-        num_confirm_seeds=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
+        stage_epochs=sum(stage.epochs or 0 for stage in study.detector.stages),
         expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),
         expectation=study.scheduler.expectation,
+    )
+
+
+def _cell_plan(cell_data: CellData, epoch_times: Sequence[EpochTimes]) -> CellPlan:
+    counts = cell_data.counts(cell_data.study.seed)
+    known = (one.of(cell_data) for one in epoch_times)
+    return CellPlan(
+        label=cell_data.cell.label,
+        num_steps=cell_data.num_steps,
+        epoch_time=next((epoch_time for epoch_time in known if epoch_time is not None), None),
+        num_val_anomalies=counts.num_val_anomalies,
+        num_fit_anomalies=counts.num_fit_anomalies,
+        num_search_instances=_num_search_instances(cell_data.study, cell_data.cell),
     )
 
 

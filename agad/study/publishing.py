@@ -1,4 +1,4 @@
-"""The study's live status, told to its memory from a thread of its own."""
+"""The study's live status, written to its memory by a separate thread."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ _MAX_REASON = 500
 
 
 class Publisher:
-    """Tells every few seconds that the driver lives and how far it is, and at the end how it ended.
+    """A context around a driver's work that keeps the study's live status up to date.
 
-    A context around the work. Nothing that happens here harms the study: a memory that is slow
-    or fails makes bulletins rare or old, no more. A driver whose study was taken over says nothing.
+    A bulletin every few seconds says that the driver lives and how far the study is. The last
+    bulletin says how the driver ended. A slow or failing memory never harms the study: the
+    bulletins only become rare or old. A driver whose study was taken over says nothing.
     """
 
     def __init__(self, memory: StudyMemory, *, every_s: float = 10.0) -> None:
         self._memory = memory
         self._every_s = every_s
         self._latest: tuple[StudyStatus, float] | None = None
-        """A status, and when it was true on the monotonic clock."""
+        """The latest status, and its time on the monotonic clock."""
 
         self._ending: tuple[DriverState, str] = ("running", "")
         self._is_over = threading.Event()
-        # A daemon, since a store that does not answer must not keep the process from ending.
+        # A daemon, because a store that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._publish, name="agad-status", daemon=True)
 
     def show(self, status: StudyStatus) -> None:
-        """Have this told the next time; the first one at once."""
+        """Publish this status in the next bulletin; publish the first status at once."""
         self._latest = (status, time.monotonic())
         if self._thread.ident is None:
             self._thread.start()
@@ -89,7 +90,7 @@ class Publisher:
 
 
 def _ending(error: BaseException | None) -> tuple[DriverState, str]:
-    """Return how a driver ended, and why; ``running`` where another one has its study."""
+    """Return how a driver ended, and why; ``running`` if another driver has its study."""
     if error is None:
         return "done", ""
     if isinstance(error, OtherDriverError):

@@ -13,7 +13,7 @@ from agad.study.running import Running
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowMaker:
-    """Makes rows; holds what all rows of one driver share."""
+    """Makes rows; holds the values that all rows of one driver share."""
 
     study: str
     provenance: Provenance
@@ -71,6 +71,7 @@ class RowMaker:
             peak_memory_bytes=running.last.peak_memory_bytes,
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
             gpu_memory_bytes=running.last.gpu_memory_bytes,
+            pretrain_s=running.pretrain_s,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )
@@ -95,7 +96,7 @@ class RowMaker:
         ]
 
     def pause(self, running: Running) -> Pause:
-        """Return what is kept of a trial that pauses."""
+        """Return the record of a trial that pauses."""
         last = running.last
         return Pause(
             trial_key=running.launch.spec.key,
@@ -107,6 +108,7 @@ class RowMaker:
             peak_memory_bytes=last.peak_memory_bytes,
             peak_gpu_memory_bytes=last.peak_gpu_memory_bytes,
             epochs=tuple(self.epoch_rows(running)),
+            pretrain_s=running.pretrain_s,
         )
 
     def score_rows(self, running: Running) -> list[ScoreRow]:

@@ -1,4 +1,4 @@
-"""A trial while it runs: its launch, and what its worker sends back."""
+"""A trial while it runs: its launch, and the progress that its worker reports."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a worker sends back at a rung, at a heartbeat or at the end."""
+    """The report of a worker at a rung, at a heartbeat or at the end."""
 
     epochs: tuple[EpochResult, ...] = ()
-    """The epochs since the last time."""
+    """The epochs since the last report."""
 
     diverged: str = ""
-    """What was not finite, if that ended the trial; else empty."""
+    """The value that was not finite and ended the trial; else empty."""
 
     seconds: float = 0.0
-    """Time worked on the trial so far, and by earlier attempts on the epochs taken over."""
+    """Time worked on the trial so far, including earlier attempts' work on epochs taken over."""
 
     gpu_s: float = 0.0
     """``seconds`` x the GPUs reserved."""
 
     hardware: str = ""
-    """The processor or GPU that trains it."""
+    """The processor or GPU that trains the trial."""
 
     peak_memory_bytes: int | None = None
-    """The most memory that the worker held during this attempt; None where it is not known."""
+    """The most memory that the worker held during this attempt; None if unknown."""
 
     peak_gpu_memory_bytes: int | None = None
-    """The most GPU memory that its tensors took; None without a GPU."""
+    """The most GPU memory that the worker's tensors took; None without a GPU."""
 
     gpu_memory_bytes: int | None = None
     """All memory of that GPU."""
@@ -58,7 +58,7 @@ class Running:
     epochs: dict[int, EpochResult] = field(default_factory=dict)
     last: Progress = field(default_factory=Progress)
     is_started: bool = False
-    """Whether a worker has the trial. Until then it waits for room, or for the cluster to grow."""
+    """Whether a worker has the trial; before, the trial waits for room or for new nodes."""
 
     is_pruned: bool = False
 
@@ -72,6 +72,7 @@ class Running:
                 val_auroc=row.val_auroc,
                 train_s=row.train_s,
                 losses=row.losses,
+                pretrain_s=0.0 if row.epoch else pause.pretrain_s,
             )
             for row in pause.epochs
         ]
@@ -100,7 +101,7 @@ class Running:
 
     @property
     def own_results(self) -> list[EpochResult]:
-        """The epochs so far, of a test trial without those that its confirm trial's row has."""
+        """The epochs so far; a test trial leaves out those in its confirm trial's row."""
         is_test = self.launch.spec.phase == "test"
         return [result for result in self.results if not (is_test and result.is_restored)]
 
@@ -111,6 +112,11 @@ class Running:
         return len(self.own_results) if is_test else len(self.epochs)
 
     @property
+    def pretrain_s(self) -> float:
+        """Seconds before the first epoch; a test trial leaves out those of its confirm trial."""
+        return sum(result.pretrain_s for result in self.own_results)
+
+    @property
     def objectives(self) -> list[float]:
-        """What the study maximises, after each epoch."""
+        """The objective, which the study maximises, after each epoch."""
         return [result.objective for result in self.results]

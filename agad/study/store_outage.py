@@ -18,18 +18,18 @@ _BACKOFF = Backoff(first_s=1.0, limit_s=30.0)
 
 @dataclass(slots=True, kw_only=True)
 class StoreOutage:
-    """When something that failed is tried again; nobody sleeps, so all else goes on meanwhile."""
+    """Says when a failed claim is tried again. Nothing sleeps, so all other work continues."""
 
     limit_s: float = _LIMIT_S
-    """Seconds from the first failure to the one that is raised."""
+    """Seconds from the first failure until a failure is raised."""
 
     clock: Callable[[], float] = time.monotonic
     num_failures: int = field(default=0, init=False)
     first_s: float = field(default=0.0, init=False)
-    """When the first failure was, on the clock."""
+    """Time of the first failure on ``clock``."""
 
     next_s: float = field(default=0.0, init=False)
-    """When the next try is due, on the clock."""
+    """Time of the next try on ``clock``."""
 
     @property
     def is_over(self) -> bool:
@@ -37,10 +37,10 @@ class StoreOutage:
         return self.clock() >= self.next_s
 
     def lose(self, error: StoreError) -> None:
-        """Take a failure, and put the next try off.
+        """Count a failure, and delay the next try.
 
         Raises:
-            StoreError: It has failed for too long.
+            StoreError: The store has failed for too long.
         """
         now_s = self.clock()
         if not self.num_failures:
@@ -55,7 +55,7 @@ class StoreOutage:
         self.next_s = now_s + _BACKOFF.longest_wait_s(self.num_failures)
 
     def regain(self) -> None:
-        """Forget the failures: it worked."""
+        """Forget the failures: the store works again."""
         if self.num_failures:
             logger.warning("The store takes claims again; the study goes on.")
         self.num_failures = 0

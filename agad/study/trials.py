@@ -12,28 +12,29 @@ from agad.trial import TrialSpec
 
 @dataclass(slots=True, kw_only=True)
 class CellTrials:
-    """What a cell's search and its confirm phase both know of its trials, of all its phases."""
+    """The trials of a cell in all phases, as its search and its confirm phase share them."""
 
     num_planned: int
     """Trials of the search."""
 
     ladder: Ladder
-    """Of the search."""
+    """The rungs of the search."""
 
     ended_by: str = ""
-    """What ended the search before all of its trials had started; empty where nothing did."""
+    """The limit that ended the search before all its trials had started; empty if none did."""
 
     specs: dict[str, TrialSpec] = field(default_factory=dict)
-    """All that started or wait to start again, by key, in the order in which they were proposed."""
+    """All trials that started or wait to start again, by key, in the order of their proposal."""
 
     states: dict[str, State] = field(default_factory=dict)
-    """How those that ended did, by key."""
+    """How each ended trial ended, by key."""
 
     num_searched: int = 0
     """Search trials proposed."""
 
     search_states: Counter[State] = field(default_factory=Counter)
-    """How many search trials ended, and how: a driver asks for it after every result."""
+    """Number of ended search trials by state; counted here since a driver asks after every result.
+    """
 
     def add(self, spec: TrialSpec) -> None:
         """Take a trial that starts, or waits to start again."""

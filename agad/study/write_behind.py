@@ -12,7 +12,7 @@ from agad.records import StudyMemory
 logger = logging.getLogger(__name__)
 
 _LAST_WRITES_S = 5.0
-"""Time for what still waits for the store when the study is interrupted."""
+"""Seconds for the writes that still wait for the store when the study is interrupted."""
 
 _WRITERS = 4
 _MAX_WAITING = 64
@@ -20,13 +20,13 @@ _MAX_WAITING = 64
 
 
 class WriteBehind:
-    """Threads that write while the study goes on, and the errors that they meet."""
+    """Threads that write while the study continues; later calls raise the threads' errors."""
 
     def __init__(self, memory: StudyMemory) -> None:
         """Start no thread yet.
 
         Args:
-            memory: What the writes go to.
+            memory: The memory that the writes go to.
         """
         self._memory = memory
         self._threads = ThreadPoolExecutor(_WRITERS, thread_name_prefix="agad-store")
@@ -54,7 +54,7 @@ class WriteBehind:
         self._check(most=0)
 
     def break_off(self) -> None:
-        """Wait a few seconds, then keep the rest where the next driver on this host finds it."""
+        """Wait a few seconds, then keep the rest on this host's disk for the next driver here."""
         wait([future for future, _ in self._writes], timeout=_LAST_WRITES_S)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._memory.disconnect()

@@ -1,5 +1,6 @@
-"""One trial: its specification, its training as a generator of epochs, its metrics."""
+"""A trial: its specification, its training as a generator of epochs, its metrics."""
 
+from agad.trial.contract.suite import CheckResult, check_contract, check_names
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.measure import EpochCost, measure_epoch

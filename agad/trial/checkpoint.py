@@ -17,7 +17,7 @@ from agad.errors import CheckpointError
 from agad.trial.trial_spec import TrialSpec
 
 _MAGIC = b"agad checkpoint 1\n"
-"""The number grows when the content changes so that an older version could not read it."""
+"""The number grows when an older version could no longer read the content."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -1,4 +1,4 @@
-"""The checkpoints of one trial in the store: none ever changes, and the newest counts."""
+"""The checkpoints of one trial in the store: no checkpoint ever changes, and the newest counts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from agad.trial.trial_spec import Runtime, TrialSpec
 logger = logging.getLogger(__name__)
 
 EVERY_S = 300.0
-"""The most seconds of training that a worker's death costs, beside its unfinished epoch."""
+"""The most seconds of training lost when a worker dies, beside its unfinished epoch."""
 
 
 class CheckpointStore:
     """Puts a trial's checkpoints and finds those of its earlier attempts.
 
-    If the store fails, the trial goes on without: a checkpoint saves time and decides nothing.
+    If the store fails, the trial goes on without checkpoints: they save time and decide nothing.
     """
 
     def __init__(self, spec: TrialSpec, runtime: Runtime) -> None:
@@ -37,14 +37,14 @@ class CheckpointStore:
 
     @cached_property
     def _objects(self) -> ObjectStore:
-        # A client of S3 takes a tenth of a second, and most trials put no checkpoint.
+        # An S3 client takes a tenth of a second to make, and most trials put no checkpoint.
         return open_objects(self._store)
 
     def found(self) -> Iterator[tuple[str, bytes]]:
-        """Yield where each checkpoint of earlier attempts is, and its bytes, the newest first.
+        """Yield the place and the bytes of each checkpoint of earlier attempts, the newest first.
 
-        The store is not asked for a first attempt, unless the trial is a test trial: its confirm
-        trial came before it.
+        A first attempt does not ask the store. A test trial always asks, because its confirm trial
+        came before it.
         """
         if self._plan is None or self._is_first:
             return
@@ -80,19 +80,28 @@ class CheckpointStore:
             return
         if not kept.has(training.num_epochs, training.spec.max_epochs):
             return
-        name = CheckpointName(training.num_epochs, self._plan.attempt)
+        name = self._name(training, self._plan.attempt)
         key = self._key(kept.prefix, name)
         try:
             self._objects.put_if_absent(key, to_bytes(training.state()))
         except StoreError as error:
             logger.warning("Trial %s does not keep %s (%s).", self._trial_key, name, error)
 
+    @staticmethod
+    def _name(training: Training | LockStep, attempt: int) -> CheckpointName:
+        num_epochs = training.num_epochs
+        return CheckpointName(
+            num_epochs=num_epochs,
+            num_pretrained=0 if num_epochs else training.num_pretrained,
+            attempt=attempt,
+        )
+
     def put(self, training: Training | LockStep) -> None:
         """Put a checkpoint of the trial as it is now, then remove the older checkpoints."""
         if self._plan is None:
             return
         self._last_put_s = time.monotonic()
-        name = CheckpointName(training.num_epochs, self._plan.attempt)
+        name = self._name(training, self._plan.attempt)
         key = self._key(self._plan.prefix, name)
         try:
             self._objects.put_if_absent(key, to_bytes(training.state()))

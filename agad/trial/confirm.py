@@ -1,4 +1,4 @@
-"""What a confirm trial leaves when it is trained: test scores, its model, some pictures."""
+"""The end of a confirm trial: its test scores, its model and some pictures are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def finish(training: Training, runtime: Runtime) -> TestResult | None:
         return None
     part = open_test(spec, runtime)
     test = score_test(training.detector, part)
-    # Always the first seed's: to choose by score would be to choose a best seed.
+    # Always the first seed's model: a choice by score would be a choice of the best seed.
     if spec.number == 0 and runtime.models is not None:
         keep_model(training, test, runtime.store, runtime.models)
     if spec.number == 0 and runtime.pictures is not None:
@@ -68,7 +68,9 @@ def open_test(spec: TrialSpec, runtime: Runtime) -> TestPart:
     images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
     everything = np.arange(len(images.labels))
     return TestPart(
-        images=on_device(images.pixels, everything, runtime.compute.torch_device),
+        images=on_device(
+            images.pixels, everything, runtime.compute.torch_device, spec.detector.input()
+        ),
         labels=images.labels,
         is_anomaly=np.isin(images.labels, spec.task.anomalous_classes),
     )
@@ -86,14 +88,24 @@ def keep_model(training: Training, test: TestResult, store: str, prefix: str) ->
     Raises:
         StoreError: The store cannot be reached.
     """
+    model = trained_model(training, test.auroc)
+    key = model_key(prefix, training.spec.key)
+    if not open_objects(store).put_if_absent(key, model.to_bytes()):
+        logger.info("%s/%s was kept before and stays as it is.", store, key)
+
+
+def trained_model(training: Training, test_auroc: float) -> SavedModel:
+    """Return the model of a trial after its last epoch.
+
+    Args:
+        training: The trial.
+        test_auroc: How the model did on the test split.
+    """
     scores = score(training.detector, training.val_images).float().cpu()
-    model = SavedModel(
+    return SavedModel(
         card=ModelCard.of_trial(
-            training.spec, val_auroc=training.history[-1].val_auroc, test_auroc=test.auroc
+            training.spec, val_auroc=training.history[-1].val_auroc, test_auroc=test_auroc
         ),
         weights=training.detector.scoring_weights(),
         val_normal_scores=scores[torch.from_numpy(~training.val_is_anomaly)],
     )
-    key = model_key(prefix, training.spec.key)
-    if not open_objects(store).put_if_absent(key, model.to_bytes()):
-        logger.info("%s/%s was kept before and stays as it is.", store, key)

@@ -1,4 +1,4 @@
-"""How much a published protocol that leaks would have added: for diagnosis, never for a ranking."""
+"""How much a leaking published protocol would have added: for diagnosis, never for a ranking."""
 
 from __future__ import annotations
 
@@ -26,34 +26,35 @@ from agad.trial.training import prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 _LINEAGE_BATCH_SIZE = 64
-"""Test batches of GANomaly's and Skip-GANomaly's public code."""
+"""Size of test batches in the public code of GANomaly and Skip-GANomaly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeakDiagnostics:
-    """Test AUROCs of one trial, of which ``test_auroc`` alone is a result."""
+    """Test AUROCs of one trial; only ``test_auroc`` is a result."""
 
     epochs: tuple[int, ...]
     """Epochs scored, from 0."""
 
     test_aurocs: tuple[float, ...]
-    """Of each of them, in ``eval()``."""
+    """Test AUROC of each of ``epochs``, in ``eval()``."""
 
     test_auroc: float
-    """Of the last one."""
+    """Test AUROC of the last epoch."""
 
     oracle_best_epoch: int
-    """The epoch that the test labels themselves would choose, the earliest of equals."""
+    """The epoch that the test labels would choose; the earliest of equal epochs."""
 
     oracle_best_epoch_test_auroc: float
-    """Its test AUROC: what is published where the test split chooses the epoch."""
+    """Test AUROC of ``oracle_best_epoch``: the published figure if the test split chooses the
+    epoch."""
 
     bn_batchstats_ordered_test_auroc: float | None
-    """Of the last epoch without ``eval()``, in batches of 64, normals before anomalies; None
-    without batch normalisation."""
+    """Test AUROC of the last epoch without ``eval()``, in batches of 64, normals before anomalies;
+    None without batch normalisation."""
 
     bn_batchstats_shuffled_test_auroc: float | None
-    """As before, the images shuffled."""
+    """The same figure with shuffled images."""
 
     @classmethod
     def of_history(
@@ -64,13 +65,13 @@ class LeakDiagnostics:
         ordered: float | None,
         shuffled: float | None,
     ) -> Self:
-        """Return what some epochs show.
+        """Return the diagnostics of some epochs.
 
         Args:
-            epochs: One or more, the last being the one reported.
-            test_aurocs: Of each of them, in [0, 1].
-            ordered: Of the last one with the statistics of ordered test batches.
-            shuffled: And of shuffled ones.
+            epochs: One or more epochs; the last is the reported epoch.
+            test_aurocs: Test AUROC of each epoch, in [0, 1].
+            ordered: Test AUROC of the last epoch with the statistics of ordered test batches.
+            shuffled: The same figure with shuffled test batches.
         """
         best = int(np.argmax(test_aurocs))
         return cls(
@@ -97,7 +98,7 @@ def diagnose_leaks(
     Args:
         spec: The trial.
         runtime: Where to score.
-        checkpoints: One or more, in order of their epochs.
+        checkpoints: One or more files, in order of their epochs.
 
     Raises:
         CheckpointError: A file is damaged, or of another trial.
@@ -117,7 +118,7 @@ def diagnose_kept(
         prefix: What the keys of the study's kept checkpoints start with, without the ``/``.
 
     Returns:
-        None where the last epoch, which is the one reported, is not kept.
+        None if the last epoch is not kept: that epoch is the reported one.
 
     Raises:
         CheckpointError: A checkpoint is damaged, or of another trial.
@@ -138,7 +139,7 @@ def diagnose_kept(
 def _diagnosed(
     spec: TrialSpec, runtime: Runtime, states: Iterable[tuple[Mapping[str, Any], str]]
 ) -> LeakDiagnostics:
-    """Score the test split with each state in turn; one alone is in memory at a time."""
+    """Score the test split with each state in turn; only one state is in memory at a time."""
     training = prepare(spec, runtime)
     part = open_test(spec, runtime)
     epochs: list[int] = []
@@ -160,7 +161,10 @@ def _diagnosed(
 
 
 def _leaking(detector: Detector, part: TestPart, order: NDArray[np.intp]) -> float | None:
-    """Return the AUROC with the statistics of test batches in an order, None without such."""
+    """Return the AUROC with the statistics of test batches in this order.
+
+    None if the detector has no such statistics.
+    """
     images = part.images
     places = torch.from_numpy(order).to(images.index.device)
     ordered = Subset(images=images.images, index=images.index[places])
@@ -169,5 +173,5 @@ def _leaking(detector: Detector, part: TestPart, order: NDArray[np.intp]) -> flo
 
 
 def _auroc(is_anomaly: NDArray[np.bool_], scores: Tensor) -> float:
-    # As the confirm trial has it: of equal weights, both are equal.
+    # The confirm trial computes the AUROC in the same way: equal weights give equal AUROCs.
     return auroc(is_anomaly, scores.float().cpu().numpy().astype(np.float64))

@@ -1,4 +1,4 @@
-"""What a trial is trained on, and how much of its memory it takes."""
+"""The hardware of a trial, and how much of its memory the trial takes."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ def num_gpus() -> int:
 
 
 class PeakMemory:
-    """The most memory that this process holds from the making of this object on."""
+    """The most memory that this process holds since this object was made."""
 
     def __init__(self, device: str) -> None:
         """Start anew; an earlier object's figures end here.
 
         Args:
-            device: What is trained on, as torch names it.
+            device: The device of the training, as torch names it.
         """
         self._device = device
         self._has_gpu = device.startswith("cuda") and torch.cuda.is_available()
         if self._has_gpu:
-            # What the trial before freed, the allocator keeps from the processes beside this one.
+            # The allocator keeps what the last trial freed, so other processes could not use it.
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
         self._is_known = _reset_peak()
 
     @property
     def resident_bytes(self) -> int | None:
-        """Of the host, mapped images included; None where Linux does not tell."""
+        """Peak memory of the host, mapped images included; None if Linux does not tell."""
         return _peak_bytes() if self._is_known else None
 
     @property
     def gpu_bytes(self) -> int | None:
-        """Of the GPU, by tensors; None without a GPU."""
+        """Peak memory of tensors on the GPU; None without a GPU."""
         return torch.cuda.max_memory_allocated(self._device) if self._has_gpu else None
 
     @property
     def gpu_total_bytes(self) -> int | None:
-        """All memory of the GPU; None without one."""
+        """Total memory of the GPU; None without a GPU."""
         if not self._has_gpu:
             return None
         return int(torch.cuda.get_device_properties(self._device).total_memory)
 
 
 def _reset_peak() -> bool:
-    """Let the kernel measure the peak anew; False where it cannot."""
-    # What the trial before freed, the C library keeps: the next trial's peak would hold it.
+    """Let the kernel measure the peak anew; False if it cannot."""
+    # The C library keeps what the last trial freed: the next trial's peak would include it.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

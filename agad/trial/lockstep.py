@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from agad.errors import CheckpointError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, check_trial
@@ -13,14 +13,16 @@ from agad.trial.results import EpochResult
 from agad.trial.training import Training
 from agad.trial.trial_spec import TrialSpec
 
+_Result = TypeVar("_Result")
+
 
 @dataclass(slots=True, kw_only=True)
 class LockStep(Checkpointed):
-    """A trial of several instances between two epochs, with what a ``Training`` has."""
+    """A trial of several instances between two epochs, used as a ``Training`` is."""
 
     spec: TrialSpec
     instances: tuple[Training, ...]
-    """One for each of ``spec.instances``, all after the same number of epochs."""
+    """A ``Training`` for each of ``spec.instances``, all after the same number of epochs."""
 
     @property
     def num_epochs(self) -> int:
@@ -33,6 +35,20 @@ class LockStep(Checkpointed):
         histories = (one.history for one in self.instances)
         return [mean_result(results) for results in zip(*histories, strict=True)]
 
+    @property
+    def num_pretrained(self) -> int:
+        """Trained epochs before the study's first epoch, of each instance."""
+        return self.instances[0].num_pretrained
+
+    def pretrain(self) -> bool:
+        """Train one epoch of every instance, of the stages before the study's first epoch.
+
+        Returns:
+            Whether there was an epoch left to train.
+        """
+        had_epochs = [self._in_turn(one, one.pretrain) for one in self.instances]
+        return any(had_epochs)
+
     def advance(self) -> None:
         """Train one epoch of every instance.
 
@@ -40,12 +56,16 @@ class LockStep(Checkpointed):
             TrialDivergedError: An instance diverged, and with it the trial.
         """
         for one in self.instances:
-            try:
-                one.advance()
-            except TrialDivergedError as error:
-                raise TrialDivergedError(
-                    f"class {one.spec.given_label}, seed {one.spec.seed}: {error}"
-                ) from error
+            self._in_turn(one, one.advance)
+
+    @staticmethod
+    def _in_turn(one: Training, train: Callable[[], _Result]) -> _Result:
+        try:
+            return train()
+        except TrialDivergedError as error:
+            raise TrialDivergedError(
+                f"class {one.spec.given_label}, seed {one.spec.seed}: {error}"
+            ) from error
 
     def check_scores(self) -> None:
         """Refuse scores of any instance that depend on the images around them."""
@@ -67,8 +87,8 @@ class LockStep(Checkpointed):
             where: Where the checkpoint is, for the error.
 
         Raises:
-            CheckpointError: The checkpoint is of another trial, or lacks something. What was
-                restored before the error stays restored.
+            CheckpointError: The checkpoint is of another trial, or lacks something. The parts
+                restored before the error stay restored.
         """
         check_trial(state, self.spec, where)
         states: Any = state.get("instances")
@@ -80,7 +100,7 @@ class LockStep(Checkpointed):
             )
         for number, (one, of_one) in enumerate(zip(self.instances, states, strict=True)):
             one.go_on_from(of_one, f"{where}, instance {number},")
-        if len({one.num_epochs for one in self.instances}) > 1:
+        if len({(one.num_pretrained, one.num_epochs) for one in self.instances}) > 1:
             raise CheckpointError(
                 f"{where} holds instances after different numbers of epochs; remove it to start "
                 "anew."
@@ -96,6 +116,8 @@ def mean_result(results: Sequence[EpochResult]) -> EpochResult:
         objective=fmean(one.objective for one in results),
         val_auroc=fmean(val_aurocs) if len(val_aurocs) == len(results) else None,
         train_s=sum(one.train_s for one in results),
+        pretrain_s=sum(one.pretrain_s for one in results),
+        pretrain_before_s=sum(one.pretrain_before_s for one in results),
         losses={name: _mean_of(name, results) for name in names},
     )
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from agad.trial.score import score
-from agad.trial.training import prepare
+from agad.trial.training import Training, prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 
@@ -21,30 +21,39 @@ class EpochCost:
     """Seconds of a validation image."""
 
     num_measured: int
-    """Timed steps; one step before them is not timed."""
+    """Timed steps, after one step that is not timed."""
 
     def epoch_s(self, num_steps: int, num_val: int) -> float:
-        """Return the seconds of an epoch of so many steps and validation images."""
+        """Return the seconds of an epoch with this many steps and validation images."""
         return self.step_s * num_steps + self.val_image_s * num_val
 
 
 def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -> EpochCost:
-    """Time an epoch of a trial, or its first steps if the epoch takes longer than the limit."""
+    """Time an epoch of a trial, or its first steps if an epoch takes longer than the limit.
+
+    The stages before the study's first epoch are left out: they are no epochs of the study.
+    """
     prepared = prepare(spec, runtime)
-    rng = prepared.rng
-    prepared.detector.update(*next(prepared.batches.epoch(rng)))
+    detector, stage = prepared.detector, prepared.spec.detector.stages[-1]
+    step = prepared.batches.first(1)
+    detector.begin_stage(stage, step)
+    detector.fit_epoch(stage, step, prepared.rng)  # The first step takes longer than others do.
+    step_s = _fit_s(prepared, 1)
 
-    num_measured = 0
-    start = time.perf_counter()
-    for normals, anomalies in prepared.batches.epoch(rng):
-        losses = prepared.detector.update(normals, anomalies)
-        losses["loss_g"].item()  # A GPU works behind the host: wait, so that time is its time.
-        num_measured += 1
-        if time.perf_counter() - start > limit_s:
-            break
-    step_s = (time.perf_counter() - start) / num_measured
+    num_measured = max(1, min(prepared.batches.num_batches, int(limit_s / max(step_s, 1e-9))))
+    if num_measured > 1:
+        step_s = _fit_s(prepared, num_measured) / num_measured
 
     start = time.perf_counter()
-    score(prepared.detector, prepared.val_images).cpu()
+    score(detector, prepared.val_images).cpu()
     val_image_s = (time.perf_counter() - start) / len(prepared.val_images)
     return EpochCost(step_s=step_s, val_image_s=val_image_s, num_measured=num_measured)
+
+
+def _fit_s(training: Training, num_batches: int) -> float:
+    """Return the seconds of an epoch over the first batches of the fit split."""
+    start = time.perf_counter()
+    stage = training.spec.detector.stages[-1]
+    # The figures are copied to the host at the end, which waits for a GPU.
+    training.detector.fit_epoch(stage, training.batches.first(num_batches), training.rng)
+    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The figures by which scores are judged, with ties right.
+"""The figures that judge scores, with ties counted correctly.
 
 Axes: N scored images.
 """
@@ -18,7 +18,7 @@ def auroc(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     The Mann-Whitney statistic with mid-ranks in float64, which is the area under the ROC curve.
 
     Args:
-        is_anomaly: Ground truth, shape ``(N,)``, with at least one of each.
+        is_anomaly: Ground truth, shape ``(N,)``, with at least one image of each class.
         scores: Higher is more anomalous, shape ``(N,)``.
 
     Raises:
@@ -37,7 +37,7 @@ def average_precision(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating
     Sum over the distinct scores, from the highest, of (recall gained) x (precision there).
 
     Args:
-        is_anomaly: Ground truth, shape ``(N,)``, with at least one of each.
+        is_anomaly: Ground truth, shape ``(N,)``, with at least one image of each class.
         scores: Higher is more anomalous, shape ``(N,)``.
 
     Raises:
@@ -57,16 +57,18 @@ def average_precision(is_anomaly: NDArray[np.bool_], scores: NDArray[np.floating
 def label_free_objective(scores: NDArray[np.floating]) -> float:
     """Minus the mean score of held-out normal images: higher is better, and no label is needed.
 
-    Of a detector that scores by how it rebuilds an image, such as AGAD, it is minus the mean
-    reconstruction error, at most 0. A generator that collapses to one image, or few, rebuilds
-    held-out images badly and loses; a figure that is relative, such as the spread of the scores
-    over their mean, would reward it. What no figure of normal images alone can see is a generator
-    that rebuilds anomalies as well, so that the weights of the loss, which decide about that, must
-    not be searched by this one. Nor is it of use for a detector whose scores a constant output
-    makes zero.
+    For a detector that scores by reconstruction, such as AGAD, the objective is minus the mean
+    reconstruction error, at most 0. A generator that collapses to one or few images rebuilds
+    held-out images badly and loses. A relative figure, such as the spread of the scores over their
+    mean, would reward the collapse.
+
+    A generator may rebuild anomalies as well. No figure of normal images alone can see this, and
+    the weights of the loss decide about it: a search by this objective must not include them. The
+    objective is also useless for a detector whose scores a constant output makes zero.
 
     Args:
-        scores: Of images taken for normal, higher is more anomalous, shape ``(N,)``, N above 0.
+        scores: Scores of images taken for normal; higher is more anomalous, shape ``(N,)``, N above
+            0.
 
     Raises:
         TrialDivergedError: A score is not finite.

@@ -12,18 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from agad.data import on_device
-from agad.detectors import Compute, Scorer, build_scorer
+from agad.detectors.compute import Compute
 from agad.errors import CheckpointError, ScoreError
 from agad.trial.model_card import Exported, ModelCard, no_model
+from agad.trial.scorer import build_scorer
 
 _SCORES = "val_normal_scores"
 _WEIGHTS = "weights."
@@ -35,22 +37,27 @@ _BATCH_SIZE = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedModel:
-    """What scoring needs, and nothing that is executed by reading it."""
+    """The data that scoring needs; reading them executes nothing."""
 
     card: ModelCard
     weights: dict[str, Tensor]
-    """As ``Detector.scoring_weights`` has them, on the CPU."""
+    """The tensors of ``Detector.scoring_weights``, on the CPU."""
 
     val_normal_scores: Tensor
     """Scores of the validation images taken for normal, float32, shape ``(num,)``."""
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> nn.Module:
         """Return the network on the CPU; it shares the weights.
 
         Raises:
             ValueError: The weights are not those of the card's settings.
         """
         return build_scorer(self.card.detector, self.card.image_shape, self.weights)
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether the model rebuilds pictures, so that heat maps can be drawn."""
+        return hasattr(self.scorer(), "rebuild")
 
     def threshold(self, false_positive_rate: float) -> float:
         """Return the lowest validation score that at most this share of the normals exceeds.
@@ -59,12 +66,12 @@ class SavedModel:
             false_positive_rate: In (0, 1); below 1 / num the threshold is the highest score.
         """
         ascending = np.sort(self.val_normal_scores.double().numpy())
-        # The rate as it was written: 0.29 x 100 is 29, which floats put just below.
+        # Decimals, since floats put 0.29 x 100 just below 29.
         num_above = math.floor(len(ascending) * Fraction(repr(float(false_positive_rate))))
         return float(ascending[len(ascending) - 1 - num_above])
 
     def exported(self, exported: Exported) -> SavedModel:
-        """Return the model with what an export adds."""
+        """Return the model together with the facts that an export adds."""
         return replace(self, card=replace(self.card, exported=exported))
 
     def to_bytes(self) -> bytes:
@@ -72,7 +79,7 @@ class SavedModel:
         tensors = {f"{_WEIGHTS}{name}": _plain(tensor) for name, tensor in self.weights.items()}
         tensors[_SCORES] = _plain(self.val_normal_scores)
         card = self.card.to_json()
-        # One entry, since safetensors writes several in an order by chance.
+        # A single entry, because safetensors writes several entries in a random order.
         entry = f'{{"card": {card}, "sha256": "{_digest(card, tensors)}"}}'
         return save(tensors, {_ENTRY: entry})
 
@@ -82,10 +89,10 @@ class SavedModel:
 
         Args:
             data: A safetensors file.
-            where: Where it is, for the error.
+            where: Where the file is, for the error.
 
         Raises:
-            CheckpointError: It is truncated, damaged, no model, or one of another version.
+            CheckpointError: The file is truncated, damaged, no model, or of another version.
         """
         try:
             tensors = load(data)
@@ -109,7 +116,7 @@ class SavedModel:
         """Read a model's file.
 
         Raises:
-            CheckpointError: It cannot be read, or is what ``from_bytes`` refuses.
+            CheckpointError: The file cannot be read, or ``from_bytes`` refuses it.
         """
         try:
             # A pipe would keep its reader waiting for ever.
@@ -158,9 +165,13 @@ class PictureScorer:
 
     @torch.no_grad()
     def rebuild(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return G(x) of pictures ``(N, C, H, W)``, of the same shape in [-1, 1]."""
+        """Return the rebuilt pictures ``(N, C, H, W)``, of the same shape in [-1, 1].
+
+        Only a model that ``rebuilds`` has an answer.
+        """
         with self._compute.exactly():
-            rebuilt = [self._scorer.rebuild(images) for images in self._batches(pixels)]
+            rebuilder: Any = self._scorer
+            rebuilt = [rebuilder.rebuild(images) for images in self._batches(pixels)]
         return torch.cat(rebuilt).cpu().numpy()
 
     def _batches(self, pixels: NDArray[np.uint8]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""What is known of a saved model beside its weights, as JSON that is read with suspicion."""
+"""The facts about a saved model beside its weights, as JSON that is not trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from agad.config import DETECTORS, DetectorConfig, typed, with_parameters
+from agad.config import (
+    DetectorConfig,
+    detector_class,
+    detector_versions,
+    known_names,
+    typed,
+    with_parameters,
+)
 from agad.data import Resize
 from agad.errors import CheckpointError
 from agad.trial.trial_spec import TrialSpec
@@ -23,17 +30,17 @@ _CHANNELS: dict[Mode, int] = {"L": 1, "RGB": 3}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What an export adds: where the model stands in its study, and the threshold."""
+    """The facts that an export adds: the model's place in its study, and the threshold."""
 
     study: str
     threshold: float
     """A picture whose score is higher is called anomalous."""
 
     false_positive_rate: float
-    """The share of the validation normals above the threshold, at most; in (0, 1)."""
+    """The largest share of the validation normals above the threshold, in (0, 1)."""
 
     commit: str
-    """Git commit of the code that trained, empty where it was not in a checkout."""
+    """Git commit of the code that trained; empty if the code was not in a checkout."""
 
     is_dirty: bool
     versions: str
@@ -52,13 +59,13 @@ class ModelCard:
 
     detector: DetectorConfig
     mode: Mode
-    """Pillow's, of the pictures: ``L`` (grey) or ``RGB``."""
+    """Pillow's mode of the pictures: ``L`` (grey) or ``RGB``."""
 
     image_px: int
-    """Height and width that pictures are brought to; their 0 to 255 then becomes -1 to 1."""
+    """Height and width that pictures are resized to; their 0 to 255 then becomes -1 to 1."""
 
     filter: str
-    """Pillow's filter that does so."""
+    """Pillow's filter for the resizing."""
 
     dataset: str
     data_fingerprint: str
@@ -73,14 +80,14 @@ class ModelCard:
     seed: int
     num_epochs: int
     val_auroc: float | None
-    """Of this model, after its last epoch; None where it was chosen without validation anomalies.
-    """
+    """Validation AUROC of this model, after its last epoch; None if the model was chosen without
+    validation anomalies."""
 
     test_auroc: float
-    """Of this model, after its last epoch."""
+    """Test AUROC of this model, after its last epoch."""
 
     exported: Exported | None = None
-    """None in the store of the study."""
+    """None for a model in the store of its study."""
 
     def __post_init__(self) -> None:
         if self.mode not in _CHANNELS:
@@ -136,10 +143,10 @@ class ModelCard:
 
         Args:
             text: The document.
-            where: Where it is, for the error.
+            where: Where the document is, for the error.
 
         Raises:
-            CheckpointError: It is no card, or one that another version of agad wrote.
+            CheckpointError: The document is no card, or another version of agad wrote it.
         """
         try:
             values = json.loads(text)
@@ -162,7 +169,7 @@ class ModelCard:
 
 
 def no_model(where: str, reason: object) -> CheckpointError:
-    """Return the error of what is no model."""
+    """Return the error for data that are no model."""
     said = f"it lacks {reason}" if isinstance(reason, KeyError) else str(reason)
     text = textwrap.shorten(said, width=200, placeholder="...").rstrip(".")
     return CheckpointError(f"{where} is no model of agad ({text}); name one that it exported.")
@@ -170,11 +177,12 @@ def no_model(where: str, reason: object) -> CheckpointError:
 
 def _detector(values: Mapping[str, Any], where: str) -> DetectorConfig:
     name, version, settings = values["name"], values["version"], values["settings"]
-    known = {one.name: one for one in DETECTORS}
-    if name not in known or version != known[name].version:
-        has = ", ".join(f"{one.name} version {one.version}" for one in DETECTORS)
+    is_known = name in known_names()
+    if not is_known or detector_class(name).version != version:
+        has = ", ".join(f"{one} version {number}" for one, number in detector_versions().items())
+        own = "" if is_known else ", or name the class of your own detector by --detector"
         raise CheckpointError(
             f"{where} is of the detector {name!r:.40} version {version!r:.40}, but this agad has "
-            f"{has}; install the agad that trained it."
+            f"{has}; install the agad that trained it{own}."
         )
-    return with_parameters(known[name](), settings)
+    return with_parameters(detector_class(name)(), settings)

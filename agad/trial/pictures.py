@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agad.config import InputSpec
 from agad.data import Purpose, heat_map, stream
 from agad.detectors import Rebuilder
 from agad.objects import open_objects
@@ -18,14 +19,14 @@ from agad.trial.training import Training
 logger = logging.getLogger(__name__)
 
 NUM_OF_EACH = 8
-"""Pictures of normal test images, and of anomalous ones; fewer where the part holds fewer."""
+"""Pictures of normal test images, and of anomalous ones; fewer if the part holds fewer."""
 
 
 def draw_shown(fingerprint: str, is_anomaly: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Draw the test images that are shown, ascending: the same for every model, however it scores.
 
     Args:
-        fingerprint: The data set's, hexadecimal; it alone decides the order that is drawn from.
+        fingerprint: The data set's fingerprint, hexadecimal; it alone decides the drawn order.
         is_anomaly: Whether each test image is anomalous, shape ``(num_images,)``.
 
     Returns:
@@ -37,9 +38,9 @@ def draw_shown(fingerprint: str, is_anomaly: NDArray[np.bool_]) -> NDArray[np.in
 
 
 def keep_pictures(training: Training, part: TestPart, store: str, prefix: str) -> None:
-    """Keep pictures of a trained model in the store; those that are there stay.
+    """Keep pictures of a trained model in the store; existing pictures stay.
 
-    A detector that rebuilds no image has none.
+    A detector that rebuilds no image has no pictures.
 
     Args:
         training: A trial after its last epoch.
@@ -51,7 +52,7 @@ def keep_pictures(training: Training, part: TestPart, store: str, prefix: str) -
         StoreError: The store cannot be reached.
     """
     detector, spec = training.detector, training.spec
-    if not isinstance(detector, Rebuilder):
+    if not isinstance(detector, Rebuilder) or spec.detector.input() != InputSpec():
         logger.info("%s rebuilds no image, so no picture of it is kept.", spec.detector.name)
         return
     shown = draw_shown(spec.data.fingerprint, part.is_anomaly)

@@ -10,7 +10,7 @@ from agad.errors import ScoreError
 from agad.trial.model import SavedModel
 
 _TOLERANCE = 1e-5
-"""Relative: the same operations on the same machine differ by float rounding alone."""
+"""Relative tolerance: the same operations on the same machine differ by float rounding alone."""
 
 _NUM_CHECKED = 5
 
@@ -18,13 +18,12 @@ _NUM_CHECKED = 5
 def to_program(model: SavedModel) -> bytes:
     """Return a ``.pt2`` file: float32 images ``(B, C, H, W)`` in [-1, 1] to scores ``(B,)``.
 
-    B is whatever the caller has. The file is loaded and compared with the model before it is
-    returned.
+    B may have any value. Before the file is returned, it is loaded and compared with the model.
 
     Raises:
         ScoreError: The program's scores are not those of the model.
     """
-    # Takes a second to import, which a worker that trains does not need.
+    # The import takes a second, and a worker that trains does not need it.
     import torch.export as exporting
 
     scorer = model.scorer()

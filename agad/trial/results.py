@@ -1,4 +1,4 @@
-"""What a trial gives: its epochs, and how its model did on the test split.
+"""The results of a trial: its epochs, and how its model did on the test split.
 
 Axes: N images of the test part.
 """
@@ -41,7 +41,8 @@ class TestResult:
     scores: NDArray[np.float32] = field(
         default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False
     )
-    """Each image's score, of which both figures were taken, shape ``(N,)``; empty if not kept."""
+    """Score of each image, from which both figures are computed, shape ``(N,)``; empty if not
+    kept."""
 
     labels: NDArray[np.int32] = field(
         default_factory=lambda: np.empty(0, np.int32), compare=False, repr=False
@@ -51,13 +52,13 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochResult:
-    """What one epoch of one trial gave."""
+    """The result of one epoch of one trial."""
 
     epoch: int
-    """Counts from 0."""
+    """Number of the epoch, from 0."""
 
     objective: float
-    """What the study maximises, after the epoch: higher is better, and never a NaN."""
+    """The figure that the study maximises, after the epoch: higher is better, and never a NaN."""
 
     val_auroc: float | None
     """Validation AUROC after the epoch, in [0, 1]; None without validation anomalies."""
@@ -68,8 +69,14 @@ class EpochResult:
     losses: dict[str, float] = field(default_factory=dict)
     """Mean losses and other figures of the epoch, by name."""
 
+    pretrain_s: float = 0.0
+    """Seconds of the stages before the first epoch, in the first epoch; 0 in all others."""
+
+    pretrain_before_s: float = field(default=0.0, compare=False)
+    """Seconds of ``pretrain_s`` that an earlier attempt spent."""
+
     test: TestResult | None = None
     """Set at the last epoch of a trial that sees the test split; None otherwise."""
 
     is_restored: bool = field(default=False, compare=False)
-    """Whether an earlier attempt trained the epoch, or the confirm trial of a test trial did."""
+    """Whether an earlier attempt trained the epoch, or a test trial's confirm trial did."""

@@ -1,4 +1,4 @@
-"""Scores of many images, and the check that each is of its own image alone.
+"""Scores of many images, and the check that each score depends on its own image alone.
 
 Axes: N images in a subset.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agad.data import Subset
-from agad.detectors import Detector
+from agad.detectors import BatchLeak, Detector
 from agad.errors import ScoreError
 
 _BATCH_SIZE = 256
@@ -19,7 +19,7 @@ _BATCH_SIZE = 256
 
 _NUM_CHECKED = 32
 _TOLERANCE = 1e-4
-"""Relative: sums in another order differ by about 1e-6 in float32."""
+"""Relative tolerance: sums in another order differ by about 1e-6 in float32."""
 
 
 def score(detector: Detector, images: Subset) -> Tensor:
@@ -32,8 +32,10 @@ def score_with_batch_statistics(
 ) -> Tensor | None:
     """Return leaking scores, ``(N,)``, of batches in the order of the subset.
 
-    None where the detector has no batch normalisation to leak.
+    None if the detector has no batch normalisation to leak.
     """
+    if not isinstance(detector, BatchLeak):
+        return None
     leaking = []
     for batch in images.batches(batch_size):
         scores = detector.score_with_batch_statistics(batch)

@@ -56,7 +56,7 @@ def train_trial(
         CheckpointError: The file is damaged, or of another trial.
         ConfigError: The cell's split cannot be drawn from the data set, or the device is not there.
         DataError: The node's cache cannot hold the images, or they were changed in the store.
-        GpuMemoryError: The trial does not fit what is left of the GPU's memory.
+        GpuMemoryError: The trial does not fit into the free memory of the GPU.
         PreemptedError: The worker is about to be taken away, between two epochs.
         ScoreError: A score depends on the images around it.
         StoreError: The store cannot be reached.
@@ -109,6 +109,7 @@ def _epochs(
     checkpoint: Path | None,
 ) -> Iterator[EpochResult]:
     spec = training.spec
+    _pretrain(training, runtime, checkpoints, checkpoint)
     num_restored = training.num_epochs
     for epoch in range(spec.max_epochs):
         is_restored = epoch < num_restored
@@ -129,6 +130,19 @@ def _epochs(
             _between_epochs(training, runtime, checkpoints)
 
 
+def _pretrain(
+    training: Training | LockStep,
+    runtime: Runtime,
+    checkpoints: CheckpointStore,
+    checkpoint: Path | None,
+) -> None:
+    """Train the stages before the study's first epoch, from where a checkpoint left them."""
+    while training.num_epochs == 0 and training.pretrain():
+        if checkpoint is not None:
+            training.save(checkpoint)
+        _between_epochs(training, runtime, checkpoints)
+
+
 def _between_epochs(
     training: Training | LockStep, runtime: Runtime, checkpoints: CheckpointStore
 ) -> None:
@@ -136,7 +150,10 @@ def _between_epochs(
     if is_preempted or checkpoints.is_due(training.num_epochs):
         checkpoints.put(training)
     if is_preempted:
+        reached = f"epoch {training.num_epochs - 1}"
+        if training.num_epochs == 0:
+            reached = f"{training.num_pretrained} epochs before its first"
         raise PreemptedError(
-            f"trial {training.spec.key} was taken off its worker after epoch "
-            f"{training.num_epochs - 1}, since its node is about to go; it goes on elsewhere."
+            f"trial {training.spec.key} was taken off its worker after {reached}, since its node "
+            "is about to go; it goes on elsewhere."
         )

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from agad.config import Labelled
+from agad.config import Labelled, Stage
 from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
-from agad.detectors import Detector, build_detector
-from agad.errors import CheckpointError, TrialDivergedError
+from agad.detectors import Detector
+from agad.errors import CheckpointError, ConfigError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, check_trial
 from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.results import EpochResult
@@ -45,10 +44,51 @@ class Training(Checkpointed):
     history: list[EpochResult] = field(default_factory=list)
     """The trained epochs, without a test result."""
 
+    num_stages: int = 0
+    """Finished stages among those that run before the study's first epoch."""
+
+    num_stage_epochs: int = 0
+    """Trained epochs of the stage that runs before the study's first epoch."""
+
+    pretrain_s: float = 0.0
+    """Seconds of the stages that run before the study's first epoch."""
+
+    pretrain_before_s: float = 0.0
+    """Seconds of ``pretrain_s`` that an earlier attempt spent."""
+
     @property
     def num_epochs(self) -> int:
-        """Number of trained epochs."""
+        """Number of trained epochs of the study."""
         return len(self.history)
+
+    @property
+    def num_pretrained(self) -> int:
+        """Trained epochs before the study's first epoch, over all stages."""
+        finished = self.spec.detector.stages[: self.num_stages]
+        return sum(stage.epochs or 0 for stage in finished) + self.num_stage_epochs
+
+    def pretrain(self) -> bool:
+        """Train one epoch of the stages that run before the study's first epoch.
+
+        Returns:
+            Whether there was an epoch left to train.
+
+        Raises:
+            TrialDivergedError: A loss is not finite, or exploded.
+        """
+        stage = self.spec.detector.stages[self.num_stages]
+        if stage.epochs is None:
+            return False
+        start = time.perf_counter()
+        if self.num_stage_epochs == 0:
+            self.detector.begin_stage(stage, self.batches)
+        where = f"epoch {self.num_stage_epochs} of {stage.name}"
+        _check_losses(self.detector.fit_epoch(stage, self.batches, self.rng), where)
+        self.num_stage_epochs += 1
+        if self.num_stage_epochs == stage.epochs:
+            self.num_stages, self.num_stage_epochs = self.num_stages + 1, 0
+        self.pretrain_s += time.perf_counter() - start
+        return True
 
     def advance(self) -> None:
         """Train one epoch.
@@ -71,10 +111,17 @@ class Training(Checkpointed):
         return {
             "trial_key": self.spec.training_key,
             "history": [asdict(result) for result in self.history],
+            "stage": self._stage.name,
+            "num_stage_epochs": self.num_stage_epochs,
+            "pretrain_s": self.pretrain_s,
             "detector": self.detector.state(),
             # The generator's numbers are longer than 64 bits.
             "rng": json.dumps(self.rng.bit_generator.state),
         }
+
+    @property
+    def _stage(self) -> Stage:
+        return self.spec.detector.stages[self.num_stages]
 
     def go_on_from(self, state: Mapping[str, Any], where: str) -> None:
         """Go on from a checkpoint's state.
@@ -84,18 +131,26 @@ class Training(Checkpointed):
             where: Where the checkpoint is, for the error.
 
         Raises:
-            CheckpointError: The checkpoint is of another trial, or lacks something. What was
-                restored before the error stays restored.
+            CheckpointError: The checkpoint is of another trial, or lacks something. The parts
+                restored before the error stay restored.
         """
         check_trial(state, self.spec, where)
         try:
             self.history = [_result_of(result) for result in state["history"]]
+            self._enter_stage(state)
             self.detector.restore(state["detector"])
             self.rng.bit_generator.state = json.loads(state["rng"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{where} does not hold what its trial needs ({error!r}); remove it to start anew."
             ) from error
+
+    def _enter_stage(self, state: Mapping[str, Any]) -> None:
+        """Take up the stage of a checkpoint; a checkpoint without a stage is of the last stage."""
+        names = [stage.name for stage in self.spec.detector.stages]
+        self.num_stages = names.index(state.get("stage", names[-1]))
+        self.num_stage_epochs = state.get("num_stage_epochs", 0)
+        self.pretrain_s = self.pretrain_before_s = state.get("pretrain_s", 0.0)
 
 
 def _result_of(values: Mapping[str, Any]) -> EpochResult:
@@ -118,11 +173,17 @@ def _epoch(training: Training) -> EpochResult:
         val_auroc=val_auroc,
         train_s=train_s,
         losses=losses,
+        pretrain_s=0.0 if training.history else training.pretrain_s,
+        pretrain_before_s=0.0 if training.history else training.pretrain_before_s,
     )
 
 
 def prepare(spec: TrialSpec, runtime: Runtime) -> Training:
-    """Open the training images, draw the split, build the detector on its device."""
+    """Open the training images, draw the split, build the detector on its device.
+
+    Raises:
+        ConfigError: The detector needs labelled anomalies, and the fit split has none.
+    """
     runtime.compute.check_available()
     torch.set_num_threads(runtime.num_threads)
     device = runtime.compute.torch_device
@@ -131,49 +192,56 @@ def prepare(spec: TrialSpec, runtime: Runtime) -> Training:
     unlabelled = np.concatenate([split.fit_normals, split.fit_hidden])
     taken_for_normal = np.concatenate([split.val_normals, split.val_hidden])
     val = np.concatenate([taken_for_normal, split.val_anomalies])
-    num_anomalies = spec.detector.num_batch_anomalies(spec.cell.anomaly_ratio)
-    if len(split.fit_anomalies) == 0:
-        num_anomalies = 0  # A ratio too low for a single anomaly trains as ratio 0 does.
+    config = spec.detector
+    anomalies = split.fit_anomalies
+    if config.supervision.labels == "unused":
+        anomalies = anomalies[:0]
+    if config.supervision.labels == "required" and len(anomalies) == 0:
+        raise ConfigError(
+            f"{config.name} needs labelled anomalies, but cell {spec.cell.label!r} has none to "
+            "fit; use a higher anomaly_ratio."
+        )
+    plan, taken = config.batches(spec.cell.anomaly_ratio), config.input()
     weights = torch.Generator().manual_seed(
         int(stream(spec.seed, Purpose.WEIGHTS).integers(2**63 - 1))
     )
     return Training(
         spec=spec,
-        detector=build_detector(spec.detector, spec.data.image_shape, weights, runtime.compute),
-        batches=FitBatches(
-            normals=on_device(images.pixels, unlabelled, device),
-            anomalies=on_device(images.pixels, split.fit_anomalies, device),
-            num_normals=spec.detector.batch_size - num_anomalies,
-            num_anomalies=num_anomalies,
+        detector=config.build(taken.shape(spec.data.image_shape), weights, runtime.compute),
+        # A ratio too low for a single anomaly trains as ratio 0 does.
+        batches=FitBatches.planned(
+            plan,
+            on_device(images.pixels, unlabelled, device, taken),
+            on_device(images.pixels, anomalies, device, taken),
         ),
-        val_images=on_device(images.pixels, val, device),
+        val_images=on_device(images.pixels, val, device, taken),
         val_is_anomaly=np.arange(len(val)) >= len(taken_for_normal),
         rng=stream(spec.seed, Purpose.BATCHES),
     )
 
 
 def train_epoch(training: Training) -> tuple[dict[str, float], NDArray[np.float64]]:
-    """Train one pass over the unlabelled images, and score the validation images.
+    """Train one pass over the fit split, and score the validation images.
 
     Returns:
-        Each loss's mean over the batches, and the scores.
+        The detector's figures by name, and the scores.
 
     Raises:
         TrialDivergedError: A loss is not finite, or exploded.
     """
-    sums: dict[str, Tensor] = {}
-    for normals, anomalies in training.batches.epoch(training.rng):
-        for name, loss in training.detector.update(normals, anomalies).items():
-            sums[name] = sums[name] + loss if name in sums else loss
-    means = torch.stack(list(sums.values())).float() / training.batches.num_batches
-    scores = score(training.detector, training.val_images)
-    # The epoch's only copy to the host.
-    host = torch.cat([means, scores.float()]).cpu().double().numpy()
-    losses = dict(zip(sums, host[: len(sums)].tolist(), strict=True))
+    detector, batches = training.detector, training.batches
+    stage = training.spec.detector.stages[-1]
+    if training.num_epochs == 0:
+        detector.begin_stage(stage, batches)
+    losses = detector.fit_epoch(stage, batches, training.rng)
+    _check_losses(losses, f"epoch {training.num_epochs}")
+    scores = score(detector, training.val_images)
+    return losses, scores.float().cpu().double().numpy()
+
+
+def _check_losses(losses: Mapping[str, float], where: str) -> None:
     for name, loss in losses.items():
         # A figure that is no loss, such as the expansion ratio, may grow without limit.
         has_exploded = name.startswith("loss") and abs(loss) > _EXPLODED
         if has_exploded or not math.isfinite(loss):
-            raise TrialDivergedError(f"{name} is {loss:g} at epoch {training.num_epochs}")
-    losses |= training.detector.end_epoch(losses)
-    return losses, host[len(sums) :]
+            raise TrialDivergedError(f"{name} is {loss:g} at {where}")

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 from agad.config import Cell, DetectorConfig, Labelled, Selection, Setting
 from agad.data import Manifest, NodeCache, Task
-from agad.detectors import Compute
+from agad.detectors.compute import Compute
 from agad.records import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One class and seed that a trial trains."""
+    """A class and a seed that a trial trains."""
 
     task: Task
     """The protocol, its classes as labels."""
@@ -26,42 +26,42 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec:
-    """One configuration in one cell."""
+    """A configuration in one cell."""
 
     cell: Cell
     data: Manifest
     """The cell's data set."""
 
     task: Task
-    """The cell's protocol, its classes as labels; that of the first instance."""
+    """The cell's protocol for the first instance, its classes as labels."""
 
     phase: Phase
     number: int
-    """Place in its cell's search, or of its seed among the fresh ones; not part of the key."""
+    """Number in its cell's search, or of its seed among the fresh seeds; not part of the key."""
 
     params: dict[str, Setting]
     """The searched parameters; the detector holds them too."""
 
     seed: int
-    """Of the first instance: decides the split, the labelled anomalies, the weights and the
+    """Seed of the first instance: decides the split, the labelled anomalies, the weights and the
     batches."""
 
     max_epochs: int
     detector: DetectorConfig
-    """With the cell's settings and the searched parameters in place."""
+    """The detector, with the cell's settings and the searched parameters in place."""
 
     policy: Selection = field(default_factory=Labelled)
-    """What chooses the cell's configuration."""
+    """The policy that chooses the cell's configuration."""
 
     is_candidate: bool = False
-    """Whether it is a confirm trial of one candidate of several: it does not see the test split."""
+    """Whether the trial confirms one of several candidates: then it does not see the test split."""
 
     further: tuple[Instance, ...] = ()
-    """Instances of a search trial beside that of ``task`` and ``seed``, trained in lock-step with
-    it; no two are alike."""
+    """Further instances of a search trial, trained in lock-step with that of ``task`` and ``seed``;
+    all instances differ."""
 
     _key: str = field(default="", init=False, repr=False, compare=False)
-    """Kept once it is known: a driver asks for it again and again."""
+    """The key after its first use: a driver asks for the key very often."""
 
     @property
     def num_instances(self) -> int:
@@ -70,7 +70,7 @@ class TrialSpec:
 
     @property
     def instances(self) -> tuple[TrialSpec, ...]:
-        """Each instance as a trial of its own, the first one first."""
+        """The instances as trials of their own, the first instance first."""
         alone = replace(self, further=())
         return (alone, *(replace(alone, task=one.task, seed=one.seed) for one in self.further))
 
@@ -81,14 +81,14 @@ class TrialSpec:
 
     @property
     def given_label(self) -> int:
-        """The first instance's normal class, or in the leave-one-out protocol the anomalous one."""
+        """The first instance's normal class; in the leave-one-out protocol, its anomalous class."""
         is_one_class = self.cell.protocol == "one-class"
         classes = self.task.normal_classes if is_one_class else self.task.anomalous_classes
         return classes[0]
 
     @property
     def given_labels(self) -> tuple[int, ...]:
-        """That class of every instance, each once."""
+        """The ``given_label`` of every instance, each once."""
         return tuple(dict.fromkeys(one.given_label for one in self.instances))
 
     @property
@@ -98,7 +98,7 @@ class TrialSpec:
 
     @property
     def training_key(self) -> str:
-        """Key of the trial whose training it is: a test trial scores its confirm trial's model."""
+        """Key of the trial that trained the model: for a test trial, its confirm trial."""
         is_test = self.phase == "test"
         return replace(self, phase="confirm", is_candidate=True).key if is_test else self.key
 
@@ -111,8 +111,8 @@ class TrialSpec:
     def key(self) -> str:
         """Hash of what decides the result: 32 hexadecimal digits, equal on every machine.
 
-        A detector's parameter at its default is left out, so that a later version can add one;
-        a version that changes a default, or what a parameter does, raises ``detector.version``.
+        A detector's parameter at its default is left out, so a later version can add a parameter. A
+        version that changes a default, or what a parameter does, raises ``detector.version``.
         """
         if not self._key:
             object.__setattr__(self, "_key", self._hashed())
@@ -120,7 +120,7 @@ class TrialSpec:
 
     def _hashed(self) -> str:
         detector = {
-            # A whole number is the same parameter as the equal real one.
+            # The whole number 1 and the real number 1.0 are the same parameter.
             field.name: value if isinstance(value, str | bool) or value is None else float(value)
             for field in fields(self.detector)
             if (value := getattr(self.detector, field.name)) != field.default
@@ -134,6 +134,9 @@ class TrialSpec:
             "selection": self.selection,
             "detector": [self.detector.name, self.detector.version, detector],
         }
+        if self.cell.detector:
+            # Another candidate of the study may draw the same configuration for the same task.
+            decisive["candidate"] = [self.cell.detector, self.cell.variant]
         if self.is_candidate:
             decisive["is_candidate"] = True
         if self.further:
@@ -144,38 +147,39 @@ class TrialSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPlan:
-    """Which checkpoints of a confirm or test trial stay for a later look at its epochs."""
+    """The checkpoints of a confirm or test trial that stay for a later look at its epochs."""
 
     prefix: str
-    """What their keys start with, without the ``/``."""
+    """Start of their keys, without the ``/``."""
 
     every: int
     """Epochs from one to the next, at least 1."""
 
     def has(self, num_epochs: int, max_epochs: int) -> bool:
-        """Whether that after so many epochs stays: each k-th does, and the last."""
+        """Whether the checkpoint after ``num_epochs`` stays: each ``every``-th and the last do."""
         return num_epochs % self.every == 0 or num_epochs == max_epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPlan:
-    """Which checkpoints of a trial are kept in the store."""
+    """The checkpoints of a trial that are kept in the store."""
 
     prefix: str
-    """What their keys start with, without the ``/``."""
+    """Start of their keys, without the ``/``."""
 
     milestones: tuple[int, ...] = ()
-    """Numbers of epochs after which one is kept, beside those kept now and then."""
+    """Numbers of epochs after which a checkpoint is kept, beside the checkpoints at intervals of
+    time."""
 
     attempt: int = 0
-    """Launches of the trial before this one, which may have left checkpoints."""
+    """Earlier launches of the trial, which may have left checkpoints."""
 
     pauses: bool = False
-    """Whether a trial may be paused at a milestone, so that its checkpoint is kept at once there,
-    and not only when it goes on."""
+    """Whether the trial may be paused at a milestone. The checkpoint is then kept at once at the
+    milestone, not only when the trial goes on."""
 
     kept: KeptPlan | None = None
-    """Which stay when the trial goes on; None lets none stay."""
+    """The checkpoints that stay when the trial goes on; None lets none stay."""
 
 
 def _never() -> bool:
@@ -184,13 +188,13 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Where a trial runs: none of it decides the result beyond floating-point rounding."""
+    """The place of a trial's run: no value decides the result beyond floating-point rounding."""
 
     store: str
     """URI of the store that holds the data sets."""
 
     cache: NodeCache = field(default_factory=NodeCache)
-    """The node's cache of them."""
+    """The node's cache of the data sets."""
 
     compute: Compute = field(default_factory=Compute)
     """The device, and its settings."""
@@ -202,12 +206,12 @@ class Runtime:
     """GPUs reserved for one trial, a share of one or several."""
 
     models: str | None = None
-    """Prefix of the store's keys under which the model of each cell's first confirmed seed is
-    kept; None keeps none."""
+    """Prefix of the store's keys for the model of each cell's first confirmed seed; None keeps no
+    model."""
 
     pictures: str | None = None
-    """Prefix of the store's keys under which pictures are kept beside each such model; None keeps
-    none."""
+    """Prefix of the store's keys for the pictures beside each of these models; None keeps no
+    pictures."""
 
     checkpoints: CheckpointPlan | None = None
     """Checkpoints in the store; None keeps none, and looks for none."""

@@ -61,8 +61,8 @@ IN_THE_FILE = {
     "detector": ("name=", 'detector="foo", name=', r"study\.detector is 'foo'.*Agad"),
     "import": (
         "import Grid",
-        "import DeepSvdd, Grid",
-        "line 1: ImportError: cannot import name 'DeepSvdd'",
+        "import Grid, Nowhere",
+        "line 1: ImportError: cannot import name 'Nowhere'",
     ),
     "backbone": (
         "Study(\n",

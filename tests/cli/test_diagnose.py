@@ -12,8 +12,9 @@ import pytest
 
 import agad
 import agad.trial.diagnostics
-from agad.config import Agad, Asha, Confirm, Grid, Study
+from agad.config import Asha, Candidate, Confirm, Grid, Study
 from agad.data import Library, NodeCache
+from agad.detectors import Agad, Pca
 from agad.objects import open_objects
 from agad.records import checkpoints_prefix, find_provenance, kept_prefix
 from agad.store import StudyStore
@@ -171,6 +172,31 @@ def test_every_class_is_diagnosed_where_some_searched_for_all(
         ("digits class=0 ratio=0", (2,)),
         ("digits class=1 ratio=0", (2,)),
     ]
+
+
+def test_every_detector_is_diagnosed_where_a_study_compares_several(
+    diagnose: Diagnose, tmp_path: Path, session_cache: NodeCache
+) -> None:
+    uri = str(tmp_path / "several")
+    study = Study(
+        name="tiny",
+        cells=Grid(dataset="digits", normal_class=0, anomaly_ratio=[0, 0.05]),
+        detectors=[
+            Candidate(_STUDY.detector, space={}, scheduler=_STUDY.scheduler),
+            Candidate(Pca(), space={}),
+        ],
+        confirm=Confirm(seeds=1, keep_every=9),
+    )
+    _run(study, uri, session_cache)
+    ended = diagnose(uri)
+    assert ended.code == 0, ended.err
+    rows = StudyStore(open_objects(uri), "tiny").diagnostics()
+    assert [(row.cell, row.detector, row.kept_epochs) for row in rows] == [
+        ("digits class=0 ratio=0", "agad", (2,)),
+        ("digits class=0 ratio=0 detector=pca", "pca", (0,)),
+        ("digits class=0 ratio=0.05", "agad", (2,)),
+    ]
+    assert "digits    pca" in ended.out
 
 
 def test_a_trial_is_diagnosed_once(

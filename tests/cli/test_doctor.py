@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 CHECKS = {"store", "cache", "python", "agad", "ray", "torch", "clock"}
-CHECKS |= {"authentication", "dashboard"}
+CHECKS |= {"authentication", "dashboard", "detectors"}
 
 
 @pytest.fixture(scope="module")

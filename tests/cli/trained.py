@@ -7,8 +7,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agad.config import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
 from agad.data import Library, NodeCache
+from agad.detectors import Agad
 from agad.objects import open_objects
 from agad.records import TrialRow, models_prefix
 from agad.records.provenance import find_provenance

@@ -38,9 +38,9 @@ from pathlib import Path
 import ray
 import torch
 
-from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
-from agad.detectors import Compute
+from agad.detectors.compute import Compute
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.store import StudyStore

@@ -38,9 +38,9 @@ def test_a_file_that_names_no_rule_is_ashas() -> None:
     [
         (
             {"rule": "luck"},
-            "scheduler.rule is 'luck', but must be one of: ASHA, none, median, successive halving.",
+            "scheduler.rule is 'luck', but must be one of: ASHA, none, median, successive halving",
         ),
-        ({"rule": "none", "eta": 3}, "scheduler has eta, which none does not know."),
+        ({"rule": "none", "eta": 3}, "scheduler has eta, which none does not know; upgrade agad."),
     ],
 )
 def test_a_file_of_another_version_is_refused(values: dict[str, Any], message: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import pytest
 
 from agad.config import (
-    Agad,
     Asha,
     Budget,
     Choice,
@@ -30,6 +29,7 @@ from agad.config import (
     ranked_apart,
     selection_from_json,
 )
+from agad.detectors import Agad
 from agad.errors import ConfigError
 
 AnyValue: TypeAlias = Any
@@ -53,8 +53,8 @@ def _study(**changes: AnyValue) -> Study:
 def test_label_free_refuses_to_search_a_loss_weight(name: str, distribution: AnyValue) -> None:
     search = Search(space={"lr": LogUniform(1e-4, 1e-2), name: distribution})
     message = (
-        f"search.space holds {name}, but LabelFree searches no loss weight: searching them by "
-        "reconstruction error would always switch the contextual adversarial term off"
+        f"search.space holds {name}, but LabelFree searches no loss weight: "
+        "its figure is a part of the loss, and the search would always weigh that part alone"
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(search=search, selection=LabelFree())

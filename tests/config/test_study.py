@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import re
-from dataclasses import replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias
 
 import pytest
 
 from agad.config import (
-    Agad,
     Asha,
     Budget,
+    Candidate,
     Choice,
     Confirm,
+    DetectorDefaults,
+    FixedEpoch,
     Grid,
     LabelFree,
     Labelled,
     LogUniform,
+    NoStopping,
     Search,
     Setting,
     Study,
     SuccessiveHalving,
+    Supervision,
     Uniform,
     check_count,
 )
+from agad.detectors import Agad, DeepSvdd, Pca
 from agad.errors import ConfigError
 
 AnyValue: TypeAlias = Any
@@ -85,18 +91,23 @@ def test_study_refuses_a_name_that_is_no_plain_prefix(name: AnyValue) -> None:
     [
         ("cells", "digits", "Grid(...)"),
         ("search", {"lr": LogUniform(1e-4, 1e-2)}, "Search(...)"),
-        ("detector", "agad", "Agad(...)"),
-        ("detector", Agad, "Agad(...)"),
         ("scheduler", None, "Asha(...), NoStopping(...), Median(...), SuccessiveHalving(...)"),
         ("confirm", 3, "Confirm(...)"),
         ("selection", 30, "Labelled(...), LabelFree(...), FixedEpoch(...)"),
     ],
-    ids=["cells", "search", "detector", "detector-class", "scheduler", "confirm", "selection"],
+    ids=["cells", "search", "scheduler", "confirm", "selection"],
 )
 def test_study_refuses_a_part_of_another_type(part: str, value: AnyValue, expected: str) -> None:
     message = f"study.{part} is {value!r}, but must be one of: {expected}."
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(**{part: value})
+
+
+@pytest.mark.parametrize("value", ["agad", Agad, 3], ids=["name", "class", "number"])
+def test_study_refuses_what_is_no_detector(value: AnyValue) -> None:
+    message = f"study.detector is {value!r}, but must be a detector, such as Agad(...)"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _study(detector=value)
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, True, "0", None], ids=repr)
@@ -445,3 +456,212 @@ def test_a_study_of_an_unknown_detector_asks_for_an_upgrade() -> None:
     values["detector"]["name"] = "padim"
     with pytest.raises(ConfigError, match=r"detector\.name is 'padim', but must be one of: agad"):
         Study.from_json(values)
+
+
+# A study that compares detectors.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Supervised(DetectorDefaults):
+    """A detector that is not fitted without labelled anomalies."""
+
+    name: ClassVar[str] = "supervised"
+    version: ClassVar[int] = 1
+    supervision: ClassVar[Supervision] = Supervision(labels="required")
+
+    def build(self, *_: AnyValue) -> AnyValue:
+        raise NotImplementedError
+
+    def build_scorer(self, *_: AnyValue) -> AnyValue:
+        raise NotImplementedError
+
+
+_GRID = Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=[0.0, 0.1])
+_TUNED = Candidate(
+    Agad(base_width=4),
+    space={"lr": LogUniform(1e-5, 1e-3)},
+    trials=6,
+    scheduler=Asha(max_epochs=9, grace_period=1, reduction_factor=3),
+)
+_AS_IS = Candidate(Pca(), space={})
+
+
+def _several(*candidates: Candidate, **parts: AnyValue) -> Study:
+    every: dict[str, Any] = {"name": "several", "cells": _GRID} | parts
+    return Study(**every, detectors=candidates or (_TUNED, _AS_IS, Candidate(DeepSvdd())))
+
+
+def test_the_cells_of_the_first_candidate_have_the_labels_that_it_has_alone() -> None:
+    first, *others = _several().entries
+    assert first.cells == _GRID.all_cells
+    assert {cell.detector for cell in first.cells} == {""}
+    assert [{cell.detector for cell in one.cells} for one in others] == [{"pca"}, {"deep-svdd"}]
+
+
+def test_no_two_cells_of_candidates_have_one_label() -> None:
+    study = _several(_TUNED, _AS_IS, Candidate(Pca(variance=0.5)), Candidate(Agad(lr=1e-3)))
+    labels = [cell.label for cell in study.all_cells]
+    assert len(labels) == len(set(labels))
+    assert "digits class=0 ratio=0 variance=0.5 detector=pca" in labels
+
+
+def test_each_candidate_is_a_study_of_its_own() -> None:
+    tuned, as_is, default = (entry.study for entry in _several().entries)
+    assert (tuned.detector, tuned.search.trials_per_cell) == (Agad(base_width=4), 6)
+    assert dict(tuned.search.space) == dict(_TUNED.searched_space)
+    assert tuned.scheduler == _TUNED.scheduler
+    assert (as_is.detector, as_is.scheduler) == (Pca(), NoStopping(max_epochs=1))
+    assert dict(default.search.space) == dict(DeepSvdd().default_space())
+    assert default.scheduler == DeepSvdd().default_scheduler()
+    assert default.search.trials_per_cell == Search(space=_SEARCH.space).trials_per_cell
+
+
+def test_a_candidate_without_a_search_confirms_at_once_without_labels() -> None:
+    _, as_is, _ = (entry.study for entry in _several(selection=Labelled(num_anomalies=9)).entries)
+    assert as_is.num_search_trials == 0
+    assert as_is.selection == FixedEpoch(epochs=1)
+    assert as_is.selection.num_val_anomalies(30) == 0
+    assert as_is.confirm.num_trials == 3
+
+
+def test_a_candidate_without_a_search_holds_as_many_normals_out_as_the_others() -> None:
+    _, as_is, _ = (entry.study for entry in _several(selection=Labelled(val_share=0.2)).entries)
+    assert as_is.selection.val_share == 0.2
+
+
+def test_a_candidate_runs_once_at_every_ratio_only_if_no_label_fits_and_none_selects() -> None:
+    searched = Candidate(Pca(variance=0.5))
+    by_labels, label_free = (
+        _several(_TUNED, _AS_IS, searched, selection=selection).entries
+        for selection in (Labelled(), LabelFree())
+    )
+    assert [len(one.cells) for one in by_labels] == [4, 2, 4]
+    assert [len(one.cells) for one in label_free] == [4, 2, 2]
+    assert [len(one.answers) for one in (*by_labels, *label_free)] == [4] * 6
+
+
+def test_a_candidate_that_requires_labels_answers_no_ratio_of_0() -> None:
+    _, supervised = _several(_TUNED, Candidate(_Supervised())).entries
+    assert [cell.anomaly_ratio for cell in supervised.answers] == [0.1, 0.1]
+
+
+def test_a_candidate_that_requires_labels_needs_a_ratio_above_0() -> None:
+    message = r"study\.detectors\[1\] is _Supervised\(\), which needs labelled anomalies, but cells"
+    with pytest.raises(ConfigError, match=message):
+        _several(_TUNED, Candidate(_Supervised()), cells=replace(_GRID, anomaly_ratio=0.0))
+
+
+def test_the_fresh_seeds_of_all_candidates_are_equal() -> None:
+    study = _several(seed=4, search=Search(seeds=3), confirm=Confirm(seeds=2))
+    assert [entry.study.confirm_seeds for entry in study.entries] == [(7, 8)] * 3
+    assert study.confirm_seeds == (7, 8)
+
+
+def test_a_candidate_of_few_trials_confirms_no_more_configurations_than_it_has() -> None:
+    few = Candidate(Pca(variance=0.5), trials=2)
+    study = _several(_TUNED, few, _AS_IS, confirm=Confirm(candidates=3))
+    assert [entry.study.confirm.candidates for entry in study.entries] == [3, 2, 1]
+
+
+def test_a_study_of_candidates_keeps_them_in_a_tuple_and_has_no_detector_of_its_own() -> None:
+    study = Study(name="several", cells=_GRID, detectors=[_TUNED, _AS_IS])
+    assert study.detectors == (_TUNED, _AS_IS)
+    assert study.detector is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("study.detector", {"detector": Agad()}),
+        ("search.space", {"search": _SEARCH}),
+        ("study.scheduler", {"scheduler": Asha()}),
+        ("cells.settings", {"cells": replace(_GRID, settings={"lr": [1e-3]})}),
+    ],
+    ids=["detector", "space", "scheduler", "settings"],
+)
+def test_what_every_candidate_has_itself_is_refused_beside_detectors(
+    name: str, parts: dict[str, Any]
+) -> None:
+    message = (
+        f"study.detectors and {name} are both given, but every Candidate has its own; leave {name} "
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _several(**parts)
+
+
+@pytest.mark.parametrize(
+    ("detectors", "message"),
+    [
+        (_TUNED, "but must be a list of Candidate(...)."),
+        ("pca", "study.detectors is 'pca', but must be a list of Candidate(...)."),
+        ([_TUNED, Pca()], "study.detectors[1] is Pca(variance=0.9), but must be a Candidate(...)."),
+        ([_TUNED, _TUNED], "study.detectors[1] stands in the list before; take it out."),
+        (
+            [_TUNED, Candidate(Pca()), _AS_IS],
+            "study.detectors[2] has the parameters of study.detectors[1], but candidates are told "
+            "apart by them; change a parameter of one, or take it out.",
+        ),
+    ],
+    ids=["one", "name", "detector", "twice", "two-spaces"],
+)
+def test_a_list_of_anything_but_different_candidates_is_refused(
+    detectors: AnyValue, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Study(name="several", cells=_GRID, detectors=detectors)
+
+
+def test_a_candidates_space_is_checked_at_its_corners() -> None:
+    with pytest.raises(ConfigError, match=r"Pca\.variance is 1\.5, but must be in \(0, 1\)"):
+        _several(_TUNED, Candidate(Pca(), space={"variance": Uniform(0.5, 1.5)}))
+
+
+def test_a_budget_needs_a_candidate_that_searches() -> None:
+    assert _several(_TUNED, _AS_IS, budget=Budget(hours=1)).budget == Budget(hours=1)
+    with pytest.raises(ConfigError, match="no candidate searches anything that it could end"):
+        _several(_AS_IS, budget=Budget(hours=1))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"selection": LabelFree(), "seed": 3},
+        {"selection": Labelled(num_anomalies=7), "confirm": Confirm(seeds=2, candidates=2)},
+        {"search": Search(seeds=2, trials_per_cell=5), "budget": Budget(hours=2)},
+    ],
+    ids=["plain", "label-free", "labelled", "search"],
+)
+def test_a_study_of_candidates_is_read_as_it_was_written(parts: dict[str, Any]) -> None:
+    study = _several(**parts)
+    values = json.loads(json.dumps(study.as_json()))
+    found = Study.from_json(values)
+    assert found.as_json() == study.as_json()
+    assert [one.study for one in found.entries] == [one.study for one in study.entries]
+    assert found.all_cells == study.all_cells
+
+
+def test_a_study_of_one_detector_is_written_as_it_was_before_detectors_could_be_compared() -> None:
+    values = _study().as_json()
+    assert list(values) == [
+        *("name", "cells", "search", "detector", "scheduler"),
+        *("confirm", "selection", "budget", "seed"),
+    ]
+
+
+def test_a_reduced_study_of_candidates_reduces_each_of_them() -> None:
+    reduced = _several(confirm=Confirm(candidates=8, seeds=4), budget=Budget(hours=9)).reduced()
+    tuned, as_is, deep = (entry.study for entry in reduced.entries)
+    assert reduced.name == "several-reduced"
+    assert [one.num_search_trials for one in (tuned, as_is, deep)] == [4, 0, 4]
+    assert [one.scheduler.max_epochs for one in (tuned, as_is, deep)] == [3, 1, 3]
+    assert tuned.detector == Agad(base_width=4).reduced()
+    assert deep.detector == DeepSvdd(pretrain_epochs=2)
+    assert [one.confirm.num_trials for one in (tuned, as_is, deep)] == [8, 2, 8]
+    assert reduced.budget == Budget()
+    assert {cell.given_class for cell in reduced.all_cells} == {0}
+
+
+def test_a_study_of_several_detectors_can_be_reduced_in_another_process() -> None:
+    study = Study(name="several", cells=_GRID, detectors=[_TUNED, _AS_IS])
+    assert pickle.loads(pickle.dumps(study)).reduced() == study.reduced()

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agad.config import Agad
-from agad.detectors import AgadDetector, Compute
+from agad.detectors import Agad
+from agad.detectors.agad.training import AgadDetector
+from agad.detectors.compute import Compute
 
 MakeDetector: TypeAlias = Callable[..., AgadDetector]
 MakeImages: TypeAlias = Callable[..., Tensor]

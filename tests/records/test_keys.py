@@ -54,8 +54,8 @@ MADE = [
     winner_key("a-study", WINNER),
     compact_key("a-study", "trials", 1),
     manifest_key("a-study", 1),
-    checkpoint_key(checkpoints_prefix("a-study"), TRIAL, CheckpointName(27, 0)),
-    checkpoint_key(kept_prefix("a-study"), TRIAL, CheckpointName(27, 0)),
+    checkpoint_key(checkpoints_prefix("a-study"), TRIAL, CheckpointName(num_epochs=27, attempt=0)),
+    checkpoint_key(kept_prefix("a-study"), TRIAL, CheckpointName(num_epochs=27, attempt=0)),
     model_key(models_prefix("a-study"), TRIAL),
     picture_key(pictures_prefix("a-study"), TRIAL, 12),
 ]

@@ -9,7 +9,7 @@ import pytest
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import Leaderboard, leaderboard
+from agad.report import Leaderboard, PlannedDetector, leaderboard
 
 RowBuilder = Callable[..., TrialRow]
 
@@ -36,6 +36,6 @@ def board(make_confirm_row: RowBuilder) -> Callable[..., Leaderboard]:
             for label, (cell, scores) in enumerate(zip(cells, classes, strict=True))
             for seed, score in enumerate(scores, start=first_seed)
         ]
-        return leaderboard(rows, planned_cells=cells, study=study)
+        return leaderboard(rows, planned=[PlannedDetector(cells=cells)], study=study)
 
     return build

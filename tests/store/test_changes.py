@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from agad.config import Agad, Asha, Budget, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.config import Asha, Budget, Candidate, Confirm, Grid, Labelled, LogUniform, Search, Study
+from agad.detectors import Agad, DeepSvdd, Pca
 from agad.errors import StudyChangedError
 from agad.store.changes import extends
 
@@ -297,3 +298,100 @@ def test_a_study_of_an_earlier_version_had_no_budget() -> None:
     assert not extends(kept, STUDY.as_json())
     with pytest.raises(StudyChangedError, match=r"budget\.hours was null and is now 1"):
         extends(kept, replace(STUDY, budget=Budget(hours=1)).as_json())
+
+
+# Several detectors.
+
+_PCA, _DEEP = Candidate(Pca(), space={}), Candidate(DeepSvdd(), trials=4)
+_ONE = Study(
+    name="study",
+    cells=Grid(dataset="digits", normal_class=[0, 1], anomaly_ratio=0.05),
+    search=Search(space={"lr": LogUniform(1e-5, 1e-3)}, trials_per_cell=8),
+)
+
+
+def _several(*further: Candidate, trials: int = 8, **parts: Any) -> Study:  # noqa: ANN401
+    """Return the study of ``_ONE`` with further candidates."""
+    first = Candidate(
+        _ONE.detector, space=_ONE.search.space, trials=trials, scheduler=_ONE.scheduler
+    )
+    return Study(name="study", cells=_ONE.cells, detectors=(first, *further), **parts)
+
+
+def test_further_detectors_extend_a_stored_study_of_one() -> None:
+    assert extends(_as_kept(_ONE), _as_kept(_several(_PCA, _DEEP)))
+
+
+def test_the_same_detector_as_the_only_candidate_is_the_study_that_is_stored() -> None:
+    assert not extends(_as_kept(_ONE), _as_kept(_several()))
+
+
+def test_further_detectors_at_the_end_extend_a_study_of_several() -> None:
+    assert extends(_as_kept(_several(_PCA)), _as_kept(_several(_PCA, _DEEP)))
+    assert not extends(_as_kept(_several(_PCA)), _as_kept(_several(_PCA)))
+
+
+def test_more_trials_of_a_candidate_extend_a_study_and_fewer_are_refused() -> None:
+    few, more = _several(_PCA, _DEEP), _several(_PCA, replace(_DEEP, trials=6), trials=9)
+    assert extends(_as_kept(few), _as_kept(more))
+    with pytest.raises(StudyChangedError, match=r"detectors\.0\.trials was 9 and is now 8"):
+        extends(_as_kept(more), _as_kept(few))
+    assert extends(_as_kept(_ONE), _as_kept(_several(_PCA, trials=9)))
+
+
+def test_more_seeds_and_classes_extend_a_study_of_several() -> None:
+    more = replace(
+        _several(_PCA),
+        confirm=Confirm(seeds=5),
+        cells=replace(_ONE.cells, normal_class=[0, 1, 2]),
+    )
+    assert extends(_as_kept(_several(_PCA)), _as_kept(more))
+    assert extends(_as_kept(_ONE), _as_kept(more))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (_several(_DEEP, _PCA), 'detectors.1.detector.name was "pca" and is now "deep-svdd"'),
+        (
+            _several(Candidate(Pca(variance=0.5), space={}), _DEEP),
+            "detectors.1.detector.variance was 0.9 and is now 0.5",
+        ),
+        (_several(_PCA), "and is now (not set)"),
+        (
+            _several(_PCA, replace(_DEEP, scheduler=Asha(max_epochs=81))),
+            "detectors.2.scheduler.max_epochs was 27 and is now 81",
+        ),
+        (
+            _several(_PCA, replace(_DEEP, space={"lr": LogUniform(1e-5, 1e-2)})),
+            "detectors.2.space.lr.high was 0.001 and is now 0.01",
+        ),
+        (
+            _several(Candidate(Pca()), _DEEP),
+            "detectors.1.space.variance was (not set) and is now",
+        ),
+        (_several(_PCA, _DEEP, seed=1), "seed was 0 and is now 1"),
+    ],
+    ids=["order", "parameter", "fewer", "scheduler", "space", "searched", "seed"],
+)
+def test_any_other_change_of_a_study_of_several_is_refused(wanted: Study, text: str) -> None:
+    with pytest.raises(StudyChangedError, match=re.escape(text)):
+        extends(_as_kept(_several(_PCA, _DEEP)), _as_kept(wanted))
+
+
+def test_a_detector_before_the_stored_one_is_refused() -> None:
+    wanted = Study(name="study", cells=_ONE.cells, detectors=(_PCA, *_several().detectors))
+    with pytest.raises(StudyChangedError, match=r'detectors\.0\.detector\.name was "agad" and is'):
+        extends(_as_kept(_ONE), _as_kept(wanted))
+
+
+def test_a_study_of_one_detector_is_no_extension_of_one_of_several() -> None:
+    with pytest.raises(StudyChangedError, match=r"detectors.* was .* and is now"):
+        extends(_as_kept(_several(_PCA)), _as_kept(_ONE))
+
+
+def test_the_search_of_the_first_candidate_may_not_differ_from_the_stored_one() -> None:
+    other = Candidate(_ONE.detector, space={"lr": LogUniform(1e-5, 1)}, scheduler=_ONE.scheduler)
+    wanted = Study(name="study", cells=_ONE.cells, detectors=(other, _PCA))
+    with pytest.raises(StudyChangedError, match=r"detectors\.0\.space\.lr\.high was 0\.001 and is"):
+        extends(_as_kept(_ONE), _as_kept(wanted))

@@ -65,17 +65,43 @@ def test_nothing_to_drop_is_fine(objects: ObjectStore) -> None:
     assert objects.list("") == []
 
 
-@pytest.mark.parametrize("name", [CheckpointName(0, 0), CheckpointName(81, 12)], ids=str)
+@pytest.mark.parametrize(
+    "name",
+    [
+        CheckpointName(num_epochs=0, attempt=0),
+        CheckpointName(num_epochs=81, attempt=12),
+        CheckpointName(num_epochs=0, num_pretrained=30, attempt=1),
+    ],
+    ids=str,
+)
 def test_a_checkpoints_name_is_read_as_it_is_written(name: CheckpointName) -> None:
     assert CheckpointName.parse(str(name)) == name
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1.ckpt", "1-0", "1-0.ckpt.tmp", "-1-0.ckpt", "1-00.ckpt", "1-0.ckpt\n", "a-0.ckpt"],
+    [
+        "",
+        "1.ckpt",
+        "1-0",
+        "1-0.ckpt.tmp",
+        "-1-0.ckpt",
+        "1-00.ckpt",
+        "1-0.ckpt\n",
+        "a-0.ckpt",
+        "1.3-0.ckpt",
+        "0.0-0.ckpt",
+        "0.-0.ckpt",
+    ],
 )
 def test_another_name_is_no_checkpoints(text: str) -> None:
     assert CheckpointName.parse(text) is None
+
+
+def test_a_checkpoint_of_a_pretraining_is_newer_than_none_and_older_than_an_epochs() -> None:
+    names = ["0-3.ckpt", "0.9-0.ckpt", "0.30-0.ckpt", "0.30-1.ckpt", "1-0.ckpt"]
+    parsed = [CheckpointName.parse(name) for name in names]
+    assert sorted(filter(None, reversed(parsed))) == parsed
 
 
 def test_the_newest_checkpoint_of_each_trial_asked_for_is_told(objects: ObjectStore) -> None:
@@ -83,4 +109,4 @@ def test_the_newest_checkpoint_of_each_trial_asked_for_is_told(objects: ObjectSt
     _put(objects, OTHER, "1-0.ckpt")
     _put(objects, THIRD, "2-0.ckpt", study="another")
     found = StudyStore(objects, "a-study").checkpoints({ONE, THIRD})
-    assert found == {ONE: CheckpointName(27, 1)}
+    assert found == {ONE: CheckpointName(num_epochs=27, attempt=1)}

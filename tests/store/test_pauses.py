@@ -44,6 +44,14 @@ def test_a_pause_of_the_version_before_objectives_has_its_auroc_as_objective(
     ]
 
 
+def test_a_pause_names_the_seconds_of_a_pretraining_if_there_was_one(
+    store: StudyStore, pause: Pause
+) -> None:
+    assert "pretrain_s" not in json.loads(pause_to_json(pause))
+    store.put_pause(replace(pause, pretrain_s=0.1))
+    assert store.pauses({"0" * 32}) == [replace(pause, pretrain_s=0.1)]
+
+
 def test_the_last_pause_of_a_trial_counts(store: StudyStore, pause: Pause) -> None:
     for attempt in (2, 10, 0):
         store.put_pause(replace(pause, attempt=attempt))

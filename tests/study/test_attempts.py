@@ -29,7 +29,9 @@ def test_a_trial_that_gets_on_survives_any_number_of_killed_drivers(
     for attempt in range(4 * MAX_ATTEMPTS):
         launch = _kill_driver(make_simulation, study)
         assert launch.attempt == attempt
-        memory.newest_checkpoints[launch.spec.key] = CheckpointName(attempt + 1, attempt)
+        memory.newest_checkpoints[launch.spec.key] = CheckpointName(
+            num_epochs=attempt + 1, attempt=attempt
+        )
     make_simulation(study).run_and_close()
     assert {row.state for row in memory.trials()} <= {"finished", "pruned"}
 
@@ -39,7 +41,9 @@ def test_a_trial_fails_after_as_many_attempts_as_its_newest_checkpoint_is_old(
 ) -> None:
     for attempt in range(5):
         key = _kill_driver(make_simulation, study).spec.key
-        memory.newest_checkpoints[key] = CheckpointName(1 + min(attempt, 1), min(attempt, 1))
+        memory.newest_checkpoints[key] = CheckpointName(
+            num_epochs=1 + min(attempt, 1), attempt=min(attempt, 1)
+        )
     launches = make_simulation(study).run_and_close()
     assert key not in {one.spec.key for one in launches}
     (row,) = [one for one in memory.all_rows if one.trial_key == key]
@@ -55,7 +59,9 @@ def test_a_worker_that_crashes_after_a_checkpoint_uses_no_attempts_up(
     def crashes(launch: Launch) -> bool:
         if launch.spec.key != key or launch.attempt > 7:
             return False
-        memory.newest_checkpoints[key] = CheckpointName(min(launch.attempt, 5), launch.attempt)
+        memory.newest_checkpoints[key] = CheckpointName(
+            num_epochs=min(launch.attempt, 5), attempt=launch.attempt
+        )
         return True
 
     launches = make_simulation(study, crashes=crashes).run_and_close()
@@ -69,7 +75,7 @@ def test_a_worker_that_always_crashes_past_a_checkpoint_fails(
     study: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     key = _kill_driver(make_simulation, study).spec.key
-    memory.newest_checkpoints[key] = CheckpointName(1, 0)
+    memory.newest_checkpoints[key] = CheckpointName(num_epochs=1, attempt=0)
     crashing = make_simulation(study, crashes=lambda one: one.spec.key == key)
     launches = [one.attempt for one in crashing.run_and_close() if one.spec.key == key]
     assert launches == [1, 2, 3]

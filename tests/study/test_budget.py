@@ -234,7 +234,7 @@ def test_a_budget_of_hours_counts_this_driver_and_the_work_of_earlier_ones(
         for row, (first, last) in zip(memory.rows_of("search"), spans, strict=True)
     ]
     clock = _Clock()
-    spent = BudgetSpent(study, CostsSoFar(study), rows, clock=clock)
+    spent = BudgetSpent(study, CostsSoFar(), rows, clock=clock)
     clock.now_s += 19 * 60.0
     assert spent.ended_by([], {}) == ""
     assert spent.left_s([], {}) == pytest.approx(60.0)
@@ -250,12 +250,12 @@ def test_a_row_that_waited_at_a_rung_counts_for_its_work(
     make_simulation(study).run_and_close(most_ends=1)
     (row,) = memory.rows_of("search")
     paused = replace(row, started_at=START, ended_at=START + timedelta(days=1), seconds=60.0)
-    assert BudgetSpent(study, CostsSoFar(study), [paused], clock=_Clock()).ended_by([], {}) == ""
+    assert BudgetSpent(study, CostsSoFar(), [paused], clock=_Clock()).ended_by([], {}) == ""
 
 
 def _reached_after(study: Study, rows: list[TrialRow]) -> float:
     """Return the hours at which a later driver would find the budget just reached."""
-    spent = BudgetSpent(replace(study, budget=Budget(hours=1000.0)), CostsSoFar(study), rows)
+    spent = BudgetSpent(replace(study, budget=Budget(hours=1000.0)), CostsSoFar(), rows)
     left_s = spent.left_s([], {})
     assert left_s is not None
     return 1000.0 - left_s / 3600
@@ -292,7 +292,7 @@ def test_trials_that_are_given_up_together_count_for_when_they_worked(
     ]
     assert _reached_after(study, rows) == pytest.approx(4.0, abs=0.01)
     # Nor did they ever run at once: two confirm trials of 9 hours take 18.
-    costs = CostsSoFar(study)
+    costs = CostsSoFar()
     costs.add(replace(row, epochs=1) for row in rows)
     cells = make_simulation(study, kept_in=ListMemory()).board._cells
     for hours, ended_by in ((21.9, "the budget of 21.9 hours"), (22.1, "")):
@@ -352,7 +352,7 @@ def test_a_later_driver_shares_the_confirm_phase_out_as_the_earlier_one_did(
         )
         for number, row in enumerate(memory.rows_of("search"))
     ]
-    costs = CostsSoFar(study)
+    costs = CostsSoFar()
     costs.add(rows)
     cells = make_simulation(study).board._cells
     clock = _Clock()
@@ -388,7 +388,7 @@ def test_trials_that_wait_at_a_rung_share_no_wall_time_of_the_confirm_phase(
     assert len(paused) == 2
     # Two confirm trials of 9 s, one after the other: 18 s, where two at once would take 9 s.
     study = make_budgeted(Budget(hours=10 / 3600), scheduler=scheduler)
-    spent = BudgetSpent(study, CostsSoFar(study), clock=_Clock())
+    spent = BudgetSpent(study, CostsSoFar(), clock=_Clock())
     assert spent.ended_by(paused, board._cells) == "the budget of 0.00277778 hours"
 
 
@@ -401,7 +401,7 @@ def test_work_before_a_pause_under_an_earlier_driver_counts_as_wall_time(
     (pause,) = memory.all_pauses
     for seconds, ended_by in ((3599.0, ""), (3600.0, "the budget of 1 hour")):
         pauses = [replace(pause, seconds=seconds)]
-        spent = BudgetSpent(study, CostsSoFar(study), pauses=pauses, clock=_Clock())
+        spent = BudgetSpent(study, CostsSoFar(), pauses=pauses, clock=_Clock())
         assert spent.ended_by([], {}) == ended_by
 
 

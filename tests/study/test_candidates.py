@@ -11,6 +11,7 @@ from agad.errors import StoreError
 from agad.records import Winner
 from agad.study.store_outage import StoreOutage
 from agad.trial import TrialSpec
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from tests.simulation import ListMemory, MakeSimulation, MakeStudy
@@ -30,7 +31,7 @@ def study(make_study: MakeStudy) -> Study:
 
 def _second_wins(spec: TrialSpec, num_epochs: int) -> float:
     """Fall with the search's number by far less than it rises again on fresh seeds."""
-    objective = 0.9 - spec.detector.weight_con / 1000 + num_epochs / 10_000
+    objective = 0.9 - agad_of(spec).weight_con / 1000 + num_epochs / 10_000
     return objective if spec.phase == "search" else 1.8 - objective - num_epochs / 5000
 
 
@@ -143,7 +144,7 @@ def test_a_candidate_that_diverges_on_a_seed_loses_to_one_that_never_does(
     study: Study, make_simulation: MakeSimulation, memory: ListMemory
 ) -> None:
     def diverges(spec: TrialSpec) -> bool:
-        return spec.is_candidate and spec.number == 1 and spec.detector.weight_con == second
+        return spec.is_candidate and spec.number == 1 and agad_of(spec).weight_con == second
 
     make_simulation(study, curve=_second_wins).run_and_close(most_ends=4)
     first, second = sorted(_by_params(memory, "search"))[:2]

@@ -31,6 +31,7 @@ from agad.records import State
 from agad.study.cell import CellRun
 from agad.study.cell_data import CellData
 from agad.trial import TrialSpec
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from tests.simulation import MakeStudy
@@ -42,7 +43,7 @@ MakeCell = Callable[[Study], CellRun]
 
 @pytest.fixture
 def make_cell(cell_data_of: Callable[[Study], dict[str, CellData]]) -> MakeCell:
-    return lambda study: CellRun(study, cell_data_of(study)[CELL])
+    return lambda study: CellRun(cell_data_of(study)[CELL])
 
 
 @pytest.fixture
@@ -363,4 +364,4 @@ def test_a_conditional_parameter_reaches_the_detector_where_it_applies(
     found = {spec.params["backbone"]: spec for spec in _start_all(cell)}
     assert found["naive"].params == {"backbone": "naive", "bottleneck_px": 2}
     assert found["unet"].params == {"backbone": "unet"}
-    assert [found[name].detector.bottleneck_px for name in ("naive", "unet")] == [2, 1]
+    assert [agad_of(found[name]).bottleneck_px for name in ("naive", "unet")] == [2, 1]

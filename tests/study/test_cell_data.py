@@ -30,6 +30,7 @@ from agad.data import (
 from agad.errors import ConfigError, DataError
 from agad.objects import open_objects
 from agad.study.cell_data import CellData, find_cell_data
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from tests.simulation import MakeStudy
@@ -358,7 +359,7 @@ def test_a_labelled_class_that_is_too_small_is_found_for_the_seeds_that_draw_it(
     (found,) = of_photos(normal_class=0, labelled_classes=1).values()
     sizes = replace(found.data.train, class_counts=(20, 3, 20))
     data = replace(found.data, train=sizes)
-    uneven = CellData(cell=found.cell, data=data, task=found.task)
+    uneven = CellData(study=found.study, cell=found.cell, data=data, task=found.task)
     drawn = [
         stream(seed, Purpose.LABELLED_CLASSES).permutation(found.task.anomalous_classes)[0]
         for seed in range(10)
@@ -406,16 +407,16 @@ def test_a_trial_has_the_settings_of_its_cell_and_its_own_parameters(
     cells = Grid(dataset="digits", normal_class=0, settings={"backbone": ["naive", "unet++"]})
     study = make_study(cells=cells)
     found = cell_data_of(study)["digits class=0 ratio=0 backbone=unet++"]
-    spec = found.search_spec(study, 0, {"weight_con": 12.0})
-    assert (spec.detector.backbone, spec.detector.weight_con) == ("unet++", 12.0)
-    assert spec.detector.base_width == study.detector.base_width
+    spec = found.search_spec(0, {"weight_con": 12.0})
+    assert (agad_of(spec).backbone, agad_of(spec).weight_con) == ("unet++", 12.0)
+    assert agad_of(spec).base_width == 4
 
 
 def test_a_trial_has_the_data_and_the_task_of_its_cell(
     study: Study, cell_data_of: MaterialsOf, digits: Manifest
 ) -> None:
     found = cell_data_of(study)[RATIO]
-    spec = found.search_spec(study, 0, {})
+    spec = found.search_spec(0, {})
     assert (spec.data, spec.task, spec.cell) == (digits, found.task, found.cell)
 
 
@@ -424,8 +425,8 @@ def test_a_confirm_trial_has_another_key_than_the_search_trial_it_confirms(
 ) -> None:
     found = cell_data_of(study)[RATIO]
     params = {"weight_con": 12.0}
-    search = found.search_spec(study, 0, dict(params))
-    confirms = [found.spec(study, "confirm", number, dict(params)) for number in range(2)]
+    search = found.search_spec(0, dict(params))
+    confirms = [found.spec("confirm", number, dict(params)) for number in range(2)]
     assert len({search.key, *(one.key for one in confirms)}) == 3
     assert search.seed not in {one.seed for one in confirms}
 
@@ -436,7 +437,7 @@ def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, cell_data_of: Mat
         cell_data_of(study).values(), cell_data_of(keeping).values(), strict=True
     ):
         keys = (
-            {cell.spec(of, "confirm", number, {"weight_con": 5.0}).key for number in range(2)}
-            for cell, of in ((one, study), (other, keeping))
+            {cell.spec("confirm", number, {"weight_con": 5.0}).key for number in range(2)}
+            for cell in (one, other)
         )
         assert next(keys) == next(keys)

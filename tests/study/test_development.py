@@ -12,12 +12,13 @@ from agad.config import Asha, Confirm, Grid, Search, Study, SuccessiveHalving, U
 from agad.data import Library, NodeCache
 from agad.errors import ConfigError
 from agad.records.provenance import Provenance
-from agad.report import leaderboard
+from agad.report import PlannedDetector, leaderboard
 from agad.study.board import StudyBoard
 from agad.study.cell_data import find_cell_data
 from agad.study.row_maker import RowMaker
 from agad.study.running import Progress
 from agad.trial import Runtime, TrialSpec, train_trial
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from tests.simulation import ListMemory, MakeSimulation, MakeStudy
@@ -153,7 +154,7 @@ def test_a_class_more_is_confirmed_with_the_winner_that_there_is(
 
 def _better_elsewhere(spec: TrialSpec, num_epochs: int) -> float:
     """Make the first of the search the best on fresh seeds too, but on class 3 by far the worst."""
-    weight = spec.detector.weight_con / 1000
+    weight = agad_of(spec).weight_con / 1000
     return 0.5 + num_epochs / 10_000 + (3 * weight if spec.given_label == 3 else -weight)
 
 
@@ -224,7 +225,7 @@ def test_real_training_goes_from_development_classes_to_a_report(
             board.end(key, progress)
         assert board.is_done
 
-    shown = leaderboard(memory.trials(), planned_cells=study.cells.all_cells)
+    shown = leaderboard(memory.trials(), planned=[PlannedDetector(cells=study.cells.all_cells)])
     assert [(one.given_class, one.num_confirmed, one.is_development) for one in shown.cells] == [
         (0, 2, True),
         (3, 2, False),

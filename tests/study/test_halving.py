@@ -12,6 +12,7 @@ import pytest
 from agad.config import Grid, Search, Study, SuccessiveHalving, Tpe, Uniform
 from agad.study.attempts import MAX_ATTEMPTS
 from agad.study.running import Launch
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from tests.simulation import ListMemory, MakeSimulation, MakeStudy, Simulation
@@ -69,7 +70,7 @@ def test_a_paused_trial_frees_its_slot_and_leaves_no_row_until_the_end(
     assert [one.attempt for one in simulation.launches] == [0, 0, 0]
     # The fourth launch promotes the best of the three: it does not start a fourth.
     simulation.run(most_ends=4)
-    best = max(simulation.launches[:3], key=lambda one: -abs(one.spec.detector.weight_con - 30))
+    best = max(simulation.launches[:3], key=lambda one: -abs(agad_of(one.spec).weight_con - 30))
     assert simulation.launches[3] == Launch(spec=best.spec, attempt=1)
     assert memory.all_rows == []
 

@@ -18,6 +18,7 @@ from agad.records import TrialRow
 from agad.search.expected import expected_epochs
 from agad.study import (
     CellPlan,
+    DetectorPlan,
     EpochTime,
     MeasuredEpochTimes,
     PastStudy,
@@ -41,7 +42,7 @@ def plan_of(digits_library: Library, session_cache: NodeCache) -> Plan:
     """Plan a study of digits on one thread."""
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     return lambda study: plan_study(
-        study, digits_library, [MeasuredEpochTimes(study, runtime, "a processor")]
+        study, digits_library, [MeasuredEpochTimes(runtime, "a processor")]
     )
 
 
@@ -61,17 +62,23 @@ def _plan(*epoch_s: float) -> StudyPlan:
         )
         for number, one in enumerate(epoch_s)
     ]
-    return StudyPlan(
-        study="a-study",
+    detector = DetectorPlan(
+        detector="agad",
         cells=tuple(cells),
         num_searches=len(cells),
         trials_per_cell=8,
         confirm_per_cell=2,
-        num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
         expectation="trials come in random order",
     )
+    return StudyPlan(study="a-study", detectors=(detector,), num_confirm_seeds=2)
+
+
+def _alone(plan: StudyPlan) -> DetectorPlan:
+    """Return the plan of a study's only detector."""
+    (detector,) = plan.detectors
+    return detector
 
 
 def _seconds(spent: WorkerTime | None) -> float:
@@ -85,12 +92,12 @@ def _epoch_s(cell: CellPlan) -> float:
 
 
 def test_a_plan_counts_the_trials_of_all_cells() -> None:
-    plan = _plan(1.0, 2.0, 3.0)
+    plan = _alone(_plan(1.0, 2.0, 3.0))
     assert (plan.num_search_trials, plan.num_confirm_trials) == (24, 6)
 
 
 def test_a_plan_counts_epochs_with_and_without_stopping() -> None:
-    plan = _plan(1.0, 2.0, 3.0)
+    plan = _alone(_plan(1.0, 2.0, 3.0))
     assert plan.most_epochs == 30 * 27
     assert plan.likely_epochs == 24 * 7 + 6 * 27
 
@@ -107,8 +114,8 @@ def test_a_plan_takes_each_cell_at_its_own_epoch() -> None:
 def test_seconds_are_epochs_times_their_cost_where_all_cells_cost_the_same() -> None:
     plan = _plan(0.5, 0.5)
     assert (_seconds(plan.likely), _seconds(plan.most)) == (
-        plan.likely_epochs * 0.5,
-        plan.most_epochs * 0.5,
+        _alone(plan).likely_epochs * 0.5,
+        _alone(plan).most_epochs * 0.5,
     )
 
 
@@ -121,8 +128,10 @@ def test_plan_study_times_the_cells_of_a_study_without_ray(
     assert all(_epoch_s(cell) > 0 for cell in plan.cells)
     assert [cell.num_val_anomalies for cell in plan.cells] == [30, 30]
     assert plan.cells[0].num_fit_anomalies == 0 < plan.cells[1].num_fit_anomalies
-    assert (plan.study, plan.trials_per_cell, plan.confirm_per_cell) == ("a-study", 8, 2)
-    assert (plan.max_epochs, plan.expected_epochs) == (
+    detector = _alone(plan)
+    assert (plan.study, detector.detector) == ("a-study", "agad")
+    assert (detector.trials_per_cell, detector.confirm_per_cell) == (8, 2)
+    assert (detector.max_epochs, detector.expected_epochs) == (
         9,
         expected_epochs(study.scheduler, 8),
     )
@@ -154,17 +163,20 @@ def test_plan_study_measures_cells_that_differ_in_their_class_once(
 def test_plan_study_sets_the_trials_of_every_candidate_aside(
     make_study: MakeStudy, plan_of: Plan
 ) -> None:
-    one = plan_of(make_study(confirm=Confirm(seeds=5)))
-    three = plan_of(make_study(confirm=Confirm(seeds=5, candidates=3)))
+    plans = [
+        plan_of(make_study(confirm=Confirm(seeds=5, candidates=candidates)))
+        for candidates in (1, 3)
+    ]
+    one, three = (_alone(plan) for plan in plans)
     assert (one.num_confirm_trials, three.num_confirm_trials) == (2 * 5, 2 * 5 * 3)
     assert three.most_epochs - one.most_epochs == 2 * 5 * 2 * 9
-    assert one.num_confirm_seeds == three.num_confirm_seeds == 5
+    assert [plan.num_confirm_seeds for plan in plans] == [5, 5]
 
 
 @pytest.mark.usefixtures("measured")
 def test_a_search_trial_costs_an_epoch_of_each_seed(make_study: MakeStudy, plan_of: Plan) -> None:
     one, three = (
-        plan_of(make_study(search=Search(space=SPACE, trials_per_cell=8, seeds=seeds)))
+        _alone(plan_of(make_study(search=Search(space=SPACE, trials_per_cell=8, seeds=seeds))))
         for seeds in (1, 3)
     )
     assert (one.num_search_trials, three.num_search_trials) == (16, 16)
@@ -179,9 +191,8 @@ def test_development_classes_alone_are_searched_and_all_are_confirmed(
     make_study: MakeStudy, plan_of: Plan
 ) -> None:
     search = Search(space=SPACE, trials_per_cell=8, seeds=2, development_classes=(0, 5))
-    plan = plan_of(
-        make_study(cells=Grid(dataset="digits", normal_class=[0, 3, 5, 7]), search=search)
-    )
+    cells = Grid(dataset="digits", normal_class=[0, 3, 5, 7])
+    plan = _alone(plan_of(make_study(cells=cells, search=search)))
     assert [cell.num_search_instances for cell in plan.cells] == [2, 0, 2, 0]
     assert (plan.num_search_trials, plan.num_confirm_trials) == (8, 4 * 2)
     assert plan.most_epochs == (8 * 4 + 8) * 9
@@ -214,7 +225,7 @@ def test_plan_study_gives_each_cell_the_steps_that_its_trials_take(
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     cell_data = find_cell_data(study, digits_library)
     for cell in plan_of(study).cells:
-        training = prepare(cell_data[cell.label].search_spec(study, 0, {}), runtime)
+        training = prepare(cell_data[cell.label].search_spec(0, {}), runtime)
         assert cell.num_steps == training.batches.num_batches
         assert cell.epoch_time is not None
         assert cell.epoch_time.source == f"{min(3, cell.num_steps)} of {cell.num_steps} steps here"
@@ -238,7 +249,7 @@ def test_plan_study_can_time_every_kind_of_distribution(
     }
     cells = Grid(dataset="digits", normal_class=0)
     study = make_study(cells=cells, search=Search(space=space, trials_per_cell=4))
-    assert plan_of(study).num_search_trials == 4
+    assert _alone(plan_of(study)).num_search_trials == 4
 
 
 def test_plan_study_refuses_a_study_that_does_not_fit_its_data(
@@ -274,7 +285,7 @@ def epoch_time_of(
 
     def epoch_time(*stored: PastStudy, study: Study | None = None) -> EpochTime | None:
         wanted = study or make_study()
-        epoch_times = StoredEpochTimes(wanted, digits_library, stored, "float32")
+        epoch_times = StoredEpochTimes(digits_library, stored, "float32")
         return plan_study(wanted, digits_library, [epoch_times]).cells[0].epoch_time
 
     return epoch_time

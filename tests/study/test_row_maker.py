@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RowOf: TypeAlias = Callable[..., TrialRow]
 
 PROVENANCE = Provenance(commit="0123abcd", is_dirty=True, versions='{"torch": "2"}')
+MAKER = RowMaker(study="a-study", provenance=PROVENANCE)
 FIRST = EpochResult(epoch=0, objective=0.5, val_auroc=0.5, train_s=1.0, losses={"con": 0.25})
 LAST = EpochResult(
     epoch=1,
@@ -50,8 +51,8 @@ def running_of(make_study: MakeStudy, cell_data_of: Callable[..., Any]) -> Calla
             cells=Grid(dataset="digits", **axes), selection=Labelled(num_anomalies=20)
         )
         (cell_data,) = cell_data_of(study).values()
-        spec = cell_data.spec(study, phase, 1, {"weight_lat": 2.0, "weight_con": 12.0})
-        cell = CellRun(study, cell_data)
+        spec = cell_data.spec(phase, 1, {"weight_lat": 2.0, "weight_con": 12.0})
+        cell = CellRun(cell_data)
         running = Running(Launch(spec=spec, attempt=2), cell, datetime.now(UTC))
         running.take(
             Progress(
@@ -71,8 +72,7 @@ def running_of(make_study: MakeStudy, cell_data_of: Callable[..., Any]) -> Calla
 @pytest.fixture
 def row_of(running_of: Callable[..., Running]) -> RowOf:
     """Return the row of a finished confirm trial of a cell with some axes."""
-    maker = RowMaker(study="a-study", provenance=PROVENANCE)
-    return lambda **axes: maker.trial_row(running_of(**axes), "finished", "")
+    return lambda **axes: MAKER.trial_row(running_of(**axes), "finished", "")
 
 
 def test_a_row_of_a_one_class_cell_has_its_normal_class(row_of: RowOf) -> None:
@@ -182,3 +182,32 @@ def test_a_trial_that_scored_no_test_image_has_no_score_rows(
     assert maker.score_rows(running) == []
     running.epochs.clear()
     assert maker.score_rows(running) == []
+
+
+def _pretrained(running: Running, *, is_restored: bool) -> Running:
+    epochs = (replace(FIRST, pretrain_s=3.0, is_restored=is_restored), LAST)
+    running.take(replace(running.last, epochs=epochs))
+    return running
+
+
+def test_a_row_has_the_seconds_before_its_first_epoch(
+    running_of: Callable[..., Running],
+) -> None:
+    running = _pretrained(running_of(normal_class=0), is_restored=False)
+    assert MAKER.trial_row(running, "finished", "").pretrain_s == 3.0
+
+
+def test_a_test_trials_row_leaves_the_pretraining_to_its_confirm_trials_row(
+    running_of: Callable[..., Running],
+) -> None:
+    running = _pretrained(running_of("test", normal_class=0), is_restored=True)
+    assert MAKER.trial_row(running, "finished", "").pretrain_s == 0.0
+
+
+def test_a_trial_that_was_paused_keeps_the_seconds_before_its_first_epoch(
+    running_of: Callable[..., Running],
+) -> None:
+    running = _pretrained(running_of("search", normal_class=0), is_restored=False)
+    pause = MAKER.pause(running)
+    later = Running.paused(running.launch.spec, running.cell, pause)
+    assert MAKER.trial_row(later, "pruned", "").pretrain_s == pause.pretrain_s == 3.0

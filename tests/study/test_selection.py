@@ -27,6 +27,7 @@ from agad.config import (
     SuccessiveHalving,
 )
 from agad.data import ImportOptions, Library, NodeCache, import_dataset
+from agad.detectors import Agad
 from agad.errors import ConfigError, StudyChangedError
 from agad.objects import open_objects
 from agad.reading import stored_leaderboard
@@ -40,6 +41,7 @@ from agad.study.plan import plan_study
 from agad.study.row_maker import RowMaker
 from agad.study.running import Launch, Progress
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
+from tests.parameters import agad_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +170,7 @@ def _outcome(memory: ListMemory) -> list[object]:
 def _pretend(spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
     """Train nothing: the error falls by epoch, and is lowest at a rate of 1e-3."""
     for epoch in range(spec.max_epochs):
-        error = 2 + abs(np.log(spec.detector.lr / 1e-3)) - epoch / 100
+        error = 2 + abs(np.log(agad_of(spec).lr / 1e-3)) - epoch / 100
         yield EpochResult(epoch=epoch, objective=-float(error), val_auroc=None, train_s=0.0)
 
 
@@ -189,7 +191,7 @@ def test_a_fixed_epoch_study_confirms_its_one_configuration_and_searches_nothing
     assert {(row.params, row.num_val_anomalies, row.val_auroc) for row in rows} == {("{}", 0, None)}
     assert {json.loads(row.settings)["weight_adcon"] for row in rows} == {0.0, 15.0}
     assert all(row.test_auroc is not None and row.objective is not None for row in rows)
-    assert {launch.spec.detector.lr for launch in launches} == {study.detector.lr}
+    assert {agad_of(launch.spec).lr for launch in launches} == {Agad().lr}
     assert {(one.num_search_trials, one.objective) for one in memory.winners()} == {(0, None)}
     board = leaderboard(rows)
     assert [cell.num_confirmed for cell in board.cells] == [2, 2]
@@ -263,7 +265,7 @@ def test_the_plan_of_a_fixed_epoch_study_has_no_search(
     study = make_study(
         search=Search(), scheduler=NoStopping(max_epochs=2), selection=FixedEpoch(epochs=2)
     )
-    plan = plan_study(study, digits_library)
+    (plan,) = plan_study(study, digits_library).detectors
     assert (plan.num_search_trials, plan.num_confirm_trials) == (0, 4)
     assert plan.most_epochs == plan.likely_epochs == 8
     assert {cell.num_val_anomalies for cell in plan.cells} == {0}

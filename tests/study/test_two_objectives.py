@@ -21,10 +21,11 @@ from agad.config import (
     Study,
     Uniform,
 )
-from agad.detectors import scoring_flop
+from agad.detectors.compute import scoring_flop
 from agad.search.sampler import CellSampler
 from agad.study.cell import CellRun
 from agad.trial import TrialSpec
+from tests.parameters import agad_of
 from tests.simulation import ListMemory
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def two_objectives(make_study: MakeStudy) -> Study:
 
 def _wide_is_better(spec: TrialSpec, num_epochs: int) -> float:
     """Better with the width and near ``weight_con`` 30."""
-    width, weight = spec.detector.generator_width, spec.detector.weight_con
+    width, weight = agad_of(spec).generator_width, agad_of(spec).weight_con
     return 0.5 + width / 40 - abs(weight - 30) / 1000 + num_epochs / 1000
 
 
@@ -127,7 +128,7 @@ def test_where_the_front_is_short_the_best_of_the_others_are_confirmed(
     two_objectives: Study, memory: ListMemory, make_simulation: MakeSimulation
 ) -> None:
     def narrow_is_better(spec: TrialSpec, num_epochs: int) -> float:
-        return 0.9 - spec.detector.generator_width / 40 - spec.number / 1e4 + num_epochs / 1e5
+        return 0.9 - agad_of(spec).generator_width / 40 - spec.number / 1e4 + num_epochs / 1e5
 
     make_simulation(two_objectives, curve=narrow_is_better).run_and_close()
     best = sorted(memory.rows_of("search"), key=lambda row: -(row.val_auroc or 0.0))

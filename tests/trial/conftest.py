@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agad.config import Agad, Cell, with_parameters
+from agad.config import Cell, with_parameters
 from agad.data import Images, NodeCache, Part, Task, open_images
-from agad.detectors import Detector
+from agad.detectors import Agad, Detector, StepwiseDetector
 from agad.trial import Runtime, TrialSpec
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _greys(images: Tensor) -> Tensor:
 
 
 @dataclass
-class _StubDetector:
+class _StubDetector(StepwiseDetector):
     """Losses and scores as they are given; it learns and keeps nothing."""
 
     losses: Sequence[float] = (1.0,)
@@ -154,10 +154,10 @@ def make_stub() -> MakeStub:
 
 @pytest.fixture
 def use_stub(make_stub: MakeStub, monkeypatch: pytest.MonkeyPatch) -> UseStub:
-    """Train such a stub, a fresh one each trial, in place of any detector."""
+    """Train a stub of these losses and scores in place of AGAD, a fresh stub each trial."""
 
     def use(**given: object) -> None:
-        monkeypatch.setattr("agad.trial.training.build_detector", lambda *_: make_stub(**given))
+        monkeypatch.setattr(Agad, "build", lambda *_: make_stub(**given))
 
     return use
 

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agad.detectors import AgadDetector
+from agad.detectors.agad.training import AgadDetector
 from agad.errors import CheckpointError
 from agad.trial import EpochResult, LeakDiagnostics, Runtime, TrialSpec, diagnose_leaks, train_trial
 from agad.trial.confirm import open_test
 from agad.trial.training import prepare
+from tests.parameters import agad_of
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 
@@ -111,7 +112,7 @@ def test_the_oracles_epoch_is_the_best_of_all_on_the_test_labels(
     by_epoch = []
     for checkpoint in checkpoints:
         generator = _generator(spec, runtime, checkpoint)
-        if spec.detector.score_statistics == "image":
+        if agad_of(spec).score_statistics == "image":
             scores = _errors(generator.train(), list(torch.split(images, 1)))
         else:
             scores = _errors(generator.eval(), [images])

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from agad.data import Subset
-from agad.detectors import AgadDetector, Compute
+from agad.detectors.agad.training import AgadDetector
+from agad.detectors.compute import Compute
 from agad.errors import ConfigError, GpuMemoryError, ScoreError, TrialDivergedError
 from agad.trial import Runtime, TrialSpec, train_trial
 from agad.trial.training import prepare, train_epoch
@@ -127,7 +128,7 @@ def test_an_epochs_losses_are_means_over_its_steps_and_what_the_detector_adds(
     [{}, {"backbone": "unet", "advprop": True, "max_grad_norm": 1.0}, {"anomaly_pass": "mixed"}],
     ids=lambda one: "-".join(map(str, one)) or "default",
 )
-def test_an_epoch_copies_from_the_device_once(
+def test_an_epoch_copies_its_losses_and_its_scores_from_the_device_once_each(
     options: dict[str, Any], make_spec: MakeSpec, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = prepare(make_spec(**options), runtime)
@@ -149,9 +150,13 @@ def test_an_epoch_copies_from_the_device_once(
         for name in _COPIES:
             patch.setattr(Tensor, name, counting(name))
         losses, scores = train_epoch(training)
-    # What is copied holds the losses and the scores; to float64 it is brought on the host.
-    assert copies[0] == ("cpu", torch.Size([len(losses) - 1 + len(scores)]))
-    assert [name for name, _ in copies[1:]] == ["numpy"]
+    # One copy is the losses, the other the scores; to float64 they are brought on the host.
+    assert copies[:-1] == [
+        ("cpu", torch.Size([len(losses) - 1])),
+        ("tolist", torch.Size([len(losses) - 1])),
+        ("cpu", torch.Size([len(scores)])),
+    ]
+    assert copies[-1][0] == "numpy"
 
 
 def _with_update(monkeypatch: pytest.MonkeyPatch, update: Callable[..., object]) -> None:

@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(spec: TrialSpec, keeping: Runti
 def test_of_each_epoch_the_latest_attempts_checkpoint_counts() -> None:
     names = ["10-0.ckpt", "2-0.ckpt", "4-0.ckpt", "4-10.ckpt", "4-2.ckpt", "notes.txt"]
     assert kept_names(PREFIX, [f"{PREFIX}/0f/{name}" for name in names]) == [
-        CheckpointName(2, 0),
-        CheckpointName(4, 10),
-        CheckpointName(10, 0),
+        CheckpointName(num_epochs=2, attempt=0),
+        CheckpointName(num_epochs=4, attempt=10),
+        CheckpointName(num_epochs=10, attempt=0),
     ]

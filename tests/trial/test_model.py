@@ -15,9 +15,10 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from agad.config import Agad, Cell
+from agad.config import Cell
 from agad.data import open_images
-from agad.detectors import Compute, Detector, build_detector
+from agad.detectors import Agad, Detector
+from agad.detectors.compute import Compute
 from agad.errors import CheckpointError, ConfigError
 from agad.objects import MissingObjectError, open_objects
 from agad.records import model_key, models_prefix
@@ -80,7 +81,7 @@ def make_trained() -> MakeTrained:
         settings: dict[str, Any] = {"base_width": 4, "discriminator_width": 4} | changes
         config = Agad(**settings)
         rng = torch.Generator().manual_seed(0)
-        detector = build_detector(config, (channels, 16, 16), rng, Compute())
+        detector = config.build((channels, 16, 16), rng, Compute())
         for _ in range(2):
             detector.update(torch.rand((8, channels, 16, 16), generator=rng) * 2 - 1, None)
         card = ModelCard(

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from agad.config import Agad
 from agad.data import Subset
-from agad.detectors import AgadDetector, Compute
+from agad.detectors import Agad
+from agad.detectors.agad.training import AgadDetector
+from agad.detectors.compute import Compute
 from agad.errors import ScoreError
 from agad.trial.score import check_scores, score, score_with_batch_statistics
 

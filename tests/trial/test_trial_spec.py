@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import agad
-from agad.config import Agad, Cell, with_parameters
+from agad.config import Cell, with_parameters
 from agad.data import Manifest, StoredPart
+from agad.detectors import Agad
 from agad.trial import TrialSpec
 
 if TYPE_CHECKING:
     from tests.trial.conftest import TaskOf
 
 _SCRIPT = """
-from agad.config import Agad, Cell
+from agad.config import Cell
 from agad.data import Manifest, StoredPart, Task
+from agad.detectors import Agad
 from agad.trial import TrialSpec
 
 part = StoredPart(sha256="0" * 64, num_bytes=1, class_counts=(60, 60, 60))

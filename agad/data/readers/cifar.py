@@ -29,7 +29,7 @@ class _Format:
     archive: str
     files: Mapping[Part, tuple[str, ...]]
     max_records: Mapping[Part, int]
-    """Of one file, as the official ones hold them."""
+    """The most records of each file, as the official files hold them."""
 
     labels: tuple[tuple[str, ...], ...]
     """Class names of each of the label bytes that come before a record's pixels."""
@@ -40,7 +40,7 @@ class _Format:
 
     @property
     def max_bytes(self) -> dict[str, int]:
-        """Of each file."""
+        """The most bytes of each file."""
         return {
             name: self.max_records[part] * self.record_bytes
             for part in PARTS
@@ -110,7 +110,7 @@ def _read(form: _Format, path: Path, label_column: int) -> Source:
 
 
 def _read_files(form: _Format, path: Path) -> tuple[Path, dict[str, bytes]]:
-    """Return where the files are, for messages, and what is in each."""
+    """Return the place of the files, for messages, and the content of each file."""
     place = _find(form, path)
     if place.is_dir():
         return place, {

@@ -1,4 +1,4 @@
-"""One error for all that a damaged, hostile or unreadable file can raise."""
+"""A single error for everything that a damaged, hostile or unreadable file can raise."""
 
 from __future__ import annotations
 

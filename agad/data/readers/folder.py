@@ -18,7 +18,7 @@ from agad.data.resize import Resize
 from agad.errors import DataError
 
 _NORMAL_NAMES = ("good", "normal", "ok")
-"""A class of such a name is the first: its label is 0, whatever the others are called."""
+"""A class with one of these names is the first: its label is 0, whatever the others are called."""
 
 _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a class each"
 _ADVICE = "replace or remove it"
@@ -27,15 +27,15 @@ _ADVICE = "replace or remove it"
 def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Source:
     """Read a folder of images, such as one set of MVTec AD.
 
-    With ``train/`` and ``test/``, each holds one folder a class; what is beside them is ignored.
-    Otherwise the folder itself holds one folder a class, and there is no official split. Images
-    may lie in folders below a class. What is hidden (its name starts with a dot) is passed over,
-    and so are links to folders, which are reported as ignored.
+    If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
+    is ignored. Otherwise the folder itself holds one folder a class, and there is no official
+    split. Images may lie in folders below a class. Hidden files and folders (the name starts with a
+    dot) are passed over. Links to folders are passed over too, and are reported as ignored.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
         resize: None takes images as they are, if all have one size that the networks take.
-        mode: ``L`` (grey), ``RGB``, or ``auto``: grey where every image is.
+        mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
 
     Raises:
         ConfigError: ``mode`` is none of these, or a size is needed.
@@ -59,10 +59,10 @@ def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Sour
 
 
 def find_pictures(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """Find the images below a folder, whatever its layout; what is hidden is passed over.
+    """Find the images below a folder, whatever its layout; hidden files are passed over.
 
     Returns:
-        Their paths below the folder, sorted, and what is there beside them.
+        The images' paths below the folder, sorted, and what is there beside the images.
 
     Raises:
         DataError: There is no such folder or no image in it, or a name is not one line of Unicode.
@@ -89,7 +89,7 @@ class _Image:
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """A walk through a folder that keeps what it passes over. Places are paths below it."""
+    """A walk through a folder that records what it passes over. Places are paths below it."""
 
     root: Path
     ignored: list[str] = field(default_factory=list)
@@ -122,7 +122,7 @@ class _Scan:
         return folders
 
     def images(self, class_folder: str) -> list[str]:
-        """Return all images below a place, of which there must be some."""
+        """Return all images below a place, at least one."""
         images = self.images_below(class_folder)
         if not images:
             raise DataError(
@@ -210,7 +210,7 @@ def _class_names(folder: Path, names: Collection[str]) -> tuple[str, ...]:
 
 
 def _is_text(name: str) -> bool:
-    """Tell whether a name is one line of Unicode, as not every file's is."""
+    """Tell whether a name is one line of Unicode; a file's name may be anything."""
     return not any(
         unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name
     )

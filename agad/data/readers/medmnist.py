@@ -84,13 +84,13 @@ def _find(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
-    """What a ``.npy`` member declares."""
+    """The header of a ``.npy`` member."""
 
     shape: tuple[int, ...]
     is_fortran: bool
     dtype: np.dtype[Any]
     start: bytes
-    """The first of its values: they were read along with the header."""
+    """The first bytes of its values, which were read along with the header."""
 
     @property
     def num_bytes(self) -> int:
@@ -187,7 +187,7 @@ def _read_values(data: IO[bytes], member: Path, header: _Header) -> NDArray[Any]
             f"{member} declares {header.num_bytes} bytes of data, but must hold at most "
             f"{_MAX_ARRAY_BYTES}; take a set of smaller images."
         )
-    # The system gives memory as it is written to: what never comes takes none.
+    # The system gives memory only when it is written to: bytes that never come take none.
     values = np.empty(header.num_bytes, np.uint8)
     num_read = 0
     block = header.start

@@ -13,7 +13,7 @@ from agad.data.images import Images, Part, SourceImages
 from agad.errors import DataError
 
 MAX_CLASSES = 1000
-"""More are no classes but a mistake: row numbers, say, or a damaged file."""
+"""More classes are a mistake: row numbers, say, or a damaged file."""
 
 
 def numbered_images(
@@ -27,10 +27,10 @@ def numbered_images(
 def check_labels(
     file: Path, labels: NDArray[Any], class_names: Sequence[str] | None = None
 ) -> NDArray[np.int64]:
-    """Return labels of any integer type as what ``Images`` holds.
+    """Return labels of any integer type in the type that ``Images`` holds.
 
     Raises:
-        DataError: One is negative, or beyond the classes (without names: ``MAX_CLASSES``).
+        DataError: A label is negative, or beyond the classes (without names: ``MAX_CLASSES``).
     """
     num_classes = MAX_CLASSES if class_names is None else len(class_names)
     if not labels.size:

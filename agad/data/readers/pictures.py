@@ -27,7 +27,7 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff"),
     *(".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
-"""What an image's name ends with, in lower case."""
+"""Endings of image names, in lower case."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 _MODES = ("auto", "L", "RGB")
@@ -44,10 +44,10 @@ _MAX_BYTES_IN_MEMORY = 256 * 2**20
 
 _NUM_THREADS = 4
 _CHUNK = 64
-"""Images a task; one task an image would keep a future for each."""
+"""Images of one task; a task for each image would keep a future for each."""
 
 _BATCH = 256
-"""Images decoded at once where not all are wanted in memory."""
+"""Images decoded at once if not all are wanted in memory."""
 
 _ADVICE = "replace or remove it"
 
@@ -73,18 +73,19 @@ def read_pictures(
         folder: Where the files are.
         names: Paths below it.
         resize: None takes images as they are, if all have one size that the networks take.
-        mode: ``L``, ``RGB``, or ``auto``: ``L`` where every image is grey by its file's mode.
+        mode: ``L``, ``RGB``, or ``auto``: ``L`` if every image is grey by its file's mode.
 
     Returns:
-        Shape ``(num_images, channels, height, width)``; on the disk where it is large.
+        Shape ``(num_images, channels, height, width)``; on the disk if it is large.
 
     Raises:
-        ConfigError: The images are of several sizes, or of another, and ``resize`` is None.
+        ConfigError: The images have several sizes, or a size that the networks do not take, and
+            ``resize`` is None.
         DataError: An image is damaged, too large, or of a mode that has no 8-bit form.
     """
     # For all threads at once: filters belong to the process.
     with warnings.catch_warnings():
-        # Of Pillow's warnings this one alone is about more than metadata.
+        # Only this one of Pillow's warnings is about more than metadata.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         headers = _map(lambda index: _read_header(folder / names[index]), len(names))
@@ -117,7 +118,7 @@ class PictureBatch:
 def read_in_batches(
     folder: Path, names: Sequence[str], resize: Resize, mode: str, *, skips_damaged: bool = False
 ) -> Iterator[PictureBatch]:
-    """Decode images as ``read_pictures`` does, so many at a time as fit any memory.
+    """Decode images as ``read_pictures`` does, in batches that fit any memory.
 
     Args:
         folder: Where the files are.
@@ -254,7 +255,7 @@ def _convert(file: Path, image: Image.Image, mode: str) -> Image.Image:
     """Return an image of mode ``L`` or ``RGB``; alpha is dropped, whatever it hides."""
     if image.mode in _SIXTEEN_BIT:
         image = _scale_down(file, image)
-    # By way of RGB, so that grey is computed one way: Pillow has another for some of the modes.
+    # Converted through RGB: Pillow computes grey in another way for some of the modes.
     return _in_mode(_in_mode(image, "L" if image.mode in _GREY else "RGB"), mode)
 
 

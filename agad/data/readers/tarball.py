@@ -20,7 +20,8 @@ _FILES: dict[bytes, Callable[[Path], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
     b"\xfd7zXZ\0": lzma.LZMAFile,
     b"\x5d\0\0": lzma.LZMAFile,
 }
-"""By the first bytes of the file: a suffix may lie. What matches none is a plain tar."""
+"""The opener for the first bytes of a file, since a suffix may lie. All other files are plain
+tars."""
 
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _MAX_MEMBERS = 1000
@@ -38,8 +39,8 @@ _WITHOUT_DATA = (
 def read_members(archive: Path, max_bytes: Mapping[str, int]) -> dict[str, bytes]:
     """Read members without unpacking anything to the disk.
 
-    ``tarfile`` walks over a member of any size, and reads a long name of any size into memory;
-    so its headers alone are used here. Extended headers are skipped: the names sought are short.
+    ``tarfile`` walks over a member of any size, and reads a long name of any size into memory. So
+    only its headers are used here. Extended headers are skipped: the names sought are short.
 
     Args:
         archive: The tar file.
@@ -60,7 +61,7 @@ def read_members(archive: Path, max_bytes: Mapping[str, int]) -> dict[str, bytes
                 stream.skip(-member.size % tarfile.BLOCKSIZE)
             elif member.type not in _WITHOUT_DATA:
                 stream.skip(member.size + -member.size % tarfile.BLOCKSIZE)
-        # To its very end, where a compressed stream has its checksum.
+        # Read to its very end, because a compressed stream has its checksum there.
         while stream.read(_CHUNK):
             pass
     for name in max_bytes:

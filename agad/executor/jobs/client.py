@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STUDY, _STORE, _PACKAGE = "agad_study", "agad_store", "agad_package"
-"""A job's metadata, by which it is found again."""
+"""Keys of a job's metadata, by which the job is found again."""
 
 _ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 
@@ -34,45 +34,45 @@ _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 _LOOK_EVERY_S = 2.0
 _PATIENCE_S = 120.0
-"""How long a job server may be out of reach before nobody waits for it any longer."""
+"""The longest wait for a job server that is out of reach."""
 
 
 class JobServerError(AgadError, ConnectionError):
-    """The job server of a cluster cannot be reached, or does not do as it should."""
+    """The job server of a cluster cannot be reached, or does not answer as expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyJob:
-    """One submission of a study."""
+    """A submission of a study."""
 
     name: str
-    """``<study>-<attempt>``, under which Ray lists it."""
+    """``<study>-<attempt>``, the name under which Ray lists the job."""
 
     study: str
     store: str
     package: str
-    """Digest of the files that it was given."""
+    """Digest of the job's files."""
 
     entrypoint: str
-    """The command that it runs, on one line."""
+    """The job's command, on one line."""
 
     status: str
-    """Ray's: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+    """Ray's status: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
 
     exit_code: int | None
-    """Of the command; None where it has not ended by itself."""
+    """Exit code of the command; None if the command has not ended by itself."""
 
     message: str
-    """What Ray says of it."""
+    """Ray's message about the job."""
 
     @property
     def is_ended(self) -> bool:
-        """Whether it runs no more, for whatever reason."""
+        """Whether the job has ended, for any reason."""
         return self.status in _ENDED
 
 
 class Jobs:
-    """The job server of one cluster. Every method raises ``AgadError`` where it does not answer."""
+    """The job server of one cluster. Every method raises ``AgadError`` if it does not answer."""
 
     def __init__(self, address: str) -> None:
         """Connect.
@@ -81,8 +81,8 @@ class Jobs:
             address: ``http://HOST:PORT`` of the dashboard, or ``https``.
 
         Raises:
-            ConfigError: It has another form, or the server asks for another token.
-            JobServerError: Nobody answers there.
+            ConfigError: The address has another form, or the server asks for another token.
+            JobServerError: No server answers there.
         """
         if not re.fullmatch(r"https?://[^/@\s]+/?", address):
             shown = re.sub(r"//.*@", "//***@", address)
@@ -91,7 +91,7 @@ class Jobs:
                 "token comes from RAY_AUTH_TOKEN."
             )
         self._address = address.rstrip("/")
-        # Importing Ray reads the environment and takes a second, which a wrong flag does not.
+        # Importing Ray reads the environment and takes a second: a wrong flag need not wait.
         from ray.job_submission import JobSubmissionClient
 
         with self._told(), _preferred_by_ray(self._address):
@@ -99,21 +99,21 @@ class Jobs:
 
     @property
     def address(self) -> str:
-        """Where the server is."""
+        """URL of the server."""
         return self._address
 
     def of_study(self, study: str) -> list[StudyJob]:
-        """Return the submissions of a study, whatever their store, the newest first."""
+        """Return the submissions of a study to any store, the newest first."""
         jobs = [job for job in self._all() if job.study == study]
         return sorted(jobs, key=lambda job: -_attempt(study, job.name))
 
     def submit(
         self, package: Package, *, study: str, store: str, entrypoint: str
     ) -> tuple[StudyJob, bool]:
-        """Submit a study, unless it runs already, from whomever.
+        """Submit a study, unless a job of any user already runs the study with this store.
 
         Returns:
-            The job, and whether it is this one; else it is the one that runs.
+            The job that runs the study, and whether this call submitted it.
         """
         while True:
             jobs = self.of_study(study)
@@ -127,14 +127,14 @@ class Jobs:
                 return self.get(name), True
 
     def get(self, name: str) -> StudyJob:
-        """Return how a job is now."""
+        """Return the current state of a job."""
         with self._told():
             return _job(self._client.get_job_info(name))
 
     def follow(self, name: str, show: Callable[[str], None]) -> StudyJob:
-        """Show what a job prints, from its first line on, until it ends.
+        """Show the output of a job from its first line, until the job ends.
 
-        A lost connection is made anew; nothing is shown twice.
+        A lost connection is opened again; no text is shown twice.
 
         Args:
             name: The job.
@@ -146,7 +146,7 @@ class Jobs:
             try:
                 with self._told():
                     log.show()
-            except JobServerError as error:  # Whether the job runs is asked for in any case.
+            except JobServerError as error:  # The job's state is asked for in any case.
                 logger.info("The log of %s is interrupted: %s", name, error)
             try:
                 job = self.get(name)
@@ -159,11 +159,11 @@ class Jobs:
             time.sleep(_LOOK_EVERY_S)
 
     def run(self, kind: str, command: Sequence[str], show: Callable[[str], None]) -> StudyJob:
-        """Run a command that needs no files as a job, to its end.
+        """Run a command as a job without files, until its end.
 
         Args:
-            kind: What its name starts with.
-            command: Its words.
+            kind: First part of the job's name.
+            command: Words of the command.
             show: As for ``follow``.
         """
         name = f"{kind}-{uuid.uuid4().hex[:8]}"
@@ -173,7 +173,7 @@ class Jobs:
     def _submit(
         self, name: str, entrypoint: str, metadata: dict[str, str], package: Package | None
     ) -> bool:
-        """Submit under a name; False where somebody else has just taken it."""
+        """Submit under a name; return False if another user has just taken the name."""
         with tempfile.TemporaryDirectory(prefix="agad-job-") as folder, self._told():
             archive = Path(folder) / "project.zip"
             if package is not None:
@@ -200,7 +200,7 @@ class Jobs:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what Ray's client raises into one line."""
+        """Turn an error of Ray's client into an error of one line."""
         import aiohttp
         import requests
         from ray.exceptions import AuthenticationError
@@ -232,7 +232,7 @@ class Jobs:
 
 
 class _Log:
-    """What a job prints, each piece of it shown once."""
+    """Shows the output of a job, each piece once."""
 
     def __init__(self, client: JobSubmissionClient, name: str, show: Callable[[str], None]) -> None:
         self._client = client
@@ -241,7 +241,7 @@ class _Log:
         self._num_shown = 0
 
     def show(self) -> None:
-        """Show what is new until the job ends or the connection does."""
+        """Show new output until the job or the connection ends."""
         asyncio.run(self._tail())
 
     async def _tail(self) -> None:
@@ -256,7 +256,7 @@ class _Log:
 
 @contextmanager
 def _preferred_by_ray(address: str) -> Iterator[None]:
-    """Set the variable that Ray prefers to the address that it is told."""
+    """Set the environment variable whose address Ray prefers to the client's argument."""
     before = os.environ.get(_ADDRESS_VARIABLE)
     os.environ[_ADDRESS_VARIABLE] = address
     try:
@@ -268,7 +268,7 @@ def _preferred_by_ray(address: str) -> Iterator[None]:
 
 
 def _runtime_env(archive: Path, package: Package) -> dict[str, Any]:
-    """Return what a job is given: no secret above all, since Ray shows it to whoever lists jobs."""
+    """Return a job's environment, without secrets: Ray shows it to everyone who lists jobs."""
     commit = package.commit
     told = {} if commit is None else {"env_vars": {PROJECT_COMMIT: str(commit)}}
     return {"working_dir": str(archive), **told}

@@ -1,4 +1,4 @@
-"""Looking over a running cluster, by small tasks on each of its nodes."""
+"""Examine a running cluster with small tasks on each of its nodes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from agad.objects import ObjectStore, check_conditional_put, open_objects
 from agad.records import new_probe_key
 
 _TASK_S = 120.0
-"""The most that a task on a node may take; the first one imports torch there."""
+"""Time limit of a task on a node; the first task imports torch there."""
 
 _SKEW_S = (2.0, 60.0)
-"""From which a clock is a warning, and from which a fault. The end of a spot machine comes by the
-clock; S3 refuses what was signed 15 minutes away."""
+"""Clock differences that are a warning and a fault. The end of a spot machine is announced as a
+time of day. S3 refuses a request that was signed 15 minutes away."""
 
 _HEAD = "node:__internal_head__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     check: str
     level: Literal["ok", "warning", "fault"]
     text: str
-    """What is so, and what to do where that is no good."""
+    """The state that was found and, if the state is bad, what to do."""
 
 
 def _ok(check: str, text: str) -> Finding:
@@ -51,15 +51,15 @@ def _fault(check: str, text: str) -> Finding:
 
 
 def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
-    """Look over a cluster, and yield what each check finds.
+    """Examine a cluster, and yield the findings of all checks.
 
     Args:
-        address: Of the cluster; None is the one that runs on this machine.
-        store: URI of the store that its studies are to use.
-        cache: Folder of each node's cache of images, as its trials are to use it.
+        address: Address of the cluster; None is the cluster that runs on this machine.
+        store: URI of the store that the studies will use.
+        cache: Folder of each node's image cache, as the trials will use it.
 
     Raises:
-        ConfigError: No cluster answers there.
+        ConfigError: No cluster answers at ``address``.
     """
     with _joined(address) as (nodes, dashboard):
         probe = new_probe_key()
@@ -77,6 +77,7 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
             yield from _stores(facts)
         yield from _caches(facts)
         yield from _versions(facts)
+        yield from compare_detectors({name: one.detectors for name, one in facts.items()})
         yield from _gpus(facts, nodes)
         yield _clocks({name: nodes[name] for name in facts})
         is_locked = _is_locked(dashboard)
@@ -86,7 +87,7 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
 
 @contextmanager
 def _joined(address: str | None) -> Iterator[tuple[dict[str, Any], str]]:
-    """Join the cluster; yield its nodes by name, and where its dashboard listens, if it has one."""
+    """Join the cluster; yield its nodes by name, and its dashboard's HOST:PORT or an empty text."""
     import ray
 
     try:
@@ -109,7 +110,7 @@ def _joined(address: str | None) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _on_node(node: Any, function: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
-    """Return what a function returns on a node, or why it does not, as a text."""
+    """Run a function on a node; return its result, or the error as a text."""
     import ray
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -123,7 +124,7 @@ def _on_node(node: Any, function: Callable[..., Any], *arguments: object) -> Any
 
 
 def _opened(store: str, probe: str) -> tuple[ObjectStore | None, Finding]:
-    """Open the store from here, and leave in it what the nodes are to find."""
+    """Open the store from this driver, and put the object there that the nodes must find."""
     try:
         objects = open_objects(store)
         check_conditional_put(objects)
@@ -164,6 +165,22 @@ def _versions(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
             yield _ok(library, f"{distinct[0]} on each of {len(found)} nodes")
 
 
+def compare_detectors(nodes: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    """Compare the registered detectors of all nodes.
+
+    Args:
+        nodes: ``NodeFacts.detectors`` of each node, by the node's name.
+    """
+    check = "detectors"
+    names = sorted({name for detectors in nodes.values() for name in detectors})
+    different = [name for name in names if len({one.get(name) for one in nodes.values()}) > 1]
+    for name in different:
+        each = ", ".join(f"{one.get(name, 'none')} on {node}" for node, one in nodes.items())
+        yield _fault(check, f"{name}: {each}; install the same packages on all nodes.")
+    if names and not different:
+        yield _ok(check, f"{', '.join(names)} in one version on each of {len(nodes)} nodes")
+
+
 def _gpus(facts: dict[str, NodeFacts], nodes: dict[str, Any]) -> Iterator[Finding]:
     for name, one in facts.items():
         declared = int(nodes[name]["Resources"].get("GPU", 0))
@@ -194,7 +211,7 @@ def _clocks(nodes: dict[str, Any]) -> Finding:
 
 
 def _skew_s(node: Any) -> float | None:  # noqa: ANN401
-    """Return by how much a node's clock is off at least; None where it tells no time."""
+    """Return the least error of a node's clock in seconds; None if the node tells no time."""
     found = []
     for _ in range(3):
         before_s = time.time()
@@ -206,7 +223,7 @@ def _skew_s(node: Any) -> float | None:  # noqa: ANN401
 
 
 def _is_locked(dashboard: str) -> bool | None:
-    """Whether the job server refuses a request without a token; None where none answers."""
+    """Whether the job server refuses a request without a token; None if no server answers."""
     if not dashboard:
         return None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,4 +1,4 @@
-"""Telling Ray that this machine is about to be taken away, so that its trials leave in time."""
+"""Tell Ray that this machine will be taken away soon, so that its trials leave in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agad.executor.jobs.notices import MetadataError, Notice, Notices
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
-"""As Amazon advises; the shortest notice of any cloud is 30 s."""
+"""Amazon's advice; the shortest notice of any cloud is 30 s."""
 
 _TRY_EVERY_S = 2.0
 
@@ -23,19 +23,19 @@ _ALIVE = 0
 
 
 class Node:
-    """One node of a running Ray cluster."""
+    """A node of a running Ray cluster."""
 
     def __init__(self, address: str | None, node_id: str | None) -> None:
-        """Find it.
+        """Find the node.
 
         Args:
-            address: Of the cluster; None is the one that this machine belongs to.
-            node_id: Ray's; None is the one node of this machine.
+            address: Address of the cluster; None is the cluster that this machine belongs to.
+            node_id: Ray's ID of the node; None is the only node of this machine.
 
         Raises:
-            ConfigError: No cluster answers, or the node cannot be told.
+            ConfigError: No cluster answers, or this machine has no node or several nodes in it.
         """
-        # Ray has no public name for this; its own command "ray drain-node" does the same.
+        # Ray has no public function for this; its own command "ray drain-node" does the same.
         import ray
         from ray._private import services
         from ray.exceptions import RayError
@@ -61,7 +61,7 @@ class Node:
 
         here: set[str] = set(services.find_node_ids())  # type: ignore[no-untyped-call]
         if len(here) != 1:
-            # In a pod, Ray may run in another container, whose processes nobody sees.
+            # In a pod, Ray may run in another container, whose processes are not visible here.
             ip = services.get_node_ip_address(address)  # type: ignore[no-untyped-call]
             alive = self._alive().items()
             here = {one.hex() for one, info in alive if info.node_manager_address == ip}
@@ -77,7 +77,7 @@ class Node:
         return {one: info for one, info in nodes if info.state == _ALIVE}
 
     def drain(self, notice: Notice) -> None:
-        """Have Ray place nothing more on it and tell its trials; try until the time is up.
+        """Let Ray place nothing more on the node and warn its trials; try until the time is up.
 
         Raises:
             ConfigError: Ray refuses, or cannot be reached.
@@ -108,25 +108,25 @@ class Node:
             time.sleep(_TRY_EVERY_S)
 
     def is_alive(self) -> bool:
-        """Whether it is still part of the cluster: one that drains ends when nothing runs on it."""
+        """Whether the node is in the cluster; a draining node leaves when nothing runs on it."""
         from ray.exceptions import RayError
 
         try:
             return any(one.hex() == self.id for one in self._alive())
-        except RayError:  # The head has gone, and what it knew with it.
+        except RayError:  # The head has gone, with all that it knew about nodes.
             return False
 
 
 def wait_for_notice(notices: Notices, sleep: Callable[[float], None] = time.sleep) -> Notice:
-    """Look until there is a notice.
+    """Look for a notice until there is one.
 
     Args:
-        notices: Of the machine's cloud.
+        notices: The notices of the machine's cloud.
         sleep: Waits between two looks.
 
     Raises:
-        MetadataError: The very first look fails: the machine is of another cloud, say. A service
-            that has answered once is waited for.
+        MetadataError: The first look fails, for example because the machine is of another cloud. If
+            a service has answered once, later failures only make this function wait.
     """
     notice = notices.look()
     is_silent = False

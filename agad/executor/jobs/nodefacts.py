@@ -1,4 +1,4 @@
-"""What a task on a node of a cluster finds out there."""
+"""Facts about a node of a cluster, collected by a task on that node."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from agad.config import detector_versions, registered
 from agad.errors import AgadError
 from agad.objects import open_objects
 from agad.records import new_probe_key
@@ -26,33 +27,37 @@ _COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 _COUNT_S = 90.0
 
 _LISTENS = "0A"
-"""State of a socket in ``/proc/net/tcp``."""
+"""State of a listening socket in ``/proc/net/tcp``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """One node."""
+    """Facts about a node."""
 
     versions: dict[str, str]
-    """Of ``python``, ``agad``, ``ray`` and ``torch``; ``none`` where it is not installed."""
+    """Versions of ``python``, ``agad``, ``ray`` and ``torch``; ``none`` if not installed."""
 
     num_gpus: int
-    """That torch sees, whoever uses them now."""
+    """GPUs that torch sees, whether in use or free."""
 
     store_error: str
-    """Why a worker cannot use the store; empty where it can."""
+    """Why a worker cannot use the store; empty if a worker can."""
 
     cache_error: str
-    """Why a worker cannot write the cache's folder; empty where it can."""
+    """Why a worker cannot write the cache's folder; empty if a worker can."""
+
+    detectors: dict[str, str]
+    """Version and package of each registered detector, by the detector's name. A detector that
+    cannot be imported is left out."""
 
 
 def node_facts(store: str, probe: str | None, cache: str) -> NodeFacts:
-    """Look over the node that this runs on.
+    """Examine the node on which this function runs.
 
     Args:
         store: URI of the store.
-        probe: Key of an object that another node has put there; None asks nothing of the store.
-        cache: Folder of its cache of images, which is created; ``~`` is the home there.
+        probe: Key of an object that another node has put into the store; None skips the store.
+        cache: Folder of the node's image cache, which is created; ``~`` is the home on the node.
     """
     versions = {library: _version(library) for library in ("ray", "torch")}
     return NodeFacts(
@@ -60,6 +65,7 @@ def node_facts(store: str, probe: str | None, cache: str) -> NodeFacts:
         num_gpus=_num_gpus(),
         store_error="" if probe is None else _store_error(store, probe),
         cache_error=_cache_error(cache),
+        detectors=_detectors(),
     )
 
 
@@ -69,7 +75,7 @@ def node_time() -> float:
 
 
 def listeners(port: int) -> tuple[Address, ...]:
-    """Return the addresses on which this node listens to a port; none where Linux does not tell."""
+    """Return the addresses on which this node listens to a port; empty if Linux does not say."""
     found: set[Address] = set()
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
@@ -78,7 +84,7 @@ def listeners(port: int) -> tuple[Address, ...]:
 
 
 def listening(table: str, port: int) -> set[Address]:
-    """Return the addresses that ``/proc/net/tcp`` or ``tcp6`` says are listened on for a port."""
+    """Return the addresses that listen to a port in a table, ``/proc/net/tcp`` or ``tcp6``."""
     found = set()
     for line in table.splitlines()[1:]:
         local, state = line.split()[1], line.split()[3]
@@ -104,8 +110,17 @@ def _version(library: str) -> str:
         return "none"
 
 
+def _detectors() -> dict[str, str]:
+    versions, providers = detector_versions(), registered()
+    return {
+        name: f"version {version} of {providers[name].provider}"
+        for name, version in versions.items()
+        if name in providers
+    }
+
+
 def _num_gpus() -> int:
-    """Count in a process of its own: from a task without a GPU, Ray hides them all."""
+    """Count the GPUs in a new process: Ray hides all of them from a task without a GPU."""
     visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     try:
         done = subprocess.run(
@@ -122,7 +137,7 @@ def _num_gpus() -> int:
 
 
 def _store_error(store: str, probe: str) -> str:
-    """Read what another node has put, and put, read and delete an object of this one's own."""
+    """Read an object that another node has put; put, read and delete an object of this node."""
     key = new_probe_key()
     try:
         objects = open_objects(store)
@@ -138,10 +153,10 @@ def _store_error(store: str, probe: str) -> str:
 
 
 def _cache_error(cache: str) -> str:
-    """Create the folder as a trial would, and a file in it, which is gone again."""
+    """Create the folder as a trial would, and write a temporary file there."""
     try:
         folder = Path(cache).expanduser()
-    except RuntimeError:  # What it raises for "~nobody".
+    except RuntimeError:  # Raised for "~nobody".
         return f"the home of {cache} is not known"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Notices by which a cloud tells a machine that it is about to be taken away."""
+"""Notices of a cloud that a machine will be taken away soon."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ GCP_ADDRESS = "http://metadata.google.internal"
 
 _ANSWER_S = 2.0
 _TOKEN_S = 21_600
-"""How long a token of EC2 is asked to hold, the most that it allows."""
+"""Seconds for which a token of EC2 is valid, the most that EC2 allows."""
 
 _GCP_PREEMPTED_S = 30.0
-"""From the notice of a spot machine of Google's to its end."""
+"""Seconds from the notice to the end of Google's spot machine."""
 
 _GCP_MAINTENANCE_S = 60.0
-"""From the notice of maintenance to the end; machines with GPUs are told an hour ahead."""
+"""Seconds from the notice of maintenance to the end; machines with GPUs have an hour."""
 
 
 class MetadataError(AgadError, OSError):
-    """A machine's metadata service does not answer, or not as its cloud's does."""
+    """A machine's metadata service does not answer, or breaks its cloud's protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A machine is about to be taken away."""
+    """Announces that a machine will be taken away soon."""
 
     reason: str
     within_s: float
-    """Seconds until then, at least 0."""
+    """Seconds until the machine is taken away, at least 0."""
 
 
 class Notices(Protocol):
-    """What one cloud says."""
+    """The source of one cloud's notices."""
 
     def look(self) -> Notice | None:
-        """Return the notice, None as long as there is none.
+        """Return the notice, or None if there is none yet.
 
         Raises:
             MetadataError: The service does not answer.
@@ -52,7 +52,7 @@ class Notices(Protocol):
 
 
 class Ec2Notices:
-    """Spot interruptions of EC2, by the second version of its metadata service."""
+    """Spot interruptions of EC2, from version 2 of its metadata service."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Ec2Notices:
         """See ``Notices``."""
         self._token = self._token or self._new_token()
         status, text = self._action()
-        if status == HTTPStatus.UNAUTHORIZED:  # It is too old.
+        if status == HTTPStatus.UNAUTHORIZED:  # The token is too old.
             self._token = self._new_token()
             status, text = self._action()
         if status == HTTPStatus.NOT_FOUND:
@@ -121,7 +121,7 @@ class GcpNotices:
 
 def _ask(url: str, headers: Mapping[str, str], method: str = "GET") -> tuple[int, str]:
     """Return the status and the text of an answer."""
-    # A proxy would answer for another machine than this one.
+    # A proxy would answer for another machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers=dict(headers), method=method)
     try:

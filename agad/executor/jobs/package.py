@@ -1,4 +1,4 @@
-"""The files that a job needs: a project's own, without its data, its caches and its secrets."""
+"""The files that a job needs: a project without its data, caches and secrets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from agad.executor.jobs.secrets import check_no_secret, is_secret_file
 from agad.records import Commit, commit_of
 
 MAX_BYTES = 10 * 1024**2
-"""Of all files together. Ray's own limit of 100 MiB answers after the upload, naming none."""
+"""The most bytes of all files together. Ray's own limit of 100 MiB acts only after the upload, and
+its error names no file."""
 
 _NUM_NAMED = 5
-"""The largest files, which an error names."""
+"""How many of the largest files an error names."""
 
 _Rules: TypeAlias = tuple[tuple[Path, GitIgnoreSpec], ...]
-"""What each ``.gitignore`` says, with its folder, from the outermost on."""
+"""Rules of each ``.gitignore`` with its folder, the outermost folder first."""
 
 _PROJECT_MARKS = (".git", "pyproject.toml")
 
@@ -50,7 +51,7 @@ _CACHES = GitIgnoreSpec.from_lines(
         ".DS_Store",
     )
 )
-"""What every project has and no job needs, which is not worth a word."""
+"""Files that every project has and no job needs. No message mentions them."""
 
 _DATA = GitIgnoreSpec.from_lines(
     (
@@ -61,48 +62,49 @@ _DATA = GitIgnoreSpec.from_lines(
         *("*.xz", "*.zip", "*.zst"),
     )
 )
-"""Images, rows and weights: a job has them from its store."""
+"""Images, rows and weights, which a job has from its store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """What a job is given."""
+    """The files that a job is given."""
 
     archive: bytes
     """A zip file, the same bytes for the same files."""
 
     files: tuple[str, ...]
-    """Their paths below the project's folder, sorted."""
+    """Paths of the files below the project's folder, sorted."""
 
     num_bytes: int
-    """Of the files, before they are compressed."""
+    """Size of the files before compression."""
 
     data: tuple[str, ...]
-    """Left out: data, and links out of the folder."""
+    """Paths that are left out: data and links."""
 
     secrets: tuple[str, ...]
-    """Left out: files whose names say that they hold a secret."""
+    """Paths that are left out because their names say that they hold a secret."""
 
     commit: Commit | None
-    """Of the project's folder; None where no repository holds it."""
+    """Commit of the project's folder; None if no repository holds the folder."""
 
     @property
     def digest(self) -> str:
-        """What tells these files from others."""
+        """Hash of the archive: different files have a different digest."""
         return hashlib.sha256(self.archive).hexdigest()[:16]
 
 
 def find_project(file: Path) -> Path:
     """Return the project's folder of a study file.
 
-    It is the nearest one that holds ``.git`` or ``pyproject.toml``, else the file's own.
+    The project's folder is the nearest folder around the file with ``.git`` or ``pyproject.toml``,
+    else the file's own folder.
 
     Raises:
-        ConfigError: It would be the home, or the root of the disk.
+        ConfigError: The folder would be the home, or the root of the disk.
     """
     folder = file.resolve().parent
     project = next((one for one in (folder, *folder.parents) if _is_marked(one)), folder)
-    # A home under version control is not what a study in it needs.
+    # A home folder under version control is more than a study in it needs.
     never = (Path.home().resolve(), Path(folder.anchor))
     if project in never:
         project = folder
@@ -121,16 +123,17 @@ def _is_marked(folder: Path) -> bool:
 def pack(project: Path, file: Path, *, known_secrets: Collection[tuple[str, str]]) -> Package:
     """Pack a project for a job that runs one of its study files.
 
-    ``.gitignore`` files are obeyed, also those above the folder in the same repository.
+    ``.gitignore`` files count, also those above the folder in the same repository.
 
     Args:
-        project: The folder.
-        file: The study file, in it.
-        known_secrets: Name and value of secrets that no file may hold, such as a variable's.
+        project: The project's folder.
+        file: The study file, inside the folder.
+        known_secrets: Names and values of secrets that no file may hold, for example of an
+            environment variable.
 
     Raises:
-        ConfigError: The study file is not among what is packed, a file holds a secret, or the
-            files are larger than 10 MiB together.
+        ConfigError: The study file would be left out, a file holds a secret, or the files are
+            larger than 10 MiB together.
     """
     project, file = project.resolve(), file.resolve()
     walk = _Walk(project)
@@ -148,7 +151,7 @@ def pack(project: Path, file: Path, *, known_secrets: Collection[tuple[str, str]
             name = path.relative_to(project).as_posix()
             data = path.read_bytes()
             check_no_secret(name, data, known_secrets)
-            # No time of change: the same files are the same bytes, which Ray then uploads once.
+            # Without a time of change, equal files give equal bytes, which Ray uploads once.
             entry = zipfile.ZipInfo(name)
             entry.external_attr = (path.stat().st_mode & 0o777) << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
@@ -179,7 +182,7 @@ def _check_size(project: Path, sizes: dict[Path, int]) -> None:
 
 
 class _Walk:
-    """Goes through a project, and notes what it leaves out that somebody may miss."""
+    """Walks through a project, and notes the left-out paths that a user may miss."""
 
     def __init__(self, project: Path) -> None:
         self._project = project
@@ -208,7 +211,7 @@ class _Walk:
 
     def _folder(self, path: Path, name: str, rules: _Rules) -> Iterator[Path]:
         if (path / "pyvenv.cfg").exists():
-            return  # A virtual environment, whatever its name.
+            return  # A virtual environment of any name.
         if path.name in ("data", "datasets") and not any(path.glob("*.py")):
             self.data.append(name)
             return
@@ -233,7 +236,7 @@ def _ignored_above(project: Path) -> _Rules:
 
 
 def _is_ignored(path: Path, rules: _Rules, *, is_folder: bool) -> bool:
-    """Whether the innermost ``.gitignore`` that says anything of a path ignores it."""
+    """Whether a path is ignored, by the innermost ``.gitignore`` that has a rule for it."""
     for folder, spec in reversed(rules):
         name = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
         include = spec.check_file(name).include

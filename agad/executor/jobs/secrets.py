@@ -1,4 +1,4 @@
-"""Secrets that must not leave with a project: told by a file's name, and by what it holds."""
+"""Secrets that must not leave with a project, found by a file's name and by its content."""
 
 from __future__ import annotations
 
@@ -69,19 +69,20 @@ _SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|CREDENTIAL
 _URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.I)
 
 _MIN_CHARS = 12
-"""A shorter value, such as a path or ``1``, also stands in files where it is no secret."""
+"""Shortest value to search for. Shorter values, such as a path or ``1``, also occur in files where
+they are no secrets."""
 
 
 def is_secret_file(name: str) -> bool:
-    """Whether a file's or folder's name says that it holds a secret; a folder's ends with ``/``."""
+    """Whether the name of a file, or of a folder with a final ``/``, stands for a secret."""
     return _FILES.match_file(name)
 
 
 def secrets_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that hold a secret, each its name and its value.
+    """Yield the name and the value of each variable that holds a secret.
 
-    Their names tell them, such as a token's or a webhook's, whose address lets everyone in; or
-    their values do: a URL with a password in it, under any name.
+    A variable's name can show this, for example a token or the address of a webhook, which lets
+    everyone in. A value can show this too: a URL with a password, under any name.
     """
     for name, value in environment.items():
         is_path = value.startswith(("/", "~"))
@@ -94,12 +95,12 @@ def check_no_secret(name: str, data: bytes, known: Collection[tuple[str, str]]) 
     """Refuse a file that holds a secret.
 
     Args:
-        name: The file, as the error says it.
-        data: Its bytes.
-        known: Names and values that it must not hold.
+        name: Name of the file in the error.
+        data: Bytes of the file.
+        known: Names and values of secrets that the file must not hold.
 
     Raises:
-        ConfigError: It holds one of them, or a key by its form.
+        ConfigError: The file holds a known secret, or a text that has the form of a key.
     """
     kinds = [kind for kind, form in _HELD.items() if form.search(data)]
     kinds += [f"the value of {of}" for of, value in known if value.encode() in data]

@@ -1,4 +1,4 @@
-"""Starting a study's driver again after a crash, so often and no more."""
+"""Start a study's driver again after a crash, a limited number of times."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _MOST_PAUSE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervisor:
-    """Runs a command until it ends on purpose."""
+    """Runs a command, again after each crash, until the command ends on purpose."""
 
     final: frozenset[int]
-    """Exit codes after which it is not started again, beside 0."""
+    """Exit codes, beside 0, after which the command is not started again."""
 
     refusal: int
-    """Exit code for bad input, and for much else that hinders it. It is final too, but not where
-    the command has got somewhere or has crashed before: then its input is good, and something
-    around it is down, such as a Ray that starts anew."""
+    """Exit code for bad input, and for many other obstacles. The code is final too, unless the
+    command has made a step or has crashed before. Then its input is good, and something around it
+    is down: for example, Ray is starting again."""
 
     restarts: int
-    """How often it is started again in a row without a step between, at least 0."""
+    """The most restarts in a row without a step between them, at least 0."""
 
     pause_s: float
-    """Seconds before the first start anew; each further one in a row waits twice as long."""
+    """Seconds before the first restart; each further restart in a row waits twice as long."""
 
     steps: Callable[[], frozenset[str]]
-    """Names what is done for good; whatever is new among it is a step forward."""
+    """Returns the names of all work that is done for good; a new name is a step forward."""
 
     def run(self, command: Sequence[str]) -> int:
-        """Run the command; return its last exit code, 128 + n for one that signal n ended.
+        """Run the command; return its last exit code, or 128 + n if signal n ended it.
 
-        SIGTERM and Ctrl-C are passed on as SIGTERM, and end it for good.
+        SIGTERM and Ctrl-C are passed on as SIGTERM, and end the command for good.
         """
         stop = threading.Event()
         children: list[subprocess.Popen[bytes]] = []
@@ -98,10 +98,10 @@ class Supervisor:
 def _run_once(
     command: Sequence[str], children: list[subprocess.Popen[bytes]], stop: threading.Event
 ) -> int:
-    # In a session of its own it gets each signal once, from here; it ends when this process does.
+    # In its own session, the child gets each signal once, from here. It ends with this process.
     child = subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent)
     children[:] = [child]
-    if stop.is_set():  # Told while it was started.
+    if stop.is_set():  # The signal came while the child was started.
         child.terminate()
     code = child.wait()
     children.clear()
@@ -110,7 +110,7 @@ def _run_once(
 
 @contextmanager
 def _on_stop(act: Callable[[], None]) -> Iterator[None]:
-    """Have SIGTERM and Ctrl-C do something, and nothing else."""
+    """Let SIGTERM and Ctrl-C call a function, and do nothing else."""
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         act()
@@ -124,6 +124,6 @@ def _on_stop(act: Callable[[], None]) -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed, which passes nothing on."""
+    """Let the kernel end this process when its parent is killed: SIGKILL is not passed on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)

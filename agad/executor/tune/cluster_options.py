@@ -1,4 +1,4 @@
-"""Where a study runs: the Ray cluster, and what one trial takes of it."""
+"""The place of a study: the Ray cluster, and the resources of one trial."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import ray
+from ray.job_config import JobConfig
 
 from agad.data import NodeCache
-from agad.detectors import Compilation, Compute, Precision
+from agad.detectors.compute import Compilation, Compute, Precision
 from agad.errors import ConfigError
 from agad.executor import check_listening
 from agad.executor.tune.gpu_shares import MOST_PER_GPU
@@ -24,44 +25,48 @@ from agad.trial import Runtime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """A flag or an environment variable each, never part of a study."""
+    """Settings from flags and environment variables, never part of a study."""
 
     store: str
-    """URI of the store that holds the data sets; every node reaches it."""
+    """URI of the store that holds the data sets; every node must reach the store."""
 
     cache: NodeCache = field(default_factory=NodeCache)
-    """Each node's cache of them."""
+    """The cache of data sets on each node."""
 
     is_shared: bool = False
-    """Whether a store in a folder is said to be one and the same on all nodes."""
+    """Whether the user says that a store in a folder is the same folder on all nodes."""
 
     address: str | None = None
     """Address of a running Ray cluster; None starts one on this machine."""
 
     cpus_per_trial: int | None = None
-    """CPU cores and threads of one trial, at least 1. None is one without a GPU: so many trials at
-    once keep all cores busy and none waits for another's, and results do not depend on the number
-    of cores. With a GPU it is a node's cores over the trials that its GPUs take, at least one."""
+    """CPU cores and threads of one trial, at least 1. Without a GPU, None is 1: many trials at once
+    keep all cores busy, no trial waits for another, and results do not depend on the number of
+    cores. With a GPU, None is a node's cores over the trials that its GPUs take, at least 1."""
 
     gpus_per_trial: float | Literal["auto"] | None = None
-    """GPUs of one trial, at least 0; None is one where the cluster has any now, else none. A share
-    of one doubles for the trials that follow one of their kind that did not fit. ``auto`` learns
-    from the first trials of each kind how many share a GPU; where there is none, and the cluster
-    is not said to grow, a trial gets none."""
+    """GPUs of one trial, at least 0. None is 1 if the cluster has a GPU now, else 0. If a trial
+    does not fit its share of a GPU, the share doubles for later trials of the same kind. ``auto``
+    learns from the first trials of each kind how many share a GPU. Without a GPU, ``auto`` is 0
+    unless the cluster may grow."""
 
     max_concurrent_trials: int | None = None
-    """The most trials at once, to which the cluster may grow; None is what it has room for now."""
+    """The most trials at once, to which the cluster may grow; None is the cluster's room now."""
 
     device: str | None = None
-    """A torch device; None is ``cuda`` where a trial has GPUs, else ``cpu``."""
+    """A torch device; None is ``cuda`` if a trial has GPUs, else ``cpu``."""
 
     precision: Precision = "float32"
     channels_last: bool | None = None
     compilation: Compilation = "off"
-    """The three as ``Compute`` has them."""
+    """``precision``, ``channels_last`` and ``compilation`` are the fields of ``Compute``."""
 
     log_to: tuple[Tracker, ...] = ()
-    """Experiment trackers that see every trial too."""
+    """Experiment trackers that also see every trial."""
+
+    code_folders: tuple[str, ...] = ()
+    """Folders from which workers import the modules of a user's own detectors. ``run_study`` sets
+    this field, with the help of the module ``own_detectors``."""
 
     def __post_init__(self) -> None:
         check_trackers(self.log_to)
@@ -92,7 +97,7 @@ class ClusterOptions:
                 f"--gpus-per-trial is {shown}, but --device is {self.device}, "
                 "which would leave them idle; give one of the two."
             )
-        # Checks the other settings; whether there are GPUs is known once connected.
+        # This checks the other settings. The number of GPUs is known only after the connection.
         gpus = self.gpus_per_trial
         self._compute(gpus if isinstance(gpus, int | float) else 1.0)
 
@@ -105,7 +110,7 @@ class ClusterOptions:
         )
 
     def runtime(self, gpus: float = 0.0, num_threads: int | None = None) -> Runtime:
-        """Return where each trial runs, with so many GPUs, and threads where none are given."""
+        """Return the runtime of a trial; ``num_threads`` counts if ``cpus_per_trial`` is None."""
         return Runtime(
             store=self.store,
             cache=self.cache,
@@ -117,27 +122,27 @@ class ClusterOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """What a connected cluster gives to a study."""
+    """The room for trials that a connected cluster gives to a study."""
 
     runtime: Runtime
-    """Where each trial runs."""
+    """The runtime of each trial."""
 
     num: int
-    """Trials at once."""
+    """The most trials at once."""
 
     cpus_per_trial: int | None = None
-    """As ``ClusterOptions`` has it."""
+    """The same as ``ClusterOptions.cpus_per_trial``."""
 
     learns: bool = False
     """Whether the share of a GPU is learned."""
 
     grows: bool = False
-    """Whether the cluster may grow to so many."""
+    """Whether the cluster may grow to ``num`` trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuNode:
-    """What a node with GPUs has."""
+    """The CPU cores and GPUs of a node with GPUs."""
 
     cpus: float
     gpus: float
@@ -147,10 +152,10 @@ class GpuNode:
 def connected(options: ClusterOptions) -> Iterator[Slots]:
     """Connect to the cluster, or start one on this machine that ends with the block.
 
-    Where the caller is connected to Ray already, that connection is used and left open.
+    If the caller is connected to Ray already, that connection is used and left open.
 
     Raises:
-        ConfigError: No cluster answers, or a trial fits nowhere in it.
+        ConfigError: No cluster answers, or no node has room for a trial.
     """
     if ray.is_initialized():
         yield _slots(options, ray.cluster_resources())  # type: ignore[no-untyped-call]
@@ -160,10 +165,14 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
         check_listening(options.address or "local")
         ray.init(
             address=options.address or "local",
-            # None leaves the default, which a running cluster does not take.
+            # A running cluster accepts no value here: None leaves the default.
             include_dashboard=False if options.address is None else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            # Ray's public way to extend the workers' path is a runtime environment, which would
+            # clash with that of a submitted job. If a job has a working directory, Ray leaves the
+            # study's folder out.
+            job_config=JobConfig(_py_driver_sys_path=[*options.code_folders]),
         )
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
@@ -171,7 +180,7 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
             f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
         ) from error
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own exits without a word.
+        signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own handler exits without a message.
     try:
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield _slots(options, resources, can_grow=options.address is not None)
@@ -190,12 +199,12 @@ def gpu_nodes() -> list[GpuNode]:
 
 
 def num_threads(given: int | None, gpus: float, nodes: Sequence[GpuNode]) -> int:
-    """Return the CPU cores and threads of a trial on so many GPUs.
+    """Return the CPU cores and threads of a trial that has GPUs.
 
     Args:
-        given: As ``ClusterOptions.cpus_per_trial``.
-        gpus: Above 0.
-        nodes: Those that it may run on. The one with the fewest cores a trial counts.
+        given: The value of ``ClusterOptions.cpus_per_trial``.
+        gpus: GPUs of the trial, above 0.
+        nodes: Nodes that the trial may run on. The node with the fewest cores per trial counts.
     """
     if given is not None:
         return given

@@ -1,6 +1,6 @@
-"""A worker that Ray's memory monitor kills: the end of its attempt, and not of the study.
+"""Let a kill by Ray's memory monitor end the attempt of one trial, and not the study.
 
-A module of its own, since it replaces a private name of Ray.
+This is a separate module because it replaces a private name of Ray.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 
 
 class KilledForMemoryError(OutOfMemoryError, RayActorError):
-    """Ray killed the worker, since its node ran low on memory."""
+    """Ray killed the worker because its node ran low on memory."""
 
     def __init__(self, message: str) -> None:
         OutOfMemoryError.__init__(self, message)  # type: ignore[no-untyped-call]
@@ -24,9 +24,9 @@ class KilledForMemoryError(OutOfMemoryError, RayActorError):
 def memory_kills_as_deaths() -> Iterator[None]:
     """Let Tune treat a worker that was killed for its node's memory like a worker that died.
 
-    Ray raises an ``OutOfMemoryError`` then, which is no ``RayActorError``. Tune goes on after a
-    ``RayActorError`` alone, in three places: any other error ends its experiment, with all that
-    runs in it. Ray has no public place to put this right.
+    Ray then raises an ``OutOfMemoryError``, which is no ``RayActorError``. Tune goes on only after
+    a ``RayActorError``, in three places. Any other error ends Tune's experiment with all its
+    running trials. Ray has no public way to change this.
     """
     serialization.OutOfMemoryError = KilledForMemoryError  # type: ignore[attr-defined]
     try:

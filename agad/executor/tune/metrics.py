@@ -24,10 +24,10 @@ METRICS = {
     "agad_slots": ("Trials that can run at the same time", ("study",)),
     "agad_left_seconds": ("Estimate of the time until the study is done", ("study",)),
 }
-"""What each metric is, and its labels. Ray puts ``ray_`` before each name.
+"""Description and labels of each metric, by its name. Ray puts ``ray_`` before each name.
 
-All are gauges: Ray drops a gauge that is set no more, and never drops a counter, which would count
-on for a study that is over or has moved to another driver.
+All metrics are gauges: Ray drops a gauge that is no longer set, but never drops a counter. A
+counter would stay for a study that is over or has moved to another driver.
 """
 
 STATES = ("running", "paused", "finished", "stopped", "diverged", "failed", "waiting")
@@ -39,9 +39,9 @@ _SET_EVERY_S = 5.0
 
 
 class StudyMetrics:
-    """Gauges of one driver, connected to Ray, set by a thread of its own while the context is open.
+    """Gauges of a driver that is connected to Ray, set by a thread while the context is open.
 
-    After it, nothing runs any more, and within some 20 s every series is gone.
+    After the context the gauges say that nothing runs. Within about 20 s, every series is gone.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class StudyMetrics:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Say that nothing runs any more, whatever the process goes on to do."""
+        """Export that nothing runs any more, since the process itself may go on."""
         self._is_over.set()
         self._thread.join()
         for name, *labels in self._values:
@@ -76,7 +76,7 @@ class StudyMetrics:
             self._gauges[name].set(value, dict(zip(METRICS[name][1], labels, strict=True)))
 
     def show(self, status: StudyStatus) -> None:
-        """Take what is exported from now on."""
+        """Take the status to export from now on."""
         study = status.study
         for cell in status.cells:
             self._show_cell(status, cell)

@@ -1,4 +1,4 @@
-"""Where each new trial runs: its share of a GPU, its CPU threads, and whether there is room."""
+"""Room for each new trial: its share of a GPU, its CPU threads, and whether it can start."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 5.0
 """The nodes of a cluster come and go; each look is one request to the head node."""
 
-_Kind: TypeAlias = tuple[str, tuple[int, int, int], int]
-"""Detector, image shape and batch size: trials of one kind take about the same of a GPU."""
+_Kind: TypeAlias = tuple[str, tuple[int, int, int], int | None]
+"""Detector, image shape and batch size: trials of one kind need about the same share of a GPU."""
 
 
 @dataclass(slots=True)
 class _Reserved:
     gpus: float
     is_measuring: bool
-    """Whether it is one of the first of its kind."""
+    """Whether the trial is one of the first of its kind."""
 
     num_epochs: int = 0
-    """Epochs that it has told of."""
+    """Epochs that the trial has reported."""
 
 
 class Packing:
     """Gives each new trial its share of a GPU; the share of a running trial never changes.
 
-    Learned shares are learned for each kind of trial. A given share doubles for a kind that did not
-    fit.
+    Learned shares are learned for each kind of trial. A given share doubles for a kind of trial
+    that did not fit.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Packing:
         nodes: Callable[[], Sequence[GpuNode]] = gpu_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take up what trials of earlier drivers tell.
+        """Learn from the trials of earlier drivers.
 
         Args:
-            slots: What the study may take.
+            slots: The resources that the study may use.
             past: Trials that ended, and their rows.
             nodes: Returns the cluster's nodes that have GPUs now.
             clock: Seconds of a clock that never goes back.
@@ -63,14 +63,14 @@ class Packing:
         self._next_look_s = clock()
         self._shares: dict[_Kind, GpuShares] = defaultdict(GpuShares)
         self._least: dict[_Kind, float] = {}
-        """The share of a kind that did not fit a smaller one."""
+        """The least share for each kind of trial that did not fit a smaller share."""
 
         self._reserved: dict[tuple[str, int], _Reserved] = {}
         for spec, row in sorted(past, key=lambda one: one[1].started_at):
             self._remember(spec, row)
 
     def runtime(self, spec: TrialSpec) -> Runtime:
-        """Return where a trial that starts now runs."""
+        """Return the runtime of a trial that starts now."""
         runtime = self._slots.runtime
         gpus = self._gpus(_kind_of(spec))
         if gpus == 0:
@@ -87,10 +87,11 @@ class Packing:
         return self._free() >= least
 
     def fits(self, spec: TrialSpec) -> bool:
-        """Whether a trial is to start now.
+        """Whether a trial may start now.
 
-        On a cluster that grows, one of a kind that is known always is, so that the cluster sees
-        the demand; of others, no more than there are GPUs, since each asks for a whole one.
+        On a cluster that grows, a trial of a known kind may always start, so that the cluster sees
+        the demand. A trial of an unknown kind asks for a whole GPU: at most as many start as there
+        are GPUs.
         """
         if not self._slots.learns:
             return True
@@ -106,13 +107,14 @@ class Packing:
         self._reserved[launch.spec.key, launch.attempt] = _Reserved(runtime.gpus, is_measuring)
 
     def end(self, launch: Launch) -> None:
-        """Count it no more."""
+        """Stop counting a trial."""
         del self._reserved[launch.spec.key, launch.attempt]
 
     def learn(self, launch: Launch, progress: Progress) -> None:
-        """Take what a running or just ended trial tells of its memory and its time.
+        """Learn the memory and the epoch times of a running or just ended trial.
 
-        It may tell of an epoch twice, at a rung and as it is stopped there: the first time counts.
+        A trial may report an epoch twice, at a rung and when it is stopped there. The first report
+        counts.
         """
         peak, total = progress.peak_gpu_memory_bytes, progress.gpu_memory_bytes
         if not self._slots.learns or peak is None or total is None:
@@ -126,8 +128,8 @@ class Packing:
         if epochs:
             reserved.num_epochs = epochs[-1].epoch + 1
         if self._free() >= reserved.gpus:
-            return  # It has more of a GPU than its share: its times say nothing.
-        # An epoch's time is of all instances, of which a confirm trial has one.
+            return  # The trial has more of a GPU than its share: its times say nothing.
+        # An epoch's time covers all instances of a trial; a confirm trial has one.
         num_images = sum(
             spec.data.train.class_counts[label]
             for one in spec.instances
@@ -145,14 +147,14 @@ class Packing:
         )
 
     def grow(self, spec: TrialSpec, gpus: float) -> bool:
-        """Double the share that was too small, for trials of that kind launched from now on.
+        """Double a share that was too small, for later trials of the same kind.
 
         Args:
             spec: The trial that did not fit.
-            gpus: What it had.
+            gpus: GPUs that the trial had.
 
         Returns:
-            False where that was a whole GPU or none: no more can be given to it.
+            False if the trial had a whole GPU or none: then no larger share exists.
         """
         if not 0 < gpus < 1:
             return False
@@ -183,13 +185,13 @@ class Packing:
     def _gpus(self, kind: _Kind) -> float:
         if not self._slots.learns:
             return max(self._slots.runtime.gpus, self._least.get(kind, 0.0))
-        # Each trial takes a core or more: a node may have fewer of them for each of its GPUs.
+        # Every trial takes at least a core, and a node may have few cores for each of its GPUs.
         cpus = self._slots.cpus_per_trial or 1
         room = min((int(node.cpus / node.gpus) // cpus for node in self._now()), default=1)
         return share_of(max(1, min(self._shares[kind].num, room)))
 
     def _free(self) -> float:
-        """Return the GPUs that nobody has reserved."""
+        """Return the number of GPUs that no trial has reserved."""
         reserved = sum(one.gpus for one in self._reserved.values())
         # Shares are rounded down: three thirds of a GPU leave one ten-thousandth.
         return self._num_gpus() - reserved + 1e-9
@@ -205,4 +207,8 @@ class Packing:
 
 
 def _kind_of(spec: TrialSpec) -> _Kind:
-    return (spec.detector.name, spec.data.image_shape, spec.detector.batch_size)
+    return (
+        spec.detector.name,
+        spec.data.image_shape,
+        spec.detector.batches(spec.cell.anomaly_ratio).batch_size,
+    )

@@ -9,11 +9,11 @@ import ray
 import ray._private.state
 
 _LOOK_EVERY_S = 3.0
-"""A spot instance is announced at least 30 s ahead; each look is one request to the head node."""
+"""A spot instance has at least 30 s of notice; each look is one request to the head node."""
 
 
 def _is_node_draining() -> bool:
-    """Ask the head node. Ray has no public name for this; its own Ray Train asks the same way."""
+    """Ask the head node. Ray has no public function for this; Ray Train asks the same way."""
     if not ray.is_initialized():
         return False
     draining = ray._private.state.state.get_draining_nodes()
@@ -21,14 +21,14 @@ def _is_node_draining() -> bool:
 
 
 class DrainWatch:
-    """Looks whether this worker's node drains, now and then however often it is asked."""
+    """Tells whether this worker's node drains, with a look at most every ``_LOOK_EVERY_S``."""
 
     def __init__(
         self,
         look: Callable[[], bool] = _is_node_draining,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Look for the first time when first asked.
+        """Look for the first time at the first call of ``is_draining``.
 
         Args:
             look: Tells whether the node drains now.
@@ -40,7 +40,7 @@ class DrainWatch:
         self._is_draining = False
 
     def is_draining(self) -> bool:
-        """Whether the last look, at most some seconds old, found the node draining."""
+        """Whether the node drained at the last look, which is at most some seconds old."""
         now_s = self._clock()
         if now_s >= self._next_s and not self._is_draining:
             self._is_draining = self._look()

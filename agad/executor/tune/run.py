@@ -1,4 +1,4 @@
-"""Run a study: what is left of it, in one Ray Tune experiment."""
+"""Run the rest of a study in one Ray Tune experiment."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from agad.config import Study, SuccessiveHalving
+from agad.config import Study
 from agad.data import Library
 from agad.executor.tune.cluster_options import ClusterOptions, Slots, connected
 from agad.executor.tune.metrics import StudyMetrics
+from agad.executor.tune.own_detectors import check_importable, code_folders, own_detectors
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -31,13 +32,13 @@ from agad.trial import CheckpointPlan, KeptPlan, train_trial
 logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
-"""Is shown how far the study is."""
+"""Takes the study's status, to show how far the study is."""
 
 WATCH_EVERY_S = 0.5
-"""A status counts every cell, so it is not shown more often than a person can read it."""
+"""A status counts every cell, so it is shown no more often than a person can read."""
 
 WATCH_SHARE = 0.02
-"""Of the driver's time that counting and showing may take. A status of many cells is rarer."""
+"""Share of the driver's time that statuses may take. A status of many cells is shown less often."""
 
 
 def run_study(
@@ -48,28 +49,30 @@ def run_study(
     watch: Watch | None = None,
     train: TrainTrial = train_trial,
 ) -> None:
-    """Run what is left of a study; nothing if it is finished.
+    """Run the rest of a study; do nothing if the study is finished.
 
-    What can be wrong with the study, its data or its memory is found before Ray starts. A study
-    that is finished is not held, so it can be looked at while another driver works on it.
+    Faults of the study, its data or its memory are found before Ray starts. A finished study is not
+    held, so this function can look at the study while another driver works on it.
 
     Args:
         study: What to run.
-        memory: What ran before, and where each row goes.
+        memory: Rows of earlier runs, and the place for new rows.
         options: The cluster and the resources of a trial.
-        watch: Is shown how far the study is, at most twice a second, and at the end.
-        train: Trains one trial on a worker; importable there.
+        watch: Takes the study's status, at most twice a second, and at the end.
+        train: Trains one trial on a worker; a worker must be able to import it.
 
     Raises:
         OtherDriverError: Another driver works on this study, or has taken it over.
         AgadError: The study does not fit its data or the cluster, or the memory fails.
-        KeyboardInterrupt: Ctrl-C; rows of ended trials are kept, and the same call goes on.
+        KeyboardInterrupt: Ctrl-C. Rows of ended trials are kept; the same call continues.
     """
     objects = open_objects(options.store)
-    options = replace(options, store=objects.uri)  # Absolute: workers have folders of their own.
+    # The URI is absolute, since workers have other working folders.
+    folders = code_folders(own_detectors(study))
+    options = replace(options, store=objects.uri, code_folders=folders)
     cell_data = find_cell_data(study, Library(objects))
     fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
-    # One precision a study: in one ladder, or one mean, two would not compare.
+    # A study has one precision: a ladder or a mean cannot compare trials of two.
     config = study.as_json() | {"data": fingerprints, "precision": options.precision}
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=options.precision)
     memory.flush()
@@ -77,7 +80,7 @@ def run_study(
         return
     with memory.hold():
         memory.open(config)
-        # Read anew: until it was held, another driver may have gone on.
+        # The rows are read again: another driver may have gone on before the hold.
         with Publisher(memory) as publisher, StudyBoard(study, cell_data, memory, rows) as board:
             publisher.show(board.status(slots=0))
             if not board.is_done:
@@ -89,12 +92,13 @@ def _run(
 ) -> None:
     trackers = open_trackers(options.log_to, study.name, board)
     with connected(options) as connection, StudyMetrics() as metrics:
+        check_importable(own_detectors(study))
         _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
         show = _rate_limited(watch, board, slots)
         try:
-            fit(board, slots, train, study.scheduler.milestones, show, callbacks=trackers)
+            fit(board, slots, train, show, callbacks=trackers)
         finally:
             for tracker in trackers:
                 tracker.close()
@@ -102,7 +106,7 @@ def _run(
 
 
 def _all_of(*watches: Watch | None) -> Watch:
-    """Return what shows a status to each, one after another."""
+    """Return a function that shows a status to each watch, one after another."""
 
     def watch(status: StudyStatus) -> None:
         for one in watches:
@@ -129,8 +133,6 @@ def _keeping(slots: Slots, study: Study) -> Slots:
         pictures=pictures_prefix(study.name),
         checkpoints=CheckpointPlan(
             prefix=checkpoints_prefix(study.name),
-            milestones=study.scheduler.milestones,
-            pauses=isinstance(study.scheduler, SuccessiveHalving),
             kept=_kept(study),
         ),
     )
@@ -143,13 +145,13 @@ def _kept(study: Study) -> KeptPlan | None:
 
 
 def _rate_limited(watch: Watch, board: StudyBoard, slots: Slots) -> Callable[[], None]:
-    """Return what shows the board's status, if the last time was long enough ago."""
+    """Return a function that shows the board's status, if the last time is long enough ago."""
     rate_limit = RateLimit(WATCH_EVERY_S, WATCH_SHARE)
     return lambda: rate_limit.run(lambda: watch(board.status(slots.num)))
 
 
 class RateLimit:
-    """Runs an action that may wait: not too often, and not for too much of the time."""
+    """Runs an action, but not too often, and not for too large a share of the time."""
 
     def __init__(
         self,

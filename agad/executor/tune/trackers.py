@@ -17,13 +17,13 @@ from ray.tune.logger import LoggerCallback
 def _mlflow(study: str) -> LoggerCallback:
     import mlflow  # type: ignore[import-not-found,unused-ignore]
 
-    # Ray's callback would put None in place of what MLFLOW_TRACKING_URI says.
+    # Without this argument, Ray's callback would replace MLFLOW_TRACKING_URI by None.
     return MLflowLoggerCallback(tracking_uri=mlflow.get_tracking_uri(), experiment_name=study)
 
 
 def _wandb(study: str) -> LoggerCallback:
     environment = {name: text for name, text in os.environ.items() if name.startswith("WANDB_")}
-    # A trial's folder, in which Ray runs it, goes with the study.
+    # Ray runs the logger in the trial's folder, which is deleted with the study.
     environment.setdefault("WANDB_DIR", str(Path.cwd()))
     project = environment.get("WANDB_PROJECT", "agad")
     return _Wandb(project=project, group=study, environment=environment)
@@ -38,7 +38,7 @@ class _WandbActor(_WandbLoggingActor):
 
 
 class _Wandb(WandbLoggerCallback):
-    """Ray's own, but that it puts no API key into a runtime environment, which Ray's API shows."""
+    """Ray's callback, but with no API key in a runtime environment, which Ray's API shows."""
 
     _logger_actor_cls = _WandbActor
 
@@ -51,4 +51,4 @@ class _Wandb(WandbLoggerCallback):
 
 
 OPENERS: dict[str, Callable[[str], LoggerCallback]] = {"mlflow": _mlflow, "wandb": _wandb}
-"""By name; each takes the study's."""
+"""Makers of callbacks, by the tracker's name. A maker takes the study's name."""

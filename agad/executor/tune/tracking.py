@@ -1,4 +1,4 @@
-"""Experiment trackers by name: Ray's own callbacks, shown flat numbers in place of our progress."""
+"""Experiment trackers by name: Ray's own callbacks, which get flat numbers of our progress."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """Refuse a tracker that is unknown or not installed.
 
     Raises:
-        ConfigError: As it says.
+        ConfigError: A tracker is unknown or not installed.
     """
     for name in names:
         if name not in TRACKERS:
@@ -44,23 +44,23 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def open_trackers(names: Sequence[Tracker], study: str, board: StudyBoard) -> list[TrackedTrials]:
-    """Connect to trackers, each of which gets a run a launch of a trial.
+    """Connect to trackers. A tracker gets a run for each launch of a trial.
 
     Raises:
-        ConfigError: One cannot be used.
+        ConfigError: A tracker cannot be used.
     """
     return [TrackedTrials(name, _opened(name, study), board) for name in dict.fromkeys(names)]
 
 
 def _opened(name: Tracker, study: str) -> Any:  # noqa: ANN401  It takes no Trial of Ray's here.
-    # The packages of trackers take seconds to import, which no other study waits for.
+    # The packages of trackers take seconds to import; other studies need not wait for them.
     from agad.executor.tune.trackers import OPENERS
 
     try:
         callback = OPENERS[name](study)
         callback.setup()
     except Exception as error:  # noqa: BLE001  Whatever a server, a key or a folder makes it raise.
-        # Its text may hold an address with a password.
+        # The error's text may hold an address with a password.
         raise ConfigError(
             f"--log-to is {name}, which cannot be used ({type(error).__name__}); check "
             f"{_CHECK[name]}."
@@ -70,7 +70,7 @@ def _opened(name: Tracker, study: str) -> Any:  # noqa: ANN401  It takes no Tria
 
 @dataclass(eq=False)
 class _Shown:
-    """What Ray's callbacks look at of a trial."""
+    """The parts of a trial that Ray's callbacks read."""
 
     trial_id: str
     name: str
@@ -82,7 +82,7 @@ class _Shown:
 
 
 class TrackedTrials(Callback):
-    """One of Ray's logger callbacks, which sees parameters and numbers, and never harms a study."""
+    """Passes parameters and numbers to Ray's logger callback, and never harms a study."""
 
     def __init__(self, name: Tracker, callback: Any, board: StudyBoard) -> None:  # noqa: ANN401
         super().__init__()
@@ -93,7 +93,7 @@ class TrackedTrials(Callback):
         self._is_broken = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        """Put nothing into Tune's pickle of its experiment: no state of Tune is ever restored."""
         return {}
 
     def on_trial_start(
@@ -146,7 +146,7 @@ class TrackedTrials(Callback):
         self._try(lambda: self._callback.on_experiment_end(trials))
 
     def close(self) -> None:
-        """Close the runs of trials that a driver leaves behind that ends before they do."""
+        """Close the runs of trials that have not ended when the driver ends."""
         for shown in self._shown.values():
             shown.config["state"] = "interrupted"
             self._try(partial(self._callback.log_trial_start, shown))
@@ -161,7 +161,7 @@ class TrackedTrials(Callback):
         shown.config["state"] = state
 
         def end() -> None:
-            # MLflow takes parameters of a run that is open, W&B those of a result.
+            # MLflow takes parameters of an open run; W&B takes the parameters of a result.
             self._callback.log_trial_start(shown)
             progress = (trial.last_result or {}).get("progress", Progress())
             last = {"training_iteration": 0, **_numbers(progress), "config": {"state": state}}
@@ -177,7 +177,7 @@ class TrackedTrials(Callback):
             action()
         except Exception as error:  # noqa: BLE001  A tracker's failure is not the study's.
             self._is_broken = True
-            # Its text may hold an address with a password.
+            # The error's text may hold an address with a password.
             logger.warning(
                 "%s failed (%s), so the rest of this run is not logged to it; the study goes on.",
                 self._name,
@@ -191,14 +191,14 @@ def _launch(trial: Trial) -> Launch:
 
 
 def _params(launch: Launch) -> dict[str, Any]:
-    """Return what a run is called by and compared by."""
+    """Return the parameters by which a run is named and compared."""
     spec = launch.spec
     place = {"cell": spec.cell.label, "phase": spec.phase, "number": spec.number}
     return {**place, "attempt": launch.attempt, "seed": spec.seed, **spec.params}
 
 
 def _numbers(progress: Progress) -> dict[str, Any]:
-    """Return the numbers of a worker's last epoch; none where no epoch ended."""
+    """Return the numbers of a worker's last epoch; empty if no epoch ended."""
     if not progress.epochs:
         return {}
     last = progress.epochs[-1]

@@ -1,6 +1,6 @@
-"""What Tune would remember of the trials that ended, and nobody reads.
+"""Drop Tune's memory of ended trials, which nobody reads.
 
-A module of its own, since it changes private parts of Ray Tune.
+This is a separate module because it changes private parts of Ray Tune.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ray.tune.progress_reporter import TrialProgressCallback
 def forget_ended(controller: TuneController) -> None:
     """Drop the trials that ended and have given their worker back.
 
-    Tune keeps each trial with its last result and all its metrics, some 25 KB. It looks through all
-    of them for a trial to start, and at its end pickles each and looks for its files. The board has
-    what a study needs of them.
+    Tune keeps each trial with its last result and all its metrics, about 25 KB. To start a
+    trial, Tune looks through all of them. At its own end, Tune pickles each trial and looks for its
+    files. The board has all that a study needs of ended trials.
     """
     busy = controller._trial_to_actor
     for ended in (controller._stopped_trials, controller._failed_trials):
@@ -27,7 +27,7 @@ def forget_ended(controller: TuneController) -> None:
 
 
 class NoProgress(TrialProgressCallback):
-    """Takes the place of Tune's own callback, which prints nothing and keeps every trial."""
+    """Replaces Tune's own callback, which prints nothing but keeps every trial."""
 
     def on_trial_result(self, *_: object, **__: object) -> None:
         """Keep nothing."""

@@ -29,44 +29,43 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Nothing of Tune's state is ever restored, so its snapshots are as rare as can be.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    # Ctrl-C is the caller's: Tune would swallow it and advise Tuner.restore.
+    # The caller handles Ctrl-C: Tune would swallow it and advise Tuner.restore.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # The board starts a trial anew whose node was taken away: Tune would do so too.
+    # If a node is taken away, the board restarts its trial: Tune would restart it too.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
-    # Of Tune's two consoles, the older one is silent at verbosity 0.
+    # The older of Tune's two consoles is silent at verbosity 0.
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 _MAX_LABEL_BYTES = 150
-"""Of a cell's label in the name of a trial's folder, for which file systems have 255."""
+"""The most bytes of a cell's label in the name of a trial's folder. File systems allow 255 bytes
+for the whole name."""
 
 
-def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
+def fit(
     board: StudyBoard,
     slots: Slots,
     train: TrainTrial,
-    milestones: tuple[int, ...],
     after_event: Callable[[], None],
     *,
     callbacks: Sequence[tune.Callback] = (),
 ) -> None:
     """Run trials until the board is done.
 
-    One experiment with reused workers: a fresh worker imports torch for a second or more.
+    Workers are reused in one experiment: a new worker imports torch for a second or more.
 
     Args:
         board: Hands out trials and decides on them.
-        slots: How many at once, and with what; the shares of a GPU are as ``Packing`` has them.
+        slots: Number and resources of trials at once; ``Packing`` decides the shares of a GPU.
         train: Trains one trial on a worker.
-        milestones: Numbers of epochs after which the board decides.
         after_event: Called after every launch, start, result and end.
-        callbacks: Ray's, which see each trial after the board has.
+        callbacks: Ray's callbacks, which see each trial after the board.
 
     Raises:
-        AgadError: As the board raised it.
+        AgadError: The board raised this error.
     """
     os.environ.update(_ENVIRONMENT)
-    # Tune warns of every trial whose CSV or JSON it does not find.
+    # Tune warns about every trial whose CSV or JSON it does not find.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
 
     packing = Packing(slots, board.past)
@@ -74,7 +73,12 @@ def fit(  # noqa: PLR0913  One call, of what the study and the cluster give.
     def order(launch: Launch) -> Order:
         runtime = packing.runtime(launch.spec)
         packing.start(launch, runtime)
-        return Order(launch=launch, runtime=runtime, train=train, milestones=milestones)
+        return Order(
+            launch=launch,
+            runtime=runtime,
+            train=train,
+            scheduler=board.scheduler_of(launch.spec),
+        )
 
     first_error = FirstError()
     with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
@@ -118,7 +122,7 @@ def _error_of(trial: Trial) -> BaseException | None:
 
 
 def trial_name(trial: Trial) -> str:
-    """Name a trial by its cell and number, as Ray's dashboard and its folder show it."""
+    """Return a trial's name in Ray's dashboard and of its folder, from its cell and number."""
     launch = _launch(trial)
     spec = launch.spec
     label = spec.cell.label.encode()
@@ -126,14 +130,14 @@ def trial_name(trial: Trial) -> str:
         label = label[:_MAX_LABEL_BYTES] + f"... {spec.key[:8]}".encode()
     words = [*label.decode(errors="ignore").split(), spec.phase, str(spec.number)]
     if spec.is_candidate:
-        words.append(spec.key[:8])  # Each candidate has a trial of this number.
+        words.append(spec.key[:8])  # Every candidate has a trial of this number.
     return "-".join([*words, f"attempt={launch.attempt}"]).replace("/", "_")
 
 
 class FirstError:
-    """Keeps the first exception of a call from Tune, which would wrap it or take it for a trial's.
+    """Keeps the first exception of all calls from Tune, as a context manager around each call.
 
-    It is a context manager around each such call.
+    Tune itself would wrap the exception, or take it for the exception of a trial.
     """
 
     def __init__(self) -> None:
@@ -148,7 +152,7 @@ class FirstError:
 
 
 class Starts(tune.Callback):
-    """Tell the board which of its launches have come to a worker."""
+    """Tell the board which of its launches have reached a worker."""
 
     def __init__(
         self, board: StudyBoard, after_event: Callable[[], None], first_error: FirstError
@@ -158,7 +162,7 @@ class Starts(tune.Callback):
         self._first_error = first_error
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        """Put nothing into Tune's pickle of its experiment: no state of Tune is ever restored."""
         return {}
 
     def on_trial_start(
@@ -202,10 +206,10 @@ class BoardSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Do nothing: the scheduler tells the board, since it alone sees the error's text."""
+        """Do nothing: the scheduler tells the board, since it sees the error's text."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        """Put nothing into Tune's pickle of its experiment: no state of Tune is ever restored."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
@@ -232,7 +236,7 @@ class BoardScheduler(FIFOScheduler):
         self._first_error = first_error
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune's pickle of its experiment nothing: no state of Tune's is ever restored."""
+        """Put nothing into Tune's pickle of its experiment: no state of Tune is ever restored."""
         return {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
@@ -260,7 +264,7 @@ class BoardScheduler(FIFOScheduler):
             self._after_event()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
-        """The worker or its node crashed, is taken away, or has too little of a GPU."""
+        """The worker or its node crashed or is taken away, or its share of a GPU is too small."""
         text = Path(trial.error_file).read_text() if trial.error_file else "no traceback"
         launch = _launch(trial)
         key = launch.spec.key

@@ -1,4 +1,4 @@
-"""What runs on a worker: Ray's trainable around a trial's generator of epochs."""
+"""The code that runs on a worker: Ray's trainable around a trial's generator of epochs."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from typing import Any, TypeAlias
 from ray import tune
 from ray._raylet import setproctitle  # type: ignore[attr-defined]
 
+from agad.config import Scheduler, SuccessiveHalving
 from agad.errors import TrialDivergedError
 from agad.executor.tune.preemption import DrainWatch
 from agad.study import Launch, Progress
 from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
 
 TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
-"""Trains a trial, yielding after every epoch: ``agad.trial.train_trial``, or another."""
+"""Trains a trial and yields after every epoch, for example ``agad.trial.train_trial``."""
 
 HEARTBEAT_S = 30.0
-"""A worker returns to the driver after so long, or at a rung, whichever is first."""
+"""A worker returns to the driver after this time or at a rung, whichever comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the driver sends to a worker."""
+    """An order of the driver to a worker."""
 
     launch: Launch
     runtime: Runtime
     train: TrainTrial
-    milestones: tuple[int, ...]
-    """Numbers of epochs after which the driver decides."""
+    scheduler: Scheduler
+    """The driver decides after the epochs in ``scheduler.milestones``."""
 
 
 class Objective(tune.Trainable):
-    """One worker, which trains one trial after another.
+    """A worker that trains one trial after another.
 
-    It keeps its imports between trials; everything else is fresh.
+    The worker keeps its imports between trials; everything else is new.
     """
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Return what Ray reserves for an order; a worker takes orders of equal resources alone."""
+        """Return the resources of an order; a worker takes only orders with equal resources."""
         runtime: Runtime = config["order"].runtime
         gpus = {"GPU": runtime.gpus} if runtime.gpus else {}
         return tune.PlacementGroupFactory([{"CPU": float(runtime.num_threads), **gpus}])
@@ -52,7 +53,7 @@ class Objective(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next order, dropping the trial before; tell Ray that this was possible."""
+        """Drop the last trial and take the next order; tell Ray that this was possible."""
         self._order: Order = new_config["order"]
         self._epochs = self._order.train(self._order.launch.spec, self._runtime())
         self._seconds = 0.0
@@ -62,10 +63,10 @@ class Objective(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train to the next rung or heartbeat."""
         if self.trial_name:
-            # A worker takes many trials: the title says which one it trains, until Ray resets it.
+            # A worker takes many trials: the process title names the trial, until Ray resets it.
             setproctitle(f"ray::{self.trial_name}")
         start = time.perf_counter()
-        stops = {*self._order.milestones, self._order.launch.spec.max_epochs}
+        stops = {*self._order.scheduler.milestones, self._order.launch.spec.max_epochs}
         epochs: list[EpochResult] = []
         diverged = ""
         try:
@@ -76,8 +77,8 @@ class Objective(tune.Trainable):
         except TrialDivergedError as error:
             diverged = str(error)
         self._seconds += time.perf_counter() - start
-        if self._order.launch.spec.phase != "test":  # Its confirm trial's row has them.
-            self._seconds += sum(result.train_s for result in epochs if result.is_restored)
+        if self._order.launch.spec.phase != "test":  # The confirm trial's row has them.
+            self._seconds += sum(map(_earlier_s, epochs))
         num_epochs = epochs[-1].epoch + 1 if epochs else 0
         progress = Progress(
             epochs=tuple(epochs),
@@ -93,9 +94,21 @@ class Objective(tune.Trainable):
         return {"progress": progress, "done": is_done}
 
     def _runtime(self) -> Runtime:
-        """Return where the order's trial runs, its checkpoints those of its attempt."""
+        """Return the runtime of the order's trial, with the checkpoints of its attempt."""
         order = self._order
         plan = order.runtime.checkpoints
         if plan is not None:
-            plan = replace(plan, attempt=order.launch.attempt)
+            plan = replace(
+                plan,
+                attempt=order.launch.attempt,
+                milestones=order.scheduler.milestones,
+                pauses=isinstance(order.scheduler, SuccessiveHalving),
+            )
         return replace(order.runtime, checkpoints=plan, is_preempted=self._drain.is_draining)
+
+
+def _earlier_s(result: EpochResult) -> float:
+    """Return the seconds that earlier attempts spent on an epoch and on what came before it."""
+    if result.is_restored:
+        return result.train_s + result.pretrain_s
+    return result.pretrain_before_s

@@ -2,7 +2,8 @@
 
 from agad.report.figures.cost import cost_figures
 from agad.report.figures.curves import curve_figures
-from agad.report.figures.figure_data import Curves, FigureData, Picture, Scores
+from agad.report.figures.detectors import of_each_detector
+from agad.report.figures.figure_data import Curves, DetectorSearch, FigureData, Picture, Scores
 from agad.report.figures.heat import heat_figures
 from agad.report.figures.history import history_figures
 from agad.report.figures.importance import importance_figures
@@ -35,10 +36,10 @@ def figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
         *heat_figures(board),
         *rank_figures(board),
         *cost_figures(board),
-        *curve_figures(board, figure_data),
-        *history_figures(board, figure_data),
-        *slice_figures(board, figure_data),
-        *importance_figures(board, figure_data),
-        *score_figures(board, figure_data),
-        *picture_figures(board, figure_data),
+        *of_each_detector(curve_figures, board, figure_data),
+        *of_each_detector(history_figures, board, figure_data),
+        *of_each_detector(slice_figures, board, figure_data),
+        *of_each_detector(importance_figures, board, figure_data),
+        *of_each_detector(score_figures, board, figure_data),
+        *of_each_detector(picture_figures, board, figure_data),
     ]

@@ -54,6 +54,7 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
     if not found:
         return []
     unit = "GPU time" if is_gpu else "time of the workers"
+    standing = " A result that stands at several ratios has one mark." if _stands(board) else ""
     return [
         Figure(
             name="cost",
@@ -63,7 +64,7 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
                 "their trials, search and confirm. Line: the front, that is marks which no other "
                 "of the data set beats for as little. Hollow: a class is missing, so it is on no "
                 "front. Labels cost too, and stand in no time; differences within the intervals "
-                "of the tables are none."
+                f"of the tables are none.{standing}"
             ),
             alt=f"Test AUROC and {unit}: "
             + told(
@@ -86,6 +87,10 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
             ),
         )
     ]
+
+
+def _stands(board: Leaderboard) -> bool:
+    return any(cell.stands_for for cell in board.cells)
 
 
 def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:

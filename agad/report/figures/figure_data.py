@@ -77,6 +77,24 @@ class Picture:
     png: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSearch:
+    """What one detector of a study searches, and what stops its trials."""
+
+    search: Search | None = None
+    """The space; None if it is not known."""
+
+    scheduler: Scheduler = field(default_factory=lambda: NoStopping(max_epochs=1))
+    objective: str = Labelled.objective
+    """What the search maximises."""
+
+    detector: str = ""
+    """The registered name; of no meaning if the study has one detector."""
+
+    cells: frozenset[str] = frozenset()
+    """The labels of the detector's cells; of no meaning if the study has one detector."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FigureData:
     """The rows behind a leaderboard. All but the trials may be missing."""
@@ -87,17 +105,33 @@ class FigureData:
     winners: Mapping[str, Winner] = field(default_factory=dict)
     """The winners that the leaderboard was made with, by the cell's label."""
 
-    search: Search | None = None
-    """The study's space; None if it is not known."""
-
-    scheduler: Scheduler = field(default_factory=lambda: NoStopping(max_epochs=1))
-    objective: str = Labelled.objective
-    """What the study maximises."""
+    searches: Sequence[DetectorSearch] = (DetectorSearch(),)
+    """One for each detector of the study, in its order."""
 
     curves: Curves | None = None
     scores: Scores | None = None
     pictures: Sequence[Picture] = ()
     """Pictures of confirmed models, in the order in which a page shows them."""
+
+    @property
+    def search(self) -> Search | None:
+        """The space of the only detector."""
+        return self._only.search
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler of the only detector."""
+        return self._only.scheduler
+
+    @property
+    def objective(self) -> str:
+        """What the only detector's search maximises."""
+        return self._only.objective
+
+    @property
+    def _only(self) -> DetectorSearch:
+        (only,) = self.searches
+        return only
 
     @property
     def search_places(self) -> dict[str, list[int]]:

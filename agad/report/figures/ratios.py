@@ -54,6 +54,9 @@ class _Point:
     classes: Sequence[tuple[int | str, float | None]]
     """Each class and its mean over seeds."""
 
+    num_seeds: int
+    """Confirm seeds that ran at this ratio: a result that stands at several has its seeds once."""
+
 
 def ratio_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
     """Return AUROC, then average precision, against the ratio; none before a confirmed result."""
@@ -65,15 +68,16 @@ def ratio_figures(board: Leaderboard, figure_data: FigureData) -> list[Figure]:
         group = [
             cell for cell in cells[mean_key(one)] if not (one.left_out and cell.is_development)
         ]
+        num_seeds = sum(cell.num_confirmed for cell in group if not cell.stands_for)
         if one.test_auroc is not None:
             means = [(cell.given_class, cell.test_auroc) for cell in group]
-            aurocs.append(_Point(one, name, one.test_auroc, one.interval, means))
+            aurocs.append(_Point(one, name, one.test_auroc, one.interval, means, num_seeds))
         if one.test_average_precision is not None:
             means = [(cell.given_class, cell.test_average_precision) for cell in group]
-            seeds = [_precisions(confirmed.get(c.cell, ())) for c in group if c.num_confirmed]
+            seeds = [_precisions(confirmed.get(c.origin, ())) for c in group if c.num_confirmed]
             interval = mean_interval([of_cell for of_cell in seeds if of_cell])
             average_precisions.append(
-                _Point(one, name, one.test_average_precision, interval, means)
+                _Point(one, name, one.test_average_precision, interval, means, num_seeds)
             )
     return [
         *_figure("auroc-by-ratio", "test AUROC", aurocs),
@@ -95,7 +99,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
         return []
     # The mean over all classes already counts every seed of a mean that leaves classes out.
     whole = [point.of for point in points if not point.of.left_out]
-    num_seeds = sum(one.num_confirmed for one in whole)
+    num_seeds = sum(point.num_seeds for point in points if not point.of.left_out)
     num_missing = sum(one.num_missing for one in whole)
     missing = (
         f" {count_text(num_missing, 'cell has', 'cells have')} no confirmed seed and "

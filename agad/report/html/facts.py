@@ -12,7 +12,7 @@ def totals(board: Leaderboard) -> list[Fact]:
     """Return the numbers of trials and epochs of a study, and their cost."""
     totals = board.totals
     num_confirmed = sum(cell.test_auroc is not None for cell in board.cells)
-    num_seeds = sum(cell.num_confirmed for cell in board.cells)
+    num_seeds = sum({cell.origin: cell.num_confirmed for cell in board.cells}.values())
     num_missing = totals.num_trials_planned - totals.num_trials
     selections = sorted({cell.selection for cell in board.cells if cell.selection})
     found = [

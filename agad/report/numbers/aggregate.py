@@ -8,92 +8,117 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from agad.config import Cell, ranked_apart
+from agad.config import ranked_apart
 from agad.errors import ConfigError
 from agad.records import TrialRow, Winner
-from agad.report.numbers.cells import cell_result, missing_cell
+from agad.report.numbers.cells import cell_result, missing_cell, standing_cell
 from agad.report.numbers.development import Development
 from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals
 from agad.report.numbers.methods import contrasts
+from agad.report.numbers.planned import PlannedDetector, PlannedStudy
 from agad.report.numbers.rankings import rankings
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.summaries import ratio_results, summaries
 
 
-def leaderboard(  # noqa: PLR0913  A keyword for each thing that is known of the study.
+def leaderboard(
     rows: Sequence[TrialRow],
     *,
     study: str = "",
-    planned_cells: Sequence[Cell] = (),
-    confirm_seeds: int | None = None,
-    cell_trials: int | None = None,
+    planned: Sequence[PlannedDetector] = (),
+    confirm_seeds: int = 0,
     winners: Mapping[str, Winner] | None = None,
-    searches: Sequence[Cell] = (),
 ) -> Leaderboard:
     """Aggregate the rows of one study.
+
+    Candidates of a study are compared with each other, whatever chose their configurations.
+    Otherwise, cells of another selection policy are ranked apart.
 
     Args:
         rows: One row for each trial key, as ``StudyMemory.trials`` returns them.
         study: The study's name; needed only if there are no rows yet.
-        planned_cells: All planned cells, so that a cell without rows is shown as missing.
-        confirm_seeds: Number of seeds that confirm a cell; None if unknown.
-        cell_trials: Search trials planned for a cell; None if unknown.
+        planned: The detectors and their cells, so that a cell without rows is shown as missing.
+        confirm_seeds: Number of seeds that confirm a cell; 0 if unknown.
         winners: The winners kept for what is planned, by the labels of the cells that they are
             confirmed in.
-        searches: The cells that search on development classes, if there are any.
 
     Raises:
         ConfigError: The rows are of several studies, or hold a trial key twice.
     """
     _check_rows(rows)
-    planned = {cell.label: cell for cell in (*planned_cells, *searches)}
-    by_cell: dict[str, list[TrialRow]] = {label: [] for label in planned}
-    for row in rows:
-        by_cell.setdefault(row.cell, []).append(row)
-    study = rows[0].study if rows else study
-    detectors = sorted({row.detector for row in rows})
-    missing_detector = detectors[0] if len(detectors) == 1 else ""
-    policies = sorted({ranked_apart(row.selection) for row in rows})
-    missing_policy = policies[0] if len(policies) == 1 else ""
-    results = [
-        cell_result(of_cell, planned.get(label), (winners or {}).get(label))
-        if of_cell
-        else missing_cell(study, planned[label], missing_detector, missing_policy)
-        for label, of_cell in by_cell.items()
-    ]
+    plan = PlannedStudy(planned)
+    results = _results(rows, rows[0].study if rows else study, plan, winners or {})
     results.sort(key=_cell_order)
-    developed = Development.of(rows, searches)
+    developed = Development.of(rows, plan.searches)
     confirmed = {
         _searched_for(cell): cell.best_params for cell in results if cell.best_params is not None
     }
     searched = [
         replace(
-            _budgeted(cell, 0, cell_trials or 0),
+            _budgeted(cell, 0, plan.num_trials.get(cell.cell, 0)),
             is_search=True,
             best_params=confirmed.get(_searched_for(cell)),
         )
         for cell in results
         if cell.cell in developed.searches
     ]
-    own_trials = 0 if searched else cell_trials or 0
-    cells = [
-        replace(
-            _budgeted(cell, confirm_seeds or 0, own_trials), is_development=developed.holds(cell)
-        )
+    ran = [
+        _budgeted(cell, confirm_seeds, plan.num_trials.get(cell.cell, 0))
         for cell in results
         if cell.cell not in developed.searches
     ]
+    cells = [
+        replace(cell, is_development=developed.holds(cell))
+        for cell in [*ran, *_standing(ran, plan)]
+    ]
+    cells.sort(key=_cell_order)
     return Leaderboard(
-        study=study,
+        study=rows[0].study if rows else study,
         cells=tuple(cells),
         ratios=tuple(ratio_results(cells)),
         summaries=tuple(summaries(cells)),
-        contrasts=tuple(contrasts(cells)),
-        rankings=tuple(rankings(cells)),
+        contrasts=tuple(contrasts(cells, is_one_contest=plan.has_several)),
+        rankings=tuple(rankings(cells, is_one_contest=plan.has_several)),
         totals=_totals(rows, [*cells, *searched]),
         provenance=_provenance(rows),
         searches=tuple(searched),
+        detectors=_names(plan) if plan.has_several else (),
     )
+
+
+def _results(
+    rows: Sequence[TrialRow], study: str, plan: PlannedStudy, winners: Mapping[str, Winner]
+) -> list[CellResult]:
+    """Return the result of every cell that has rows or is planned to run."""
+    by_cell: dict[str, list[TrialRow]] = {label: [] for label in plan.cells}
+    for row in rows:
+        by_cell.setdefault(row.cell, []).append(row)
+    detectors = sorted({row.detector for row in rows})
+    policies = sorted({ranked_apart(row.selection) for row in rows})
+    found = []
+    for label, of_cell in by_cell.items():
+        candidate = plan.by_cell.get(label) if plan.has_several else None
+        if of_cell:
+            cell = plan.cells.get(label)
+            found.append(cell_result(of_cell, cell, winners.get(label), candidate=candidate))
+        elif candidate is not None:
+            missing = (study, plan.cells[label], candidate.name, candidate.policy)
+            found.append(missing_cell(*missing, is_ranked_apart=False))
+        else:
+            detector = detectors[0] if len(detectors) == 1 else ""
+            policy = policies[0] if len(policies) == 1 else ""
+            found.append(missing_cell(study, plan.cells[label], detector, policy))
+    return found
+
+
+def _standing(ran: Iterable[CellResult], plan: PlannedStudy) -> list[CellResult]:
+    """Return the results of the cells that a detector answers without running there."""
+    by_label = {cell.cell: cell for cell in ran}
+    return [standing_cell(by_label[label], asked) for asked, label in plan.standing]
+
+
+def _names(plan: PlannedStudy) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.name for one in plan.detectors))
 
 
 def _check_rows(rows: Sequence[TrialRow]) -> None:

@@ -6,7 +6,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import stdev
+from typing import Any
 
 from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
 from agad.records import TrialRow, Winner, objective_of
@@ -17,12 +19,17 @@ from agad.report.numbers.chosen import (
     mean_of_known,
     num_candidates,
 )
+from agad.report.numbers.planned import PlannedDetector
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import t_interval
 
 
 def cell_result(
-    rows: Sequence[TrialRow], planned: Cell | None, winner: Winner | None
+    rows: Sequence[TrialRow],
+    planned: Cell | None,
+    winner: Winner | None,
+    *,
+    candidate: PlannedDetector | None = None,
 ) -> CellResult:
     """Return the result of a cell.
 
@@ -30,6 +37,7 @@ def cell_result(
         rows: All rows of the cell, at least one.
         planned: The cell as the study plans it; None if the cell is not planned.
         winner: The winner that the cell keeps for what is planned.
+        candidate: The cell's detector, if the study compares several; None otherwise.
     """
     search = [row for row in rows if row.phase == "search"]
     chosen = confirmed_rows(rows, winner)
@@ -40,15 +48,16 @@ def cell_result(
     first = rows[0]
     settings = json.loads(first.settings)
     policy = ranked_apart(first.selection)
+    apart = "" if candidate else policy
     return CellResult(
         study=first.study,
         cell=first.cell,
         dataset=first.dataset,
         detector=first.detector,
-        given_class=_given(planned) if planned else _class_of(first),
+        given_class=_class_of_plan(planned) if planned else _class_of(first),
         anomaly_ratio=first.anomaly_ratio,
-        variant=_apart(
-            policy,
+        variant=named_apart(
+            apart,
             variant_label(
                 protocol=first.protocol,
                 pollution_ratio=first.pollution_ratio,
@@ -56,7 +65,9 @@ def cell_result(
                 settings=settings,
             ),
         ),
-        task=_apart(policy, _task(first.protocol, first.pollution_ratio, first.labelled_classes)),
+        task=named_apart(
+            apart, _task(first.protocol, first.pollution_ratio, first.labelled_classes)
+        ),
         method=_method(first.detector, settings),
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
@@ -90,26 +101,67 @@ def cell_result(
         num_search_epochs=sum(row.epochs * row.num_instances for row in search),
         num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
         num_instances=max((row.num_instances for row in search), default=1),
+        given=_given(rows, candidate.external_data) if candidate else "",
     )
 
 
-def missing_cell(study: str, cell: Cell, detector: str, policy: str) -> CellResult:
+def missing_cell(
+    study: str, cell: Cell, detector: str, policy: str, *, is_ranked_apart: bool = True
+) -> CellResult:
     """Return the result of a planned cell that has no row."""
+    apart = policy if is_ranked_apart else ""
     return CellResult(
         study=study,
         cell=cell.label,
         dataset=cell.dataset,
         detector=detector,
-        given_class=_given(cell),
+        given_class=_class_of_plan(cell),
         anomaly_ratio=cell.anomaly_ratio,
-        variant=_apart(policy, cell.variant),
-        task=_apart(
-            policy,
+        variant=named_apart(apart, cell.variant),
+        task=named_apart(
+            apart,
             _task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
         ),
         method=_method(detector, dict(cell.settings)),
         policy=policy,
     )
+
+
+def standing_cell(ran: CellResult, asked: Cell) -> CellResult:
+    """Return the result of a cell that did not run, since its detector uses no labels.
+
+    The scores are those of the cell that ran. Its trials, times and costs are not counted again.
+    """
+    missing = missing_cell(
+        ran.study,
+        asked,
+        ran.detector,
+        ran.policy,
+        is_ranked_apart=ran.task.startswith(_SELECTION),
+    )
+    counted: dict[str, Any] = dict.fromkeys(_COUNTED_ONCE, 0)
+    return replace(
+        ran,
+        cell=missing.cell,
+        anomaly_ratio=missing.anomaly_ratio,
+        variant=missing.variant,
+        task=missing.task,
+        stands_for=ran.cell,
+        **counted,
+    )
+
+
+_COUNTED_ONCE = (
+    *("num_trials", "num_trials_planned", "num_finished", "num_pruned", "num_diverged"),
+    *("num_failed", "num_confirm_diverged", "num_confirm_failed", "num_other_confirm_trials"),
+    *("total_s", "gpu_s", "num_epochs", "num_search_epochs", "num_planned_search_epochs"),
+)
+
+
+def _given(rows: Sequence[TrialRow], external_data: str) -> str:
+    """Return what the trials of a cell were given beside normal images."""
+    uses_labels = any(row.num_val_anomalies or row.num_fit_anomalies for row in rows)
+    return ", ".join(filter(None, ("labels" if uses_labels else "", external_data))) or "nothing"
 
 
 def _class_of(row: TrialRow) -> int | str:
@@ -120,7 +172,7 @@ def _class_of(row: TrialRow) -> int | str:
     return label
 
 
-def _given(cell: Cell) -> int | str:
+def _class_of_plan(cell: Cell) -> int | str:
     return ", ".join(map(str, cell.development_classes)) or cell.given_class
 
 
@@ -140,6 +192,11 @@ def _method(detector: str, settings: Mapping[str, Setting]) -> str:
     return f"{detector} {fixed}".rstrip()
 
 
-def _apart(policy: str, variant: str) -> str:
+_SELECTION = "selection="
+
+
+def named_apart(policy: str, variant: str) -> str:
     """Return a variant or a task, after the policy if cells of the policy are ranked apart."""
-    return f"selection={policy} {variant}".rstrip() if policy else variant
+    if not policy or variant.startswith(_SELECTION):
+        return variant
+    return f"{_SELECTION}{policy} {variant}".rstrip()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from agad.report.numbers.cells import named_apart
 from agad.report.numbers.methods import CellPair, Contrast, Question, contrast, pair, question
 from agad.report.numbers.rankings import Ranking, rankings
 from agad.report.numbers.results import CellResult
@@ -36,7 +37,8 @@ class Comparison:
 
     second: str
     pairs: tuple[CellPair, ...]
-    """In order of the first side's cells, then the cells that only the second side has."""
+    """In order of the first side's cells, then the cells that only the second side has; by detector
+    and variant if a side has several detectors."""
 
     contrast: Contrast
     """The difference of both sides over the cells that both have confirmed."""
@@ -59,7 +61,8 @@ def compare(
     """Compare two sides.
 
     Cells with the same data set, class, ratio and task are partners. If a side has several variants
-    of such a cell, partners must also have the same variant.
+    of such a cell, partners must also have the same variant; if a side has several detectors, the
+    same detector too.
 
     Args:
         first: The first side's name, and its cells with the searches on development classes.
@@ -67,8 +70,11 @@ def compare(
     """
     (first_name, ours), (second_name, theirs) = first, second
     pairs = tuple(pair(*one) for one in _partners(_compared(ours), _compared(theirs)))
+    have_several = any(has_several_detectors(side) for side in (ours, theirs))
+    if have_several:
+        pairs = tuple(sorted(pairs, key=_by_detector))
     sides = [
-        replace(cell, method=name, task=one.either.variant)
+        replace(cell, method=name, task=_place(one.either, with_detector=have_several))
         for one in pairs
         for name, cell in (("first", one.first), ("second", one.second))
         if cell
@@ -92,8 +98,35 @@ def compare(
     )
 
 
+def has_several_detectors(cells: Iterable[CellResult]) -> bool:
+    """Whether cells are of several detectors, so that a cell's detector must be named."""
+    return len({cell.detector for cell in cells if cell.detector}) > 1
+
+
 def _compared(cells: Iterable[CellResult]) -> list[CellResult]:
-    return [cell for cell in cells if not cell.is_search]
+    """Return the cells of a side, those of another policy named apart.
+
+    Candidates of one study are ranked together, but two studies may have chosen in other ways.
+    """
+    return [
+        replace(
+            cell,
+            variant=named_apart(cell.policy, cell.variant),
+            task=named_apart(cell.policy, cell.task),
+        )
+        for cell in cells
+        if not cell.is_search
+    ]
+
+
+def _by_detector(one: CellPair) -> tuple[str, ...]:
+    cell = one.either
+    return (cell.dataset, cell.detector, cell.variant)
+
+
+def _place(cell: CellResult, *, with_detector: bool) -> str:
+    """Return what tells a cell from the others of its question."""
+    return f"{cell.detector} {cell.variant}" if with_detector else cell.variant
 
 
 def outcome(one: CellPair) -> Outcome:
@@ -151,9 +184,12 @@ def _partners(
         if len(cells) == len(others) == 1:
             partners.append((cells[0], others[0]))
             continue
-        by_variant = {cell.variant: cell for cell in others}
-        partners += [(cell, by_variant.pop(cell.variant, None)) for cell in cells]
-        partners += [(None, cell) for cell in by_variant.values()]
+        has_several = has_several_detectors(cells) or has_several_detectors(others)
+        by_place = {_place(cell, with_detector=has_several): cell for cell in others}
+        for cell in cells:
+            place = _place(cell, with_detector=has_several)
+            partners.append((cell, by_place.pop(place, None)))
+        partners += [(None, cell) for cell in by_place.values()]
     return partners + [(None, cell) for cells in unclaimed.values() for cell in cells]
 
 

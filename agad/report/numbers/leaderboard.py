@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from agad.config import FixedEpoch
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.rankings import Ranking
 from agad.report.numbers.results import CellResult, RatioResult, Summary
@@ -91,6 +92,9 @@ class Leaderboard:
     """The searches on development classes, which have no test AUROC; empty if each cell searches
     for itself."""
 
+    detectors: tuple[str, ...] = ()
+    """The names of the detectors that the study compares, in its order; empty if it has one."""
+
     @property
     def searching(self) -> tuple[CellResult, ...]:
         """The searches on development classes, or all cells if each searches for itself."""
@@ -109,7 +113,11 @@ def has_ended(board: Leaderboard, winners: Collection[str]) -> bool:
         board: The leaderboard with all planned cells.
         winners: Labels of the cells that keep a winner for what is planned.
     """
-    return all(_has_ended(cell, has_winner=cell.cell in winners) for cell in board.cells)
+    return all(
+        _has_ended(cell, has_winner=cell.cell in winners)
+        for cell in board.cells
+        if not cell.stands_for
+    )
 
 
 def _has_ended(cell: CellResult, *, has_winner: bool) -> bool:
@@ -117,6 +125,8 @@ def _has_ended(cell: CellResult, *, has_winner: bool) -> bool:
     if not (has_winner or cell.num_trials >= cell.num_trials_planned):
         return False
     if not (has_winner or cell.num_confirmed):
-        return not (cell.num_finished or cell.num_pruned)
+        # A cell that searches nothing always keeps a winner, before its first confirm trial.
+        searches = cell.policy != FixedEpoch.policy
+        return searches and not (cell.num_finished or cell.num_pruned)
     num_ended = cell.num_confirmed + cell.num_confirm_diverged + cell.num_confirm_failed
     return num_ended >= cell.num_confirm_planned

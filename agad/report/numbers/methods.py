@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import (
@@ -85,35 +85,104 @@ def pair(first: CellResult | None, second: CellResult | None) -> CellPair:
 
 
 def contrast(first: str, second: str, pairs: Sequence[CellPair]) -> Contrast:
-    """Return the differences of two sides over the cells that both have confirmed."""
+    """Return the differences of two sides over the cells that both have confirmed.
+
+    A cell that stands at several ratios counts at each, but varies only once with its seeds.
+    """
     both = [(one.first, one.second) for one in pairs if one.difference and one.first and one.second]
-    firsts = [ours.test_aurocs for ours, _ in both]
-    seconds = [theirs.test_aurocs for _, theirs in both]
-    by_seed = [paired_differences(_by_seed(ours), _by_seed(theirs)) for ours, theirs in both]
-    is_paired = all(len(values) >= 2 for values in by_seed)
-    differences = [
-        fmean(values) if is_paired else fmean(ours) - fmean(theirs)
-        for values, ours, theirs in zip(by_seed, firsts, seconds, strict=True)
-    ]
+    ours, theirs = list(zip(*both, strict=True)) or ((), ())
+    firsts, seconds = _Side.of(ours), _Side.of(theirs)
+    groups = [_differences(group) for group in _sharing_trials(both)]
+    is_paired = all(len(by_seed) >= 2 for group in groups for by_seed in group)
+    differences = (
+        [fmean(by_seed) for group in groups for by_seed in group]
+        if is_paired
+        else [fmean(one.test_aurocs) - fmean(other.test_aurocs) for one, other in both]
+    )
     return Contrast(
         first=first,
         second=second,
         num_cells=len(both),
         num_missing=len(pairs) - len(both),
         difference=fmean(differences) if both else None,
-        interval=mean_interval(by_seed, bounds=DIFFERENCE_BOUNDS)
+        interval=mean_interval(
+            [[fmean(of_seed) for of_seed in zip(*group, strict=True)] for group in groups],
+            [len(group) for group in groups],
+            DIFFERENCE_BOUNDS,
+        )
         if is_paired
-        else difference_interval(firsts, seconds),
-        probability=probability_better(firsts, seconds) if both else None,
-        probability_interval=probability_interval(firsts, seconds),
+        else difference_interval(
+            firsts.strata, seconds.strata, weights=(firsts.weights, seconds.weights)
+        ),
+        probability=probability_better(firsts.scores, seconds.scores) if both else None,
+        probability_interval=probability_interval(
+            firsts.strata, seconds.strata, list(zip(firsts.places, seconds.places, strict=True))
+        ),
     )
 
 
-def contrasts(cells: Iterable[CellResult]) -> list[Contrast]:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a contrast: the scores of each cell that ran, once."""
+
+    strata: Sequence[Sequence[float]]
+    weights: Sequence[float]
+    """The share of each stratum in the mean over the cells."""
+
+    places: Sequence[int]
+    """The stratum of each cell."""
+
+    @property
+    def scores(self) -> list[Sequence[float]]:
+        """The scores of each cell."""
+        return [self.strata[place] for place in self.places]
+
+    @classmethod
+    def of(cls, cells: Sequence[CellResult]) -> Self:
+        ran = {cell.origin: cell.test_aurocs for cell in cells}
+        origins = list(ran)
+        places = [origins.index(cell.origin) for cell in cells]
+        return cls(
+            strata=list(ran.values()),
+            weights=[places.count(place) / len(cells) for place in range(len(origins))],
+            places=places,
+        )
+
+
+_Cells: TypeAlias = tuple[CellResult, CellResult]
+
+
+def _sharing_trials(both: Iterable[_Cells]) -> list[list[_Cells]]:
+    """Return the pairs in groups that share no trial: a detector may stand at several ratios."""
+    groups: list[list[_Cells]] = []
+    for pair in both:
+        shared = [group for group in groups if any(_share_trials(pair, one) for one in group)]
+        groups = [group for group in groups if group not in shared]
+        groups.append([*(one for group in shared for one in group), pair])
+    return groups
+
+
+def _share_trials(pair: _Cells, other: _Cells) -> bool:
+    return any(one.origin == same.origin for one, same in zip(pair, other, strict=True))
+
+
+def _differences(group: Sequence[_Cells]) -> list[list[float]]:
+    """Return each pair's differences of the seeds that all pairs of a group share."""
+    by_pair = [paired_differences(_by_seed(ours), _by_seed(theirs)) for ours, theirs in group]
+    shared = set.intersection(*(set(one) for one in by_pair))
+    return [[one[seed] for seed in sorted(shared)] for one in by_pair]
+
+
+def contrasts(cells: Iterable[CellResult], *, is_one_contest: bool = False) -> list[Contrast]:
     """Return a contrast for every two methods of a study, over the questions of either method.
 
-    Cells of another selection policy have contrasts of their own, which name the policy.
+    Args:
+        cells: The cells of the study.
+        is_one_contest: Whether the study compares detectors. Otherwise, cells of another selection
+            policy have contrasts of their own, which name the policy.
     """
+    if is_one_contest:
+        return _contrasts(cells)
     return [
         replace(one, first=_named(one.first, policy), second=_named(one.second, policy))
         for policy, alike in cells_by_policy(cells)

@@ -7,7 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from agad.report.numbers.methods import Question, answers_by_method, cells_by_policy
+from agad.report.numbers.methods import (
+    Question,
+    answers_by_method,
+    cells_by_policy,
+    question,
+)
 from agad.report.numbers.rank_tests import fewest_blocks, verdict
 from agad.report.numbers.results import CellResult
 
@@ -64,14 +69,25 @@ class _Block:
     """Cells that methods lack."""
 
 
-def rankings(cells: Iterable[CellResult]) -> list[Ranking]:
+def rankings(cells: Iterable[CellResult], *, is_one_contest: bool = False) -> list[Ranking]:
     """Rank the methods of a study over the classes of each data set, and over data sets.
 
     Classes of a data set share its images, so a ranking over classes is about that data set only.
     In the ranking over data sets, each data set is one block, however many classes it has. A block
-    in which a method lacks a cell is left out. Cells of another selection policy have rankings of
-    their own.
+    in which a method lacks a cell is left out.
+
+    Args:
+        cells: The cells of the study, those without rows included.
+        is_one_contest: Whether the study compares detectors. Then a question that a detector does
+            not answer, such as a ratio of 0 if it needs labels, is in no ranking. Otherwise, cells
+            of another selection policy have rankings of their own.
     """
+    if is_one_contest:
+        cells = list(cells)
+        of_methods = answers_by_method(cells).values()
+        return _rankings(
+            cell for cell in cells if all(question(cell) in answers for answers in of_methods)
+        )
     return [
         replace(one, policy=policy)
         for policy, alike in cells_by_policy(cells)

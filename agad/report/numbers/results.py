@@ -40,7 +40,8 @@ class CellResult:
     """The rule that chose the configuration, such as ``labelled(30)``."""
 
     policy: str = ""
-    """``label_free`` or ``fixed_epoch``, whose cells are ranked apart; else empty."""
+    """``label_free`` or ``fixed_epoch``, whose cells are ranked apart unless they are candidates of
+    one study; else empty."""
 
     num_trials: int = 0
     """Search trials that have ended, in whatever way."""
@@ -143,6 +144,20 @@ class CellResult:
 
     is_search: bool = False
     """Whether this is a search on development classes for other cells, which confirms nothing."""
+
+    stands_for: str = ""
+    """The label of the cell that ran, if this cell did not: its detector uses no labels, so the
+    result stands here too. The trials, times and costs are counted there alone; empty if the cell
+    runs itself."""
+
+    given: str = ""
+    """What the detector was given beside normal images, such as ``labels``; empty if the study has
+    one detector, or if the cell has no row."""
+
+    @property
+    def origin(self) -> str:
+        """The label of the cell whose trials gave the result."""
+        return self.stands_for or self.cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

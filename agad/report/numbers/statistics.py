@@ -136,7 +136,7 @@ def difference(
             mean of several seeds.
         second: Seeds and scores of the second cell.
     """
-    pairs = paired_differences(first, second)
+    pairs = list(paired_differences(first, second).values())
     if len(pairs) >= 2:
         interval = t_interval(pairs, DIFFERENCE_BOUNDS, "paired t")
         return Difference(value=fmean(pairs), interval=interval, num=len(pairs), is_paired=True)
@@ -151,10 +151,10 @@ def difference(
 
 def paired_differences(
     first: tuple[Sequence[int], Sequence[float]], second: tuple[Sequence[int], Sequence[float]]
-) -> list[float]:
-    """Return the differences of the shared seeds, in order of seed."""
+) -> dict[int, float]:
+    """Return the difference of each shared seed, in order of seed."""
     ours, theirs = (dict(zip(*one, strict=False)) for one in (first, second))
-    return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    return {seed: ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())}
 
 
 def interquartile_mean(values: Sequence[float]) -> float | None:
@@ -229,7 +229,12 @@ def interquartile_mean_interval(strata: Strata) -> Interval | None:
     return _percentiles(middle.mean(axis=1))
 
 
-def difference_interval(firsts: Strata, seconds: Strata) -> Interval | None:
+def difference_interval(
+    firsts: Strata,
+    seconds: Strata,
+    *,
+    weights: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Interval | None:
     """Return the interval of the mean difference of cells whose seeds are not pairs.
 
     It holds the true difference as often as ``mean_interval`` the mean; one pair of cells has
@@ -237,16 +242,17 @@ def difference_interval(firsts: Strata, seconds: Strata) -> Interval | None:
 
     Args:
         firsts: The cells of one side.
-        seconds: Those of the other, in the same order.
+        seconds: The cells of the other side.
+        weights: The share of each cell in its side's mean; equal if not given.
 
     Returns:
         None where a cell has fewer than two seeds, or no cell has a spread.
     """
     if not firsts:
         return None
-    share = 1 / len(firsts)
-    weights = [share] * len(firsts) + [-share] * len(seconds)
-    return _weighted_interval([*firsts, *seconds], weights, DIFFERENCE_BOUNDS)
+    ours, theirs = weights or ([1 / len(one)] * len(one) for one in (firsts, seconds))
+    signed = [*ours, *(-share for share in theirs)]
+    return _weighted_interval([*firsts, *seconds], signed, DIFFERENCE_BOUNDS)
 
 
 def probability_better(firsts: Strata, seconds: Strata) -> float:
@@ -263,22 +269,30 @@ def probability_better(firsts: Strata, seconds: Strata) -> float:
     )
 
 
-def probability_interval(firsts: Strata, seconds: Strata) -> Interval | None:
+def probability_interval(
+    firsts: Strata, seconds: Strata, pairs: Sequence[tuple[int, int]] | None = None
+) -> Interval | None:
     """Return the stratified bootstrap interval of ``probability_better``.
 
     Of normal seeds it holds the true chance in 89 to 95 of 100 cases at three to five seeds a cell.
+
+    Args:
+        firsts: The cells of one side.
+        seconds: The cells of the other side.
+        pairs: The places of the two cells of each pair; in order if not given.
 
     Returns:
         None for a single cell, where a cell has fewer than ``MIN_SEEDS_FOR_CHANCE`` seeds, or
         where all resamples agree: seeds that all win would give an interval without width.
     """
-    if len(firsts) < 2 or min(map(len, (*firsts, *seconds))) < MIN_SEEDS_FOR_CHANCE:
+    pairs = pairs if pairs is not None else [(one, one) for one in range(len(firsts))]
+    if len(set(pairs)) < 2 or min(map(len, (*firsts, *seconds))) < MIN_SEEDS_FOR_CHANCE:
         return None
     import numpy as np
 
     ours, theirs = _resampled(firsts, _Purpose.FIRST), _resampled(seconds, _Purpose.SECOND)
     chances = []
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in ((ours[one], theirs[other]) for one, other in pairs):
         wins = np.sign(a[:, :, None] - b[:, None, :])
         chances.append((wins.mean(axis=(1, 2)) + 1) / 2)
     return _percentiles(np.mean(chances, axis=0))

@@ -86,8 +86,13 @@ def _counts(cells: Iterable[CellResult]) -> tuple[int, int]:
 
 def _summary(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> Summary:
     confirmed = [cell for cell in cells if cell.test_auroc is not None]
-    strata = [cell.test_aurocs for cell in confirmed]
     weights = _weights(confirmed)
+    # A result that stands at several ratios varies only once with its seeds.
+    scores = {cell.origin: cell.test_aurocs for cell in confirmed}
+    strata = list(scores.values())
+    shares = dict.fromkeys(scores, 0.0)
+    for cell, weight in zip(confirmed, weights, strict=True):
+        shares[cell.origin] += weight
     by_dataset: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for cell, weight in zip(confirmed, weights, strict=True):
         assert cell.test_auroc is not None
@@ -103,14 +108,14 @@ def _summary(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> Su
         num_datasets=num_confirmed_datasets,
         num_ratios=num_confirmed_ratios,
         test_auroc=fmean(means) if means else None,
-        interval=mean_interval(strata, weights),
-        iqm=interquartile_mean([score for scores in strata for score in scores]),
+        interval=mean_interval(strata, list(shares.values())),
+        iqm=interquartile_mean([score for one in strata for score in one]),
         iqm_interval=interquartile_mean_interval(strata),
         sd_over_datasets=_sd(means),
         sd_over_seeds=_pooled_sd(cells),
         num_cells=len(confirmed),
         num_missing=len(cells) - len(confirmed),
-        num_confirmed=sum(cell.num_confirmed for cell in cells),
+        num_confirmed=sum({cell.origin: cell.num_confirmed for cell in cells}.values()),
         left_out=left_out,
     )
 

@@ -67,7 +67,9 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
         given |= {name: int(row[name]) for name in _COUNTS}
         given |= {name: float(row[name]) for name in _NUMBERS}
         given |= {name: float(row[name]) if row[name] else None for name in _SCORES}
-        given["policy"] = _policy(given["task"])
+        given["policy"] = row.get("policy") or _policy(given["task"])
+        # A file of a study of one detector that runs every cell has no such column.
+        given["stands_for"] = text_of_csv(row.get("stands_for") or "")
         # In files of earlier versions, every cell searched for itself.
         given["is_search"] = row.get("is_search") == "True"
         given["given_class"] = text_of_csv(row["given_class"])
@@ -87,6 +89,6 @@ def _cell(row: dict[str, str], place: str) -> CellResult:
 
 
 def _policy(task: str) -> str:
-    """Return the policy that a task names; a cell without rows has a task and no selection."""
+    """Return the policy that a task names, as in files of earlier versions."""
     words = dict(word.partition("=")[::2] for word in task.split())
     return words.get("selection", "")

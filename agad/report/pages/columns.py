@@ -30,7 +30,7 @@ from agad.report.pages.rounding import (
     signed_interval_text,
 )
 
-_WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost")
+_WIDE_ONLY = ("avg. prec.", "val AUROC", "objective", "GPU time", "cost", "given")
 """Columns of the table by cell that do not fit into 80 characters."""
 
 
@@ -95,7 +95,9 @@ def _cell_table(board: Leaderboard) -> TextTable:
     """Return the table by cell, without the columns that are empty in this leaderboard."""
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
+        ("detector", lambda cell: cell.detector),
         ("variant", lambda cell: cell.variant),
+        ("given", lambda cell: cell.given or NONE),
         ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("test AUROC", confirmed_text),
@@ -113,6 +115,7 @@ def _search_table(board: Leaderboard) -> TextTable:
     """Return the table of the searches on development classes."""
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
+        ("detector", lambda cell: cell.detector),
         ("variant", lambda cell: cell.variant),
         ("searched on", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
@@ -126,6 +129,7 @@ def _search_table(board: Leaderboard) -> TextTable:
 def _ratio_table(board: Leaderboard) -> TextTable:
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
+        ("detector", lambda one: one.detector),
         ("variant", lambda one: one.variant),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
@@ -146,6 +150,7 @@ def _ratio_table(board: Leaderboard) -> TextTable:
 def _summary_table(board: Leaderboard) -> TextTable:
     columns: list[Column[Summary]] = [
         ("data set", lambda one: one.dataset or count_text(one.num_datasets, "data set")),
+        ("detector", lambda one: one.detector),
         ("variant", lambda one: one.variant),
         (
             "ratio",
@@ -241,6 +246,8 @@ def _blocks_text(ranking: Ranking) -> str:
 
 def _empty_headers(board: Leaderboard) -> set[str]:
     empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    if not board.detectors:
+        empty |= {"detector", "given"}
     if not board.searches:
         empty.add("without")
     if not any(cell.policy for cell in board.cells):

@@ -7,7 +7,12 @@ from collections.abc import Iterable
 from itertools import chain
 
 from agad.config import Labelled
-from agad.report.numbers.comparison import Comparison, has_fewer_seeds, outcome
+from agad.report.numbers.comparison import (
+    Comparison,
+    has_fewer_seeds,
+    has_several_detectors,
+    outcome,
+)
 from agad.report.numbers.methods import CellPair
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval
@@ -59,7 +64,21 @@ def comparison_page(comparison: Comparison, *, is_checked: bool = False) -> Page
 
 def comparison_csv(comparison: Comparison) -> str:
     """Return CSV with a line for each pair of cells, at full precision."""
-    return csv_table((_csv_row(comparison, one) for one in comparison.pairs), _CSV_HEADER)
+    several = _have_several_detectors(comparison)
+    header = [*_CSV_HEADER[:5], *(["detector"] if several else []), *_CSV_HEADER[5:]]
+    rows = (
+        _csv_row(comparison, one) | ({"detector": one.either.detector} if several else {})
+        for one in comparison.pairs
+    )
+    return csv_table(rows, header)
+
+
+def _have_several_detectors(comparison: Comparison) -> bool:
+    """Whether a side has several detectors, so that each pair must name its own."""
+    return any(
+        has_several_detectors(filter(None, side))
+        for side in zip(*((one.first, one.second) for one in comparison.pairs), strict=True)
+    )
 
 
 def _csv_row(comparison: Comparison, one: CellPair) -> dict[str, object]:
@@ -88,12 +107,16 @@ def _csv_row(comparison: Comparison, one: CellPair) -> dict[str, object]:
 def _pair_layouts(comparison: Comparison) -> Layouts:
     start: list[Column[CellPair]] = [
         ("data set", lambda one: one.either.dataset),
+        ("detector", lambda one: one.either.detector),
         ("variant", lambda one: one.either.variant),
         ("class", lambda one: str(one.either.given_class)),
         ("ratio", lambda one: ratio_text(one.either.anomaly_ratio)),
     ]
-    if not any(one.either.variant for one in comparison.pairs):
-        del start[1]
+    is_empty = {
+        "detector": not _have_several_detectors(comparison),
+        "variant": not any(one.either.variant for one in comparison.pairs),
+    }
+    start = [column for column in start if not is_empty.get(column[0])]
     end: list[Column[CellPair]] = [
         (
             "difference",

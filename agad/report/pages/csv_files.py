@@ -20,7 +20,7 @@ def csv(*boards: Leaderboard) -> str:
     Tuples and parameters are JSON. A search on development classes has a line too, with
     ``is_search`` and no test AUROC.
     """
-    return csv_table(cell_rows(*boards), _header([field.name for field in fields(CellResult)]))
+    return csv_table(cell_rows(*boards), _header(_cell_names(boards)))
 
 
 def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
@@ -28,11 +28,25 @@ def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
 
     The ends of an interval ``x_interval`` are named ``x_low`` and ``x_high``.
     """
-    names = [field.name for field in fields(CellResult)]
+    names = _cell_names(boards)
     return [
         _flat({name: getattr(cell, name) for name in names})
         for board in boards
         for cell in (*board.cells, *board.searches)
+    ]
+
+
+_OF_CANDIDATES = ("stands_for", "given")
+"""Fields of ``CellResult`` that have no column if they are empty in every cell."""
+
+
+def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
+    """Return the names of the fields that are shown of a cell."""
+    cells = [cell for board in boards for cell in board.cells]
+    return [
+        field.name
+        for field in fields(CellResult)
+        if field.name not in _OF_CANDIDATES or any(getattr(cell, field.name) for cell in cells)
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from agad.records import DiagnosticRow
+from agad.report.numbers.comparison import has_several_detectors
 from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import Interval, mean_interval
@@ -81,13 +82,14 @@ def diagnostics_page(board: Leaderboard, rows: Iterable[DiagnosticRow]) -> Page 
     by_cell: dict[str, list[DiagnosticRow]] = defaultdict(list)
     for row in rows:
         by_cell[row.cell].append(row)
-    cells = [_of_cell(cell, by_cell[cell.cell]) for cell in board.cells]
+    cells = [_of_cell(cell, by_cell[cell.cell]) for cell in board.cells if not cell.stands_for]
     diagnosed = [one for one in cells if one is not None]
     if not diagnosed:
         return None
-    groups: dict[tuple[str, str], list[_Diagnosed]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[_Diagnosed]] = defaultdict(list)
     for one in diagnosed:
-        groups[one.cells[0].dataset, one.cells[0].variant].append(one)
+        first = one.cells[0]
+        groups[first.dataset, first.detector, first.variant].append(one)
     means = [_joined(group) for group in groups.values()]
     num_missing = len(cells) - len(diagnosed)
     missing = (f"Not diagnosed: {count_text(num_missing, 'cell')}.",) if num_missing else ()
@@ -131,6 +133,8 @@ def _mean_names(several: Sequence[_Diagnosed]) -> list[Column[_Diagnosed]]:
 
 def _group_names(several: Sequence[_Diagnosed]) -> list[Column[_Diagnosed]]:
     names: list[Column[_Diagnosed]] = [("data set", lambda one: one.cells[0].dataset)]
+    if has_several_detectors(one.cells[0] for one in several):
+        names.append(("detector", lambda one: one.cells[0].detector))
     if any(one.cells[0].variant for one in several):
         names.append(("variant", lambda one: one.cells[0].variant))
     return names

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -18,6 +19,7 @@ from agad.config import Labelled
 from agad.records import Bulletin, CellStatus, StudyStatus
 from agad.report.pages.rounding import (
     NONE,
+    cell_text,
     count_text,
     objective_text,
     plain,
@@ -51,6 +53,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
         width: Characters in a line.
         height: The most lines of the view; a single line counts the cells that do not fit.
     """
+    status = _named(status)
     title = Text(f"Study {plain(status.study)}", style="bold", no_wrap=True, overflow="ellipsis")
     shared = _shared_words(status.cells)
     texts = {cell.label: _texts(status, cell, is_wide=width >= _WIDE) for cell in status.cells}
@@ -80,10 +83,20 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 
 def plain_line(status: StudyStatus) -> str:
     """Return the whole status on one line, without colour."""
-    best = _best_text(status)
+    best = _best_text(_named(status))
     search = [_search_text(status.cells), *_ended_text(status)]
     parts = [*search, *best, _confirm_text(status.cells)]
     return ", ".join([*parts, *_cost_texts(status)])
+
+
+def _named(status: StudyStatus) -> StudyStatus:
+    """Return a status whose every label names its detector if the study compares several."""
+    if len({cell.detector for cell in status.cells}) < 2:
+        return status
+    cells = tuple(
+        replace(cell, label=cell_text(cell.label, cell.detector)) for cell in status.cells
+    )
+    return replace(status, cells=cells)
 
 
 def is_status_line(text: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
 from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.methods import answers_by_method
 from agad.report.numbers.rankings import Ranking
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.statistics import MIN_SEEDS_FOR_CHANCE, NUM_RESAMPLES
@@ -35,11 +36,12 @@ def explanations(board: Leaderboard) -> list[str]:
     """Return all notes but those about the code and machines that made the rows."""
     return [
         *_meaning(board),
+        *_detectors(board),
         *_instances(board),
         *_comparing(board),
         *_variants(board),
         *_cost(board),
-        *_incomplete(board.cells),
+        *_incomplete(cell for cell in board.cells if not cell.stands_for),
         *_unstopped(board),
     ]
 
@@ -62,7 +64,7 @@ INTERVALS_NOTE = (
 def _meaning(board: Leaderboard) -> list[str]:
     selections = sorted({cell.selection for cell in board.cells if cell.selection})
     most = max((cell.num_candidates for cell in board.cells), default=1)
-    policies = {cell.policy for cell in board.cells}
+    policies = {cell.policy for cell in board.cells} - {FixedEpoch.policy}
     chosen_by = "objective" if any(policies) else "validation AUROC"
     candidates = (
         f"Of the up to {most} best configurations of a cell's search, mean {chosen_by} over "
@@ -81,6 +83,47 @@ def _meaning(board: Leaderboard) -> list[str]:
         "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
         "another.",
     ]
+
+
+def _detectors(board: Leaderboard) -> list[str]:
+    """Explain the candidates of a study, and the cells that a detector answers without a run."""
+    lines = []
+    if board.detectors:
+        lines.append(
+            "Detectors: each has its own search space, epochs and number of trials, and all are in "
+            "one ranking. Given: what a detector had beside normal images to train and to be "
+            "selected. A cell whose name has no detector is a cell of "
+            f"{plain(board.detectors[0])}."
+        )
+    standing = [cell for cell in board.cells if cell.stands_for]
+    if standing:
+        methods = sorted({plain(cell.method) for cell in standing})
+        lines.append(
+            f"No labels used: {names_text(methods)} ran once for each class. The results stand in "
+            f"{count_text(len(standing), 'further cell')} too, whose trials and time are counted "
+            "once, and so are shown as -."
+        )
+    if board.detectors and len({len(one) for one in answers_by_method(board.cells).values()}) > 1:
+        lines.append("Ranks hold only the ratios that every method answers.")
+    searched = sorted(
+        {
+            f"{plain(cell.method)} sets {name}"
+            for cell in board.cells
+            for name in dict(_settings(cell.variant))
+            if name in (cell.best_params or {})
+        }
+    )
+    if searched:
+        lines.append(
+            f"Searched although named: the search of {names_text(searched)}; the confirmed value "
+            "stands with the configuration."
+        )
+    return lines
+
+
+def _settings(variant: str) -> list[tuple[str, str]]:
+    pairs = (word.partition("=") for word in variant.split())
+    return [(name, value) for name, _, value in pairs]
 
 
 def _instances(board: Leaderboard) -> list[str]:
@@ -107,9 +150,10 @@ def _choice(selections: Sequence[str]) -> str:
     by_policy: dict[str, list[str]] = defaultdict(list)
     for selection in selections:
         by_policy[ranked_apart(selection)].append(selection)
-    return "; ".join(
+    rules = [
         f"{_CHOSEN_BY[policy]}, {', '.join(named)}" for policy, named in sorted(by_policy.items())
-    )
+    ]
+    return "; ".join([*rules[:1], *(f"{rule[0].lower()}{rule[1:]}" for rule in rules[1:])])
 
 
 _CHOSEN_BY = {

@@ -13,7 +13,7 @@ _Row = TypeVar("_Row")
 Column: TypeAlias = tuple[str, Callable[[_Row], str]]
 """A header, and a function that returns a row's text under the header."""
 
-NAMES = ("data set", "variant")
+NAMES = ("data set", "detector", "variant")
 """Headers of the columns whose texts a row shares with its neighbours."""
 
 CONFIGURATION = "configuration"
@@ -22,6 +22,7 @@ CONFIGURATION = "configuration"
 _TEXTS = (
     *NAMES,
     CONFIGURATION,
+    "given",
     "method",
     "first",
     "second",

@@ -9,10 +9,18 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agad.report.pages.rounding import NONE, cost_text, count_text, names_text, plain, seconds_text
+from agad.report.pages.rounding import (
+    NONE,
+    cell_text,
+    cost_text,
+    count_text,
+    names_text,
+    plain,
+    seconds_text,
+)
 
 if TYPE_CHECKING:
-    from agad.study import CellPlan, StudyPlan
+    from agad.study import CellPlan, DetectorPlan, StudyPlan
 
 
 def plan_table(
@@ -30,9 +38,13 @@ def plan_table(
         is_cell = header == "cell"
         justify: JustifyMethod = "left" if is_cell else "right"
         table.add_column(header, justify=justify, overflow="fold", no_wrap=not is_cell)
-    for cell in plan.cells:
-        table.add_row(Text(plain(cell.label)), *_numbers(cell))
-    lines = [*_counts(plan), *_seconds(plan, slots), *_gpu_time(plan, price_per_gpu_hour)]
+    several = len(plan.detectors) > 1
+    for one in plan.detectors:
+        for cell in one.cells:
+            name = cell_text(cell.label, one.detector if several else "")
+            table.add_row(Text(plain(name)), *_numbers(cell))
+    counts = [line for one in plan.detectors for line in _counts(one, several=several)]
+    lines = [*counts, *_seconds(plan, slots), *_gpu_time(plan, price_per_gpu_hour)]
     return Group(
         Text(f"Study {plain(plan.study)}: what it will take, nothing was run", style="bold"),
         table,
@@ -52,18 +64,27 @@ def _numbers(cell: CellPlan) -> tuple[str, str, str]:
     )
 
 
-def _counts(plan: StudyPlan) -> list[str]:
+def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
+    """Return how many trials and epochs a detector takes, by its name if there are several."""
+    name = f"{plain(plan.detector)}: " if several else ""
     is_everywhere = all(cell.num_search_instances for cell in plan.cells)
     each = (
         ""
         if is_everywhere
         else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
     )
+    stages = []
+    if plan.stage_epochs:
+        stages = [
+            f"{name}Each trial first trains {plan.stage_epochs:,} epochs that nothing scores; the "
+            "time counts each as one of the study's epochs."
+        ]
     return [
-        f"Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to confirm "
-        f"({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
-        f"Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
-        f"{plan.most_epochs:,}; {plan.num_confirm_trials * plan.max_epochs:,} of them to confirm.",
+        f"{name}Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to "
+        f"confirm ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
+        f"{name}Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
+        f"{plan.most_epochs:,}; {plan.confirm_epochs:,} of them to confirm.",
+        *stages,
     ]
 
 

@@ -24,6 +24,12 @@ def plain(text: str) -> str:
     )
 
 
+def cell_text(label: str, detector: str) -> str:
+    """Return a cell's label with the name of the detector, which some labels leave out."""
+    named = f"detector={detector}"
+    return label if not detector or named in label.split() else f"{label} {named}"
+
+
 def score_text(score: float | None) -> str:
     """Return an AUROC or average precision as a fraction with three decimals."""
     return NONE if score is None else f"{score:.3f}"

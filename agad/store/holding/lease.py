@@ -1,4 +1,4 @@
-"""The lease of a study: one driver at a time, and another one soon after it has gone."""
+"""The lease of a study: one driver at a time, and another one soon after the first has gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agad.store.holding.driver import Driver, this_driver
 logger = logging.getLogger(__name__)
 
 _NUM_KEPT = 2
-"""The newest numbers of a lease, which stay; older ones are deleted."""
+"""The newest numbers of a lease that stay; older numbers are deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ class LeaseTimes:
     """Seconds from one renewal to the next."""
 
     void_s: float = 60.0
-    """Seconds without one, each on the own clock of who looks, after which it is void."""
+    """Seconds without a renewal, on the observer's own clock, after which a lease is void."""
 
     look_s: float = 2.0
-    """Seconds between two looks of a driver that waits."""
+    """Seconds between two looks of a waiting driver."""
 
     release_s: float = 5.0
     """The most seconds that a driver's end waits for the release."""
@@ -44,32 +44,32 @@ class LeaseTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Holder:
-    """What one number of a lease says."""
+    """The content of one number of a lease."""
 
     number: int
     token: str
-    """Of the lease of one driver, whatever its number."""
+    """Identifies the lease of one driver, whatever its number."""
 
     is_released: bool
     nonce: str
-    """Of this one put: of two puts by one driver, one is told that it did."""
+    """Identifies this put: of two puts by one driver, only one is told that it succeeded."""
 
     at: str
-    """UTC, for people: clocks of two hosts differ."""
+    """UTC time, for people only: clocks of two hosts differ."""
 
     driver: Driver
 
 
 def _uptime_s() -> float:
-    """Return seconds of a clock that goes on while the host sleeps, where there is one."""
+    """Return seconds of a clock that goes on while the host sleeps, if there is such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Lease:
-    """One driver's lease of one study: numbered objects, of which the newest counts.
+    """The lease of one driver on one study: numbered objects, and the newest counts.
 
     An object never changes, so a lease is renewed, released and taken over by putting the next
-    number. If several drivers put the same number, one of them is told that it did.
+    number. If several drivers put the same number, only one of them is told that it succeeded.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Lease:
         Args:
             objects: The store.
             study: Name of the study.
-            times: How fast it is renewed, and how soon void.
+            times: How fast the lease is renewed, and how soon it is void.
             clock: Seconds of a clock that never goes back.
             sleep: Waits for a number of seconds.
         """
@@ -97,7 +97,7 @@ class Lease:
         self._sleep = sleep
         self._token = uuid.uuid4().hex
         self._number: int | None = None
-        """The newest that was ours; None before the first."""
+        """The newest number that was ours; None before the first."""
 
         self._renewed_at_s = 0.0
         self._last_error: StoreError | None = None
@@ -134,10 +134,10 @@ class Lease:
                 )
 
     def acquire(self) -> None:
-        """Take the lease where it is free, released or void; wait for that as long as it takes.
+        """Take the lease when it is free, released or void; wait as long as this takes.
 
         Raises:
-            OtherDriverError: It is renewed by a driver that lives.
+            OtherDriverError: A living driver renews the lease.
             StoreError: The store fails.
         """
         start_s = self._clock()
@@ -161,12 +161,12 @@ class Lease:
                 self._sleep(self._times.look_s)
 
     def check(self) -> None:
-        """Return where no other driver can have taken the lease.
+        """Return if no other driver can have taken the lease.
 
         Raises:
-            OtherDriverError: Another driver has it, for good.
-            StoreError: It could not be renewed for so long that another driver may take it;
-                it is this one's again where none did until it can be renewed.
+            OtherDriverError: Another driver has the lease, for good.
+            StoreError: The lease could not be renewed for so long that another driver may take it.
+                If no driver takes it, the next renewal makes it this driver's again.
         """
         if self._lost_to is not None:
             raise OtherDriverError(
@@ -192,7 +192,7 @@ class Lease:
         is_new = False
         while not is_new:
             start_s = self._clock()
-            # False where a put whose answer was lost has arrived: since when, nobody knows.
+            # False if an earlier put arrived although its answer was lost: nobody knows when.
             is_new = self._put(self._number + 1)
             newest = self._newest()
             if newest is None or newest.token != self._token:
@@ -203,7 +203,7 @@ class Lease:
         self._delete_older()
 
     def release(self) -> None:
-        """Put the next number as one that anybody may take over; nothing where it is lost.
+        """Put the next number as free for any driver; do nothing if the lease is lost.
 
         Raises:
             StoreError: The store fails.
@@ -232,7 +232,7 @@ class Lease:
             logger.info("The lease of study %s is not released: %s", self._study, error)
 
     def _take(self, number: int) -> bool:
-        """Put a number; False where another driver has the newest one."""
+        """Put a number; False if another driver has the newest number."""
         start_s = self._clock()
         self._put(number)
         # A put may arrive so late that its number was used and deleted meanwhile.
@@ -284,7 +284,7 @@ class Lease:
             for number in self._numbers():
                 if number <= self._number - _NUM_KEPT:
                     self._objects.delete(lease_key(self._study, number))
-        except StoreError as error:  # They are in nobody's way.
+        except StoreError as error:  # Old numbers are in nobody's way.
             logger.info("Old leases of study %s stay: %s", self._study, error)
 
     def _say_that_it_waits(self, holder: _Holder, *, is_first: bool) -> None:

@@ -1,4 +1,4 @@
-"""Objects that a store does not take now, on this host's disk until it does."""
+"""Objects that the store does not take now, kept on this host's disk until it does."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Group: TypeAlias = Sequence[tuple[str, bytes]]
 logger = logging.getLogger(__name__)
 
 _PATIENT = Backoff(attempts=1000, first_s=1.0, limit_s=60.0)
-"""Between two tries in the background: 16 hours, then from the beginning."""
+"""Between two tries in the background: tries for 16 hours, then from the beginning."""
 
 _AT_THE_END = Backoff(attempts=4, first_s=1.0, limit_s=5.0)
 _STOP_S = 1.0
 
 
 class Spool:
-    """Groups of objects for one study of one store, one file a group, sent in no certain order.
+    """Groups of objects for one study of one store, one file a group, sent in no particular order.
 
-    A group is kept whole or not at all, and holds the very bytes to put: sent twice, by two
-    drivers, or after an answer that was lost, it changes nothing.
+    A group is kept whole or not at all, and holds the exact bytes to put. A repeated send changes
+    nothing: two drivers may send one group, or one driver again after a lost answer.
     """
 
     def __init__(self, folder: Path, objects: ObjectStore, study: str) -> None:
         """Write nothing yet.
 
         Args:
-            folder: On this host's disk, for all stores and studies.
-            objects: Where the groups are to go.
+            folder: Folder on this host's disk, for all stores and studies.
+            objects: The store that the groups are sent to.
             study: Name of the study.
         """
         store = hashlib.sha256(objects.uri.encode()).hexdigest()[:16]
@@ -70,11 +70,11 @@ class Spool:
         self._arrival.set()
 
     def flush(self) -> int:
-        """Send all that waits, and return how many groups that was.
+        """Send all waiting groups, and return how many there were.
 
         Raises:
-            StoreError: The store still fails; or a file is damaged, and all others were sent. What
-                was not sent stays.
+            StoreError: The store still fails; or a file is damaged, and all others were sent.
+                Groups that were not sent stay.
         """
         num_sent, damage = self._send_all()
         if damage:
@@ -83,9 +83,9 @@ class Spool:
 
     @contextmanager
     def flushing(self) -> Iterator[None]:
-        """Send what arrives in the background, and at the block's end once more.
+        """Send new groups in the background, and once more at the block's end.
 
-        Where something stays, a warning says where. A block that ends by an exception is not
+        If groups stay, a warning names their folder. If the block ends by an exception, nothing is
         waited for.
         """
         stop = threading.Event()
@@ -147,7 +147,7 @@ class Spool:
         return self._kept.list(f"{self._study}/")
 
     def _send_all(self) -> tuple[int, str]:
-        """Send what waits and is whole; return how many groups, and what is wrong with the others.
+        """Send all undamaged groups; return how many, and what is wrong with the others.
 
         Raises:
             StoreError: The store still fails.
@@ -181,18 +181,18 @@ class _DamagedError(StoreError):
 
 
 class _StoppedError(Exception):
-    """Ends a wait in the background; never a StoreError, after which another try is made."""
+    """Ends a wait in the background; not a StoreError, which would lead to another try."""
 
 
 def put_group(objects: ObjectStore, group: Group) -> None:
-    """Put objects in order; one that is there stays, and a warning says if it is another."""
+    """Put objects in order; an existing object stays, and a warning says if it differs."""
     for key, data in group:
         if not objects.put_if_absent(key, data):
             logger.warning("%s/%s was kept before and stays as it is.", objects.uri, key)
 
 
 def _packed(uri: str, group: Group) -> bytes:
-    """Return one line of JSON that says what follows, and the objects' bytes."""
+    """Return a line of JSON that describes the objects, then the objects' bytes."""
     objects = [
         {"key": key, "num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for key, data in group

@@ -1,4 +1,4 @@
-"""Which attempt of a trial counts, and the order of rows."""
+"""The attempt of a trial that counts, and the order of rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from agad.records import PHASES, STATES, Attempt
 
 PLACE_COLUMNS = ("cell", "phase", "number", "trial_key", "attempt")
-"""What decides a trial's place in a table."""
+"""Columns that decide a trial's place in a table."""
 
 CHOICE_COLUMNS = (*PLACE_COLUMNS, "state")
-"""What decides which attempt counts, and its place."""
+"""Columns that decide which attempt counts, and its place."""
 
 _Place = tuple[str, int, int, str, int]
 _PHASE_PLACES: dict[str, int] = {phase: place for place, phase in enumerate(PHASES)}

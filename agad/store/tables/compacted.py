@@ -1,4 +1,4 @@
-"""Reading compacted files: only the columns and the row groups that are asked for."""
+"""Reading of compacted files: only the requested columns and row groups."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def read_compacted(
     Args:
         objects: Where the file is.
         file: As the manifest lists it.
-        columns: Only these; a searched parameter that the file does not know is left out.
+        columns: Only these columns; a searched parameter that the file does not know is left out.
         cells: Only rows of these cells.
 
     Raises:
         MissingObjectError: A later compaction has removed the file.
-        StoreError: It is damaged, or of a newer version.
+        StoreError: The file is damaged, or of a newer version.
     """
     row_type = ROW_TYPES[file.table]
     source = f"{objects.uri}/{file.key}"

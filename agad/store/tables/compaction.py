@@ -43,38 +43,38 @@ from agad.store.tables.snapshot import Snapshot, attempts_of, read_manifest, rea
 from agad.store.tables.tables import WITHIN, loose_table
 
 DEFAULT_GRACE = timedelta(minutes=60)
-"""How long what a manifest covers stays for readers that began before it."""
+"""How long the objects that a manifest covers stay, for readers that began before the manifest."""
 
 _MAX_RACES = 5
-"""Other compactions that may be first, each time with what was there."""
+"""How many other compactions may be first, before this one leaves the work to them."""
 
 _BATCH_ATTEMPTS = 2_000
-"""Attempts whose epochs and scores are in memory at once, and the rest of their last cell."""
+"""Attempts whose epochs and scores are in memory at once, plus the rest of their last cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compacted:
-    """What a compaction did."""
+    """The result of a compaction."""
 
     study: str
     number: int
-    """Of the newest manifest; 0 where there is none."""
+    """Number of the newest manifest; 0 if there is none."""
 
     num_attempts: int
-    """Attempts that the new manifest covers and no earlier one; 0 where none was needed."""
+    """Attempts that the new manifest covers and no earlier one; 0 if no new manifest was needed."""
 
     num_files: int
     """Files of the newest manifest."""
 
     num_bytes: int
-    """Their size."""
+    """Bytes of these files."""
 
     num_deleted: int
     """Objects removed because a manifest older than the grace period covers them."""
 
 
 def compact(objects: ObjectStore, study: str, grace: timedelta = DEFAULT_GRACE) -> Compacted:
-    """Merge a study's rows into sorted files, and remove what such files cover since long enough.
+    """Merge a study's rows into sorted files, and remove objects that are covered long enough.
 
     A crash at any step leaves every row readable once, and the next compaction clears up. Claims
     and configurations are never removed.
@@ -87,7 +87,7 @@ def compact(objects: ObjectStore, study: str, grace: timedelta = DEFAULT_GRACE) 
     Raises:
         ConfigError: ``grace`` is negative, or ``study`` is no name.
         StoreError: An object is damaged, or has columns of a newer version, or the store's puts
-            replace what is there; nothing is removed then.
+            replace existing objects. Nothing is removed then.
     """
     check_study_name(study)
     if grace < timedelta(0):
@@ -110,18 +110,18 @@ def compact(objects: ObjectStore, study: str, grace: timedelta = DEFAULT_GRACE) 
 
 
 def _merge_loose(objects: ObjectStore, study: str) -> int:
-    """Put a new manifest where attempts have objects of their own; return how many they are."""
+    """Put a new manifest if attempts have objects of their own; return how many attempts."""
     for _ in range(_MAX_RACES):
         merged = reading(objects, study, lambda snapshot: _merged(objects, study, snapshot))
         if merged is not None:
             return merged
-    return 0  # Who lost so often has seen others do the work.
+    return 0  # After so many lost races, others have done the work.
 
 
 def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
-    """Return how many attempts were merged, None where another compaction was first.
+    """Return how many attempts were merged; None if another compaction was first.
 
-    Files that no manifest came to list are removed at the end of this or a later compaction.
+    Files that no manifest lists are removed at the end of this or a later compaction.
     """
     if not snapshot.loose:
         return 0
@@ -150,7 +150,7 @@ def _check_columns(objects: ObjectStore, study: str, snapshot: Snapshot) -> None
 
     Raises:
         MissingObjectError: A compaction has removed a file meanwhile.
-        StoreError: A newer version wrote a file, or it is no table.
+        StoreError: A newer version wrote a file, or the file is no table.
     """
     for table in TABLES:
         compacted = snapshot.manifest.of(table) if snapshot.manifest else []
@@ -233,7 +233,7 @@ class _Merge:
 
 
 def _remove_covered(objects: ObjectStore, study: str, newest: int, grace: timedelta) -> int:
-    """Remove what no reader needs that began after the grace period; return how many objects.
+    """Remove objects that only readers older than the grace period need; return how many.
 
     Args:
         objects: The store.
@@ -248,7 +248,7 @@ def _remove_covered(objects: ObjectStore, study: str, newest: int, grace: timede
         if kept[-1].created_at <= before:
             break
     listed = {file.key for manifest in kept for file in manifest.files}
-    # What a later manifest may come to list has a higher number than the newest.
+    # Files that a later manifest may list have a higher number than the newest manifest.
     keys = [
         key
         for key in objects.list(compact_prefix(study))

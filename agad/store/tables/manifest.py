@@ -14,18 +14,18 @@ from agad.objects import ObjectStore
 from agad.records import AnyTable, Table, compact_number, manifest_number, manifests_prefix
 
 MANIFEST_VERSION = 1
-"""Grows when an older reader would misread it."""
+"""The version grows when an older reader would misread a manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactFile:
-    """One immutable Parquet file of many attempts, sorted."""
+    """An immutable Parquet file of many attempts, sorted."""
 
     table: Table
     key: str
     bytes: int
     sha256: str
-    """Of the whole file, in hexadecimal digits."""
+    """SHA-256 of the whole file, in hexadecimal digits."""
 
     rows: int
     min_cell: str
@@ -34,10 +34,10 @@ class CompactFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionManifest:
-    """What a compaction has left: the files of every table."""
+    """The result of a compaction: the files of every table."""
 
     number: int
-    """1, 2, 3, ...; the highest counts."""
+    """Number of the manifest: 1, 2, 3, ...; the highest counts."""
 
     created_at: datetime
     """UTC, by the clock of the machine that compacted."""
@@ -64,20 +64,20 @@ def manifest_numbers(study: str, keys: Iterable[str]) -> list[int]:
 
 
 def newest_number(objects: ObjectStore, study: str) -> int:
-    """Return the number of the newest manifest, 0 where there is none."""
+    """Return the number of the newest manifest; 0 if there is none."""
     return max(manifest_numbers(study, objects.list(manifests_prefix(study))), default=0)
 
 
 def parse_manifest(data: bytes, study: str, source: str) -> CompactionManifest:
-    """Return what a manifest says.
+    """Return the manifest in an object's bytes.
 
     Args:
         data: The object's bytes.
-        study: Whose it is; its files are all of this study.
-        source: Where it is, for errors.
+        study: The manifest's study; all its files are of this study.
+        source: Where the object is, for errors.
 
     Raises:
-        StoreError: It is no manifest of the study, or one of a newer version.
+        StoreError: The object is no manifest of the study, or is of a newer version.
     """
     try:
         values = json.loads(data)

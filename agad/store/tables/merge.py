@@ -1,4 +1,4 @@
-"""Sorted Parquet files of a bounded size, and what a manifest says of each."""
+"""Sorted Parquet files of a bounded size, and their entries in a manifest."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from agad.records import Table
 from agad.store.tables.manifest import CompactFile
 
 _GROUP_ROWS = 100_000
-"""Rows of a row group, the least that a reader of one cell reads of a large table."""
+"""Rows of a row group; a reader of one cell of a large table reads at least one row group."""
 
 _MAX_FILE_BYTES = 128 * 2**20
-"""A file is ended at the first row group that reaches this."""
+"""A file ends with the first row group that reaches this size."""
 
 
 def put_sorted(
@@ -28,7 +28,7 @@ def put_sorted(
     folder: Path,
     new_key: Callable[[], str],
 ) -> Iterator[CompactFile]:
-    """Put a table's rows as files, yielding each that is there.
+    """Put a table's rows as files, yielding each file that has been put.
 
     Args:
         objects: The store.
@@ -50,7 +50,7 @@ def put_sorted(
 
 
 class _FileWriter:
-    """One file, written to a local path before it is put."""
+    """A file, written to a local path before it is put."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path

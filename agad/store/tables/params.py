@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 
 PREFIX = "param_"
-"""Before a parameter's name, it is the name of its column."""
+"""Prefix of a parameter's column: the column of the parameter ``lr`` is ``param_lr``."""
 
 _INT64_LIMIT = 2**63
 
@@ -29,7 +29,7 @@ def param_columns(params: Sequence[str]) -> dict[str, pa.Array]:
     """Return the columns of the parameters of some trials, in order of the name.
 
     Args:
-        params: What ``TrialRow.params`` holds. A text that is no JSON object gives no column.
+        params: The texts of ``TrialRow.params``. A text that is no JSON object gives no column.
     """
     values = [_object(text) for text in params]
     names = sorted({name for one in values for name in one})
@@ -39,7 +39,7 @@ def param_columns(params: Sequence[str]) -> dict[str, pa.Array]:
 def widened(types: Iterable[pa.DataType]) -> pa.DataType:
     """Return the type that holds every value of a parameter's columns in several files.
 
-    Whole and other numbers make ``double``, every other mixture ``string``.
+    Whole and real numbers together give ``double``; every other mixture gives ``string``.
     """
     distinct = set(types) - {pa.null()}
     if len(distinct) == 1:

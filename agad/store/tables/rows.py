@@ -30,9 +30,9 @@ _Row = TypeVar("_Row", TrialRow, EpochRow, ScoreRow, DiagnosticRow)
 
 
 def rows_to_parquet(rows: Sequence[_Row], row_type: type[_Row]) -> bytes:
-    """Return a whole Parquet file; trials get a column a searched parameter as well.
+    """Return a whole Parquet file; each searched parameter of trials gets a column too.
 
-    It is made in memory: a writer on a stream would publish half a file when it fails.
+    The file is made in memory: a writer that fails on a stream would publish half a file.
     """
     buffer = io.BytesIO()
     # Dictionaries and statistics double the size of files of a few rows.
@@ -47,7 +47,7 @@ def rows_to_parquet(rows: Sequence[_Row], row_type: type[_Row]) -> bytes:
 
 
 def rows_to_table(rows: Sequence[_Row], row_type: type[_Row]) -> pa.Table:
-    """Return rows as Arrow has them, and the trials' searched parameters."""
+    """Return rows as an Arrow table, with the trials' searched parameters."""
     values = [_storable(dataclasses.asdict(row)) for row in rows]
     table = pa.Table.from_pylist(values, schema=arrow_schema(row_type))
     if row_type is TrialRow:
@@ -69,11 +69,11 @@ def table_from_parquet(data: bytes, row_type: RowType, source: str) -> pa.Table:
 
     Args:
         data: The whole file.
-        row_type: What its rows are.
+        row_type: Type of the file's rows.
         source: Where the file is, for errors.
 
     Raises:
-        StoreError: It is no Parquet file, one of a newer version, or not a table of these rows.
+        StoreError: The data are no Parquet file, of a newer version, or no table of these rows.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
@@ -109,10 +109,10 @@ def rows_from_table(table: pa.Table, row_type: type[_Row]) -> list[_Row]:
 
 
 def _values(column: pa.ChunkedArray, hint: Any) -> list[Any]:  # noqa: ANN401  A type hint.
-    """Return a column's values as its fields have them.
+    """Return a column's values as the rows' fields have them.
 
-    Arrow makes the Python values of texts and maps one by one, which takes seconds of a million:
-    equal texts are made once, and maps from their flat keys and items.
+    Arrow makes the Python values of texts and maps one by one, which takes seconds for a million.
+    Here equal texts are made once, and maps are made from their flat keys and items.
     """
     values: list[Any]
     if hint is str:

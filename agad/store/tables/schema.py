@@ -50,13 +50,14 @@ ADDED: dict[Any, dict[str, Any]] = {
         "gpu_memory_bytes": None,
         "work_flop": None,
         "objective": None,
+        "pretrain_s": 0.0,
         "development_classes": (),
     },
     EpochRow: {"objective": None},
     ScoreRow: {},
     DiagnosticRow: {},
 }
-"""Columns that the first files did not have, and what was true of the rows in them."""
+"""Columns that the first files did not have, and the values that their rows have instead."""
 
 _VERSION_KEY = b"agad_schema_version"
 _ARROW_TYPES: dict[Any, pa.DataType] = {
@@ -73,7 +74,7 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table, as ``agad store schema`` lists it."""
+    """A column of a table, as ``agad store schema`` lists it."""
 
     table: str
     column: str
@@ -83,7 +84,7 @@ class Column:
     is_nullable: bool
     description: str
     is_added: bool
-    """Whether files of earlier versions lack it; ``default`` is then read in its place."""
+    """Whether files of earlier versions lack the column; ``default`` is then read in its place."""
 
     default: object = None
 
@@ -161,7 +162,7 @@ def check_version(schema: pa.Schema, source: str) -> None:
     """Refuse a file whose columns may mean something else.
 
     Raises:
-        StoreError: A newer version wrote it, or it does not say which.
+        StoreError: A newer version wrote the file, or the file names no version.
     """
     text = (schema.metadata or {}).get(_VERSION_KEY, b"1").decode(errors="replace")
     if not text.isdecimal():
@@ -183,12 +184,12 @@ def conformed(
 
     Args:
         table: What was read of the file.
-        row_type: What its rows are.
+        row_type: Type of the file's rows.
         source: Where the file is, for errors.
         columns: Only these of the row's fields, and the parameters' columns that were read.
 
     Raises:
-        StoreError: A column that every version has is missing, or one has another type.
+        StoreError: A column that every version has is missing, or a column has another type.
     """
     schema = arrow_schema(row_type)
     fields = [field for field in schema if columns is None or field.name in columns]
@@ -222,7 +223,7 @@ def conformed(
 def united(tables: Sequence[pa.Table], row_type: RowType) -> pa.Table:
     """Return the rows of several conformed tables as one, the parameters' types widened.
 
-    Without tables it is empty, with the columns of the row's fields.
+    Without tables, the result is empty, with the columns of the row's fields.
     """
     if not tables:
         return arrow_schema(row_type).empty_table()

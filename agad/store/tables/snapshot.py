@@ -1,4 +1,4 @@
-"""What counts of a study's objects at one moment: the newest manifest, and what it lacks."""
+"""The objects of a study that count at one moment: the newest manifest, and what it lacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from agad.store.tables.parallel import in_parallel
 _T = TypeVar("_T")
 
 _MAX_RESTARTS = 20
-"""Compactions that may remove what is being read before a reader gives up."""
+"""How many compactions may remove objects during a read before the reader gives up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,13 @@ class Snapshot:
     """Attempts with a trial's row that the manifest does not cover, in order."""
 
     loose_scores: frozenset[Attempt]
-    """Those of them that have scores."""
+    """Attempts of ``loose`` that have scores."""
 
     stray: tuple[tuple[Table, Attempt], ...]
     """Other objects of attempts: covered by the manifest, or without a trial's row."""
 
     covered: frozenset[Attempt]
-    """The attempts of the manifest's files; not read, so empty, where there is no other object."""
+    """The attempts of the manifest's files; not read, so empty, if there is no other object."""
 
     def loose_keys(self, study: str, table: Table) -> list[str]:
         """Return the keys of the objects outside the manifest that hold rows of a table."""
@@ -52,15 +52,15 @@ class Snapshot:
 
 
 def take_snapshot(objects: ObjectStore, study: str) -> Snapshot:
-    """Return what counts now.
+    """Return the objects that count now.
 
-    Objects are removed only when a manifest covers them. So when no newer manifest has come
-    while the objects were listed, none that this one lacks was removed before it was listed.
+    Objects are removed only when a manifest covers them. So if no newer manifest has come during
+    the listing, no object that this manifest lacks was removed before it was listed.
     """
     number = newest_number(objects, study)
     covered: frozenset[Attempt] = frozenset()
     for _ in range(_MAX_RESTARTS):
-        # Trials first: whose row is listed has put its epochs and scores before.
+        # Trials first: a trial whose row is listed has put its epochs and scores before.
         listed = {table: list_attempts(objects, study, table) for table in TABLES}
         try:
             manifest = read_manifest(objects, study, number) if number else None
@@ -77,11 +77,11 @@ def take_snapshot(objects: ObjectStore, study: str) -> Snapshot:
 
 
 def reading(objects: ObjectStore, study: str, read: Callable[[Snapshot], _T]) -> _T:
-    """Return what a function reads of a study, which starts anew where a compaction overtakes it.
+    """Return what a function reads of a study; it starts anew if a compaction overtakes it.
 
     Raises:
         MissingObjectError: Something is missing, and no compaction has removed it.
-        StoreError: Compactions overtook it again and again.
+        StoreError: Compactions overtook the function again and again.
     """
     for _ in range(_MAX_RESTARTS):
         snapshot = take_snapshot(objects, study)
@@ -107,7 +107,7 @@ def read_manifest(objects: ObjectStore, study: str, number: int) -> CompactionMa
 
     Raises:
         MissingObjectError: There is none.
-        StoreError: It is damaged, or of a newer version.
+        StoreError: The manifest is damaged, or of a newer version.
     """
     key = manifest_key(study, number)
     return parse_manifest(objects.get(key), study, f"{objects.uri}/{key}")

@@ -1,4 +1,4 @@
-"""Tables as Arrow: rows of compacted files and of objects of their own alike."""
+"""Tables as Arrow, with the rows of compacted files and of single objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WITHIN: dict[AnyTable, tuple[str, ...]] = {
     "scores": ("image",),
     "diagnostics": (),
 }
-"""What orders the rows of one attempt."""
+"""Columns that order the rows of one attempt."""
 
 
 def read_table(
@@ -36,7 +36,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     cells: Collection[str] | None = None,
 ) -> pa.Table:
-    """Return a table of some studies, one attempt a trial: the best state, then the lowest.
+    """Return a table of some studies, one attempt a trial: the best state, then the lowest number.
 
     Rows are in order of study, cell, phase (search first) and number, then of epoch or image.
 
@@ -44,11 +44,12 @@ def read_table(
         objects: The store.
         studies: Names of studies.
         table: Which table.
-        columns: Only these, in this order. A searched parameter's is ``param_`` and its name.
+        columns: Only these columns, in this order. A searched parameter's column is ``param_`` and
+            its name.
         cells: Only rows of the cells with these labels.
 
     Raises:
-        ConfigError: A column is none of the table's.
+        ConfigError: The table has no such column.
         StoreError: An object is damaged, or of a newer version.
     """
     name = _checked(table, columns)
@@ -92,8 +93,8 @@ def loose_table(
     """Return the rows of objects of their own, in no order.
 
     Raises:
-        MissingObjectError: One is not there.
-        StoreError: One is damaged, or holds other rows than its name says.
+        MissingObjectError: An object is not there.
+        StoreError: An object is damaged, or holds other rows than its name says.
     """
     tables = in_parallel(lambda one: _loose(objects, study, table, one), attempts)
     return united(tables, ROW_TYPES[table])
@@ -162,7 +163,7 @@ def _plus(columns: Sequence[str] | None, more: Sequence[str]) -> tuple[str, ...]
 
 
 def _some(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
-    """Return those of some columns that a table has, in the table's order."""
+    """Return the named columns that a table has, in the table's order."""
     if columns is None:
         return table
     return table.select([name for name in table.column_names if name in columns])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import agad
+from agad.config import registered
 from agad.executor.jobs.nodefacts import listeners, listening, node_facts
 
 TABLE = """\
@@ -45,6 +46,8 @@ def test_a_node_tells_its_versions_and_leaves_no_probe_behind(tmp_path: Path) ->
     assert facts.store_error == ""
     assert facts.versions["agad"] == agad.__version__
     assert facts.versions["python"].startswith("3.")
+    assert facts.detectors["pca"] == "version 1 of agad"
+    assert set(facts.detectors) == set(registered())
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["there"]
 
 

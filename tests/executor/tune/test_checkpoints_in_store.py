@@ -66,8 +66,6 @@ class Driver:
         return store
 
     def _train(self, board: StudyBoard, launch: Launch) -> None:
-        milestones = self.study.scheduler.milestones
-
         def train(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
             for result in train_trial(spec, runtime):
                 if not result.is_restored:
@@ -76,7 +74,9 @@ class Driver:
                     raise _WorkerDiedError
                 yield result
 
-        order = Order(launch=launch, runtime=self.runtime, train=train, milestones=milestones)
+        order = Order(
+            launch=launch, runtime=self.runtime, train=train, scheduler=self.study.scheduler
+        )
         objective = Objective(config={"order": order})
         key = launch.spec.key
         while True:

@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from agad.data import NodeCache
-from agad.detectors import Compute
+from agad.detectors.compute import Compute
 from agad.errors import ConfigError
 from agad.executor.tune import ClusterOptions
 from agad.executor.tune.cluster_options import Slots, connected

@@ -17,7 +17,6 @@ import ray
 from PIL import Image
 
 from agad.config import (
-    Agad,
     Asha,
     Confirm,
     FixedEpoch,
@@ -39,11 +38,12 @@ from agad.data import (
     import_dataset,
     open_images,
 )
+from agad.detectors import Agad
 from agad.errors import TrialDivergedError, TrialsFailingError
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import TrialRow
-from agad.report import leaderboard
+from agad.report import PlannedDetector, leaderboard
 from agad.store import StudyStore
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 
@@ -227,7 +227,7 @@ def test_a_study_of_a_folder_of_photos_leaves_its_named_classes_out(
     assert {(row.num_fit_normals, row.num_fit_hidden, row.num_val_hidden) for row in rows} == {
         (108, 5, 0)
     }
-    board = leaderboard(rows, planned_cells=study.cells.all_cells)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=study.cells.all_cells)])
     assert [(one.given_class, one.num_confirmed) for one in board.cells] == [
         ("broken part", 1),
         ("good", 1),
@@ -404,7 +404,9 @@ def test_development_classes_search_for_all_and_a_killed_group_goes_on(
     (killed,) = (row for row in rows if row.attempt)
     assert (killed.phase, killed.epochs) == ("search", 4)
     assert len(list(Path(options.cache.folder).glob(f"restored-{killed.trial_key}-*"))) == 2
-    board = leaderboard(rows, planned_cells=study.cells.all_cells, searches=study.search_cells)
+    cells = study.cells.all_cells
+    searches = [*dict.fromkeys(cell.over(study.search.development) for cell in cells)]
+    board = leaderboard(rows, planned=[PlannedDetector(cells=cells, searches=searches)])
     assert [(cell.given_class, cell.num_confirmed) for cell in board.cells] == [
         (0, 2),
         (3, 2),

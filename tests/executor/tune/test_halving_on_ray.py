@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from agad.config import Agad, Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
+from agad.config import Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
 from agad.data import NodeCache
+from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import StudyStatus

@@ -75,7 +75,7 @@ def test_a_worker_killed_for_its_memory_fails_its_trial_and_not_the_study(
     )
     try:
         with board:
-            fit(board, Slots(runtime=runtime, num=2), hungry, (), lambda: None)
+            fit(board, Slots(runtime=runtime, num=2), hungry, lambda: None)
     finally:
         ray.shutdown()
 

@@ -40,7 +40,7 @@ def spec_of(make_study: MakeStudy, cell_data_of: Callable[[Study], dict[str, Cel
 
     def build(number: int = 0, batch_size: int = 32) -> TrialSpec:
         params: dict[str, Setting] = {"batch_size": batch_size, "weight_con": float(number)}
-        return cell_data.search_spec(study, number, params)
+        return cell_data.search_spec(number, params)
 
     return build
 
@@ -134,9 +134,9 @@ def test_trials_of_several_seeds_and_of_one_have_times_that_compare(
     study = make_study(search=Search(space={"weight_con": Uniform(0, 100)}, seeds=5))
     (cell_data, _) = cell_data_of(study).values()
     trials = _Trials(_packing(nodes=[GpuNode(cpus=16, gpus=1)]))
-    trials.start(cell_data.search_spec(study, 0, {"weight_con": 1.0}))
+    trials.start(cell_data.search_spec(0, {"weight_con": 1.0}))
     trials.end(epoch_s=5.0)  # A second for each seed.
-    confirms = [cell_data.spec(study, "confirm", one, {"weight_con": 1.0}) for one in range(2)]
+    confirms = [cell_data.spec("confirm", one, {"weight_con": 1.0}) for one in range(2)]
     assert trials.start(*confirms) == [0.5, 0.5]
     # Side by side each takes three seconds: one after the other they would be done earlier.
     trials.end(epoch_s=3.0)
@@ -287,7 +287,7 @@ def test_a_trial_that_does_not_fit_gets_more_of_a_gpu_before_it_counts_as_failed
     ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
     try:
         with board:
-            fit(board, Slots(runtime=runtime, num=4), greedy, (), lambda: None)
+            fit(board, Slots(runtime=runtime, num=4), greedy, lambda: None)
     finally:
         ray.shutdown()
 

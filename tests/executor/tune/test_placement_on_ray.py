@@ -14,7 +14,7 @@ from ray.util import placement_group_table
 
 from agad.config import Asha, Budget, Confirm, Grid, NoStopping, Search, Study, Uniform
 from agad.data import NodeCache
-from agad.detectors import Compute
+from agad.detectors.compute import Compute
 from agad.errors import GpuMemoryError
 from agad.executor.tune.cluster_options import Slots
 from agad.executor.tune.tuning import fit
@@ -57,7 +57,7 @@ def run(make_simulation: MakeSimulation, tmp_path: Path) -> Run:
             gpus=gpus,
         )
         with make_simulation(study).board as board:
-            fit(board, Slots(runtime=runtime, **slots), train, study.scheduler.milestones, _nothing)
+            fit(board, Slots(runtime=runtime, **slots), train, _nothing)
 
     return run
 
@@ -203,7 +203,7 @@ def test_a_cluster_sees_the_demand_for_as_many_trials_as_it_may_grow_to(
             def count() -> None:
                 running.append(sum(cell.running for cell in board.status(6).cells))
 
-            fit(board, Slots(runtime=runtime, num=6, grows=True), quick, (), count)
+            fit(board, Slots(runtime=runtime, num=6, grows=True), quick, count)
     finally:
         is_over.set()
         looking.join()

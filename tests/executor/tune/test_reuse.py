@@ -16,9 +16,10 @@ import pytest
 import ray.tune.trainable.trainable
 import torch
 
-from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import PARTS, Library, NodeCache, open_images
-from agad.detectors import AgadDetector
+from agad.detectors import Agad
+from agad.detectors.agad.training import AgadDetector
 from agad.errors import GpuMemoryError
 from agad.executor.tune.worker import Objective, Order
 from agad.objects import open_objects
@@ -49,7 +50,7 @@ test_reuse.print_results(*sys.argv[1:])
 def _order(library: Library, cache: NodeCache, store: str) -> Order:
     """Return the trial that is compared: confirmed, with a model, pictures and test scores."""
     (cell_data,) = find_cell_data(STUDY, library).values()
-    spec = cell_data.spec(STUDY, "confirm", 0, {"lr": 0.001})
+    spec = cell_data.spec("confirm", 0, {"lr": 0.001})
     runtime = Runtime(
         store=store,
         cache=cache,
@@ -58,7 +59,7 @@ def _order(library: Library, cache: NodeCache, store: str) -> Order:
         checkpoints=CheckpointPlan(prefix="reuse/checkpoints", milestones=(1,)),
     )
     launch = Launch(spec=spec, attempt=0)
-    return Order(launch=launch, runtime=runtime, train=train_trial, milestones=(1,))
+    return Order(launch=launch, runtime=runtime, train=train_trial, scheduler=STUDY.scheduler)
 
 
 def _results(objective: Objective, order: Order) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import ray
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import NodeCache
+from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.store import StudyStore

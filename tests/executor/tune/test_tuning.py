@@ -27,7 +27,7 @@ def name_of(make_study: MakeStudy, cell_data_of: Callable[[Study], dict[str, Cel
     (cell_data, _) = cell_data_of(study).values()
 
     def name(cell: Cell, seed: int = 0) -> str:
-        spec = replace(cell_data.search_spec(study, 4, {}), cell=cell, seed=seed)
+        spec = replace(cell_data.search_spec(4, {}), cell=cell, seed=seed)
         order = SimpleNamespace(launch=Launch(spec=spec, attempt=2))
         trial: Any = SimpleNamespace(config={"order": order})
         return trial_name(trial)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import NodeCache
+from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.metrics import METRICS, STATES
 from agad.objects import open_objects

@@ -14,7 +14,7 @@ import torch
 
 import agad.executor.tune.worker
 from agad.config import Grid
-from agad.detectors import AgadDetector
+from agad.detectors.agad.training import AgadDetector
 from agad.errors import GpuMemoryError, TrialDivergedError
 from agad.executor.tune.worker import Objective, Order, TrainTrial
 from agad.study.cell_data import find_cell_data
@@ -70,9 +70,9 @@ def make_order(
 
     def build(train: TrainTrial = count_up, gpus: float = 0.0, **changes: Any) -> Order:  # noqa: ANN401
         runtime = Runtime(store=digits_library.uri, cache=session_cache, gpus=gpus)
-        spec = cell_data.search_spec(study, 0, {})
+        spec = cell_data.search_spec(0, {})
         launch = Launch(spec=replace(spec, **changes), attempt=0)
-        return Order(launch=launch, runtime=runtime, train=train, milestones=(1, 3))
+        return Order(launch=launch, runtime=runtime, train=train, scheduler=study.scheduler)
 
     return build
 
@@ -212,6 +212,27 @@ def test_a_trained_detector_does_not_count_for_the_trial_after_it(make_order: Ma
         peaks.append(objective.step()["progress"].peak_memory_bytes or 0)
     assert peaks[1] - peaks[0] > 50 * 2**20
     assert peaks[2] - peaks[0] < 0.5 * (peaks[1] - peaks[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"is_restored": True, "train_s": 1000.0, "pretrain_s": 500.0}, 1500.0),
+        ({"pretrain_s": 500.0, "pretrain_before_s": 400.0}, 400.0),
+        ({"pretrain_s": 500.0}, 0.0),
+    ],
+    ids=["restored", "resumed in it", "own"],
+)
+def test_the_seconds_of_earlier_attempts_before_the_first_epoch_count(
+    changes: dict[str, Any], expected: float, make_order: MakeOrder
+) -> None:
+    def train(_spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
+        yield EpochResult(
+            **{"epoch": 0, "objective": 0.5, "val_auroc": 0.5, "train_s": 0} | changes
+        )
+
+    (progress,) = _steps(Objective(config={"order": make_order(train, max_epochs=1)}))
+    assert progress.seconds == pytest.approx(expected, abs=5.0)
 
 
 def test_gpu_seconds_are_seconds_times_the_gpus_reserved(make_order: MakeOrder) -> None:

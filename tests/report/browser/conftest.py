@@ -15,7 +15,15 @@ from playwright.sync_api import Browser, Error, Page, ViewportSize, expect, sync
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import FigureData, Leaderboard, Section, html_page, leaderboard, priced
+from agad.report import (
+    FigureData,
+    Leaderboard,
+    PlannedDetector,
+    Section,
+    html_page,
+    leaderboard,
+    priced,
+)
 from agad.report import figures as study_figures
 from tests.report.browser.chromium import installed_chromium
 
@@ -124,7 +132,9 @@ def rows(make_row: RowBuilder, make_confirm_row: RowBuilder) -> Sequence[TrialRo
 
 @pytest.fixture
 def board(rows: Sequence[TrialRow]) -> Leaderboard:
-    made = leaderboard(rows, planned_cells=GRID.all_cells, confirm_seeds=3, cell_trials=3)
+    made = leaderboard(
+        rows, planned=[PlannedDetector(cells=GRID.all_cells, cell_trials=3)], confirm_seeds=3
+    )
     return priced(made, 2.5)
 
 

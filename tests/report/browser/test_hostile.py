@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from agad.config import Cell
 from agad.records import TrialRow
-from agad.report import FigureData, Section, html_page, leaderboard
+from agad.report import FigureData, PlannedDetector, Section, html_page, leaderboard
 from agad.report import figures as study_figures
 from tests.report.browser.conftest import MADE_AT
 
@@ -51,7 +51,7 @@ def test_a_hostile_name_is_text_in_headings_tables_figures_and_tooltips(
     rows = [make_row(**fixed)]
     rows += [make_confirm_row(seed, 0.8 + seed / 100, **fixed) for seed in (1, 2, 3)]
     cell = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.0, settings=(("x", name),))
-    board = leaderboard(rows, planned_cells=[cell])
+    board = leaderboard(rows, planned=[PlannedDetector(cells=[cell])])
     section = Section(shown=board, figures=study_figures(board, FigureData(trials=rows)))
 
     opened = open_page(html_page([section, section], made_at=MADE_AT))

@@ -14,7 +14,17 @@ from PIL import Image
 
 from agad.config import Asha, Grid, LogUniform, Search
 from agad.records import TrialRow
-from agad.report import Curves, Figure, FigureData, Leaderboard, Picture, Scores, leaderboard
+from agad.report import (
+    Curves,
+    DetectorSearch,
+    Figure,
+    FigureData,
+    Leaderboard,
+    Picture,
+    PlannedDetector,
+    Scores,
+    leaderboard,
+)
 from agad.report import figures as study_figures
 
 RowBuilder = Callable[..., TrialRow]
@@ -93,12 +103,14 @@ class StudyBuilder:
     def drawn(self, rows: Sequence[TrialRow], grid: Grid) -> Drawn:
         """Return the figures of some rows."""
         board = leaderboard(
-            rows, study="a-study", planned_cells=grid.all_cells, confirm_seeds=len(SEEDS)
+            rows,
+            study="a-study",
+            planned=[PlannedDetector(cells=grid.all_cells)],
+            confirm_seeds=len(SEEDS),
         )
         figure_data = FigureData(
             trials=rows,
-            search=SEARCH,
-            scheduler=SCHEDULER,
+            searches=[DetectorSearch(search=SEARCH, scheduler=SCHEDULER)],
             curves=curves_of(rows),
             scores=_scores(rows),
             pictures=_pictures(rows),

@@ -8,9 +8,9 @@ from statistics import fmean
 import pytest
 
 from agad.config import Grid
-from agad.report import Leaderboard, leaderboard
+from agad.report import Leaderboard, PlannedDetector, leaderboard
 from agad.report import figures as study_figures
-from agad.report.figures import FigureData
+from agad.report.figures import DetectorSearch, FigureData
 from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import (
     NUM_TRIALS,
@@ -31,7 +31,7 @@ SEEDS = (1, 2, 3)
 @pytest.fixture
 def drawn(make_row: RowBuilder) -> Drawn:
     """Return a study of three classes at one ratio, searched on class 0 for a minute a trial."""
-    (search,) = GRID.search_cells((0,))
+    search = GRID.all_cells[0].over((0,))
     rows = [
         make_row(
             cell=search.label,
@@ -61,9 +61,13 @@ def drawn(make_row: RowBuilder) -> Drawn:
         for cell in GRID.all_cells
         for place, seed in enumerate(SEEDS)
     ]
-    board = leaderboard(rows, planned_cells=GRID.all_cells, confirm_seeds=3, searches=[search])
+    board = leaderboard(
+        rows, planned=[PlannedDetector(cells=GRID.all_cells, searches=[search])], confirm_seeds=3
+    )
     figure_data = FigureData(
-        trials=rows, search=SEARCH, scheduler=SCHEDULER, curves=curves_of(rows)
+        trials=rows,
+        searches=[DetectorSearch(search=SEARCH, scheduler=SCHEDULER)],
+        curves=curves_of(rows),
     )
     figures = study_figures(board, figure_data)
     return Drawn(board, figure_data, {one.name: one for one in figures})

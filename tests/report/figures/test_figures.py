@@ -11,7 +11,7 @@ import pytest
 
 from agad.config import Grid
 from agad.errors import ConfigError
-from agad.report import Figure, leaderboard, png, svg, themed
+from agad.report import Figure, PlannedDetector, leaderboard, png, svg, themed
 from agad.report import figures as study_figures
 from agad.report.figures import FigureData
 from tests.report.figures.conftest import RowBuilder, StudyBuilder
@@ -92,7 +92,12 @@ def test_every_chart_is_plain_json(studies: StudyBuilder) -> None:
 
 def test_a_study_without_a_row_has_no_figure() -> None:
     cells = Grid(dataset="digits", normal_class=[0, 1]).all_cells
-    assert study_figures(leaderboard([], planned_cells=cells), FigureData(trials=[])) == []
+    assert (
+        study_figures(
+            leaderboard([], planned=[PlannedDetector(cells=cells)]), FigureData(trials=[])
+        )
+        == []
+    )
 
 
 def test_a_study_that_only_searched_yet_has_the_figures_of_its_search(

@@ -13,7 +13,7 @@ from agad.config import Asha, Grid, LabelFree
 from agad.errors import StoreError
 from agad.report import Curves, Picture, Scores, leaderboard
 from agad.report import figures as study_figures
-from agad.report.figures import FigureData
+from agad.report.figures import DetectorSearch, FigureData
 from agad.report.figures.ranks import rank_figures
 from agad.report.numbers.statistics import mean_interval
 from tests.report.figures.conftest import SEARCH, RowBuilder, StudyBuilder
@@ -161,7 +161,9 @@ def test_a_study_without_labels_shows_what_it_maximised_under_its_name(
         make_row(number=number, val_auroc=None, objective=-3.0 + number, selection="label_free")
         for number in range(3)
     ]
-    figure_data = FigureData(trials=rows, search=SEARCH, objective=LabelFree.objective)
+    figure_data = FigureData(
+        trials=rows, searches=[DetectorSearch(search=SEARCH, objective=LabelFree.objective)]
+    )
     figures = {one.name: one for one in study_figures(leaderboard(rows), figure_data)}
     history = figures["search-history"]
     assert [one["objective"] for one in history.spec["data"]["values"]] == [-3.0, -2.0, -1.0]
@@ -196,7 +198,9 @@ def test_long_curves_keep_their_rungs_and_their_ends(make_row: RowBuilder) -> No
         objective=np.linspace(0.5, 0.9, 200),
     )
     scheduler = Asha(max_epochs=200, grace_period=7, reduction_factor=4)
-    figure_data = FigureData(trials=[row], scheduler=scheduler, curves=curves)
+    figure_data = FigureData(
+        trials=[row], searches=[DetectorSearch(scheduler=scheduler)], curves=curves
+    )
     (figure,) = [
         one
         for one in study_figures(leaderboard([row]), figure_data)

@@ -21,6 +21,7 @@ from agad.report import (
     Figure,
     FigureData,
     Leaderboard,
+    PlannedDetector,
     Section,
     compare,
     comparison_page,
@@ -85,7 +86,9 @@ def rows(make_row: RowBuilder, make_confirm_row: RowBuilder) -> Sequence[TrialRo
 def board(rows: Sequence[TrialRow]) -> Leaderboard:
     missing = Cell(dataset="digits", normal_class=5, anomaly_ratio=0.0)
     first = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.0)
-    made = leaderboard(rows, planned_cells=[first, missing], confirm_seeds=3, cell_trials=6)
+    made = leaderboard(
+        rows, planned=[PlannedDetector(cells=[first, missing], cell_trials=6)], confirm_seeds=3
+    )
     return priced(made, 3.0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from agad.config import Cell, Grid
 from agad.errors import ConfigError
 from agad.records import TrialRow
-from agad.report import leaderboard
+from agad.report import PlannedDetector, leaderboard
 from agad.report.html.facts import totals as totals_facts
 from agad.report.pages.notes import notes
 
@@ -140,7 +140,9 @@ def test_a_planned_cell_without_rows_is_shown_and_counted_as_missing(
         for label, ratio in ((0, 0.0), (1, 0.0), (1, 1e-05))
     ]
 
-    board = leaderboard([make_confirm_row(1, 0.9)], planned_cells=planned, confirm_seeds=3)
+    board = leaderboard(
+        [make_confirm_row(1, 0.9)], planned=[PlannedDetector(cells=planned)], confirm_seeds=3
+    )
 
     axes = [(cell.cell, cell.given_class, cell.anomaly_ratio) for cell in board.cells]
     assert axes == [(one.label, one.given_class, one.anomaly_ratio) for one in planned]
@@ -160,7 +162,7 @@ def test_a_missing_cell_joins_the_ratio_of_its_settings(make_confirm_row: RowBui
     label = grid.all_cells[0].label
     row = make_confirm_row(1, 0.9, cell=label, settings=settings, anomaly_ratio=1 / 3)
 
-    (ratio,) = leaderboard([row], planned_cells=grid.all_cells).ratios
+    (ratio,) = leaderboard([row], planned=[PlannedDetector(cells=grid.all_cells)]).ratios
 
     assert (ratio.num_classes, ratio.num_missing) == (1, 1)
     assert ratio.variant == "backbone=naive lr=0.001"
@@ -214,7 +216,8 @@ def test_a_planned_cell_has_the_same_variant_with_and_without_rows(make_row: Row
     )
 
     with_row, without = (
-        leaderboard(rows, study="a-study", planned_cells=[cell]).cells[0] for rows in ([row], [])
+        leaderboard(rows, study="a-study", planned=[PlannedDetector(cells=[cell])]).cells[0]
+        for rows in ([row], [])
     )
 
     assert with_row.variant == without.variant == cell.variant
@@ -228,7 +231,7 @@ def test_variants_of_one_class_and_ratio_are_never_averaged(make_confirm_row: Ro
         make_confirm_row(1, 0.7, cell=polluted.label, pollution_ratio=0.1),
     ]
 
-    ratios = leaderboard(rows, planned_cells=[clean, polluted]).ratios
+    ratios = leaderboard(rows, planned=[PlannedDetector(cells=[clean, polluted])]).ratios
 
     assert [(one.variant, one.test_auroc) for one in ratios] == [("", 0.9), ("pollution=0.1", 0.7)]
 
@@ -237,7 +240,7 @@ def test_a_class_stands_as_the_study_gave_it(make_confirm_row: RowBuilder) -> No
     cat, other = Grid(dataset="cifar10", normal_class=["cat", "dog"]).all_cells
     row = make_confirm_row(1, 0.9, cell=cat.label, dataset="cifar10", normal_class=3)
 
-    board = leaderboard([row], planned_cells=[other, cat])
+    board = leaderboard([row], planned=[PlannedDetector(cells=[other, cat])])
 
     assert [(one.given_class, one.test_auroc) for one in board.cells] == [
         ("cat", 0.9),
@@ -269,7 +272,7 @@ def test_cells_are_in_order_of_data_set_variant_class_and_ratio() -> None:
     leave_one_out = Grid(dataset="digits", anomalous_class=0)
     planned = [*leave_one_out.all_cells, *one_class.all_cells]
 
-    board = leaderboard([], study="a-study", planned_cells=planned)
+    board = leaderboard([], study="a-study", planned=[PlannedDetector(cells=planned)])
 
     axes = [(one.dataset, one.variant, one.given_class, one.anomaly_ratio) for one in board.cells]
     classes: list[int | str] = [9, 10, "bird", "cat"]
@@ -325,7 +328,7 @@ def test_cells_in_which_nothing_was_stopped_are_named(make_row: RowBuilder) -> N
     ]
     planned = Grid(dataset="digits", normal_class=2).all_cells
 
-    board = leaderboard(rows, planned_cells=planned)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=planned)])
 
     assert board.totals.unstopped_cells == ("digits class=1 ratio=0",)
 

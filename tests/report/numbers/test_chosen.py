@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 import pytest
 
+from agad.config import Grid
 from agad.records import TrialRow, Winner
-from agad.report import leaderboard
+from agad.report import PlannedDetector, leaderboard
 from agad.report.pages.notes import notes
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
@@ -126,15 +127,22 @@ def test_a_report_says_what_ended_a_search(make_confirm_row: RowBuilder) -> None
         )
         for number in range(3)
     ]
+    (cell,) = Grid(dataset="digits", normal_class=0).all_cells
     winner = Winner(
-        cell=rows[0].cell,
+        cell=cell.label,
         num_search_trials=3,
         num_seeds=1,
         params={},
         val_auroc=0.6,
         ended_by="the budget of 2 GPU-hours",
     )
-    lines = notes(leaderboard(rows, cell_trials=8, winners={winner.cell: winner}))
+    lines = notes(
+        leaderboard(
+            rows,
+            planned=[PlannedDetector(cells=[cell], cell_trials=8)],
+            winners={winner.cell: winner},
+        )
+    )
     assert "3 of 8 planned trials in 1 cell: the budget of 2 GPU-hours ended the search." in lines
     assert not any("ended the search" in line for line in notes(leaderboard(rows)))
 

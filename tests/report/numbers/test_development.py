@@ -14,6 +14,7 @@ from rich.console import Console
 from agad.config import Grid
 from agad.report import (
     Leaderboard,
+    PlannedDetector,
     baseline_cells,
     compare,
     comparison_page,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tests.report.conftest import RowBuilder
 
 GRID = Grid(dataset="digits", normal_class=[0, 3, 5, 7], anomaly_ratio=[0.0, 0.1])
-SEARCHES = GRID.search_cells((0, 5))
+SEARCHES = tuple(dict.fromkeys(cell.over((0, 5)) for cell in GRID.all_cells))
 AUROCS = {0: 0.95, 3: 0.7, 5: 0.9, 7: 0.8}
 
 
@@ -49,7 +50,9 @@ def board(make_row: RowBuilder, make_confirm_row: RowBuilder) -> Leaderboard:
                 for seed in (2, 3)
             ]
     return leaderboard(
-        rows, planned_cells=GRID.all_cells, confirm_seeds=2, cell_trials=3, searches=SEARCHES
+        rows,
+        planned=[PlannedDetector(cells=GRID.all_cells, cell_trials=3, searches=SEARCHES)],
+        confirm_seeds=2,
     )
 
 
@@ -138,7 +141,9 @@ def test_a_search_is_no_cell_of_a_comparison_but_part_of_what_a_side_took(
 
 
 def test_a_study_without_rows_plans_its_search_apart() -> None:
-    board = leaderboard([], study="a", planned_cells=GRID.all_cells, searches=SEARCHES)
+    board = leaderboard(
+        [], study="a", planned=[PlannedDetector(cells=GRID.all_cells, searches=SEARCHES)]
+    )
     assert [cell.cell for cell in board.searches] == [cell.label for cell in SEARCHES]
     assert len(board.cells) == 8
     assert sum(cell.is_development for cell in board.cells) == 4

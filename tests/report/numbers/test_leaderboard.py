@@ -9,7 +9,7 @@ import pytest
 
 from agad.config import Cell
 from agad.records import TrialRow
-from agad.report import has_ended, leaderboard
+from agad.report import PlannedDetector, has_ended, leaderboard
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 CELL = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.0)
@@ -17,7 +17,9 @@ WINNER = {CELL.label}
 
 
 def ended(*rows: TrialRow, winners: set[str] | None = None) -> bool:
-    board = leaderboard(rows, planned_cells=[CELL], confirm_seeds=2, cell_trials=2)
+    board = leaderboard(
+        rows, planned=[PlannedDetector(cells=[CELL], cell_trials=2)], confirm_seeds=2
+    )
     return has_ended(board, winners or set())
 
 

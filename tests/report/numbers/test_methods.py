@@ -9,7 +9,7 @@ from scipy import stats
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import leaderboard, markdown
+from agad.report import PlannedDetector, leaderboard, markdown
 from tests.report.numbers.method_rows import BACKBONES, RowBuilder, grid, printed, rows_of, words
 
 
@@ -46,7 +46,7 @@ def test_a_missing_cell_leaves_its_pair_out_and_is_counted(make_confirm_row: Row
     gone = "digits class=3 ratio=0 backbone=naive"
     rows = rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.05}, missing=[gone])
 
-    board = leaderboard(rows, planned_cells=cells.all_cells)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=cells.all_cells)])
 
     (contrast,) = board.contrasts
     assert (contrast.num_cells, contrast.num_missing) == (7, 1)
@@ -196,7 +196,7 @@ def test_a_summary_counts_the_cells_that_it_lacks(make_confirm_row: RowBuilder) 
         for seed in (1, 2)
     ]
 
-    board = leaderboard(rows, planned_cells=planned)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=planned)])
 
     (summary,) = board.summaries
     assert (summary.num_cells, summary.num_missing, summary.num_confirmed) == (2, 2, 4)

@@ -1,6 +1,6 @@
 """The ranks of two methods over classes and over data sets."""
 
-from agad.report import leaderboard, markdown
+from agad.report import PlannedDetector, leaderboard, markdown
 from tests.report.numbers.method_rows import RowBuilder, grid, printed, rows_of, words
 
 
@@ -47,7 +47,7 @@ def test_a_data_set_of_which_a_method_lacks_a_class_is_not_ranked(
     assert set(gone) <= {cell.label for cell in cells.all_cells}
 
     rows = rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone)
-    board = leaderboard(rows, planned_cells=cells.all_cells)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=cells.all_cells)])
 
     ranking = board.rankings[-1]
     assert (ranking.dataset, ranking.num_blocks) == ("", 6)
@@ -71,7 +71,7 @@ def test_data_sets_of_which_one_class_is_shared_are_too_few_to_rank(
 
     board = leaderboard(
         rows_of(make_confirm_row, cells, {"naive": 0.0, "unet": 0.2}, missing=gone),
-        planned_cells=cells.all_cells,
+        planned=[PlannedDetector(cells=cells.all_cells)],
     )
 
     ranking = board.rankings[-1]

@@ -15,6 +15,7 @@ from agad.config import Grid
 from agad.records import CellStatus, StudyStatus, TrialRow
 from agad.report import (
     Leaderboard,
+    PlannedDetector,
     baseline_cells,
     compare,
     comparison_page,
@@ -115,7 +116,7 @@ def test_a_planned_cell_without_rows_is_missing_among_those_of_its_policy(
     make_board: MakeBoard,
 ) -> None:
     cells = Grid(dataset="digits", normal_class=[7]).all_cells
-    board = make_board({"label_free": 0.8}, planned_cells=cells)
+    board = make_board({"label_free": 0.8}, planned=[PlannedDetector(cells=cells)])
     (missing,) = (cell for cell in board.cells if not cell.num_confirmed)
     assert (missing.policy, missing.variant) == ("label_free", "selection=label_free")
     assert [one.num_missing for one in board.ratios] == [1, 0]

@@ -10,7 +10,7 @@ import pytest
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import csv, leaderboard
+from agad.report import PlannedDetector, csv, leaderboard
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 
@@ -22,7 +22,7 @@ def test_csv_has_one_row_a_cell_at_full_precision(
     planned = Grid(dataset="digits", normal_class=1).all_cells
 
     confirmed, missing = csv_format.DictReader(
-        io.StringIO(csv(leaderboard(rows, planned_cells=planned)))
+        io.StringIO(csv(leaderboard(rows, planned=[PlannedDetector(cells=planned)])))
     )
 
     assert json.loads(confirmed["test_aurocs"]) == [1 / 3, 2 / 3]
@@ -55,7 +55,7 @@ def test_csv_has_the_class_as_it_was_given_and_the_variant(make_confirm_row: Row
     )
 
     (line,) = csv_format.DictReader(
-        io.StringIO(csv(leaderboard([row], planned_cells=grid.all_cells)))
+        io.StringIO(csv(leaderboard([row], planned=[PlannedDetector(cells=grid.all_cells)])))
     )
 
     assert (line["given_class"], line["variant"]) == ("cat", "leave-one-out pollution=0.1")
@@ -65,7 +65,7 @@ def test_csv_holds_no_formula_of_a_class_name() -> None:
     planned = Grid(dataset="photos", normal_class="=1+1").all_cells
 
     (line,) = csv_format.DictReader(
-        io.StringIO(csv(leaderboard([], study="a", planned_cells=planned)))
+        io.StringIO(csv(leaderboard([], study="a", planned=[PlannedDetector(cells=planned)])))
     )
 
     assert line["given_class"] == "'=1+1"

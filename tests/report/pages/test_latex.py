@@ -11,7 +11,7 @@ import pytest
 
 from agad.config import Grid
 from agad.records import TrialRow
-from agad.report import latex, leaderboard
+from agad.report import PlannedDetector, latex, leaderboard
 
 RowBuilder = Callable[..., TrialRow]
 DOCUMENT = r"""\documentclass{article}
@@ -27,7 +27,7 @@ def test_latex_holds_every_cell_with_missing_ones_and_scores_below_one_half(
 ) -> None:
     rows = [make_confirm_row(1, 0.31), make_confirm_row(2, 0.33)]
     cells = Grid(dataset="digits", normal_class=[0, 1]).all_cells
-    text = latex(leaderboard(rows, planned_cells=cells))
+    text = latex(leaderboard(rows, planned=[PlannedDetector(cells=cells)]))
     assert r"{0} & {0} & {0.320 $\pm$ 0.014 (n=2)} & {0.193-0.447}" in text
     assert r"{1} & {0} & {no trial yet}" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
@@ -38,7 +38,7 @@ def test_latex_escapes_what_a_study_is_named(make_confirm_row: RowBuilder) -> No
     names = r"\input{/etc/passwd} $x_1^2$ 50% & #1 ~ <b> | 中"
     rows = [make_confirm_row(1, 0.9, detector=names)]
     cells = Grid(dataset="digits", normal_class=[0]).all_cells
-    text = latex(leaderboard(rows, study="a", planned_cells=cells))
+    text = latex(leaderboard(rows, study="a", planned=[PlannedDetector(cells=cells)]))
     assert r"\input{/etc" not in text
     assert (
         r"\textbackslash{}input\{/etc/passwd\} \$x\_1\textasciicircum{}2\$ 50\% \& \#1 "

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agad.config import Grid
 from agad.report import plan_table
-from agad.study import CellPlan, EpochTime, StudyPlan
+from agad.study import CellPlan, DetectorPlan, EpochTime, StudyPlan
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
 GRID = Grid(
@@ -31,8 +31,8 @@ def printed(
     epoch_times: tuple[EpochTime | None, EpochTime | None] = (EPOCH_TIME, EPOCH_TIME),
     price: float | None = None,
 ) -> str:
-    plan = StudyPlan(
-        study="a-study",
+    detector = DetectorPlan(
+        detector="agad",
         cells=tuple(
             CellPlan(
                 label=cell.label,
@@ -49,11 +49,11 @@ def printed(
         num_searches=num_searches,
         trials_per_cell=8,
         confirm_per_cell=2,
-        num_confirm_seeds=2,
         max_epochs=27,
         expected_epochs=7.0,
         expectation="ASHA lets 1/eta past each rung",
     )
+    plan = StudyPlan(study="a-study", detectors=(detector,), num_confirm_seeds=2)
     out = io.StringIO()
     Console(width=width, file=out, color_system=None).print(plan_table(plan, 2, price))
     return out.getvalue()

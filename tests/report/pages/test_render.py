@@ -13,7 +13,7 @@ from rich.console import Console
 
 from agad.config import Cell, Grid, labelled_text
 from agad.records import TrialRow
-from agad.report import Leaderboard, leaderboard, markdown, terminal
+from agad.report import Leaderboard, PlannedDetector, leaderboard, markdown, terminal
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 
@@ -129,7 +129,7 @@ def test_missing_cells_have_their_row_and_are_named(
         make_confirm_row(1, 0.9),
         make_row(cell="digits class=1 ratio=0", normal_class=1),
     ]
-    board = leaderboard(rows, planned_cells=planned)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=planned)])
 
     text = words(printed(board, width))
 
@@ -237,7 +237,7 @@ def test_classes_stand_by_the_name_that_the_study_gave(
         make_confirm_row(1, 0.9, cell=cell.label, dataset="cifar10", normal_class=label)
         for label, cell in enumerate(grid.all_cells)
     ]
-    board = leaderboard(rows, planned_cells=grid.all_cells)
+    board = leaderboard(rows, planned=[PlannedDetector(cells=grid.all_cells)])
 
     lines = [words(line) for line in printed(board, width).splitlines()]
 
@@ -252,7 +252,7 @@ def test_a_class_name_is_never_read_as_markup_or_as_a_command(
 ) -> None:
     grid = Grid(dataset="photos", normal_class=HOSTILE)
     row = make_confirm_row(1, 0.9, cell=grid.all_cells[0].label, dataset="photos")
-    board = leaderboard([row], planned_cells=grid.all_cells)
+    board = leaderboard([row], planned=[PlannedDetector(cells=grid.all_cells)])
 
     assert "\x1b" not in printed(board, width)
     assert "<script>" not in markdown(board)
@@ -303,7 +303,7 @@ def test_markdown_has_a_cell_for_every_header(
     ids=["unknown", "one", "two"],
 )
 def test_a_study_without_rows_is_a_sentence(planned: Sequence[Cell], sentence: str) -> None:
-    board = leaderboard([], study="a-study", planned_cells=planned)
+    board = leaderboard([], study="a-study", planned=[PlannedDetector(cells=planned)])
 
     for text in (printed(board, 80), markdown(board)):
         assert sentence in text

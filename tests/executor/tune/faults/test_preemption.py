@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import ray
 
-from agad.config import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
+from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
 from agad.data import Library, NodeCache, find_manifest
+from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.worker import TrainTrial
 from agad.objects import open_objects

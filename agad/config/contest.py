@@ -1,0 +1,195 @@
+"""The cells that each detector of a study answers, and a study's detectors as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agad.config.candidate import Candidate
+from agad.config.cell import Cell
+from agad.config.detector import DetectorConfig, Labels, parameters_of
+from agad.config.grid import Grid
+from agad.config.registry import detector_class
+from agad.config.scheduler import NoStopping, Scheduler, scheduler_from_json
+from agad.config.search import Search
+from agad.config.selection import FixedEpoch, Labelled, Selection, selection_from_json
+from agad.config.space import Setting
+from agad.errors import ConfigError
+
+
+def cells_of_detectors(
+    cells: Sequence[Cell], detectors: Sequence[tuple[str, Mapping[str, Any]]]
+) -> Iterator[tuple[Cell, ...]]:
+    """Yield the cells of each detector of a study; no two cells share a label.
+
+    The first detector has the same labels as in a study of its own. A stored study of one detector
+    can therefore be extended by others. If a detector has a second candidate, its labels name the
+    parameters that differ from the first.
+
+    Args:
+        cells: The cells of the study's grid.
+        detectors: Name and parameters of each detector.
+    """
+    firsts: dict[str, Mapping[str, Any]] = {}
+    for place, (name, own) in enumerate(detectors):
+        first = firsts.setdefault(name, own)
+        settings: tuple[tuple[str, Setting], ...] = tuple(
+            (one, own[one]) for one in sorted(own) if own[one] != first.get(one)
+        )
+        yield tuple(
+            replace(cell, detector=name if place else "", settings=(*cell.settings, *settings))
+            for cell in cells
+        )
+
+
+def answered(cells: Iterable[Cell], labels: Labels, selection: Selection) -> dict[Cell, Cell]:
+    """Return the cell that runs, for each cell that a detector answers.
+
+    A detector that needs labels answers no cell without labels. A detector that uses labels neither
+    for its fit nor for its selection runs once, at the first ratio. The result counts at every
+    ratio.
+
+    Args:
+        cells: The detector's cells.
+        labels: What the detector does with labelled anomalies.
+        selection: The policy that chooses the detector's configuration.
+    """
+    if labels == "unused" and not isinstance(selection, Labelled):
+        first: dict[Cell, Cell] = {}
+        return {cell: first.setdefault(cell.without_labels(), cell) for cell in cells}
+    return {cell: cell for cell in cells if cell.anomaly_ratio > 0 or labels != "required"}
+
+
+def unsearched(selection: Selection, epochs: int) -> FixedEpoch:
+    """Return the policy of a candidate without a search: no label chooses its configuration."""
+    return FixedEpoch(epochs=epochs, val_share=selection.val_share)
+
+
+def detector_as_json(detector: DetectorConfig) -> dict[str, Any]:
+    """Return a detector's parameters with its name and version, as plain JSON values."""
+    return {**parameters_of(detector), "name": detector.name, "version": detector.version}
+
+
+def _detector_from_json(values: Mapping[str, Any]) -> DetectorConfig:
+    parameters = dict(values)
+    name, _ = parameters.pop("name"), parameters.pop("version")
+    return detector_class(name)(**parameters)
+
+
+def detectors_from_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a ``Study`` that hold its detectors, from a ``study.json``.
+
+    Raises:
+        ConfigError: A detector is not installed, or refuses a value.
+        KeyError: A field is missing.
+        TypeError: A detector has a parameter that this version does not know.
+    """
+    if "detectors" not in values:
+        return {
+            "detector": _detector_from_json(values["detector"]),
+            "scheduler": scheduler_from_json(values["scheduler"]),
+        }
+    return {
+        "detectors": [
+            Candidate(
+                _detector_from_json(one["detector"]),
+                space=_space_of(one),
+                trials=one.get("trials"),
+                scheduler=scheduler_from_json(one["scheduler"]),
+            )
+            for one in values["detectors"]
+        ]
+    }
+
+
+def _space_of(candidate: Mapping[str, Any]) -> Any:  # noqa: ANN401  A mapping of distributions.
+    return Search.from_json({"space": candidate["space"], "trials_per_cell": 1}).space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDetector:
+    """A detector of a stored study, which need not be installed here."""
+
+    values: Mapping[str, Any]
+    """The detector's parameters, ``name`` and ``version``."""
+
+    search: Search
+    scheduler: Scheduler
+    selection: Selection
+    answers: Mapping[Cell, Cell]
+    """The same as ``Entry.answers``."""
+
+    external_data: str = ""
+    """The same as ``Supervision.external_data``."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that run."""
+        return tuple(dict.fromkeys(self.answers.values()))
+
+    @property
+    def num_cell_trials(self) -> int:
+        """Search trials of a cell; 0 if nothing is searched."""
+        return self.search.num_cell_trials if self.selection.searches else 0
+
+
+def stored_detectors(config: Mapping[str, Any]) -> tuple[StoredDetector, ...]:
+    """Return the detectors of a ``study.json``, whether or not they are installed here.
+
+    Raises:
+        ConfigError: This version does not know a value.
+        KeyError: A field is missing.
+        TypeError: A part has a field that this version does not know.
+    """
+    grid = Grid.from_json(config["cells"]).all_cells
+    search = Search.from_json(config["search"])
+    selection = selection_from_json(config.get("selection", {}))
+    if "detectors" not in config:
+        values = config.get("detector", {"name": "agad"})
+        one = StoredDetector(
+            values=values,
+            search=search,
+            scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
+            selection=selection,
+            answers=answered(grid, _labels_of(values), selection),
+        )
+        return (one,)
+    stored = config["detectors"]
+    parameters = [
+        {name: value for name, value in one["detector"].items() if name not in ("name", "version")}
+        for one in stored
+    ]
+    names = [one["detector"]["name"] for one in stored]
+    own_cells = cells_of_detectors(grid, list(zip(names, parameters, strict=True)))
+    return tuple(
+        _stored_candidate(one, search, selection, cells)
+        for one, cells in zip(stored, own_cells, strict=True)
+    )
+
+
+def _stored_candidate(
+    one: Mapping[str, Any], search: Search, selection: Selection, cells: tuple[Cell, ...]
+) -> StoredDetector:
+    scheduler = scheduler_from_json(one["scheduler"])
+    space = _space_of(one)
+    if space:
+        search = replace(search, space=space, trials_per_cell=one["trials"])
+    else:
+        search, selection = Search(), unsearched(selection, scheduler.max_epochs)
+    return StoredDetector(
+        values=one["detector"],
+        search=search,
+        scheduler=scheduler,
+        selection=selection,
+        answers=answered(cells, one["labels"], selection),
+        external_data=one.get("external_data", ""),
+    )
+
+
+def _labels_of(values: Mapping[str, Any]) -> Labels:
+    """Return how a detector uses labels; an unknown detector is assumed to use them."""
+    try:
+        return detector_class(values["name"]).supervision.labels
+    except ConfigError:
+        return "optional"

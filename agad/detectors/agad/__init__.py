@@ -1,0 +1,1 @@
+"""AGAD: its configuration, which loads no torch, its networks, losses and training."""

@@ -1,0 +1,30 @@
+"""Weights of a stored model, checked before a network takes them over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def take_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Let a module take weights over, every one of them and no other.
+
+    Args:
+        module: It may be on the ``meta`` device: its own weights are never read.
+        weights: By the names of ``module.state_dict()``.
+
+    Raises:
+        ValueError: A weight is missing, unknown, of another shape or type, or not finite.
+    """
+    kinds = {name: tensor.dtype for name, tensor in module.state_dict().items()}
+    for name, tensor in weights.items():
+        if kinds.get(name, tensor.dtype) != tensor.dtype:
+            raise ValueError(f"{name} is of {tensor.dtype}, but must be of {kinds[name]}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} is not finite everywhere")
+    try:
+        module.load_state_dict(dict(weights), assign=True)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error

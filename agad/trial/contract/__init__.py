@@ -1,0 +1,1 @@
+"""Checks of what every detector must do, which a detector's author can run."""
