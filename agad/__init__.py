@@ -37,7 +37,7 @@ from agad.config import (
     Uniform,
     When,
 )
-from agad.detectors import Agad, Pca, StepwiseDetector
+from agad.detectors import Agad, DeepSvdd, Pca, StepwiseDetector
 from agad.errors import AgadError
 from agad.reading import figures, leaderboard, read, to_optuna
 from agad.version import __version__
@@ -54,6 +54,7 @@ __all__ = [
     "Choice",
     "CmaEs",
     "Confirm",
+    "DeepSvdd",
     "DetectorDefaults",
     "Fixed",
     "FixedEpoch",

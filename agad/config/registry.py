@@ -25,6 +25,7 @@ Workers cannot import this module."""
 
 _BUILT_IN = {
     "agad": "agad.detectors:Agad",
+    "deep-svdd": "agad.detectors:DeepSvdd",
     "pca": "agad.detectors:Pca",
 }
 """The built-in detectors, as in ``pyproject.toml``. A checkout that is not installed has no entry

@@ -5,6 +5,7 @@ at once is behind ``agad.detectors.compute``.
 """
 
 from agad.detectors.agad.configuration import Agad
+from agad.detectors.deep_svdd.configuration import DeepSvdd
 from agad.detectors.pca.configuration import Pca
 from agad.detectors.protocol import (
     BatchLeak,

@@ -1,0 +1,1 @@
+"""Deep SVDD: a network that maps normal images near one centre."""
