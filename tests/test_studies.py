@@ -13,8 +13,12 @@ from agad.config import Study
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.py"))
 
 
-def test_both_studies_are_there() -> None:
-    assert [path.name for path in STUDIES] == ["cifar_ratio_sweep.py", "digits_quickstart.py"]
+def test_all_studies_are_there() -> None:
+    assert [path.stem for path in STUDIES] == [
+        "cifar_ratio_sweep",
+        "digits_quickstart",
+        "which_detector_digits",
+    ]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -39,8 +43,9 @@ def test_a_reduced_study_has_a_name_of_its_own_and_a_small_budget(path: Path) ->
     reduced = study.reduced()
     assert reduced.name == f"{study.name}-reduced"
     assert len(reduced.cells.all_cells) == 2
-    assert reduced.scheduler.max_epochs <= 3
-    assert reduced.search.trials_per_cell <= 4
+    alone = [entry.study for entry in reduced.entries]
+    assert max(one.scheduler.max_epochs for one in alone) <= 3
+    assert max(one.num_search_trials for one in alone) <= 4
 
 
 def test_the_quickstart_has_two_classes_three_ratios_and_twelve_trials_a_cell() -> None:
