@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -51,10 +52,14 @@ def dashboard(arguments: argparse.Namespace) -> int:
             "(Ctrl-C ends it; what is changed there is not kept)",
             flush=True,
         )
+        # Ctrl-C reaches this thread alone: wsgiref would take it for an error of a request.
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
         try:
-            server.serve_forever()
+            serving.join()
         except KeyboardInterrupt:
-            return 0
+            server.shutdown()
+            serving.join()
     return 0
 
 

@@ -8,7 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -116,6 +120,37 @@ def test_the_dashboard_answers_on_loopback_alone_and_ends_in_good_order(
             assert b"<html" in answer.read().lower()
         served.send_signal(signal.SIGINT)
         _, errors = served.communicate(timeout=30)
+    assert (served.returncode, errors) == (0, "")
+
+
+def test_ctrl_c_in_the_middle_of_requests_ends_the_dashboard(
+    fill_store: FillStore, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", "from agad.cli import entry; entry()", "dashboard"]
+    with subprocess.Popen(
+        [*command, fill_store(tmp_path / "store"), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as served:
+        assert served.stdout is not None
+        address = re.search(r"http://127\.0\.0\.1:\d+", served.stdout.readline())
+        assert address
+
+        def ask_until_it_ends() -> None:
+            with suppress(OSError, HTTPException):
+                while True:
+                    urllib.request.urlopen(f"{address[0]}/api/studies", timeout=5).close()
+
+        asking = [threading.Thread(target=ask_until_it_ends) for _ in range(4)]
+        for one in asking:
+            one.start()
+        time.sleep(0.3)
+        served.send_signal(signal.SIGINT)
+        _, errors = served.communicate(timeout=30)
+        for one in asking:
+            one.join()
     assert (served.returncode, errors) == (0, "")
 
 
