@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -98,12 +99,12 @@ def test_figures_without_their_renderer_are_one_clear_error(
 
 
 @pytest.mark.slow
-def test_the_dashboard_answers_on_loopback_alone_and_ends_in_good_order(
-    fill_store: FillStore, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-c", "from agad.cli import entry; entry()", "dashboard"]
+@contextmanager
+def _dashboard(store: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve a store's dashboard in a process; yield the process and the address."""
+    command = (sys.executable, "-c", "from agad.cli import entry; entry()")
     with subprocess.Popen(
-        [*command, fill_store(tmp_path / "store"), "--port", "0"],
+        [*command, "dashboard", store, "--port", "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -111,12 +112,19 @@ def test_the_dashboard_answers_on_loopback_alone_and_ends_in_good_order(
     ) as served:
         assert served.stdout is not None
         line = served.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        address = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert address, line
-        with urllib.request.urlopen(f"{address[0]}/api/studies", timeout=30) as answer:
+        yield served, address[0]
+
+
+def test_the_dashboard_answers_on_loopback_alone_and_ends_in_good_order(
+    fill_store: FillStore, tmp_path: Path
+) -> None:
+    with _dashboard(fill_store(tmp_path / "store")) as (served, address):
+        with urllib.request.urlopen(f"{address}/api/studies", timeout=30) as answer:
             studies = json.load(answer)["study_summaries"]
         assert [one["study_name"] for one in studies] == ["tiny/digits class=0 ratio=0"]
-        with urllib.request.urlopen(f"{address[0]}/dashboard", timeout=30) as answer:
+        with urllib.request.urlopen(f"{address}/dashboard", timeout=30) as answer:
             assert b"<html" in answer.read().lower()
         served.send_signal(signal.SIGINT)
         _, errors = served.communicate(timeout=30)
@@ -126,22 +134,12 @@ def test_the_dashboard_answers_on_loopback_alone_and_ends_in_good_order(
 def test_ctrl_c_in_the_middle_of_requests_ends_the_dashboard(
     fill_store: FillStore, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", "from agad.cli import entry; entry()", "dashboard"]
-    with subprocess.Popen(
-        [*command, fill_store(tmp_path / "store"), "--port", "0"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as served:
-        assert served.stdout is not None
-        address = re.search(r"http://127\.0\.0\.1:\d+", served.stdout.readline())
-        assert address
+    with _dashboard(fill_store(tmp_path / "store")) as (served, address):
 
         def ask_until_it_ends() -> None:
             with suppress(OSError, HTTPException):
                 while True:
-                    urllib.request.urlopen(f"{address[0]}/api/studies", timeout=5).close()
+                    urllib.request.urlopen(f"{address}/api/studies", timeout=5).close()
 
         asking = [threading.Thread(target=ask_until_it_ends) for _ in range(4)]
         for one in asking:
