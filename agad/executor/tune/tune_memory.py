@@ -1,10 +1,11 @@
-"""Drop Tune's memory of ended trials, which nobody reads.
+"""Drop what Tune keeps for nobody: ended trials, and the workers of an interrupted study.
 
-This is a separate module because it changes private parts of Ray Tune.
+This is a separate module because it uses private parts of Ray Tune.
 """
 
 from __future__ import annotations
 
+import ray
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.progress_reporter import TrialProgressCallback
 
@@ -24,6 +25,17 @@ def forget_ended(controller: TuneController) -> None:
             controller._live_trials -= gone
             controller._trials_to_cache -= gone
             controller._trials[:] = [one for one in controller._trials if one not in gone]
+
+
+def stop_workers(controller: TuneController) -> None:
+    """Kill the workers that an experiment still has, and give their slots back.
+
+    Tune lets go of its workers at its end and after an ``Exception``, but not after a
+    ``KeyboardInterrupt``. They would keep their slots until Python collects the experiment, and a
+    study that is started again in the same session would wait for those slots for ever.
+    """
+    if ray.is_initialized():
+        controller._actor_manager.cleanup()
 
 
 class NoProgress(TrialProgressCallback):

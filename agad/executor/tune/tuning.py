@@ -20,7 +20,7 @@ from agad.errors import GpuMemoryError, PreemptedError
 from agad.executor.tune.cluster_options import Slots
 from agad.executor.tune.memory_kill import memory_kills_as_deaths
 from agad.executor.tune.packing import Packing
-from agad.executor.tune.tune_memory import NoProgress, forget_ended
+from agad.executor.tune.tune_memory import NoProgress, forget_ended, stop_workers
 from agad.executor.tune.worker import Objective, Order, TrainTrial
 from agad.study import Launch, StudyBoard
 
@@ -81,12 +81,13 @@ def fit(
         )
 
     first_error = FirstError()
+    scheduler = BoardScheduler(board, packing, after_event, first_error)
     with tempfile.TemporaryDirectory(prefix="agad-tune-") as folder:
         tuner = tune.Tuner(
             Objective,
             tune_config=tune.TuneConfig(
                 search_alg=BoardSearcher(board, packing, order, first_error),
-                scheduler=BoardScheduler(board, packing, after_event, first_error),
+                scheduler=scheduler,
                 num_samples=-1,
                 max_concurrent_trials=slots.num,
                 reuse_actors=True,
@@ -105,6 +106,8 @@ def fit(
                 tuner.fit()
         except TuneError as error:
             raise first_error.error or error from None
+        finally:
+            scheduler.stop_workers()
 
 
 def _launch(trial: Trial) -> Launch:
@@ -234,13 +237,21 @@ class BoardScheduler(FIFOScheduler):
         self._packing = packing
         self._after_event = after_event
         self._first_error = first_error
+        self._controller: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Put nothing into Tune's pickle of its experiment: no state of Tune is ever restored."""
         return {}
 
+    def stop_workers(self) -> None:
+        """End the experiment's workers, if Tune has not: a Ctrl-C leaves all of them running."""
+        if self._controller is not None:
+            stop_workers(self._controller)
+            self._controller = None
+
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401, ARG002
         """A trial was launched."""
+        self._controller = tune_controller
         with self._first_error:
             self._after_event()
 
