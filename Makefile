@@ -5,7 +5,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-# Processes that share the tests without Ray; those with a Ray follow one by one.
+# Processes that share the tests without Ray. Those with a Ray follow one by one, in a process of
+# their own: a native library that crashes when Python ends would otherwise fail tests that passed.
 WORKERS ?= 2
 INSTALL := $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable
 
@@ -17,7 +18,7 @@ test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest -m "not cluster" --numprocesses $(WORKERS) --dist worksteal
-	$(VENV)/bin/pytest -m cluster
+	$(VENV)/bin/pytest -m cluster --numprocesses 1
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agad needs Python 3.11 or newer: make PYTHON=python3.11 study")'

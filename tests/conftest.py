@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
+import tempfile
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +27,23 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.simulation"]
 
 RowBuilder = Callable[..., TrialRow]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_ray_folder() -> Iterator[None]:
+    """Give this process a folder of Ray's own, so that no test finds the Ray of another process.
+
+    The folder's path is short: a path of a Unix socket has at most 107 bytes.
+    """
+    before = os.environ.get("RAY_TMPDIR")
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    os.environ["RAY_TMPDIR"] = folder
+    yield
+    if before is None:
+        del os.environ["RAY_TMPDIR"]
+    else:
+        os.environ["RAY_TMPDIR"] = before
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

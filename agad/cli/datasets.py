@@ -12,7 +12,7 @@ from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
 from agad.errors import ConfigError
 from agad.reading import store_uri
-from agad.report import dataset_details, dataset_line, dataset_table
+from agad.report import dataset_classes, dataset_details, dataset_line, dataset_table
 
 if TYPE_CHECKING:
     from agad.data import ImportOptions, Library
@@ -76,6 +76,19 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
         help="L, RGB or auto, of a folder of images (default: auto)",
     )
     parser.add_argument(
+        "--layout",
+        default="auto",
+        metavar="L",
+        help="parts (train/ and test/), classes or auto, of a folder of images (default: auto)",
+    )
+    parser.add_argument(
+        "--masks",
+        default="auto",
+        metavar="M",
+        help="drop or keep whatever has a mask's name, or auto, of a folder of images: leave out "
+        "what is shown to be a mask (default: auto)",
+    )
+    parser.add_argument(
         "--test-share",
         type=float,
         metavar="X",
@@ -125,8 +138,9 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
     console = Console()
     if done.ignored:
         shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
-        console.print(f"No images, ignored: {len(done.ignored)} ({shown})", markup=False)
+        console.print(f"Left out: {len(done.ignored)} ({shown})", markup=False)
     console.print(dataset_line(done.manifest, library.uri, is_new=done.is_new), markup=False)
+    console.print(dataset_classes(done.manifest), markup=False)
     return 0
 
 
@@ -145,6 +159,8 @@ def _options(arguments: argparse.Namespace) -> ImportOptions:
         image_px=arguments.size,
         filter=arguments.filter,
         mode=arguments.mode,
+        layout=arguments.layout,
+        masks=arguments.masks,
         test=None if arguments.test_share is None else TestChoice(**choice),
         drop_duplicates=arguments.drop_duplicates,
     )

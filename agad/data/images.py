@@ -46,4 +46,4 @@ class Source:
     split."""
 
     ignored: tuple[str, ...] = ()
-    """Files below the folder that are no images."""
+    """Files below the folder that are no images, and masks and folders that were left out."""

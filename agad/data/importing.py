@@ -34,7 +34,7 @@ class Imported:
     """False if exactly this data set was in the store before."""
 
     ignored: tuple[str, ...]
-    """Files in the folder that are no images."""
+    """Files in the folder that are no images, and masks and folders that were left out."""
 
 
 def import_dataset(

@@ -157,8 +157,10 @@ def _dropped(
         if one in test_names:
             dropped |= {place: _drop(train, place, _IN_TEST, test_names[one]) for place in places}
         elif len(set(train.images.labels[places])) > 1:
-            others = [*places[1:], places[0]]
-            for place, other in zip(places, others, strict=True):
+            labels = train.images.labels
+            for at, place in enumerate(places):
+                others = [*places[at + 1 :], *places[:at]]
+                other = next(one for one in others if labels[one] != labels[place])
                 dropped[place] = _drop(train, place, _OF_TWO_CLASSES, train.names[other])
         else:
             first = train.names[places[0]]
@@ -173,7 +175,9 @@ def _drop(train: SourceImages, place: int, reason: str, copy_of: str) -> Dropped
 def _refuse(duplicates: Sequence[Dropped]) -> None:
     if not duplicates:
         return
-    shown = "; ".join(f"{one.name} = {one.copy_of}" for one in duplicates[:_NUM_SHOWN])
+    # Copies of two classes come first: one of their labels is wrong.
+    first = sorted(duplicates, key=lambda one: one.reason != _OF_TWO_CLASSES)
+    shown = "; ".join(f"{one.name} = {one.copy_of}" for one in first[:_NUM_SHOWN])
     more = f"; and {len(duplicates) - _NUM_SHOWN} more" if len(duplicates) > _NUM_SHOWN else ""
     raise DataError(
         f"{len(duplicates)} training images have the pixels of a test image or of an image of "

@@ -17,6 +17,8 @@ from agad.data.readers import (
     read_idx,
     read_medmnist,
 )
+from agad.data.readers.layout import Layout, check_layout
+from agad.data.readers.masks import MaskRule, check_masks
 from agad.data.resize import SIZES, Resize
 from agad.errors import ConfigError
 
@@ -37,6 +39,12 @@ class ImportOptions:
     mode: str = "auto"
     """Mode of a folder of images: ``L``, ``RGB``, or ``auto``, which is L if all are grey."""
 
+    layout: Layout = "auto"
+    """Layout of a folder of images: ``parts`` has ``train/`` and ``test/``, ``classes`` not."""
+
+    masks: MaskRule = "auto"
+    """What becomes of masks in a folder of images: see ``find_masks``."""
+
     test: TestChoice | None = None
     """Choose a test part anew; None takes the official part, or a third if there is none."""
 
@@ -47,6 +55,8 @@ class ImportOptions:
     def __post_init__(self) -> None:
         # Checked here, since not every data set is resized.
         Resize(image_px=SIZES[0] if self.image_px is None else self.image_px, filter=self.filter)
+        check_layout(self.layout)
+        check_masks(self.masks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,8 @@ class Recipe:
     already."""
 
     mode: str
+    layout: Layout
+    masks: MaskRule
     is_official: bool
     """Whether a known data set is read from its official format."""
 
@@ -104,8 +116,10 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         raise ConfigError(f"--from is {path}, but digits come with scikit-learn; leave it out.")
     if path is not None and not path.exists():
         raise ConfigError(f"--from is {path}, but there is no such folder or file.")
-    if options.mode != "auto" and format_ != "folder":
-        raise ConfigError(f"--mode is {options.mode}, but only a folder of images takes one.")
+    for flag in ("mode", "layout", "masks"):
+        value = getattr(options, flag)
+        if value != "auto" and format_ != "folder":
+            raise ConfigError(f"--{flag} is {value}, but only a folder of images takes one.")
     official = known if known is not None and known.format == format_ else None
     image_px = options.image_px or (official.image_px if official else None)
     return Recipe(
@@ -115,6 +129,8 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         resize=Resize(image_px=image_px, filter=options.filter) if image_px else None,
         filter=options.filter,
         mode=options.mode,
+        layout=options.layout,
+        masks=options.masks,
         is_official=official is not None,
     )
 
@@ -138,5 +154,7 @@ _READERS: dict[Format, Callable[[Recipe], Source]] = {
     "cifar100-coarse": lambda recipe: read_cifar100(recipe.path, "coarse"),
     "cifar100-fine": lambda recipe: read_cifar100(recipe.path, "fine"),
     "medmnist": lambda recipe: read_medmnist(recipe.path, recipe.class_names),
-    "folder": lambda recipe: read_folder(recipe.path, recipe.resize, recipe.mode),
+    "folder": lambda recipe: read_folder(
+        recipe.path, recipe.resize, recipe.mode, layout=recipe.layout, masks=recipe.masks
+    ),
 }

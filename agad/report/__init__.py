@@ -24,7 +24,12 @@ from agad.report.numbers.results import CellResult, RatioResult
 from agad.report.pages.baseline import baseline_cells
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
 from agad.report.pages.csv_files import cell_rows, csv, mean_rows, means_csv
-from agad.report.pages.datasets import dataset_details, dataset_line, dataset_table
+from agad.report.pages.datasets import (
+    dataset_classes,
+    dataset_details,
+    dataset_line,
+    dataset_table,
+)
 from agad.report.pages.detectors import InstalledDetector, detector_details, detector_table
 from agad.report.pages.diagnostics import diagnostics_page
 from agad.report.pages.latex import latex

@@ -72,7 +72,7 @@ def test_import_keeps_a_folder_of_pictures_and_says_what_it_is(
     assert ended.out == (
         f"shapes: 14 training and 6 test images of 2 classes, 1 x 16 x 16; imported into "
         f"{tmp_path}/store. Pixel duplicates: none in training, and none of the test part's in "
-        "training.\n"
+        "training.\nClasses (training + test images): class-0 (7 + 3), class-1 (7 + 3).\n"
     )
     assert _manifest(tmp_path, "shapes").class_names == ("class-0", "class-1")
 
@@ -125,7 +125,7 @@ def test_import_says_which_files_are_no_images(run_agad: RunAgad, shapes: Path) 
         (shapes / f"note-{number}.txt").write_text("hello")
     ended = run_agad("data", "import", "shapes", "--from", shapes)
     assert ended.out.startswith(
-        "No images, ignored: 7 (note-0.txt, note-1.txt, note-2.txt, note-3.txt, note-4.txt, ...)\n"
+        "Left out: 7 (note-0.txt, note-1.txt, note-2.txt, note-3.txt, note-4.txt, ...)\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,8 @@ import numpy as np
 
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.readers.damage import naming_damage
+from agad.data.readers.layout import Layout, check_class_names, check_layout, find_parts, sets_in
+from agad.data.readers.masks import MaskRule, check_masks, find_masks, masks_text
 from agad.data.readers.numbered import MAX_CLASSES
 from agad.data.readers.pictures import SUFFIXES, check_mode, read_pictures
 from agad.data.resize import Resize
@@ -24,26 +27,40 @@ _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a
 _ADVICE = "replace or remove it"
 
 
-def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Source:
+def read_folder(
+    folder: Path,
+    resize: Resize | None,
+    mode: str = "auto",
+    *,
+    layout: Layout = "auto",
+    masks: MaskRule = "auto",
+) -> Source:
     """Read a folder of images, such as one set of MVTec AD.
 
     If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
-    is ignored. Otherwise the folder itself holds one folder a class, and there is no official
-    split. Images may lie in folders below a class. Hidden files and folders (the name starts with a
-    dot) are passed over. Links to folders are passed over too, and are reported as ignored.
+    is ignored. The two may be called ``Train`` or ``Testing`` too. Otherwise the folder itself
+    holds one folder a class, and there is no official split. Images may lie in folders below a
+    class.
+    Hidden files and folders (the name starts with a dot) are passed over. Masks, and links to
+    folders, are passed over too, and are reported as ignored.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
         resize: None takes images as they are, if all have one size that the networks take.
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
+        layout: ``parts`` with ``train/`` and ``test/``, ``classes`` without, or ``auto``.
+        masks: What becomes of masks, see ``find_masks``.
 
     Raises:
-        ConfigError: ``mode`` is none of these, or a size is needed.
-        DataError: The folder has another layout, or an image is damaged or too large.
+        ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size is needed.
+        DataError: The folder has another layout, or holds several sets, or an image is damaged or
+            too large.
     """
     check_mode(mode)
+    check_layout(layout)
+    check_masks(masks)
     scan = _Scan(folder)
-    found = _find_images(scan)
+    found = _without_masks(scan, _find_images(scan, layout), masks)
     class_names = _class_names(folder, {image.class_name for of in found.values() for image in of})
     label_of = {name: label for label, name in enumerate(class_names)}
     names = {part: [image.name for image in found[part]] for part in found}
@@ -165,17 +182,41 @@ def _check_names(scan: _Scan, names: Iterable[str]) -> None:
             )
 
 
-def _find_images(scan: _Scan) -> dict[Part, list[_Image]]:
+def _find_images(scan: _Scan, layout: Layout) -> dict[Part, list[_Image]]:
     _check_folder(scan, "name another with --from")
     with naming_damage(scan.root, _ADVICE):
-        has_parts = all((scan.root / part).is_dir() for part in PARTS)
-    if not has_parts:
+        parts = find_parts(scan.root, layout)
+        sets = sets_in(scan.root) if not parts and layout == "auto" else []
+    if sets:
+        raise DataError(
+            f"{scan.root} holds folders with train/ and test/ of their own, each a data set: "
+            f"{', '.join(sets[:5])}{', ...' if len(sets) > 5 else ''}. Import them one by one, "
+            f"such as --from {scan.root / sets[0]}; or give --layout classes if each is one class."
+        )
+    if not parts:
         return {"train": _find_classes(scan, "")}
-    beside = scan.class_folders("")
-    scan.ignore(f"{name}/" for name in beside if name not in PARTS)
+    beside = [name for name in scan.class_folders("") if name not in parts.values()]
+    scan.ignore(f"{name}/{_images_text(scan, name)}" for name in beside)
     # Listed as a link to a folder, but it is the one that is read.
-    scan.ignored[:] = [name for name in scan.ignored if name.rstrip("/") not in PARTS]
-    return {part: _find_classes(scan, part) for part in PARTS}
+    scan.ignored[:] = [name for name in scan.ignored if name.rstrip("/") not in parts.values()]
+    return {part: _find_classes(scan, parts[part]) for part in PARTS}
+
+
+def _images_text(scan: _Scan, place: str) -> str:
+    """Return how many images a folder holds that is passed over, such as `` (12 images)``."""
+    count = len(_Scan(scan.root).images_below(place))
+    return f" ({count} {'image' if count == 1 else 'images'})" if count else ""
+
+
+def _without_masks(
+    scan: _Scan, found: dict[Part, list[_Image]], rule: MaskRule
+) -> dict[Part, list[_Image]]:
+    classes: dict[str, list[str]] = defaultdict(list)
+    for image in (image for of in found.values() for image in of):
+        classes[image.class_name].append(image.name)
+    masks = set(find_masks(scan.root, classes, rule))
+    scan.ignored.extend(masks_text(masks))
+    return {part: [one for one in of if one.name not in masks] for part, of in found.items()}
 
 
 def _find_classes(scan: _Scan, place: str) -> list[_Image]:
@@ -197,6 +238,7 @@ def _find_classes(scan: _Scan, place: str) -> list[_Image]:
 
 
 def _class_names(folder: Path, names: Collection[str]) -> tuple[str, ...]:
+    check_class_names(folder, names)
     if len(names) == 1:
         raise DataError(
             f"{folder} holds the one class {min(names)!r}, but must hold two at least, or nothing "

@@ -195,7 +195,7 @@ def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def opened(file: Path) -> Iterator[Image.Image]:
     """Open an image of a sane size, not yet decoded; say what is wrong with any other."""
     with naming_damage(file, _ADVICE):
         num_bytes = file.stat().st_size
@@ -229,7 +229,7 @@ def _check_num_pixels(file: Path, size: tuple[int, int]) -> None:
 
 
 def _read_header(file: Path) -> _Header:
-    with _opened(file) as image:
+    with opened(file) as image:
         if image.mode not in (*_GREY, *_COLOUR):
             raise DataError(
                 f"{file} has Pillow's mode {image.mode}, but must have one of: "
@@ -239,7 +239,7 @@ def _read_header(file: Path) -> _Header:
 
 
 def _decode(file: Path, resize: Resize | None, mode: str, target: NDArray[np.uint8]) -> None:
-    with _opened(file) as image:
+    with opened(file) as image:
         ImageOps.exif_transpose(image, in_place=True)
         converted = _convert(file, image, mode)
         if resize:

@@ -35,7 +35,7 @@ def stop_workers(controller: TuneController) -> None:
     study that is started again in the same session would wait for those slots for ever.
     """
     if ray.is_initialized():
-        controller._actor_manager.cleanup()
+        controller._actor_manager.cleanup()  # type: ignore[no-untyped-call]
 
 
 class NoProgress(TrialProgressCallback):

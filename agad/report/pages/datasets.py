@@ -16,6 +16,9 @@ from agad.report.pages.rounding import count_text, plain
 if TYPE_CHECKING:
     from agad.data import Manifest
 
+_NUM_CLASSES = 20
+"""The most classes that an import lists; ``agad data show`` lists all of them."""
+
 _NUM_DUPLICATES = 20
 """The most duplicates that are listed; the manifest has all of them."""
 
@@ -29,6 +32,18 @@ def dataset_line(manifest: Manifest, store: str, *, is_new: bool) -> str:
     )
     where = f"imported into {store}" if is_new else f"in {store} already, nothing to do"
     return plain(f"{what}; {where}. {_duplicates(manifest)}{_one_class(manifest)}")
+
+
+def dataset_classes(manifest: Manifest) -> str:
+    """Return the classes with their numbers of images, as training + test images."""
+    counts = zip(manifest.train.class_counts, manifest.test.class_counts, strict=True)
+    shown = [
+        f"{name} ({train:,} + {test:,})"
+        for name, (train, test) in zip(manifest.class_names, counts, strict=True)
+    ]
+    more = f", and {len(shown) - _NUM_CLASSES} more" if len(shown) > _NUM_CLASSES else ""
+    listed = ", ".join(shown[:_NUM_CLASSES])
+    return plain(f"Classes (training + test images): {listed}{more}.")
 
 
 def dataset_table(manifests: Sequence[Manifest], store: str, known: Sequence[str]) -> Group:

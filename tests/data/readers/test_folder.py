@@ -45,7 +45,7 @@ def test_read_folder_reads_the_layout_of_mvtec(
     assert source.parts["train"].names == ["train/good/000.png", "train/good/001.png"]
     assert source.parts["test"].images.labels.tolist() == [1, 2, 0]
     assert source.parts["test"].images.labels.dtype == np.int64
-    assert source.ignored == ("ground_truth/", "license.txt")
+    assert source.ignored == ("ground_truth/ (1 image)", "license.txt")
 
 
 def test_read_folder_takes_one_folder_a_class_as_training_alone(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_read_folder_keeps_each_image_with_its_name_and_label(tmp_path: Path) ->
 def test_read_folder_puts_the_class_that_is_normal_by_its_name_first(
     tmp_path: Path, name: str
 ) -> None:
-    _draw(tmp_path, "zebra/a.png", f"{name}/a.png", "Ant/a.png", "ant/a.png")
-    assert read_folder(tmp_path, None).class_names == (name, "Ant", "ant", "zebra")
+    _draw(tmp_path, "zebra/a.png", f"{name}/a.png", "Bee/a.png", "ant/a.png")
+    assert read_folder(tmp_path, None).class_names == (name, "Bee", "ant", "zebra")
 
 
 def test_read_folder_finds_images_in_folders_below_a_class(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_read_folder_takes_parts_that_are_links(mvtec: Path) -> None:
     (mvtec / "train").symlink_to(mvtec.parent / "elsewhere")
     source = read_folder(mvtec, None)
     assert len(source.parts["train"].names) == 2
-    assert source.ignored == ("ground_truth/", "license.txt")
+    assert source.ignored == ("ground_truth/ (1 image)", "license.txt")
 
 
 @pytest.mark.parametrize("place", ["", "train/", "test/"], ids=["root", "train", "test"])

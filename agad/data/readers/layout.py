@@ -1,0 +1,76 @@
+"""The layout of a folder of images: its parts, the sets that it holds, and its classes' names."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from agad.data.images import PARTS, Part
+from agad.errors import ConfigError, DataError
+
+Layout: TypeAlias = Literal["auto", "parts", "classes"]
+"""Whether a folder holds ``train/`` and ``test/`` (``parts``), or one folder a class."""
+
+LAYOUTS: tuple[Layout, ...] = ("auto", "parts", "classes")
+
+_SPELLINGS: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+}
+"""Names of each part's folder, in lower case."""
+
+
+def check_layout(layout: str) -> None:
+    """Refuse a layout that ``find_parts`` does not have."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--layout is {layout!r}, but must be one of: {', '.join(LAYOUTS)}.")
+
+
+def find_parts(root: Path, layout: Layout = "auto") -> dict[Part, str]:
+    """Return the names of the folders of both parts, in any case; empty if there are no two parts.
+
+    Raises:
+        DataError: A part has several folders, such as ``Train`` and ``train``, or ``layout`` is
+            ``parts`` and a part has no folder.
+    """
+    if layout == "classes":
+        return {}
+    names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    found = {part: [one for one in names if one.casefold() in _SPELLINGS[part]] for part in PARTS}
+    if not all(found.values()):
+        if layout == "parts":
+            raise DataError(
+                f"{root} holds the folders {', '.join(names) or 'none'}, but must hold train and "
+                "test for --layout parts; rename them, or give --layout classes."
+            )
+        return {}
+    for part, several in found.items():
+        if len(several) > 1:
+            raise DataError(
+                f"{root} holds {' and '.join(several)}, but must hold one folder of the {part} "
+                "part; merge them or remove one."
+            )
+    return {part: several[0] for part, several in found.items()}
+
+
+def sets_in(root: Path) -> list[str]:
+    """Return the names of the folders that are data sets themselves: each holds both parts."""
+    folders = (one for one in root.iterdir() if one.is_dir() and not one.name.startswith("."))
+    return sorted(one.name for one in folders if find_parts(one))
+
+
+def check_class_names(folder: Path, names: Collection[str]) -> None:
+    """Refuse classes whose names differ in case or Unicode form alone, such as Good and good."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
+    for several in alike.values():
+        if len(several) > 1:
+            shown = " and ".join(ascii(name) for name in several)
+            raise DataError(
+                f"{folder} holds the classes {shown}, which differ in case or Unicode form alone; "
+                "give one class one name."
+            )

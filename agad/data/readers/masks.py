@@ -1,0 +1,152 @@
+"""Masks among photos: files and folders of a data set that are no photos, and what shows it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from agad.data.readers.pictures import opened
+from agad.errors import ConfigError, DataError
+
+MaskRule: TypeAlias = Literal["auto", "keep", "drop"]
+"""What becomes of masks: ``auto`` leaves out what is shown to be a mask, ``keep`` takes every
+image, ``drop`` leaves out whatever has a mask's name."""
+
+MASK_RULES: tuple[MaskRule, ...] = ("auto", "keep", "drop")
+
+_WORDS = (
+    *("mask", "masks", "gt", "groundtruth", "groundtruths", "seg", "segmentation"),
+    *("segmentations", "annotation", "annotations", "thumb", "thumbs", "thumbnail", "thumbnails"),
+)
+"""Names of folders and endings of files that are no photos, without separators, in lower case."""
+
+_ENDING = re.compile(r"(.+?)[ ._-]+(mask|gt|ground[ _-]?truth|seg|segmentation|thumb|thumbnail)\d*")
+_NUM_LOOKED_AT = 12
+_ENOUGH = 0.5
+"""Share of a folder's images with a photo of the same name that shows the folder to hold masks."""
+
+_NEAR_ENDS = 10
+"""Distance from black or white up to which a grey value belongs to a mask."""
+
+
+def check_masks(rule: str) -> None:
+    """Refuse a rule that ``find_masks`` does not have."""
+    if rule not in MASK_RULES:
+        raise ConfigError(f"--masks is {rule!r}, but must be one of: {', '.join(MASK_RULES)}.")
+
+
+def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule) -> list[str]:
+    """Return the images that are no photos.
+
+    A name alone shows nothing: face-mask sets have the classes ``mask`` and ``no_mask``. By
+    ``auto``, a folder with a mask's name is left out if half of its images have the names of photos
+    in other folders (``mask/screw_7.png`` beside ``good/screw_7.jpg``), or if they are black and
+    white and the other folders' images are not. A file is left out if it lies beside a photo of the
+    same name (``7_mask.png`` beside ``7.jpg``).
+
+    Args:
+        root: The data set's folder.
+        classes: The images of each class, as paths below ``root``.
+        rule: What becomes of masks.
+
+    Raises:
+        DataError: By ``auto``, a folder holds images of both kinds, so that only the user knows.
+    """
+    if rule == "keep":
+        return []
+    folders = [name for name in classes if re.sub(r"[ ._-]", "", name.casefold()) in _WORDS]
+    photos = {name: images for name, images in classes.items() if name not in folders}
+    masks = [image for name in folders for image in _of_folder(root, name, classes, photos, rule)]
+    return masks + [image for images in photos.values() for image in _of_files(root, images, rule)]
+
+
+def masks_text(masks: Iterable[str]) -> list[str]:
+    """Return how many masks each folder holds, such as ``defect/ (12 masks)``."""
+    counts: dict[str, int] = defaultdict(int)
+    for name in masks:
+        counts[str(PurePosixPath(name).parent)] += 1
+    return [
+        f"{folder}/ ({count} {'mask' if count == 1 else 'masks'})"
+        for folder, count in sorted(counts.items())
+    ]
+
+
+def _of_folder(
+    root: Path,
+    name: str,
+    classes: Mapping[str, Sequence[str]],
+    photos: Mapping[str, Sequence[str]],
+    rule: MaskRule,
+) -> list[str]:
+    """Return all images of a folder with a mask's name, or none of them."""
+    images, others = [*classes[name]], [image for of in photos.values() for image in of]
+    if rule == "drop":
+        return images
+    if not others:
+        return []
+    stems = {_stem(image) for image in others}
+    share = sum(_is_of_a_photo(image, stems) for image in images) / len(images)
+    if share >= _ENOUGH or (_is_black_and_white(root, images) > _is_black_and_white(root, others)):
+        return images
+    if share:
+        raise _doubtful(
+            root, f"the folder {name!r}, {share:.0%} of whose images have a photo's name"
+        )
+    return []
+
+
+def _of_files(root: Path, images: Sequence[str], rule: MaskRule) -> list[str]:
+    """Return the images of a class with a mask's ending."""
+    places = {(_folder(image), _stem(image)) for image in images}
+    ending = {image: match for image in images if (match := _ENDING.fullmatch(_stem(image)))}
+    if rule == "drop":
+        return [*ending]
+    paired = [one for one, match in ending.items() if (_folder(one), match[1]) in places]
+    alone = sorted(set(ending) - set(paired))
+    if paired and alone:
+        raise _doubtful(root, f"{alone[0]!r}, which is called a mask but lies beside no photo")
+    return paired
+
+
+def _doubtful(root: Path, what: str) -> DataError:
+    return DataError(
+        f"{root} holds {what}. Only you know whether it is a photo: give --masks drop to leave out "
+        "whatever has a mask's name, or --masks keep to take every image."
+    )
+
+
+def _is_of_a_photo(image: str, stems: set[str]) -> bool:
+    """Whether an image has the name of a photo.
+
+    A bare number such as ``0007`` says nothing, because many folders number their images.
+    """
+    stem = _stem(image)
+    match = _ENDING.fullmatch(stem)
+    return match[1] in stems if match else not stem.isdigit() and stem in stems
+
+
+def _is_black_and_white(root: Path, images: Sequence[str]) -> bool:
+    """Whether most of some images have black and white pixels alone."""
+    step = max(1, len(images) // _NUM_LOOKED_AT)
+    seen = images[::step][:_NUM_LOOKED_AT]
+    return sum(_has_two_values(root / image) for image in seen) > len(seen) / 2
+
+
+def _has_two_values(file: Path) -> bool:
+    with opened(file) as image:
+        values = np.asarray(image.convert("L"))
+    between = np.count_nonzero((values > _NEAR_ENDS) & (values < 255 - _NEAR_ENDS))
+    return bool(between <= values.size // 50) or len(np.unique(values)) == 2
+
+
+def _stem(image: str) -> str:
+    return PurePosixPath(image).stem.casefold()
+
+
+def _folder(image: str) -> str:
+    return str(PurePosixPath(image).parent)
