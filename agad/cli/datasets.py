@@ -12,7 +12,7 @@ from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
 from agad.errors import ConfigError
 from agad.reading import store_uri
-from agad.report import dataset_classes, dataset_details, dataset_line, dataset_table
+from agad.report import dataset_classes, dataset_details, dataset_line, dataset_table, plain
 
 if TYPE_CHECKING:
     from agad.data import ImportOptions, Library
@@ -140,7 +140,8 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
         shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
         console.print(f"Left out: {len(done.ignored)} ({shown})", markup=False)
     console.print(dataset_line(done.manifest, library.uri, is_new=done.is_new), markup=False)
-    console.print(dataset_classes(done.manifest), markup=False)
+    for sentence in (dataset_classes(done.manifest), *done.notes):
+        console.print(plain(sentence), markup=False)
     return 0
 
 

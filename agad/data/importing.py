@@ -36,6 +36,9 @@ class Imported:
     ignored: tuple[str, ...]
     """Files in the folder that are no images, and masks and folders that were left out."""
 
+    notes: tuple[str, ...]
+    """Sentences about the test part, such as how many copies are in it."""
+
 
 def import_dataset(
     name: str, path: Path | None, library: Library, options: ImportOptions
@@ -86,7 +89,7 @@ def import_dataset(
         )
         is_new = library.put(manifest, files)
     kept = manifest if is_new else library.manifest(name)
-    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored)
+    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored, notes=parts.notes)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from agad.errors import ConfigError, DataError
 
 _IN_TEST, _OF_TWO_CLASSES, _COPY = "in the test part", "of two classes", "copy"
 _NUM_SHOWN = 10
+_MUCH_MORE = 1.25
+"""How many times its share a chosen test part may be before this is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,9 @@ class Partition:
     dropped: tuple[Dropped, ...]
     """Images that were kept out of the training part, in its order."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences about the test part that its reader should know, such as copies in it."""
+
 
 def partition(
     source: Source, choice: TestChoice | None, *, keeps_duplicates_out: bool
@@ -69,8 +74,10 @@ def partition(
         keeps_duplicates_out: Whether to go on if an image is in both parts or of two classes.
 
     Raises:
-        DataError: A part would be empty, or there are duplicates that may not be kept out.
+        DataError: A part would be empty, or there are duplicates that may not be kept out, or test
+            images of two classes are equal.
     """
+    notes: list[str] = []
     if choice is None and "test" in source.parts:
         train, test, how = source.parts["train"], source.parts["test"], "official"
         train_hashes, test_hashes = (pixel_hashes(part.images.pixels) for part in (train, test))
@@ -81,6 +88,8 @@ def partition(
         is_test = choose_test(hashes, whole.images.labels, choice)
         train, test = _taken(whole, ~is_test), _taken(whole, is_test)
         train_hashes, test_hashes = hashes[~is_test], hashes[is_test]
+        notes += _of_size(choice, is_test)
+    notes += _of_copies(test, test_hashes, is_allowed=keeps_duplicates_out)
     dropped = _dropped(train, train_hashes, dict(zip(test_hashes, test.names, strict=True)))
     if not keeps_duplicates_out:
         _refuse([one for one in dropped.values() if one.reason != _COPY])
@@ -90,7 +99,13 @@ def partition(
     for name, part in (("training", train), ("test", test)):
         if len(part.names) == 0:
             raise DataError(f"the {name} part holds no image, but must hold at least one.")
-    return Partition(train=train, test=test, test_split=how, dropped=tuple(dropped.values()))
+    return Partition(
+        train=train,
+        test=test,
+        test_split=how,
+        dropped=tuple(dropped.values()),
+        notes=tuple(notes),
+    )
 
 
 def pixel_hashes(pixels: NDArray[np.uint8]) -> NDArray[np.bytes_]:
@@ -166,6 +181,44 @@ def _dropped(
             first = train.names[places[0]]
             dropped |= {place: _drop(train, place, _COPY, first) for place in places[1:]}
     return dict(sorted(dropped.items()))
+
+
+def _of_size(choice: TestChoice, is_test: NDArray[np.bool_]) -> list[str]:
+    """Say if a chosen test part is much larger than its share."""
+    num_test = np.count_nonzero(is_test)
+    if num_test <= _MUCH_MORE * choice.share * len(is_test):
+        return []
+    return [
+        f"The chosen test part has {num_test:,} of {len(is_test):,} images, more than the share of "
+        f"{choice.share:.4g}, because copies of an image stay together."
+    ]
+
+
+def _of_copies(test: SourceImages, hashes: NDArray[np.bytes_], *, is_allowed: bool) -> list[str]:
+    """Say how many test images are copies of others; refuse copies of two classes."""
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for place, one in enumerate(hashes):
+        places[one].append(place)
+    labels, names = test.images.labels, test.names
+    alike = [of for of in places.values() if len(of) > 1]
+    if not alike:
+        return []
+    num_copies = sum(len(of) - 1 for of in alike)
+    notes = [
+        f"Copies of another test image: {num_copies:,} of {len(names):,} test images; each counts in "
+        "the AUROC."
+    ]
+    of_two = [of for of in alike if len(set(labels[of])) > 1]
+    if of_two:
+        shown = "; ".join(" = ".join(names[place] for place in of) for of in of_two[:_NUM_SHOWN])
+        what = f"test part holds equal images of two classes: {shown}"
+        if not is_allowed:
+            raise DataError(
+                f"the {what}. One of the labels is wrong: remove or relabel them, or give "
+                "--drop-duplicates to go on with them."
+            )
+        notes.append(f"The {what}.")
+    return notes
 
 
 def _drop(train: SourceImages, place: int, reason: str, copy_of: str) -> Dropped:

@@ -109,6 +109,8 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         ConfigError: The path is missing, or an option does not go with the format.
     """
     known = KNOWN.get(name)
+    if known is None and options.format is None:
+        _refuse_near_name(name)
     format_ = options.format or (known.format if known else _format_of(path))
     if path is None and format_ != "digits":
         raise ConfigError("--from is missing, but must name the data set's folder or file.")
@@ -133,6 +135,21 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         masks=options.masks,
         is_official=official is not None,
     )
+
+
+def _refuse_near_name(name: str) -> None:
+    """Refuse ``fashion_mnist`` or ``MNIST``, which would be read as a folder of one's own."""
+    letters = _letters(name)
+    near = next((one for one in KNOWN if _letters(one) == letters), None)
+    if near is not None:
+        raise ConfigError(
+            f"data set name is {name!r}, but the known data set is called {near!r}; give that "
+            "name, or --format if this is another data set."
+        )
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _format_of(path: Path | None) -> Format:

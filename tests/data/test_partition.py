@@ -297,3 +297,39 @@ def test_a_share_of_nothing_or_all_is_refused(share: float) -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^--test-seed is -1, but must be at least 0\.$"):
         TestChoice(seed=-1)
+
+
+def test_copies_in_the_test_part_are_told(make_source: MakeSource) -> None:
+    parts = partition(
+        make_source([(1, 0), (2, 1)], [(5, 0), (5, 0), (6, 1)]), None, keeps_duplicates_out=False
+    )
+    assert parts.notes == (
+        "Copies of another test image: 1 of 3 test images; each counts in the AUROC.",
+    )
+
+
+def test_test_images_under_two_classes_are_refused_and_on_demand_told(
+    make_source: MakeSource,
+) -> None:
+    source = make_source([(1, 0), (2, 1)], [(5, 0), (5, 1), (6, 1)])
+    with pytest.raises(
+        DataError, match=r"equal images of two classes: test\[0\] = test\[1\]\. One of"
+    ):
+        partition(source, None, keeps_duplicates_out=False)
+    parts = partition(source, None, keeps_duplicates_out=True)
+    assert parts.notes[1] == "The test part holds equal images of two classes: test[0] = test[1]."
+
+
+def test_a_chosen_test_part_that_grows_is_told(make_source: MakeSource) -> None:
+    source = make_source([(7, 0)] * 8 + [(1, 0), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1)], None)
+    for seed in range(20):
+        parts = partition(source, TestChoice(share=0.2, seed=seed), keeps_duplicates_out=True)
+        grown = [note for note in parts.notes if note.startswith("The chosen test part has")]
+        assert bool(grown) == (len(parts.test.names) > 0.25 * 14)
+
+
+def test_copies_of_two_classes_head_the_refusal(make_source: MakeSource) -> None:
+    same = [(one, 0) for one in range(20, 32)]
+    source = make_source([*same, (1, 0), (1, 1)], [*same, (6, 1)])
+    with pytest.raises(DataError, match=r"another class: train\[12\] = train\[13\]; "):
+        partition(source, None, keeps_duplicates_out=False)

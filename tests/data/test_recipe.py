@@ -220,3 +220,17 @@ def test_a_resize_gives_each_image_what_pillow_gives_for_it_alone(
         )
         shown = result[0] if channels == 1 else result.transpose(1, 2, 0)
         np.testing.assert_array_equal(shown, np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("fashion_mnist", "fashion-mnist"), ("MNIST", "mnist"), ("Cifar-10", "cifar10")],
+)
+def test_a_name_near_a_known_one_is_refused_unless_the_format_is_given(
+    tmp_path: Path, name: str, known: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"is '{name}', but the known data set is called '{known}'"
+    ):
+        find_recipe(name, tmp_path, ImportOptions())
+    assert find_recipe(name, tmp_path, ImportOptions(format="folder")).format == "folder"

@@ -25,6 +25,14 @@ _NORMAL_NAMES = ("good", "normal", "ok")
 
 _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a class each"
 _ADVICE = "replace or remove it"
+_SIGNS = {
+    "-ubyte": "idx",
+    "cifar-100": "cifar100-fine",
+    "cifar-10": "cifar10",
+    "data_batch": "cifar10",
+    ".npz": "medmnist",
+}
+"""Parts of the names of official files, and the format that reads them."""
 
 
 def read_folder(
@@ -222,7 +230,8 @@ def _without_masks(
 def _find_classes(scan: _Scan, place: str) -> list[_Image]:
     folders = scan.class_folders(place)
     if not folders:
-        raise DataError(f"{scan.root / place} holds no folder of a class; {_LAYOUT}.")
+        hint = _format_hint(scan.ignored)
+        raise DataError(f"{scan.root / place} holds no folder of a class; {_LAYOUT}{hint}.")
     if len(folders) > MAX_CLASSES:
         raise DataError(
             f"{scan.root / place} holds {len(folders)} folders, but must hold one a class, "
@@ -235,6 +244,17 @@ def _find_classes(scan: _Scan, place: str) -> list[_Image]:
     ]
     _check_names(scan, (image.name for image in images))
     return sorted(images)
+
+
+def _format_hint(files: Iterable[str]) -> str:
+    """Return how to read a folder that holds the official files of another format."""
+    for name in sorted(files):
+        for sign, format_ in _SIGNS.items():
+            if sign in name:
+                return (
+                    f"; or give --format {format_}, since {name} looks like a file of that format"
+                )
+    return ""
 
 
 def _class_names(folder: Path, names: Collection[str]) -> tuple[str, ...]:

@@ -81,8 +81,7 @@ def dataset_details(manifest: Manifest) -> Group:
     lines = [
         f"Images: {_shape(manifest)}; resized: {manifest.resize}.",
         f"Source: {manifest.source}. Test part: {manifest.test_split}.",
-        f"Validation: {manifest.num_val_anomalies} labelled anomalies where a study names no "
-        "number.",
+        _validation(manifest),
         f"Content: SHA-256 {manifest.fingerprint}.",
         _duplicates(manifest),
     ]
@@ -110,12 +109,23 @@ def _table(headers: Sequence[str], *, texts: Sequence[str], folds: str) -> Table
 
 def _one_class(manifest: Manifest) -> str:
     """Return a warning if the training part has a single class, as in MVTec's own split."""
-    if sum(count > 0 for count in manifest.train.class_counts) > 1:
+    if not _has_one_class(manifest):
         return ""
     return (
         " Its training part holds one class alone: a study, which selects by labelled anomalies of "
         "that part, needs it imported under another name with --test-share."
     )
+
+
+def _validation(manifest: Manifest) -> str:
+    if _has_one_class(manifest):
+        return "Validation: no labelled anomalies, because the training part holds one class alone."
+    num = manifest.num_val_anomalies
+    return f"Validation: {num} labelled anomalies where a study names no number."
+
+
+def _has_one_class(manifest: Manifest) -> bool:
+    return sum(count > 0 for count in manifest.train.class_counts) == 1
 
 
 def _shape(manifest: Manifest) -> str:

@@ -79,3 +79,11 @@ def test_another_layout_is_refused(tmp_path: Path) -> None:
         ConfigError, match="--layout is 'x', but must be one of: auto, parts, classes"
     ):
         read_folder(tmp_path, None, layout="x")  # type: ignore[arg-type]
+
+
+def test_official_files_of_another_format_are_known(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    with pytest.raises(
+        DataError, match="or give --format idx, since train-images-idx3-ubyte looks"
+    ):
+        read_folder(tmp_path, None)
