@@ -205,8 +205,8 @@ def _of_copies(test: SourceImages, hashes: NDArray[np.bytes_], *, is_allowed: bo
         return []
     num_copies = sum(len(of) - 1 for of in alike)
     notes = [
-        f"Copies of another test image: {num_copies:,} of {len(names):,} test images; each counts in "
-        "the AUROC."
+        f"Copies of another test image: {num_copies:,} of {len(names):,} test images; each counts "
+        "in the AUROC."
     ]
     of_two = [of for of in alike if len(set(labels[of])) > 1]
     if of_two:
