@@ -43,7 +43,7 @@ class ImportOptions:
     """Layout of a folder of images: ``parts`` has ``train/`` and ``test/``, ``classes`` not."""
 
     masks: MaskRule = "auto"
-    """What becomes of masks in a folder of images: see ``find_masks``."""
+    """How masks in a folder of images are treated: see ``find_masks``."""
 
     test: TestChoice | None = None
     """Choose a test part anew; None takes the official part, or a third if there is none."""

@@ -19,7 +19,7 @@ def test_a_64_bit_number_of_google_is_a_text_or_a_number() -> None:
     schema = gce_schema()
     for size in (100, "100"):
         disk = {"boot": True, "initializeParams": {"diskSizeGb": size}}
-        jsonschema.Draft7Validator(schema).validate({"disks": [disk]})
+        assert jsonschema.Draft7Validator(schema).is_valid({"disks": [disk]})
 
 
 def test_a_label_of_any_name_is_allowed_and_must_be_a_text() -> None:
@@ -29,8 +29,8 @@ def test_a_label_of_any_name_is_allowed_and_must_be_a_text() -> None:
 
 
 def test_rays_own_keys_are_allowed_beside_the_clouds() -> None:
-    jsonschema.Draft7Validator(ec2_schema()).validate({"SubnetIds": ["subnet-1"]})
-    jsonschema.Draft7Validator(gce_schema()).validate({"sourceInstanceTemplate": "a"})
+    assert jsonschema.Draft7Validator(ec2_schema()).is_valid({"SubnetIds": ["subnet-1"]})
+    assert jsonschema.Draft7Validator(gce_schema()).is_valid({"sourceInstanceTemplate": "a"})
 
 
 def test_without_googles_client_gcp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

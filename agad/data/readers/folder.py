@@ -48,16 +48,15 @@ def read_folder(
     If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
     is ignored. The two may be called ``Train`` or ``Testing`` too. Otherwise the folder itself
     holds one folder a class, and there is no official split. Images may lie in folders below a
-    class.
-    Hidden files and folders (the name starts with a dot) are passed over. Masks, and links to
-    folders, are passed over too, and are reported as ignored.
+    class. Hidden files and folders (the name starts with a dot) are passed over. Masks, and links
+    to folders, are passed over too, and are reported as ignored.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
         resize: None takes images as they are, if all have one size that the networks take.
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
         layout: ``parts`` with ``train/`` and ``test/``, ``classes`` without, or ``auto``.
-        masks: What becomes of masks, see ``find_masks``.
+        masks: How masks are treated, see ``find_masks``.
 
     Raises:
         ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size is needed.

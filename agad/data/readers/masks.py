@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from agad.data.readers.pictures import opened
+from agad.data.readers.pictures import grey_values
 from agad.errors import ConfigError, DataError
 
 MaskRule: TypeAlias = Literal["auto", "keep", "drop"]
-"""What becomes of masks: ``auto`` leaves out what is shown to be a mask, ``keep`` takes every
+"""How masks are treated: ``auto`` leaves out what is shown to be a mask, ``keep`` takes every
 image, ``drop`` leaves out whatever has a mask's name."""
 
 MASK_RULES: tuple[MaskRule, ...] = ("auto", "keep", "drop")
@@ -23,7 +23,7 @@ _WORDS = (
     *("mask", "masks", "gt", "groundtruth", "groundtruths", "seg", "segmentation"),
     *("segmentations", "annotation", "annotations", "thumb", "thumbs", "thumbnail", "thumbnails"),
 )
-"""Names of folders and endings of files that are no photos, without separators, in lower case."""
+"""Names of folders that hold no photos, in lower case, without spaces, dots and dashes."""
 
 _ENDING = re.compile(r"(.+?)[ ._-]+(mask|gt|ground[ _-]?truth|seg|segmentation|thumb|thumbnail)\d*")
 _NUM_LOOKED_AT = 12
@@ -52,7 +52,7 @@ def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule)
     Args:
         root: The data set's folder.
         classes: The images of each class, as paths below ``root``.
-        rule: What becomes of masks.
+        rule: How masks are treated.
 
     Raises:
         DataError: By ``auto``, a folder holds images of both kinds, so that only the user knows.
@@ -138,8 +138,7 @@ def _is_black_and_white(root: Path, images: Sequence[str]) -> bool:
 
 
 def _has_two_values(file: Path) -> bool:
-    with opened(file) as image:
-        values = np.asarray(image.convert("L"))
+    values = grey_values(file)
     between = np.count_nonzero((values > _NEAR_ENDS) & (values < 255 - _NEAR_ENDS))
     return bool(between <= values.size // 50) or len(np.unique(values)) == 2
 

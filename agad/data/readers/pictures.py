@@ -101,6 +101,19 @@ def read_pictures(
     return pixels
 
 
+def grey_values(file: Path) -> NDArray[np.uint8]:
+    """Decode one image to grey values of 0 to 255 at its own size, shape ``(height, width)``.
+
+    Raises:
+        DataError: The image is damaged, too large, or of a mode that has no 8-bit form.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _opened(file) as image:
+            return np.asarray(_convert(file, image, "L"))
+
+
 @dataclass(frozen=True, slots=True)
 class PictureBatch:
     """Some images of a folder, decoded."""
@@ -195,7 +208,7 @@ def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Image.Image]:
+def _opened(file: Path) -> Iterator[Image.Image]:
     """Open an image of a sane size, not yet decoded; say what is wrong with any other."""
     with naming_damage(file, _ADVICE):
         num_bytes = file.stat().st_size
@@ -229,7 +242,7 @@ def _check_num_pixels(file: Path, size: tuple[int, int]) -> None:
 
 
 def _read_header(file: Path) -> _Header:
-    with opened(file) as image:
+    with _opened(file) as image:
         if image.mode not in (*_GREY, *_COLOUR):
             raise DataError(
                 f"{file} has Pillow's mode {image.mode}, but must have one of: "
@@ -239,7 +252,7 @@ def _read_header(file: Path) -> _Header:
 
 
 def _decode(file: Path, resize: Resize | None, mode: str, target: NDArray[np.uint8]) -> None:
-    with opened(file) as image:
+    with _opened(file) as image:
         ImageOps.exif_transpose(image, in_place=True)
         converted = _convert(file, image, mode)
         if resize:

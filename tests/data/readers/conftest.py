@@ -41,6 +41,6 @@ def listing() -> Callable[[Path], dict[str, int]]:
     """Return every file below a folder with its size."""
 
     def list_files(folder: Path) -> dict[str, int]:
-        return {str(path): path.stat().st_size for path in folder.rglob("*")}
+        return {str(path): path.lstat().st_size for path in folder.rglob("*")}
 
     return list_files

@@ -108,3 +108,12 @@ def test_drop_leaves_out_by_the_name_alone(tmp_path: Path) -> None:
 def test_another_rule_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--masks is 'no', but must be one of: auto, keep, drop"):
         read_folder(tmp_path, None, masks="no")  # type: ignore[arg-type]
+
+
+def test_photos_of_16_bits_are_not_taken_for_black_and_white(tmp_path: Path) -> None:
+    _photos(tmp_path, "hat/c.png", "hat/d.png")
+    (tmp_path / "mask").mkdir()
+    for name in "ab":
+        values = np.random.default_rng(ord(name)).integers(9000, 50000, (16, 16), dtype=np.uint16)
+        Image.fromarray(values).save(tmp_path / f"mask/{name}.png")
+    assert read_folder(tmp_path, None).class_names == ("hat", "mask")
