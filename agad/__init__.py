@@ -3,7 +3,21 @@
 Importing this is light: torch and Ray are imported when a study runs.
 """
 
-from agad.cli import main, show_errors_on_one_line, start
+import sys
+from pathlib import Path
+
+from agad.errors import AgadError, NotInstalledError
+
+try:
+    from agad.cli import main, show_errors_on_one_line, start
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.startswith("agad"):
+        raise
+    _missing = NotInstalledError(error.name)
+    # A command says so on one line; "-m" stands there while Python imports the package.
+    if Path(sys.argv[0]).name in ("-m", "agad"):
+        sys.exit(f"agad: {_missing}")
+    raise _missing from error
 from agad.config import (
     Asha,
     BatchPlan,
@@ -38,7 +52,6 @@ from agad.config import (
     When,
 )
 from agad.detectors import Agad, DeepSvdd, Pca, StepwiseDetector
-from agad.errors import AgadError
 from agad.reading import figures, leaderboard, read, to_optuna
 from agad.version import __version__
 

@@ -1,5 +1,7 @@
 """Every exception that agad raises on purpose."""
 
+import sys
+
 
 class AgadError(Exception):
     """Base of all deliberate errors: its text is one complete line for the user."""
@@ -47,3 +49,14 @@ class PreemptedError(AgadError, RuntimeError):
 
 class ScoreError(AgadError, RuntimeError):
     """A detector's score of an image depends on the images around it."""
+
+
+class NotInstalledError(AgadError, ImportError):
+    """A package that agad needs is not installed in this Python."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"the Python {sys.executable} has agad, but lacks its package {package}; install agad "
+            f"with all its packages there: {sys.executable} -m pip install agad. On a cluster, "
+            "this is the Python that runs 'ray start'."
+        )

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from agad.cli.flags import add_cache_flag, add_store_flag, cache_folder
-from agad.cli.tokens import choose_token_mode
 from agad.reading import store_uri
 
 FAULT = 1
@@ -43,7 +42,6 @@ def doctor(arguments: argparse.Namespace) -> int:
     store = check_uri(store_uri(arguments.store))
     cache = cache_folder(arguments)
     address = arguments.address or os.environ.get("RAY_ADDRESS")
-    choose_token_mode(os.environ)
     if address and address.startswith(("http://", "https://")):
         return _as_job(address, store, arguments.cache)
     from agad.executor.jobs import examine

@@ -16,7 +16,6 @@ from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
 from agad.cli.studyfile import load_study
-from agad.cli.tokens import choose_token_mode
 from agad.config import Study
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
@@ -108,7 +107,6 @@ def submit_study(arguments: argparse.Namespace) -> int:
         )
     package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
     _say_what_is_packed(project, package)
-    choose_token_mode(os.environ)
     jobs = Jobs(address)
     entrypoint = shlex.join(
         (
@@ -229,6 +227,18 @@ def _follow(jobs: Jobs, job: StudyJob) -> int:
     if ended.status == "STOPPED":
         print(f"agad: {job.name} was stopped; the same agad submit goes on.", file=sys.stderr)
         return INTERRUPTED
-    reason = plain(ended.message.partition("\n")[0])
+    reason = plain(_reason(ended))
     print(f"agad: {job.name} failed; the same agad submit goes on. {reason}", file=sys.stderr)
     return _FAILED if ended.exit_code is None else ended.exit_code
+
+
+def _reason(ended: StudyJob) -> str:
+    """Return why a job failed: the last line that its command printed, else Ray's message."""
+    lines = [line.strip() for line in ended.message.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if "No module named" in last and "agad" in last:
+        return (
+            f"The Python that runs 'ray start' there has no agad ({last}); install agad in it on "
+            "every node."
+        )
+    return last

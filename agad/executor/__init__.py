@@ -1,3 +1,3 @@
 """All of Ray, behind two doors: ``tune`` runs a study, ``jobs`` submits one to a cluster."""
 
-from agad.executor.listening import check_listening
+from agad.executor.joining import check_joinable, find_token, refused, telling_start_faults

@@ -226,7 +226,7 @@ def test_the_job_server_refuses_a_request_without_the_token(
 @pytest.mark.parametrize(
     ("token", "message"),
     [
-        ("", "asks for a token, but none is known here; export RAY_AUTH_MODE=token and"),
+        ("", "asks for a token, but none is known here. Ray reads RAY_AUTH_TOKEN"),
         ("0" * 64, "refuses the token that is known here"),
     ],
     ids=["none", "wrong"],

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from agad.executor import check_listening
+from agad.executor.listening import check_listening
 
 
 def test_a_server_that_takes_connections_is_fine() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agad.errors import AgadError, ConfigError
+from agad.executor import find_token, refused
 from agad.executor.jobs.package import Package
 from agad.records import PROJECT_COMMIT
 
@@ -94,6 +95,7 @@ class Jobs:
         # Importing Ray reads the environment and takes a second: a wrong flag need not wait.
         from ray.job_submission import JobSubmissionClient
 
+        self._has_token = find_token()
         with self._told(), _preferred_by_ray(self._address):
             self._client: JobSubmissionClient = JobSubmissionClient(self._address)
 
@@ -208,10 +210,10 @@ class Jobs:
         try:
             yield
         except AuthenticationError as error:
-            raise ConfigError(_refused(self._address, str(error))) from error
+            raise ConfigError(refused(self._address, has_token=self._has_token)) from error
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
-                raise ConfigError(_refused(self._address, error.message)) from error
+                raise ConfigError(refused(self._address, has_token=self._has_token)) from error
             raise self._unreached(error) from error
         except (
             OSError,
@@ -272,18 +274,6 @@ def _runtime_env(archive: Path, package: Package) -> dict[str, Any]:
     commit = package.commit
     told = {} if commit is None else {"env_vars": {PROJECT_COMMIT: str(commit)}}
     return {"working_dir": str(archive), **told}
-
-
-def _refused(address: str, reason: str) -> str:
-    if "Missing" in reason or "required" in reason or "no authentication token" in reason:
-        return (
-            f"{address} asks for a token, but none is known here; export RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH, as the cluster has them."
-        )
-    return (
-        f"{address} refuses the token that is known here (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or "
-        "~/.ray/auth_token); export the one that the cluster has."
-    )
 
 
 def _attempt(study: str, name: str) -> int:

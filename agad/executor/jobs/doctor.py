@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from agad.errors import ConfigError, StoreError
-from agad.executor import check_listening
+from agad.executor import check_joinable
 from agad.executor.jobs.nodefacts import NodeFacts, listeners, node_facts, node_time
 from agad.objects import ObjectStore, check_conditional_put, open_objects
 from agad.records import new_probe_key
@@ -59,7 +59,7 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
         cache: Folder of each node's image cache, as the trials will use it.
 
     Raises:
-        ConfigError: No cluster answers at ``address``.
+        ConfigError: No cluster answers at ``address``, or the cluster refuses the token.
     """
     with _joined(address) as (nodes, dashboard):
         probe = new_probe_key()
@@ -71,7 +71,11 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
             if isinstance(found, NodeFacts):
                 facts[name] = found
             else:
-                yield _fault("nodes", f"{name} runs no task ({found}); check agad and Ray on it.")
+                yield _fault(
+                    "nodes",
+                    f"{name} runs no task ({found}); check agad in the Python that runs "
+                    "'ray start' on it.",
+                )
         if objects is not None:
             objects.delete(probe)
             yield from _stores(facts)
@@ -89,13 +93,14 @@ def examine(address: str | None, store: str, cache: str) -> Iterator[Finding]:
 def _joined(address: str | None) -> Iterator[tuple[dict[str, Any], str]]:
     """Join the cluster; yield its nodes by name, and its dashboard's HOST:PORT or an empty text."""
     import ray
+    from ray.exceptions import RayError
 
     try:
-        check_listening(address or "auto")
-        context = ray.init(
-            address=address or "auto", log_to_driver=False, logging_level=logging.ERROR
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        found = check_joinable(address or "auto")
+        context = ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(
             f"--address is {address or 'auto'}, but no Ray cluster can be joined there "
             f"({str(error).splitlines()[0]}); run this on one of its machines, or name its job "
@@ -120,7 +125,8 @@ def _on_node(node: Any, function: Callable[..., Any], *arguments: object) -> Any
     try:
         return ray.get(task.remote(*arguments), timeout=_TASK_S)
     except RayError as error:
-        return " ".join(str(error).split())[-300:] or type(error).__name__
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return lines[-1].strip()[-300:]
 
 
 def _opened(store: str, probe: str) -> tuple[ObjectStore | None, Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agad.errors import AgadError, ConfigError
-from agad.executor import check_listening
+from agad.executor import check_joinable
 from agad.executor.jobs.notices import MetadataError, Notice, Notices
 
 logger = logging.getLogger(__name__)
@@ -33,18 +33,15 @@ class Node:
             node_id: Ray's ID of the node; None is the only node of this machine.
 
         Raises:
-            ConfigError: No cluster answers, or this machine has no node or several nodes in it.
+            ConfigError: No cluster answers, the cluster refuses the token, or this machine has no
+                node or several nodes in it.
         """
         # Ray has no public function for this; its own command "ray drain-node" does the same.
         import ray
-        from ray._private import services
         from ray.exceptions import RayError
 
         try:
-            found = services.canonicalize_bootstrap_address(address or "auto")
-            if found is None:
-                raise ConnectionError("none is known on this machine")
-            check_listening(found)
+            found = check_joinable(address or "auto")
             self._client: Any = ray._raylet.GcsClient(address=found)  # type: ignore[attr-defined]
             self.id = node_id or self._local(found)
         except (ConnectionError, RayError, ValueError) as error:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import ray
+from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from agad.data import NodeCache
 from agad.detectors.compute import Compilation, Compute, Precision
 from agad.errors import ConfigError
-from agad.executor import check_listening
+from agad.executor import check_joinable, telling_start_faults
 from agad.executor.tune.gpu_shares import MOST_PER_GPU
 from agad.executor.tune.tracking import Tracker, check_trackers
 from agad.trial import Runtime
@@ -155,30 +156,28 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
     If the caller is connected to Ray already, that connection is used and left open.
 
     Raises:
-        ConfigError: No cluster answers, or no node has room for a trial.
+        ConfigError: Ray cannot start here, no cluster answers, a cluster refuses the token, or no
+            node has room for a trial.
     """
     if ray.is_initialized():
         yield _slots(options, ray.cluster_resources())  # type: ignore[no-untyped-call]
         return
     at_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        check_listening(options.address or "local")
-        ray.init(
-            address=options.address or "local",
-            # A running cluster accepts no value here: None leaves the default.
-            include_dashboard=False if options.address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            # Ray's public way to extend the workers' path is a runtime environment, which would
-            # clash with that of a submitted job. If a job has a working directory, Ray leaves the
-            # study's folder out.
-            job_config=JobConfig(_py_driver_sys_path=[*options.code_folders]),
-        )
-    except (ConnectionError, ValueError) as error:
-        raise ConfigError(
-            f"--address is {options.address}, but no Ray cluster can be joined there "
-            f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it out."
-        ) from error
+    if options.address in (None, "local"):
+        with telling_start_faults():
+            _init(options)
+    else:
+        try:
+            check_joinable(options.address)
+            _init(options)
+        except (ConnectionError, ValueError, RayError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                f"--address is {options.address}, but no Ray cluster can be joined there "
+                f"({str(error).splitlines()[0]}); start one with 'ray start --head', or leave it "
+                "out."
+            ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, at_sigterm)  # Ray's own handler exits without a message.
     try:
@@ -186,6 +185,20 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
         yield _slots(options, resources, can_grow=options.address is not None)
     finally:
         ray.shutdown()
+
+
+def _init(options: ClusterOptions) -> None:
+    ray.init(
+        address=options.address or "local",
+        # A running cluster accepts no value here: None leaves the default.
+        include_dashboard=False if options.address is None else None,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        # Ray's public way to extend the workers' path is a runtime environment, which would
+        # clash with that of a submitted job. If a job has a working directory, Ray leaves the
+        # study's folder out.
+        job_config=JobConfig(_py_driver_sys_path=[*options.code_folders]),
+    )
 
 
 def _living_nodes() -> list[dict[str, Any]]:

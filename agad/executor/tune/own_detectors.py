@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import ModuleType
 
-import ray
-from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 from agad.config import STUDY_MODULE, DetectorConfig, Study, registered
 from agad.errors import ConfigError
-
-logger = logging.getLogger(__name__)
-
-_IMPORT_S = 120.0
-"""Time limit for a node's imports of detectors; the first import there loads torch."""
+from agad.executor.tune.each_node import ask_each_node
 
 
 def own_detectors(study: Study) -> tuple[type[DetectorConfig], ...]:
@@ -67,6 +58,15 @@ def _folders_of(module: ModuleType) -> list[Path]:
     return [Path(module.__file__).parent] if module.__file__ else []
 
 
+def detectors_of_packages(study: Study) -> tuple[type[DetectorConfig], ...]:
+    """Return the classes of a study's detectors that another package than agad brings."""
+    own = own_detectors(study)
+    classes = dict.fromkeys(type(entry.candidate.detector) for entry in study.entries)
+    return tuple(
+        one for one in classes if one not in own and not one.__module__.startswith("agad.")
+    )
+
+
 def check_importable(detectors: Iterable[type[DetectorConfig]]) -> None:
     """Have every node of the connected cluster import the detectors' modules.
 
@@ -76,25 +76,7 @@ def check_importable(detectors: Iterable[type[DetectorConfig]]) -> None:
     modules = sorted({one.__module__ for one in detectors})
     if not modules:
         return
-    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    task = ray.remote(import_error)
-    asked = {
-        node["NodeManagerAddress"]: task.options(
-            num_cpus=0,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(modules)
-        for node in nodes
-    }
-    for address, answer in asked.items():
-        try:
-            error = ray.get(answer, timeout=_IMPORT_S)
-        except RayError as raised:
-            # The node may be about to leave; the trials on it tell what is wrong there.
-            logger.warning(
-                "Whether %s can import the detectors is not known (%s).", address, raised
-            )
-            continue
+    for address, error in ask_each_node(import_error, modules):
         if error:
             raise ConfigError(
                 f"the node {address} cannot import a detector of the study ({error}); put its file "

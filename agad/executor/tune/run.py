@@ -11,8 +11,14 @@ from typing import TypeAlias
 from agad.config import Study
 from agad.data import Library
 from agad.executor.tune.cluster_options import ClusterOptions, Slots, connected
+from agad.executor.tune.each_node import check_agad_on_nodes
 from agad.executor.tune.metrics import StudyMetrics
-from agad.executor.tune.own_detectors import check_importable, code_folders, own_detectors
+from agad.executor.tune.own_detectors import (
+    check_importable,
+    code_folders,
+    detectors_of_packages,
+    own_detectors,
+)
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -92,6 +98,9 @@ def _run(
 ) -> None:
     trackers = open_trackers(options.log_to, study.name, board)
     with connected(options) as connection, StudyMetrics() as metrics:
+        if options.address is not None:  # A Ray that was started here has this driver's Python.
+            check_agad_on_nodes()
+            check_importable(detectors_of_packages(study))
         check_importable(own_detectors(study))
         _warn_of_budget(study, connection)
         slots = _keeping(connection, study)

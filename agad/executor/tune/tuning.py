@@ -20,6 +20,7 @@ from agad.errors import GpuMemoryError, PreemptedError
 from agad.executor.tune.cluster_options import Slots
 from agad.executor.tune.memory_kill import memory_kills_as_deaths
 from agad.executor.tune.packing import Packing
+from agad.executor.tune.refusal import is_no_refusal, refusal_of
 from agad.executor.tune.tune_memory import NoProgress, forget_ended, stop_workers
 from agad.executor.tune.worker import Objective, Order, TrainTrial
 from agad.study import Launch, StudyBoard
@@ -33,6 +34,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # If a node is taken away, the board restarts its trial: Tune would restart it too.
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    # Ray would show the traceback of a result that nobody reads: a trial's, as the study ends.
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     # The older of Tune's two consoles is silent at verbosity 0.
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -62,11 +65,13 @@ def fit(
         callbacks: Ray's callbacks, which see each trial after the board.
 
     Raises:
+        ConfigError, DataError: A worker raised this error, so that the study ends at the first.
         AgadError: The board raised this error.
     """
     os.environ.update(_ENVIRONMENT)
     # Tune warns about every trial whose CSV or JSON it does not find.
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.execution.tune_controller").addFilter(is_no_refusal)
 
     packing = Packing(slots, board.past)
 
@@ -281,11 +286,14 @@ class BoardScheduler(FIFOScheduler):
         key = launch.spec.key
         with self._first_error:
             self._packing.end(launch)
-            if self._is_no_failure(trial):
+            refusal = refusal_of(_error_of(trial))
+            if refusal is not None or self._is_no_failure(trial):
                 self._board.give_back(key)
             else:
                 self._board.fail(key, text)
             self._after_event()
+            if refusal is not None:
+                raise refusal
 
     def _is_no_failure(self, trial: Trial) -> bool:
         error = _error_of(trial)

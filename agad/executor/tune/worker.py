@@ -11,8 +11,9 @@ from ray import tune
 from ray._raylet import setproctitle  # type: ignore[attr-defined]
 
 from agad.config import Scheduler, SuccessiveHalving
-from agad.errors import TrialDivergedError
+from agad.errors import ConfigError, DataError, TrialDivergedError
 from agad.executor.tune.preemption import DrainWatch
+from agad.executor.tune.refusal import refused_on
 from agad.study import Launch, Progress
 from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
 
@@ -76,6 +77,9 @@ class Objective(tune.Trainable):
                     break
         except TrialDivergedError as error:
             diverged = str(error)
+        except (ConfigError, DataError) as error:
+            address, _ = self.get_current_ip_pid()  # type: ignore[no-untyped-call]
+            raise refused_on(address, error) from error
         self._seconds += time.perf_counter() - start
         if self._order.launch.spec.phase != "test":  # The confirm trial's row has them.
             self._seconds += sum(map(_earlier_s, epochs))

@@ -243,10 +243,11 @@ def test_a_trial_that_fits_nowhere_is_refused(
 
 def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
-        raise ConnectionError("Could not connect.\nMore.")
+        pytest.fail("Ray was asked to join")
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr("agad.executor.joining._ANSWER_S", 0.5)
     with (
         pytest.raises(
             ConfigError, match=r"--address is 127\.0\.0\.1:1, but no Ray .* listens there"
@@ -257,7 +258,9 @@ def test_an_address_that_cannot_be_joined_is_named(monkeypatch: pytest.MonkeyPat
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (
-            pytest.raises(ConfigError, match=rf"--address is {address}, but no Ray .* connect"),
+            pytest.raises(
+                ConfigError, match=rf"--address is {address}, .* does not answer as a Ray head"
+            ),
             connected(_options(address=address)),
         ):
             pass

@@ -39,8 +39,9 @@ from agad.data import (
     open_images,
 )
 from agad.detectors import Agad
-from agad.errors import TrialDivergedError, TrialsFailingError
+from agad.errors import AgadError, ConfigError, DataError, TrialDivergedError, TrialsFailingError
 from agad.executor.tune import ClusterOptions, run_study
+from agad.executor.tune.worker import TrainTrial
 from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.report import PlannedDetector, leaderboard
@@ -464,3 +465,44 @@ def test_workers_that_always_crash_stop_the_study_with_their_last_error(
     study = small_study("hopeless")
     with pytest.raises(TrialsFailingError, match=r"3 trials in a row .* no GPU driver for cpu"):
         run_study(study, open_store(options, study), options, train=hopeless)
+
+
+def refuses_its_settings(_spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
+    yield from _refused(ConfigError("--device is cuda, but this machine has no cuda device."))
+
+
+def refuses_its_data(_spec: TrialSpec, _runtime: Runtime) -> Iterator[EpochResult]:
+    yield from _refused(DataError("the part file of digits is truncated."))
+
+
+def _refused(error: AgadError) -> Iterator[EpochResult]:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("train", "kind", "message"),
+    [
+        (refuses_its_settings, ConfigError, r"^on the node [\d.]+: --device is cuda, but"),
+        (refuses_its_data, DataError, r"^on the node [\d.]+: the part file of digits is trunc"),
+    ],
+    ids=["settings", "data"],
+)
+def test_a_workers_refusal_ends_the_study_at_the_first_and_costs_no_attempt(
+    options: ClusterOptions,
+    caplog: pytest.LogCaptureFixture,
+    train: TrainTrial,
+    kind: type[AgadError],
+    message: str,
+) -> None:
+    study = small_study("refused")
+    for _ in range(4):  # One more than a trial has attempts.
+        with pytest.raises(kind, match=message):
+            run_study(study, open_store(options, study), options, train=train)
+    assert caplog.text == ""
+    store = open_store(options, study)
+    assert store.trials() == []
+    claimed = {(claim.trial_key, claim.attempt) for claim in store.claims()}
+    assert claimed
+    assert store.released() == claimed
+    run_study(study, store, options)
+    assert {row.state for row in store.trials()} <= {"finished", "pruned"}
