@@ -36,6 +36,9 @@ class Imported:
     ignored: tuple[str, ...]
     """Files in the folder that are no images."""
 
+    notes: tuple[str, ...] = ()
+    """Sentences that a user should read, such as the range of the pictures' shapes."""
+
 
 def import_dataset(
     name: str, path: Path | None, library: Library, options: ImportOptions
@@ -81,12 +84,14 @@ def import_dataset(
             source=_described(recipe),
             resize=resize,
             filter=recipe.filter,
+            fit=recipe.fit,
+            value_range=recipe.value_range,
             test_split=parts.test_split,
             dropped=parts.dropped,
         )
         is_new = library.put(manifest, files)
     kept = manifest if is_new else library.manifest(name)
-    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored)
+    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored, notes=source.notes)
 
 
 @contextmanager

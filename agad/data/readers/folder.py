@@ -13,7 +13,9 @@ import numpy as np
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.numbered import MAX_CLASSES
-from agad.data.readers.pictures import SUFFIXES, check_mode, read_pictures
+from agad.data.readers.pictures import SUFFIXES, check_mode, read_headers, read_pictures
+from agad.data.readers.survey import range_of_values, survey_notes
+from agad.data.readers.values import ValueRange
 from agad.data.resize import Resize
 from agad.errors import DataError
 
@@ -24,7 +26,13 @@ _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a
 _ADVICE = "replace or remove it"
 
 
-def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Source:
+def read_folder(
+    folder: Path,
+    resize: Resize | None,
+    mode: str = "auto",
+    *,
+    values: ValueRange | None = None,
+) -> Source:
     """Read a folder of images, such as one set of MVTec AD.
 
     If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
@@ -36,9 +44,11 @@ def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Sour
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
         resize: None takes images as they are, if all have one size that the networks take.
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
+        values: The values of 16-bit pictures that become 0 and 255; None takes all 16 bits, if the
+            pictures fill more than half of these.
 
     Raises:
-        ConfigError: ``mode`` is none of these, or a size is needed.
+        ConfigError: ``mode`` is none of these, or a size or a range of values is needed.
         DataError: The folder has another layout, or an image is damaged or too large.
     """
     check_mode(mode)
@@ -47,7 +57,10 @@ def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Sour
     class_names = _class_names(folder, {image.class_name for of in found.values() for image in of})
     label_of = {name: label for label, name in enumerate(class_names)}
     names = {part: [image.name for image in found[part]] for part in found}
-    pixels = read_pictures(folder, [name for of in names.values() for name in of], resize, mode)
+    every = [name for of in names.values() for name in of]
+    headers = read_headers(folder, every)
+    chosen = range_of_values(folder, every, headers, values)
+    pixels = read_pictures(folder, every, resize, mode, headers=headers, values=chosen)
     parts: dict[Part, SourceImages] = {}
     for part, images in found.items():
         labels = [label_of[image.class_name] for image in images]
@@ -55,7 +68,12 @@ def read_folder(folder: Path, resize: Resize | None, mode: str = "auto") -> Sour
         parts[part] = SourceImages(
             images=Images(of_part, np.array(labels, np.int64)), names=names[part]
         )
-    return Source(class_names=class_names, parts=parts, ignored=tuple(sorted(scan.ignored)))
+    return Source(
+        class_names=class_names,
+        parts=parts,
+        ignored=tuple(sorted(scan.ignored)),
+        notes=survey_notes(every, headers, resize.fit if resize else "stretch", chosen),
+    )
 
 
 def find_pictures(folder: Path) -> tuple[list[str], tuple[str, ...]]:
