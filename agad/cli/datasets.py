@@ -1,4 +1,4 @@
-"""The commands that import, fetch, list and show data sets."""
+"""The commands that import, fetch, list, show and remove data sets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from agad.cli.asking import add_yes_flag, is_confirmed
 from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
 from agad.errors import ConfigError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add ``import``, ``fetch``, ``list`` and ``show``."""
+    """Add ``import``, ``fetch``, ``list``, ``show`` and ``remove``."""
     commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
 
     import_ = commands.add_parser("import", help="import a data set from its files, once a store")
@@ -54,6 +55,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add_cache_flags(show)
     show.set_defaults(do=_show)
 
+    remove = commands.add_parser("remove", help="remove a data set that no study needs")
+    remove.add_argument("name", metavar="NAME")
+    add_store_flag(remove)
+    add_yes_flag(remove)
+    remove.set_defaults(do=_remove)
+
 
 def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     add_store_flag(parser)
@@ -68,6 +75,19 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--filter", default="bilinear", metavar="F", help="Pillow's (default: bilinear)"
+    )
+    parser.add_argument(
+        "--fit",
+        default="stretch",
+        metavar="F",
+        help="what an image that is not square becomes: stretch (default), pad (with black) or "
+        "crop (to the middle)",
+    )
+    parser.add_argument(
+        "--value-range",
+        metavar="LOW-HIGH",
+        help="values of 16-bit pictures that become 0 and 255, such as 0-4095 for 12 bits "
+        "(default: 0-65535)",
     )
     parser.add_argument(
         "--mode",
@@ -146,7 +166,7 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
 
 
 def _options(arguments: argparse.Namespace) -> ImportOptions:
-    from agad.data import FORMATS, ImportOptions, TestChoice
+    from agad.data import FORMATS, ImportOptions, TestChoice, ValueRange
 
     if arguments.format is not None and arguments.format not in FORMATS:
         raise ConfigError(
@@ -159,6 +179,10 @@ def _options(arguments: argparse.Namespace) -> ImportOptions:
         format=arguments.format,
         image_px=arguments.size,
         filter=arguments.filter,
+        fit=arguments.fit,
+        value_range=(
+            None if arguments.value_range is None else ValueRange.parse(arguments.value_range)
+        ),
         mode=arguments.mode,
         layout=arguments.layout,
         masks=arguments.masks,
@@ -187,4 +211,25 @@ def _show(arguments: argparse.Namespace) -> int:
         images = open_images(manifest, "train", store=library.uri, cache=cache)
         write_file(arguments.png, contact_sheet(images, manifest.class_names))
         print(f"Training images of each class: {arguments.png}")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from agad.data import Library
+    from agad.objects import open_objects
+    from agad.store import studies_with_dataset
+
+    name = arguments.name
+    objects = open_objects(store_uri(arguments.store))
+    library = Library(objects)
+    if name not in library.names():
+        library.manifest(name)  # Raises the error that names what there is.
+    if studies := studies_with_dataset(objects, name):
+        raise ConfigError(
+            f"data set {name!r} is needed by {', '.join(studies)} in {library.uri}, to go on, to "
+            "diagnose and to export; remove each of them first with agad store remove STUDY."
+        )
+    if is_confirmed(arguments, f"data set {name} from {library.uri}"):
+        num_bytes = library.remove(name)
+        print(plain(f"{name}: removed from {library.uri}, {num_bytes:,} bytes."))
     return 0

@@ -118,6 +118,7 @@ def _scored(
         names,
         model.card.resize,
         model.card.mode,
+        values=model.card.values,
         skips_damaged=arguments.skip_damaged,
     ):
         skipped += batch.skipped.values()
@@ -140,7 +141,8 @@ def _heat_maps(
     names = [one.name for one in pictures]
     digits = len(str(len(names)))
     rank = 0
-    for batch in read_in_batches(folder, names, model.card.resize, model.card.mode):
+    card = model.card
+    for batch in read_in_batches(folder, names, card.resize, card.mode, values=card.values):
         rebuilt = scorer.rebuild(batch.pixels)
         for name, pixels, of_it in zip(batch.names, batch.pixels, rebuilt, strict=True):
             rank += 1

@@ -1,4 +1,4 @@
-"""The commands that compact, verify and describe the tables of a store."""
+"""The commands that compact, verify and describe the tables of a store, and remove a study."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from agad.cli.flags import add_store_flag
+from agad.cli.asking import add_yes_flag, is_confirmed
+from agad.cli.flags import add_store_flag, spool_folder
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
-from agad.report import compacted_line, info_table, plain, schema_tables
+from agad.report import compacted_line, count_text, info_table, plain, schema_tables
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
@@ -27,7 +28,7 @@ _MAX_GRACE_MIN = 60 * 24 * 365
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add ``compact``, ``verify``, ``info``, ``files`` and ``schema``."""
+    """Add ``compact``, ``verify``, ``info``, ``files``, ``schema`` and ``remove``."""
     commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
 
     compact = commands.add_parser(
@@ -64,6 +65,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     schema = commands.add_parser("schema", help="list the columns and what they mean")
     schema.add_argument("--json", action="store_true", help="as JSON, an object a column")
     schema.set_defaults(do=_schema)
+
+    remove = commands.add_parser("remove", help="remove a study that no driver works on")
+    remove.add_argument("study", metavar="STUDY")
+    add_store_flag(remove)
+    add_yes_flag(remove)
+    remove.set_defaults(do=_remove)
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -135,4 +142,18 @@ def _schema(arguments: argparse.Namespace) -> int:
     else:
         Console().print(schema_tables(columns))
         print("Trials have a column param_<name> of each searched parameter as well.")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from agad.objects import open_objects
+    from agad.records import study_prefix
+    from agad.store import remove_study
+
+    objects = open_objects(store_uri(arguments.store))
+    (study,) = chosen_studies(objects, arguments.study, "STUDY")
+    found = count_text(len(objects.list(study_prefix(study))), "object")
+    if is_confirmed(arguments, f"study {study} with {found} from {objects.uri}"):
+        num_objects = remove_study(objects, study, spool=spool_folder())
+        print(plain(f"{study}: {count_text(num_objects, 'object')} removed from {objects.uri}."))
     return 0

@@ -37,7 +37,7 @@ class Imported:
     """Files in the folder that are no images, and masks and folders that were left out."""
 
     notes: tuple[str, ...]
-    """Sentences about the test part, such as how many copies are in it."""
+    """Sentences that a user should read: the pictures' shapes, and the copies in the test part."""
 
 
 def import_dataset(
@@ -84,12 +84,19 @@ def import_dataset(
             source=_described(recipe),
             resize=resize,
             filter=recipe.filter,
+            fit=recipe.fit,
+            value_range=recipe.value_range,
             test_split=parts.test_split,
             dropped=parts.dropped,
         )
         is_new = library.put(manifest, files)
     kept = manifest if is_new else library.manifest(name)
-    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored, notes=parts.notes)
+    return Imported(
+        manifest=kept,
+        is_new=is_new,
+        ignored=source.ignored,
+        notes=(*source.notes, *parts.notes),
+    )
 
 
 @contextmanager

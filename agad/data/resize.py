@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from agad.errors import ConfigError
 
@@ -23,9 +24,27 @@ FILTERS = {
 }
 
 
+Fit: TypeAlias = Literal["stretch", "pad", "crop"]
+"""What an image that is not square becomes: stretched to a square, padded with black to a square,
+or cut to the square in its middle."""
+
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+_SAID: dict[Fit, str] = {
+    "stretch": "",
+    "pad": ", padded to a square with black",
+    "crop": ", cut to the square in the middle",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resize:
-    """To which size, and how. An image that is not square is stretched."""
+    """To which size, and how.
+
+    Example:
+        ``Resize(image_px=32, fit="pad")`` brings an image of 40 x 20 to 32 x 16, and puts 8 black
+        rows above and below.
+    """
 
     image_px: int
     """Height and width of the result, one of ``SIZES``."""
@@ -33,6 +52,9 @@ class Resize:
     filter: str = "bilinear"
     """Pillow's filter, one of ``FILTERS``; when it shrinks, it uses the whole footprint of a
     pixel."""
+
+    fit: Fit = "stretch"
+    """What an image that is not square becomes."""
 
     def __post_init__(self) -> None:
         if self.image_px not in SIZES:
@@ -42,15 +64,25 @@ class Resize:
             raise ConfigError(
                 f"--filter is {self.filter!r}, but must be one of: {', '.join(FILTERS)}."
             )
+        if self.fit not in FITS:
+            raise ConfigError(f"--fit is {self.fit!r}, but must be one of: {', '.join(FITS)}.")
 
     def __str__(self) -> str:
-        return f"to {self.image_px} x {self.image_px} by Pillow's {self.filter}"
+        how = f"by Pillow's {self.filter}{_SAID[self.fit]}"
+        return f"to {self.image_px} x {self.image_px} {how}"
 
     def image(self, image: Image.Image) -> Image.Image:
         """Return an 8-bit image of 1 or 3 channels at the size, unchanged if it has the size."""
         size = (self.image_px, self.image_px)
         if image.size == size:
             return image
+        if self.fit == "pad":
+            return ImageOps.pad(image, size, FILTERS[self.filter])
+        width, height = image.size
+        if self.fit == "crop" and width != height:
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
         return image.resize(size, FILTERS[self.filter])
 
     def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,7 +16,9 @@ from agad.data.readers.damage import naming_damage
 from agad.data.readers.layout import Layout, check_class_names, check_layout, find_parts, sets_in
 from agad.data.readers.masks import MaskRule, check_masks, find_masks, masks_text
 from agad.data.readers.numbered import MAX_CLASSES
-from agad.data.readers.pictures import SUFFIXES, check_mode, read_pictures
+from agad.data.readers.pictures import SUFFIXES, check_mode, read_headers, read_pictures
+from agad.data.readers.survey import range_of_values, survey_notes
+from agad.data.readers.values import ValueRange
 from agad.data.resize import Resize
 from agad.errors import DataError
 
@@ -35,13 +37,14 @@ _SIGNS = {
 """Parts of the names of official files, and the format that reads them."""
 
 
-def read_folder(
+def read_folder(  # noqa: PLR0913  How a folder is read, a keyword each.
     folder: Path,
     resize: Resize | None,
     mode: str = "auto",
     *,
     layout: Layout = "auto",
     masks: MaskRule = "auto",
+    values: ValueRange | None = None,
 ) -> Source:
     """Read a folder of images, such as one set of MVTec AD.
 
@@ -57,9 +60,12 @@ def read_folder(
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
         layout: ``parts`` with ``train/`` and ``test/``, ``classes`` without, or ``auto``.
         masks: How masks are treated, see ``find_masks``.
+        values: The values of 16-bit pictures that become 0 and 255; None takes all 16 bits, if the
+            pictures fill more than half of these.
 
     Raises:
-        ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size is needed.
+        ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size or a range of
+            values is needed.
         DataError: The folder has another layout, or holds several sets, or an image is damaged or
             too large.
     """
@@ -71,7 +77,10 @@ def read_folder(
     class_names = _class_names(folder, {image.class_name for of in found.values() for image in of})
     label_of = {name: label for label, name in enumerate(class_names)}
     names = {part: [image.name for image in found[part]] for part in found}
-    pixels = read_pictures(folder, [name for of in names.values() for name in of], resize, mode)
+    every = [name for of in names.values() for name in of]
+    headers = read_headers(folder, every)
+    chosen = range_of_values(folder, every, headers, values)
+    pixels = read_pictures(folder, every, resize, mode, headers=headers, values=chosen)
     parts: dict[Part, SourceImages] = {}
     for part, images in found.items():
         labels = [label_of[image.class_name] for image in images]
@@ -79,7 +88,12 @@ def read_folder(
         parts[part] = SourceImages(
             images=Images(of_part, np.array(labels, np.int64)), names=names[part]
         )
-    return Source(class_names=class_names, parts=parts, ignored=tuple(sorted(scan.ignored)))
+    return Source(
+        class_names=class_names,
+        parts=parts,
+        ignored=tuple(sorted(scan.ignored)),
+        notes=survey_notes(every, headers, resize.fit if resize else "stretch", chosen),
+    )
 
 
 def find_pictures(folder: Path) -> tuple[list[str], tuple[str, ...]]:

@@ -109,7 +109,7 @@ def scores_csv(pictures: Sequence[ScoredPicture]) -> str:
 
 def _pictures(card: ModelCard) -> str:
     colour = "grey" if card.mode == "L" else "colour"
-    return f"{colour}, brought to {card.image_px} x {card.image_px} by Pillow's {card.filter}"
+    return f"{colour}, brought {card.resize}"
 
 
 def _threshold(card: ModelCard) -> str:

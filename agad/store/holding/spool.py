@@ -69,6 +69,16 @@ class Spool:
         self._kept.put_if_absent(f"{self._study}/{hashlib.sha256(data).hexdigest()[:32]}", data)
         self._arrival.set()
 
+    def discard(self) -> None:
+        """Remove the groups that wait, because their study is removed.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        with self._sending:
+            for key in self._keys():
+                self._kept.delete(key)
+
     def flush(self) -> int:
         """Send all waiting groups, and return how many there were.
 
