@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import store_uri
 from agad.report import dataset_details, dataset_line, dataset_table
@@ -122,7 +121,7 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
     from agad.data import import_dataset
 
     done = import_dataset(name, path, library, options)
-    console = Console()
+    console = screen()
     if done.ignored:
         shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
         console.print(f"No images, ignored: {len(done.ignored)} ({shown})", markup=False)
@@ -155,7 +154,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     library = _library(arguments)
     manifests = [library.manifest(name) for name in library.names()]
-    Console().print(dataset_table(manifests, library.uri, [*KNOWN]))
+    screen().print(dataset_table(manifests, library.uri, [*KNOWN]))
     return 0
 
 
@@ -165,7 +164,7 @@ def _show(arguments: argparse.Namespace) -> int:
     cache = node_cache(arguments)
     library = _library(arguments)
     manifest = find_manifest(library, arguments.name)
-    Console().print(dataset_details(manifest))
+    screen().print(dataset_details(manifest))
     if arguments.png:
         images = open_images(manifest, "train", store=library.uri, cache=cache)
         write_file(arguments.png, contact_sheet(images, manifest.class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,8 +27,9 @@ from agad.cli import (
     studies,
     watch,
 )
-from agad.cli.codes import BAD_INPUT, INTERRUPTED, OTHER_DRIVER
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, NO_READER, OTHER_DRIVER
 from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
+from agad.cli.screen import replace_what_cannot_be_shown
 from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -36,11 +38,13 @@ from agad.report import plain
 
 def entry() -> NoReturn:
     """Run the console script ``agad``."""
+    replace_what_cannot_be_shown()
     sys.exit(_guarded(lambda: _command(sys.argv[1:])))
 
 
 def main(study: Study) -> NoReturn:
     """Run a study from the last line of its file, as ``agad run FILE`` does."""
+    replace_what_cannot_be_shown()
     parser = argparse.ArgumentParser(
         description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
     )
@@ -58,6 +62,10 @@ def _guarded(command: Callable[[], int]) -> int:
     except AgadError as error:
         print(f"agad: {plain(str(error))}", file=sys.stderr)
         return OTHER_DRIVER if isinstance(error, OtherDriverError) else BAD_INPUT
+    except BrokenPipeError:
+        # The reader has ended, as in `agad report | head -1`. Python would complain at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED

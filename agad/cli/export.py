@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_detector_flag, add_store_flag, import_detectors
+from agad.cli.screen import screen
 from agad.cli.warnings import warn
 from agad.errors import CheckpointError, ConfigError
 from agad.reading import chosen_studies, store_uri, stored_standing, stored_winners
@@ -90,7 +89,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.pt2:
         write_file(arguments.pt2, to_program(model))
     write_file(arguments.out, model.to_bytes())
-    Console().print(export_summary(model, cells[label]))
+    screen().print(export_summary(model, cells[label]))
     for text in (few_normals(model), _changed(model, row)):
         if text:
             warn(text)

@@ -10,11 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
+from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
 from agad.cli.tokens import choose_token_mode
 from agad.config import Study
@@ -219,7 +218,7 @@ def _how_to_go_on(jobs: Jobs, job: StudyJob) -> str:
 
 def _follow(jobs: Jobs, job: StudyJob) -> int:
     try:
-        with showing(job.store, job.study, Console()) as show:
+        with showing(job.store, job.study, screen()) as show:
             ended = jobs.follow(job.name, show)
     except KeyboardInterrupt:
         print(f"\n{job.name} goes on.\n{_how_to_go_on(jobs, job)}", file=sys.stderr)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.comparing import (
     FALLEN,
     add_comparison_flags,
@@ -20,6 +18,7 @@ from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_price_flag, add_store_flag, checked_price
 from agad.cli.pages import Evidences, add_page_flags, check_page_flags, watch_page, write_page
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import (
     chosen_studies,
@@ -194,6 +193,6 @@ def _check_flags(arguments: argparse.Namespace) -> None:
 
 
 def _show(shown: Sequence[Leaderboard | Page]) -> None:
-    console = Console()
+    console = screen()
     for one in shown:
         console.print(terminal(one))

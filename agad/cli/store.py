@@ -10,9 +10,8 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.flags import add_store_flag
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
 from agad.report import compacted_line, info_table, plain, schema_tables
@@ -113,7 +112,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
     objects, studies = _chosen(arguments)
     for study in studies:
-        Console().print(info_table(study_info(objects, study)))
+        screen().print(info_table(study_info(objects, study)))
     return 0
 
 
@@ -133,6 +132,6 @@ def _schema(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(column) for column in columns], indent=2))
     else:
-        Console().print(schema_tables(columns))
+        screen().print(schema_tables(columns))
         print("Trials have a column param_<name> of each searched parameter as well.")
     return 0

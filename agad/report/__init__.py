@@ -46,5 +46,5 @@ from agad.report.pages.page import Page
 from agad.report.pages.plan import plan_table
 from agad.report.pages.published import published_page
 from agad.report.pages.render import markdown, terminal
-from agad.report.pages.rounding import count_text, plain, seconds_text
+from agad.report.pages.rounding import count_text, plain, printable, seconds_text
 from agad.report.pages.stores import compacted_line, info_table, schema_tables

@@ -18,9 +18,14 @@ NO_RESULTS = (NONE, "not confirmed", "no trial yet")
 
 def plain(text: str) -> str:
     """Return a text on one line, without characters that control a terminal or reorder a line."""
+    return printable(" ".join(text.split()))
+
+
+def printable(line: str) -> str:
+    """Return a line as ``plain`` does, but with its spaces, which align the columns of a table."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in " ".join(text.split())
+        for character in line.expandtabs()
     )
 
 
