@@ -54,7 +54,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "diagnose",
         help="what choosing by the test split would have added to a finished study",
     )
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="default: the only one of the store")
     add_cache_flags(parser)
     add_detector_flag(parser)

@@ -34,7 +34,7 @@ _NUM_LISTED = 10
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``export``."""
     parser = commands.add_parser("export", help="write the model of a study's cell to a file")
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="default: the only one of the store")
     parser.add_argument("--cell", metavar="LABEL", help="default: the only one of the study")
     parser.add_argument(

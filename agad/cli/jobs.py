@@ -40,8 +40,8 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
         conflict_handler="resolve",
         allow_abbrev=False,
     )
-    add_run_flags(submit)
     _add_file(submit)
+    add_run_flags(submit)
     submit.add_argument(
         "--address",
         metavar="URL",
@@ -59,8 +59,8 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
     supervise = commands.add_parser(
         "supervise", help="run a study file, and start it again after a crash", allow_abbrev=False
     )
-    add_run_flags(supervise)
     _add_file(supervise)
+    add_run_flags(supervise)
     supervise.set_defaults(do=supervise_study)
 
 

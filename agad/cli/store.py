@@ -66,7 +66,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="only this study")
 
 

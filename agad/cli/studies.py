@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agad.cli.codes import NOT_CONFIRMED
-from agad.cli.flags import checked_price, node_cache, spool_folder
+from agad.cli.flags import checked_prices, node_cache, spool_folder
 from agad.cli.notify import Webhook
 from agad.cli.running import running
 from agad.cli.screen import screen
@@ -77,10 +77,11 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     """Print the trials, time and cost that a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
+    from agad.store import StudyStore
     from agad.study import MeasuredEpochTimes, StoredEpochTimes, plan_study
     from agad.trial import describe_hardware
 
-    price = checked_price(arguments.price_per_gpu_hour)
+    prices = checked_prices(arguments)
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
     options = _cluster_options(objects.uri, arguments)
@@ -91,9 +92,10 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     if arguments.measure:
         hardware = describe_hardware(runtime.compute.device)
         epoch_times.append(MeasuredEpochTimes(runtime, hardware))
-    planned = plan_study(study, library, epoch_times)
+    memory = StudyStore(objects, study.name)
+    planned = plan_study(study, library, epoch_times, memory=memory, precision=options.precision)
     slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
-    screen().print(plan_table(planned, slots, price))
+    screen().print(plan_table(planned, slots, **prices))
     return 0
 
 

@@ -31,7 +31,7 @@ _START_S = 30.0
 
 def add_watch_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for the study and for how long it is watched."""
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument(
         "--study", metavar="NAME", help="default: the one of which a driver told last"
     )

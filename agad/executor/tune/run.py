@@ -26,7 +26,7 @@ from agad.records import (
     models_prefix,
     pictures_prefix,
 )
-from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data
+from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data, kept_config
 from agad.trial import CheckpointPlan, KeptPlan, train_trial
 
 logger = logging.getLogger(__name__)
@@ -77,9 +77,7 @@ def run_study(  # noqa: PLR0913  The last three have defaults.
     folders = code_folders(own_detectors(study))
     options = replace(options, store=objects.uri, code_folders=folders)
     cell_data = find_cell_data(study, Library(objects))
-    fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
-    # A study has one precision: a ladder or a mean cannot compare trials of two.
-    config = study.as_json() | {"data": fingerprints, "precision": options.precision}
+    config = kept_config(study, cell_data, options.precision)
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=options.precision)
     memory.flush()
     if memory.is_kept(config) and StudyBoard(study, cell_data, memory, rows).is_done:
