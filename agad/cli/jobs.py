@@ -16,7 +16,7 @@ from agad.cli.following import showing
 from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
 from agad.cli.tokens import choose_token_mode
-from agad.config import Study
+from agad.config import Study, count_text
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
@@ -185,7 +185,7 @@ def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str
 
 
 def _say_what_is_packed(project: Path, package: Package) -> None:
-    size = f"{len(package.files)} files, {package.num_bytes / 1024:.0f} KiB"
+    size = f"{count_text(len(package.files), 'file')}, {package.num_bytes / 1024:.0f} KiB"
     print(f"Packed {size}, of {project}, {_commit_text(package)}.")
     for kind, names in (("data", package.data), ("secrets", package.secrets)):
         if names:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agad.cli.flags import add_store_flag
 from agad.cli.screen import screen
+from agad.config import count_text
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
 from agad.report import compacted_line, info_table, plain, schema_tables
@@ -103,7 +104,8 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(plain(fault))
         for note in found.notes:
             print(plain(f"note: {note}"))
-        print(f"{study}: {found.objects:,} objects read, {len(found.faults):,} faults.", flush=True)
+        read, faults = count_text(found.objects, "object"), count_text(len(found.faults), "fault")
+        print(f"{study}: {read} read, {faults}.", flush=True)
     return FAULTY if num_faults else 0
 
 

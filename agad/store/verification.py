@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore, TransientError
 from agad.records import (
@@ -270,7 +271,7 @@ class _Check:
         ]
         if covered:
             notes.append(
-                f"{len(covered)} objects are compacted already; `agad store compact` removes them "
+                f"compacted already: {count_text(len(covered), 'object')}; `agad store compact` removes this "
                 "after its grace period."
             )
         return notes

@@ -108,7 +108,7 @@ def _roc_figure(group: Sequence[_Models], scores: Scores, trials: Sequence[Trial
         name="roc",
         title="ROC curves on the test images",
         caption=(
-            f"{num_models} confirmed models of {len(seeds)} seeds. Line: mean over a cell's seeds "
+            f"{count_text(num_models, 'confirmed model')} of {count_text(len(seeds), 'seed')}. Line: mean over a cell's seeds "
             "of the detection rate at each false-positive rate; band: from the lowest to the "
             "highest seed, no interval. Diagonal: chance. Each model's AUROC is that of its whole "
             "curve, of which 41 points are drawn."

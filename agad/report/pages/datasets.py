@@ -66,7 +66,7 @@ def dataset_details(manifest: Manifest) -> Group:
     lines = [
         f"Images: {_shape(manifest)}; resized: {manifest.resize}.",
         f"Source: {manifest.source}. Test part: {manifest.test_split}.",
-        f"Validation: {manifest.num_val_anomalies} labelled anomalies where a study names no "
+        f"Validation: {count_text(manifest.num_val_anomalies, 'labelled anomaly', 'labelled anomalies')} where a study names no "
         "number.",
         f"Content: SHA-256 {manifest.fingerprint}.",
         _duplicates(manifest),
@@ -111,5 +111,10 @@ def _duplicates(manifest: Manifest) -> str:
     if not manifest.dropped:
         return "Pixel duplicates: none in training, and none of the test part's in training."
     reasons = Counter(one.reason for one in manifest.dropped)
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    counts = ", ".join(_reason_text(count, reason) for reason, count in sorted(reasons.items()))
     return f"Pixel duplicates kept out of training: {counts}."
+
+
+def _reason_text(count: int, reason: str) -> str:
+    """Return how many images were dropped for a reason of ``Dropped``, such as ``2 copies``."""
+    return count_text(count, "copy", "copies") if reason == "copy" else f"{count:,} {reason}"

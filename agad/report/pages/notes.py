@@ -242,7 +242,7 @@ def _cost(board: Leaderboard) -> list[str]:
         f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
         f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
         f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
-        f"{totals.num_planned_search_epochs:,} planned epochs trained, "
+        f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
         f"{totals.num_saved_epochs:,} saved by stopping."
     )
     lines += _ended_early(board.cells)

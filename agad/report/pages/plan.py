@@ -98,7 +98,7 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
     stages = []
     if plan.stage_epochs:
         stages = [
-            f"{name}Each trial first trains {plan.stage_epochs:,} epochs that nothing scores; the "
+            f"{name}Each trial first trains {count_text(plan.stage_epochs, 'epoch')} that nothing scores; the "
             "time counts each as one of the study's epochs."
         ]
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
@@ -120,7 +120,7 @@ def _seconds(plan: StudyPlan, slots: int) -> list[str]:
     likely, most = plan.likely, plan.most
     if likely is None or most is None:
         num = len(plan.cells) - len(epoch_times)
-        of = "" if not epoch_times else f" of {num} of {len(plan.cells)} cells"
+        of = "" if not epoch_times else f" of {num} of {count_text(len(plan.cells), 'cell')}"
         return [
             f"Time: seconds an epoch unknown{of}: no trial of this kind in the store; --measure "
             "times one."
@@ -184,11 +184,10 @@ def _labels(plan: StudyPlan) -> str:
     labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
     most = max(cell.num_search_instances for cell in plan.cells)
     searched = [cell for cell in plan.cells if cell.num_search_instances]
-    seeds = "one seed" if most == 1 else f"{most} seeds"
     is_everywhere = len(searched) == len(plan.cells)
     where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
     return (
         f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
-        f"shared; the search has {seeds}{where}, the confirm phase "
-        f"{plan.num_confirm_seeds} others."
+        f"shared; the search has {count_text(most, 'seed')}{where}, the confirm phase "
+        f"{count_text(plan.num_confirm_seeds, 'other', 'others')}."
     )
