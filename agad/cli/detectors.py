@@ -96,5 +96,5 @@ def _check(target: str) -> int:
     if num_failed:
         print(f"{target}: {count_text(num_failed, 'check')} failed.")
         return FAILED
-    print(f"{target}: {count_text(num_ended, 'check')} passed, which are all.")
+    print(f"{target}: all {count_text(num_ended, 'check')} passed.")
     return 0

@@ -45,7 +45,8 @@ def _hosts_faults(document: Document) -> Iterator[Fault]:
     if isinstance(workers, int) and workers != num_hosts:
         yield document.fault(
             ("max_workers",),
-            f"max_workers is {workers}, but provider.worker_ips has {count_text(num_hosts, 'host')}; leave it "
+            f"max_workers is {workers}, but provider.worker_ips has "
+            f"{count_text(num_hosts, 'host')}; leave it "
             "out, to take all of them.",
             is_warning=True,
         )

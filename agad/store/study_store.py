@@ -110,8 +110,8 @@ class StudyStore(StudyReader):
             self._spool.flush()
         except StoreError as error:
             raise StoreError(
-                f"rows of study {self._study} wait in "
-                f"{self._spool.path} and cannot be stored ({count_text(self._spool.num_waiting, 'group')}): {error}"
+                f"{count_text(self._spool.num_waiting, 'group')} of rows of study {self._study} in "
+                f"{self._spool.path} cannot be stored: {error}"
             ) from error
 
     def disconnect(self) -> None:

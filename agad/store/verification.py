@@ -271,8 +271,8 @@ class _Check:
         ]
         if covered:
             notes.append(
-                f"compacted already: {count_text(len(covered), 'object')}; `agad store compact` removes this "
-                "after its grace period."
+                f"{count_text(len(covered), 'object')} compacted already; `agad store compact` "
+                "removes what is compacted after its grace period."
             )
         return notes
 

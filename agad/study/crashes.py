@@ -42,6 +42,7 @@ class Crashes:
         if min(self._num, len(self._trial_keys)) >= MAX_IN_A_ROW:
             last_line = error.strip().rpartition("\n")[2]
             raise TrialsFailingError(
-                f"{count_text(len(self._trial_keys), 'trial')} in a row crashed on their workers, the last with "
+                f"{count_text(len(self._trial_keys), 'trial')} in a row crashed on their workers, "
+                "the last with "
                 f"{last_line!r}; mend that, then run the same command again to go on."
             )

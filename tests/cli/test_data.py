@@ -256,7 +256,7 @@ def test_show_tells_the_classes_and_the_source(
     for told in (
         "Images: 1 x 16 x 16; resized: none.",
         "Source: folder pictures. Test part: 0.3333 of each class by pixel hash, seed 0.",
-        "Validation: 1 labelled anomalies",
+        "Validation: 1 labelled anomaly where",
         f"Content: SHA-256 {_manifest(tmp_path, 'shapes').fingerprint}.",
         "Pixel duplicates: none in training",
     ):

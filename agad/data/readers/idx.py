@@ -59,7 +59,8 @@ def _read_labels(
     labels = _read_values(file, num_axes=1)
     if len(labels) != num_images:
         raise DataError(
-            f"{file} holds {count_text(len(labels), 'label')}, but must hold {num_images}, one for each image; "
+            f"{file} holds {count_text(len(labels), 'label')}, but must hold {num_images}, one "
+            "for each image; "
             "take both files from one release."
         )
     return check_labels(file, labels, class_names)
@@ -92,7 +93,8 @@ def _read_values(file: Path, num_axes: int) -> NDArray[np.uint8]:
         header = data.read(4 + 4 * num_axes)
         if len(header) < 4 + 4 * num_axes or header[:4] != bytes((0, 0, _UBYTE, num_axes)):
             raise DataError(
-                f"{file} is no IDX file of bytes with {count_text(num_axes, 'axis', 'axes')}; download it again."
+                f"{file} is no IDX file of bytes with {count_text(num_axes, 'axis', 'axes')}; "
+                "download it again."
             )
         shape = struct.unpack(f">{num_axes}I", header[4:])
         size = math.prod(shape)

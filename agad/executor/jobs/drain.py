@@ -68,7 +68,8 @@ class Node:
             here = {one.hex() for one, info in alive if info.node_manager_address == ip}
         if len(here) != 1:
             raise ConfigError(
-                f"this machine has {count_text(len(here), 'node')} of the Ray cluster {address}, but must "
+                f"this machine has {count_text(len(here), 'node')} of the Ray cluster {address}, "
+                "but must "
                 "have one; name it with --node-id, as 'ray list nodes' shows it."
             )
         return next(iter(here))

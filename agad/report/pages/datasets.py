@@ -66,8 +66,7 @@ def dataset_details(manifest: Manifest) -> Group:
     lines = [
         f"Images: {_shape(manifest)}; resized: {manifest.resize}.",
         f"Source: {manifest.source}. Test part: {manifest.test_split}.",
-        f"Validation: {count_text(manifest.num_val_anomalies, 'labelled anomaly', 'labelled anomalies')} where a study names no "
-        "number.",
+        f"Validation: {_anomalies(manifest.num_val_anomalies)} where a study names no number.",
         f"Content: SHA-256 {manifest.fingerprint}.",
         _duplicates(manifest),
     ]
@@ -113,6 +112,10 @@ def _duplicates(manifest: Manifest) -> str:
     reasons = Counter(one.reason for one in manifest.dropped)
     counts = ", ".join(_reason_text(count, reason) for reason, count in sorted(reasons.items()))
     return f"Pixel duplicates kept out of training: {counts}."
+
+
+def _anomalies(count: int) -> str:
+    return count_text(count, "labelled anomaly", "labelled anomalies")
 
 
 def _reason_text(count: int, reason: str) -> str:

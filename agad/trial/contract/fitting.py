@@ -61,7 +61,8 @@ def check_scores(bench: Bench) -> None:
     if not isinstance(scores, Tensor) or tuple(scores.shape) != (num,):
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ContractError(
-            f"score() of {count_text(num, 'image')} returns {found}, but must return a tensor of shape ({num},)."
+            f"score() of {count_text(num, 'image')} returns {found}, but must return a tensor of "
+            f"shape ({num},)."
         )
     if not scores.is_floating_point() or scores.requires_grad:
         raise ContractError(

@@ -38,7 +38,8 @@ def check_trial(bench: Bench) -> None:
     results = list(train_trial(spec, bench.runtime))
     if len(results) != spec.max_epochs or results[-1].test is None:
         raise ContractError(
-            f"a trial of {count_text(spec.max_epochs, 'epoch')} yields {count_text(len(results), 'result')}."
+            f"a trial of {count_text(spec.max_epochs, 'epoch')} yields "
+            f"{count_text(len(results), 'result')}."
         )
 
 
