@@ -1,5 +1,8 @@
 """Exit codes that several commands share, beside 0."""
 
+NO_READER = 1
+"""The reader of what the command prints has ended, as in ``agad report | head -1``."""
+
 BAD_INPUT = 2
 """The command was given something wrong."""
 

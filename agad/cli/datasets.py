@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from agad.cli.asking import add_yes_flag, is_confirmed
 from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import store_uri
 from agad.report import dataset_classes, dataset_details, dataset_line, dataset_table, plain
@@ -155,7 +154,7 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
     from agad.data import import_dataset
 
     done = import_dataset(name, path, library, options)
-    console = Console()
+    console = screen()
     if done.ignored:
         shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
         console.print(f"Left out: {len(done.ignored)} ({shown})", markup=False)
@@ -196,7 +195,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     library = _library(arguments)
     manifests = [library.manifest(name) for name in library.names()]
-    Console().print(dataset_table(manifests, library.uri, [*KNOWN]))
+    screen().print(dataset_table(manifests, library.uri, [*KNOWN]))
     return 0
 
 
@@ -206,7 +205,7 @@ def _show(arguments: argparse.Namespace) -> int:
     cache = node_cache(arguments)
     library = _library(arguments)
     manifest = find_manifest(library, arguments.name)
-    Console().print(dataset_details(manifest))
+    screen().print(dataset_details(manifest))
     if arguments.png:
         images = open_images(manifest, "train", store=library.uri, cache=cache)
         write_file(arguments.png, contact_sheet(images, manifest.class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,8 +27,9 @@ from agad.cli import (
     studies,
     watch,
 )
-from agad.cli.codes import BAD_INPUT, INTERRUPTED, OTHER_DRIVER
-from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, NO_READER, OTHER_DRIVER
+from agad.cli.flags import add_price_flags, add_run_flags, add_store_flag, add_trial_flags, parsed
+from agad.cli.screen import replace_what_cannot_be_shown
 from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
@@ -36,16 +38,18 @@ from agad.report import plain
 
 def entry() -> NoReturn:
     """Run the console script ``agad``."""
+    replace_what_cannot_be_shown()
     sys.exit(_guarded(lambda: _command(sys.argv[1:])))
 
 
 def main(study: Study) -> NoReturn:
     """Run a study from the last line of its file, as ``agad run FILE`` does."""
+    replace_what_cannot_be_shown()
     parser = argparse.ArgumentParser(
         description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
     )
     add_run_flags(parser)
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     sys.exit(_guarded(lambda: studies.run(study, arguments)))
 
 
@@ -58,6 +62,10 @@ def _guarded(command: Callable[[], int]) -> int:
     except AgadError as error:
         print(f"agad: {plain(str(error))}", file=sys.stderr)
         return OTHER_DRIVER if isinstance(error, OtherDriverError) else BAD_INPUT
+    except BrokenPipeError:
+        # The reader has ended, as in `agad report | head -1`. Python would complain at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
@@ -76,7 +84,7 @@ def _command(arguments: Sequence[str]) -> int:
     run = commands.add_parser("run", help="run a study file, or go on with it", allow_abbrev=False)
     run.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_run_flags(run)
-    run.set_defaults(do=lambda parsed: studies.run(load_study(parsed.file), parsed))
+    run.set_defaults(do=lambda found: studies.run(load_study(found.file), found))
 
     plan = commands.add_parser(
         "plan", help="say what a study will take, before anything runs", allow_abbrev=False
@@ -84,13 +92,13 @@ def _command(arguments: Sequence[str]) -> int:
     plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_store_flag(plan)
     add_trial_flags(plan)
-    add_price_flag(plan)
+    add_price_flags(plan)
     plan.add_argument(
         "--measure",
         action="store_true",
         help="train a few steps here, of the cells of whose kind the store has no trial",
     )
-    plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
+    plan.set_defaults(do=lambda found: studies.plan(load_study(found.file), found))
 
     jobs.add_commands(commands)
     drain.add_commands(commands)
@@ -123,6 +131,6 @@ def _command(arguments: Sequence[str]) -> int:
     machines = commands.add_parser("cluster", help="check what a cluster is made from")
     cluster.add_commands(machines)
 
-    parsed = parser.parse_args(arguments)
-    code: int = parsed.do(parsed)
+    found = parsed(parser, arguments)
+    code: int = found.do(found)
     return code

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_detector_flag, import_detectors
+from agad.cli.screen import screen
 from agad.cli.warnings import warn
 from agad.errors import ConfigError
 from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
@@ -66,7 +65,7 @@ def _score(arguments: argparse.Namespace) -> int:
         write_folder(arguments.heatmaps, _heat_maps(arguments.folder, model, scorer, shown))
     if arguments.csv:
         write_file(arguments.csv, scores_csv(pictures).encode())
-    console = Console()
+    console = screen()
     console.print(score_table(pictures, model.card, num_shown=arguments.top))
     if ignored:
         shown_names = plain(", ".join(ignored[:5])) + (", ..." if len(ignored) > 5 else "")

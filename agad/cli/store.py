@@ -10,13 +10,13 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.asking import add_yes_flag, is_confirmed
 from agad.cli.flags import add_store_flag, spool_folder
+from agad.cli.screen import screen
+from agad.config import count_text
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
-from agad.report import compacted_line, count_text, info_table, plain, schema_tables
+from agad.report import compacted_line, info_table, plain, schema_tables
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
@@ -74,7 +74,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="only this study")
 
 
@@ -111,7 +111,8 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(plain(fault))
         for note in found.notes:
             print(plain(f"note: {note}"))
-        print(f"{study}: {found.objects:,} objects read, {len(found.faults):,} faults.", flush=True)
+        read, faults = count_text(found.objects, "object"), count_text(len(found.faults), "fault")
+        print(f"{study}: {read} read, {faults}.", flush=True)
     return FAULTY if num_faults else 0
 
 
@@ -120,7 +121,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
     objects, studies = _chosen(arguments)
     for study in studies:
-        Console().print(info_table(study_info(objects, study)))
+        screen().print(info_table(study_info(objects, study)))
     return 0
 
 
@@ -140,7 +141,7 @@ def _schema(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(column) for column in columns], indent=2))
     else:
-        Console().print(schema_tables(columns))
+        screen().print(schema_tables(columns))
         print("Trials have a column param_<name> of each searched parameter as well.")
     return 0
 

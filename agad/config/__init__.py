@@ -6,7 +6,7 @@ from agad.config.candidate import Candidate
 from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
 from agad.config.confirm import Confirm
 from agad.config.contest import StoredDetector, stored_detectors
-from agad.config.counts import check_count
+from agad.config.counts import check_count, count_text
 from agad.config.detector import (
     TRAIN,
     BatchPlan,

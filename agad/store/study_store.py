@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
@@ -109,8 +110,8 @@ class StudyStore(StudyReader):
             self._spool.flush()
         except StoreError as error:
             raise StoreError(
-                f"{self._spool.num_waiting} groups of rows of study {self._study} wait in "
-                f"{self._spool.path} and cannot be stored: {error}"
+                f"{count_text(self._spool.num_waiting, 'group')} of rows of study {self._study} in "
+                f"{self._spool.path} cannot be stored: {error}"
             ) from error
 
     def disconnect(self) -> None:

@@ -116,7 +116,9 @@ def test_import_of_other_images_under_a_name_is_refused(
     _draw(shapes, {"class-0/new.png": 99})
     ended = run_agad("data", "import", "shapes", "--from", shapes)
     assert ended.code == 2
-    assert "already and holds other images; import this one under another name." in ended.err
+    assert (
+        "already and holds other images; import this one under another name, or remove" in ended.err
+    )
     assert read_store() == before
 
 
@@ -256,7 +258,7 @@ def test_show_tells_the_classes_and_the_source(
     for told in (
         "Images: 1 x 16 x 16; resized: none.",
         "Source: folder pictures. Test part: 0.3333 of each class by pixel hash, seed 0.",
-        "Validation: 1 labelled anomalies",
+        "Validation: 1 labelled anomaly where",
         f"Content: SHA-256 {_manifest(tmp_path, 'shapes').fingerprint}.",
         "Pixel duplicates: none in training",
     ):

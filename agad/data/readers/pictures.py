@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from agad.config import count_text
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.values import FULL_RANGE, ValueRange
 from agad.data.resize import SIZES, Resize
@@ -244,7 +245,7 @@ def _native_px(folder: Path, names: Sequence[str], headers: Sequence[Header]) ->
     if len(examples) == 1 and width == height and width in SIZES:
         return width
     found = [f"{size[0]} x {size[1]} ({name})" for size, name in examples.items()]
-    more = f" and {len(found) - 3} more sizes" if len(found) > 3 else ""
+    more = f" and {count_text(len(found) - 3, 'more size')}" if len(found) > 3 else ""
     raise ConfigError(
         f"--size is missing, but must be given for images of {', '.join(found[:3])}{more} in "
         f"{folder}; give --size N, one of {', '.join(map(str, SIZES))}."

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from agad.config import count_text
 from agad.errors import AgadError, ConfigError
 from agad.executor import check_joinable
 from agad.executor.jobs.notices import MetadataError, Notice, Notices
@@ -64,7 +65,8 @@ class Node:
             here = {one.hex() for one, info in alive if info.node_manager_address == ip}
         if len(here) != 1:
             raise ConfigError(
-                f"this machine has {len(here)} nodes of the Ray cluster {address}, but must "
+                f"this machine has {count_text(len(here), 'node')} of the Ray cluster {address}, "
+                "but must "
                 "have one; name it with --node-id, as 'ray list nodes' shows it."
             )
         return next(iter(here))

@@ -49,8 +49,14 @@ class Totals:
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and stopped no trial early."""
 
+    wall_s: float = 0.0
+    """Seconds during which at least one trial was at work."""
+
     cost: float | None = None
-    """Price of the GPU seconds; None if no price was given."""
+    """Price of the GPU seconds or of the wall time; None if no price was given."""
+
+    cost_of: str = ""
+    """``GPU time`` or ``wall time``; empty if no price was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,13 +149,13 @@ def _ratio_table(board: Leaderboard) -> TextTable:
 
 def _summary_table(board: Leaderboard) -> TextTable:
     columns: list[Column[Summary]] = [
-        ("data set", lambda one: one.dataset or count_text(one.num_datasets, "data set")),
+        ("data set", lambda one: one.dataset or _several(one.num_datasets, "data set")),
         ("detector", lambda one: one.detector),
         ("variant", lambda one: one.variant),
         (
             "ratio",
             lambda one: (
-                count_text(one.num_ratios, "ratio")
+                _several(one.num_ratios, "ratio")
                 if one.anomaly_ratio is None
                 else ratio_text(one.anomaly_ratio)
             ),
@@ -242,6 +242,11 @@ def _blocks_text(ranking: Ranking) -> str:
         classes = count_text(ranking.num_blocks, "class", "classes")
         return f"{classes} of {ranking.dataset}{alike}"
     return count_text(ranking.num_blocks, "data set") + alike
+
+
+def _several(count: int, noun: str) -> str:
+    """Return over how many a mean is; a mean over nothing says nothing."""
+    return count_text(count, noun) if count else NONE
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:

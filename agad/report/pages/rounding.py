@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from agad.config import count_text as count_text  # Beside the other texts.
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
@@ -18,9 +19,14 @@ NO_RESULTS = (NONE, "not confirmed", "no trial yet")
 
 def plain(text: str) -> str:
     """Return a text on one line, without characters that control a terminal or reorder a line."""
+    return printable(" ".join(text.split()))
+
+
+def printable(line: str) -> str:
+    """Return a line as ``plain`` does, but with its spaces, which align the columns of a table."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in " ".join(text.split())
+        for character in line.expandtabs()
     )
 
 
@@ -126,11 +132,6 @@ def params_text(cell: CellResult) -> str:
 
 def _setting_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def count_text(count: int, singular: str, plural: str = "") -> str:
-    """Return a count and its noun, such as ``1 trial`` or ``1,200 trials``."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def names_text(names: Sequence[str], limit: int = 8) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import Backoff, LocalObjects, MissingObjectError, ObjectStore, retry
 
@@ -145,9 +146,9 @@ class Spool:
             num_waiting = self.num_waiting
         if num_waiting:
             logger.warning(
-                "%d groups of rows of study %s wait in %s and are sent by the next 'agad run' of "
+                "%s of rows of study %s, waiting in %s, will be sent by the next 'agad run' of "
                 "this study on this host (%s).",
-                num_waiting,
+                count_text(num_waiting, "group"),
                 self._study,
                 self.path,
                 error.rstrip("."),
@@ -172,7 +173,8 @@ class Spool:
                     damage.append(str(error))
         num_sent = len(keys) - len(damage)
         if num_sent:
-            logger.warning("%d groups of rows that waited in %s are stored.", num_sent, self.path)
+            groups = count_text(num_sent, "group")
+            logger.warning("Stored now: %s of rows that waited in %s.", groups, self.path)
         return num_sent, " ".join(damage)
 
     def _send(self, key: str) -> None:
