@@ -13,6 +13,7 @@ from rich.console import Console
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_detector_flag, import_detectors
 from agad.cli.warnings import warn
+from agad.config import check_count
 from agad.errors import ConfigError
 from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
 
@@ -82,8 +83,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
 def _check_flags(arguments: argparse.Namespace) -> None:
     """Refuse flags that would otherwise fail only after the pictures are scored."""
-    if arguments.top < 1:
-        raise ConfigError(f"--top is {arguments.top}, but must be at least 1.")
+    check_count("--top", arguments.top, 1)
     if arguments.all_heatmaps and arguments.heatmaps is None:
         raise ConfigError("--all-heatmaps is given without --heatmaps; give both.")
     if arguments.csv:

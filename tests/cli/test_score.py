@@ -290,8 +290,8 @@ def test_a_folder_of_damaged_pictures_alone_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--top", "0"], "--top is 0, but must be at least 1"),
-        (["--top", "-3"], "--top is -3, but must be at least 1"),
+        (["--top", "0"], "--top is 0, but must be a whole number, at least 1"),
+        (["--top", "-3"], "--top is -3, but must be a whole number, at least 1"),
         (["--all-heatmaps"], "--all-heatmaps is given without --heatmaps"),
         (["--device", "tpu"], "--device is 'tpu', but must be cpu, cuda or mps"),
         (["--csv", "."], "cannot be written, since it is a folder"),
