@@ -15,7 +15,7 @@ from agad.cli.flags import add_detector_flag, import_detectors
 from agad.cli.warnings import warn
 from agad.config import check_count
 from agad.errors import ConfigError
-from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
+from agad.report import ScoredPicture, count_text, plain, score_table, scored_chance, scores_csv
 
 if TYPE_CHECKING:
     from agad.trial import PictureScorer, SavedModel
@@ -74,11 +74,18 @@ def _score(arguments: argparse.Namespace) -> int:
         console.print(f"No images, ignored: {len(ignored):,} ({shown_names})", markup=False)
     if arguments.heatmaps:
         print(_heat_map_line(arguments.heatmaps))
+    _warn_of(skipped, scored_chance(model.card))
+    return 0
+
+
+def _warn_of(skipped: Sequence[str], chance: str) -> None:
+    """Warn of files that were passed over, and of a model that is not better than chance."""
     for what in skipped[:_NUM_WARNED]:
         warn(f"skipped: {what}")
     if len(skipped) > _NUM_WARNED:
         warn(f"skipped: {len(skipped) - _NUM_WARNED:,} more.")
-    return 0
+    if chance:
+        warn(chance)
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:

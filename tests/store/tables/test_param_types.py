@@ -90,7 +90,7 @@ def test_every_file_has_the_column_type_of_the_axis(
 def test_a_parameter_of_a_branch_has_its_column_in_every_file(
     tmp_path: Path, trial_row: Build
 ) -> None:
-    space = {
+    space: dict[str, Distribution] = {
         "kind": Choice(["naive", "unet"]),
         "px": When("kind", {"naive": Choice([1, 2])}),
         "width": When("kind", {"naive": Fixed(4), "unet": Uniform(0.5, 9)}),
