@@ -38,7 +38,8 @@ class NodeCache:
 
     def __post_init__(self) -> None:
         if not (is_finite_number(self.max_gib) and self.max_gib > 0):
-            shown = shown_number(self.max_gib)
+            is_float = isinstance(self.max_gib, float)
+            shown = f"{self.max_gib:g}" if is_float else shown_number(self.max_gib)
             raise ConfigError(f"--cache-gib is {shown}, but must be above 0 and finite.")
 
     def open(self, part: StoredPart, fetch: Callable[[Path], None]) -> Images:

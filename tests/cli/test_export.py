@@ -14,7 +14,7 @@ import pytest
 import ray
 import torch
 from rich.console import Console
-from scipy.stats import binomtest  # type: ignore[import-untyped]
+from scipy.stats import binomtest
 
 from agad.config import Confirm, Grid
 from agad.data import NodeCache

@@ -342,7 +342,7 @@ def test_a_key_of_the_credentials_file_is_named_with_its_file(
 
 
 def _not_trusted(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
-    raise SSLError(endpoint_url=request.url, error="self-signed certificate")
+    raise SSLError(endpoint_url=request.url, error=OSError("self-signed certificate"))
 
 
 def _no_proxy(_session: URLLib3Session, _request: AWSPreparedRequest) -> AWSResponse:

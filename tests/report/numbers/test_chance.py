@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest  # type: ignore[import-untyped]
+from scipy.stats import binomtest
 
 from agad.report.numbers.chance import Verdict, chance_verdict, false_positive_bound
 from agad.report.numbers.statistics import Interval

@@ -41,7 +41,7 @@ def _shown(board: Leaderboard) -> dict[str, str]:
     return {
         "terminal": console.export_text(),
         "markdown": markdown(board).replace("\\", "").replace("&lt;", "<"),
-        "html": html_page([Section(board)], made_at=datetime(2026, 1, 2, tzinfo=UTC)).replace(
+        "html": html_page([Section(shown=board)], made_at=datetime(2026, 1, 2, tzinfo=UTC)).replace(
             "&lt;", "<"
         ),
     }
