@@ -17,6 +17,7 @@ from agad.records import TrialRow, Winner
 from agad.report import (
     confirmed_rows,
     export_summary,
+    exported_chance,
     few_normals,
     has_test_score,
     leaderboard,
@@ -90,7 +91,11 @@ def _export(arguments: argparse.Namespace) -> int:
         write_file(arguments.pt2, to_program(model))
     write_file(arguments.out, model.to_bytes())
     screen().print(export_summary(model, cells[label]))
-    for text in (few_normals(model), _changed(model, row)):
+    for text in (
+        exported_chance(model, cells[label]),
+        few_normals(model),
+        _changed(model, row),
+    ):
         if text:
             warn(text)
     print(_standing_text(arguments.cell or label, label), end="")

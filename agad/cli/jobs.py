@@ -15,7 +15,7 @@ from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
 from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
-from agad.config import Study, count_text
+from agad.config import Study, check_count, count_text
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
@@ -160,8 +160,7 @@ def _study(arguments: argparse.Namespace) -> Study:
 
 
 def _check_restarts(arguments: argparse.Namespace) -> None:
-    if arguments.restarts < 0:
-        raise ConfigError(f"--restarts is {arguments.restarts}, but must be at least 0.")
+    check_count("--restarts", arguments.restarts, 0)
 
 
 def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str]) -> list[str]:

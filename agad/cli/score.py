@@ -12,8 +12,9 @@ from agad.cli.files import check_writable, is_new_folder, write_file, write_fold
 from agad.cli.flags import add_detector_flag, import_detectors
 from agad.cli.screen import screen
 from agad.cli.warnings import warn
+from agad.config import check_count
 from agad.errors import ConfigError
-from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
+from agad.report import ScoredPicture, count_text, plain, score_table, scored_chance, scores_csv
 
 if TYPE_CHECKING:
     from agad.trial import PictureScorer, SavedModel
@@ -72,17 +73,23 @@ def _score(arguments: argparse.Namespace) -> int:
         console.print(f"No images, ignored: {len(ignored):,} ({shown_names})", markup=False)
     if arguments.heatmaps:
         print(_heat_map_line(arguments.heatmaps))
+    _warn_of(skipped, scored_chance(model.card))
+    return 0
+
+
+def _warn_of(skipped: Sequence[str], chance: str) -> None:
+    """Warn of files that were passed over, and of a model that is not better than chance."""
     for what in skipped[:_NUM_WARNED]:
         warn(f"skipped: {what}")
     if len(skipped) > _NUM_WARNED:
         warn(f"skipped: {len(skipped) - _NUM_WARNED:,} more.")
-    return 0
+    if chance:
+        warn(chance)
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
     """Refuse flags that would otherwise fail only after the pictures are scored."""
-    if arguments.top < 1:
-        raise ConfigError(f"--top is {arguments.top}, but must be at least 1.")
+    check_count("--top", arguments.top, 1)
     if arguments.all_heatmaps and arguments.heatmaps is None:
         raise ConfigError("--all-heatmaps is given without --heatmaps; give both.")
     if arguments.csv:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agad.config.branches import Axis, all_axes, from_json
 from agad.config.candidate import Candidate
 from agad.config.cell import Cell
 from agad.config.detector import DetectorConfig, Labels, parameters_of
@@ -105,6 +106,21 @@ def detectors_from_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _space_of(candidate: Mapping[str, Any]) -> Any:  # noqa: ANN401  A mapping of distributions.
     return Search.from_json({"space": candidate["space"], "trials_per_cell": 1}).space
+
+
+def stored_axes(config: Mapping[str, Any]) -> tuple[Axis, ...]:
+    """Return every searched parameter of a ``study.json`` on every branch, of all its detectors.
+
+    Raises:
+        ConfigError: This version does not know a distribution.
+    """
+    spaces = [config.get("search", {}).get("space", {})]
+    spaces += [one["space"] for one in config.get("detectors", ())]
+    return tuple(
+        axis
+        for space in spaces
+        for axis in all_axes({name: from_json(one) for name, one in space.items()})
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

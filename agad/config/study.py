@@ -25,7 +25,7 @@ from agad.config.contest import (
     detectors_from_json,
     unsearched,
 )
-from agad.config.counts import check_count
+from agad.config.counts import MAX_INT64, check_count
 from agad.config.detector import DetectorConfig, parameters_of
 from agad.config.grid import Grid
 from agad.config.registry import detector_class
@@ -92,7 +92,9 @@ class Study:
         if detector is None and not self.detectors:
             object.__setattr__(self, "detector", detector_class("agad")())
         self._check_types()
-        check_count("study.seed", self.seed, 0)
+        # The seeds of the confirm phase follow, and must fit their column too.
+        num_seeds = self.search.seeds + self.confirm.seeds
+        check_count("study.seed", self.seed, 0, MAX_INT64 - num_seeds)
         if self.detectors:
             self._check_candidates()
             return

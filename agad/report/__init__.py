@@ -44,8 +44,10 @@ from agad.report.pages.live import (
 from agad.report.pages.models import (
     ScoredPicture,
     export_summary,
+    exported_chance,
     few_normals,
     score_table,
+    scored_chance,
     scores_csv,
 )
 from agad.report.pages.page import Page

@@ -169,7 +169,7 @@ _WRONG = {
     "share": (("--test-share", "1"), "--test-share is 1.0, but must be between 0 and 1."),
     "seed": (
         ("--test-share", ".2", "--test-seed", "-1"),
-        "--test-seed is -1, but must be at least",
+        "--test-seed is -1, but must be a whole number, at least",
     ),
     "seed-alone": (("--test-seed", "3"), "--test-seed is given without --test-share; give both."),
 }

@@ -250,7 +250,10 @@ def test_submit_refuses_what_it_cannot_send(run_agad: RunAgad, write_study: Writ
         (): "--address is not given, but must be the cluster's job server",
         (server, "--store=s3://key:word@bucket/x"): r"store is 's3://***@bucket/x', but must be",
         (server, "--notify=https://hooks.example/secret"): "set AGAD_WEBHOOK on the nodes instead",
-        (server, "--restarts=-1"): "--restarts is -1, but must be at least 0.",
+        (
+            server,
+            "--restarts=-1",
+        ): "--restarts is -1, but must be a whole number, at least 0 and at",
         (server,): "the job server http://127.0.0.1:1 does not answer",
     }
     for flags, message in cases.items():

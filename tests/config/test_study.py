@@ -61,7 +61,7 @@ def _study(**parts: AnyValue) -> Study:
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None], ids=repr)
 def test_check_count_refuses_what_is_no_whole_number_or_too_small(value: object) -> None:
-    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_count("confirm.seeds", value, 1)
 
@@ -112,7 +112,9 @@ def test_study_refuses_what_is_no_detector(value: AnyValue) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 0.5, True, "0", None], ids=repr)
 def test_study_refuses_a_seed_that_is_no_whole_number(seed: AnyValue) -> None:
-    message = f"study.seed is {seed!r}, but must be a whole number, at least 0."
+    message = (
+        f"study.seed is {seed!r}, but must be a whole number, at least 0 and at most 9,223,372"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(seed=seed)
 
@@ -215,7 +217,7 @@ def test_search_refuses_a_space_that_is_no_mapping() -> None:
 
 @pytest.mark.parametrize("value", [0, 2.5, True], ids=repr)
 def test_search_refuses_a_number_of_trials_that_is_no_count(value: AnyValue) -> None:
-    message = f"search.trials_per_cell is {value!r}, but must be a whole number, at least 1."
+    message = f"search.trials_per_cell is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Search(space=_SEARCH.space, trials_per_cell=value)
 
@@ -245,7 +247,7 @@ def test_num_startup_trials_is_a_quarter_but_at_least_4(trials: int, startup: in
     ],
 )
 def test_asha_refuses_what_is_no_count(name: str, value: AnyValue, least: int) -> None:
-    message = f"scheduler.{name} is {value!r}, but must be a whole number, at least {least}."
+    message = f"scheduler.{name} is {value!r}, but must be a whole number, at least {least} and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Asha(**{name: value})
 
@@ -278,14 +280,14 @@ def test_milestones_are_those_of_rays_scheduler_below_the_budget(
 
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, None], ids=repr)
 def test_confirm_refuses_a_number_of_seeds_that_is_no_count(value: AnyValue) -> None:
-    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Confirm(seeds=value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, None], ids=repr)
 def test_confirm_refuses_a_number_of_candidates_that_is_no_count(value: AnyValue) -> None:
-    message = f"confirm.candidates is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.candidates is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Confirm(candidates=value)
 
@@ -307,7 +309,7 @@ def test_reduced_confirms_no_more_candidates_than_it_searches() -> None:
 
 @pytest.mark.parametrize("value", [0, -5, 30.0, False], ids=repr)
 def test_labelled_refuses_a_number_of_anomalies_that_is_no_count(value: AnyValue) -> None:
-    message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1."
+    message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Labelled(num_anomalies=value)
 

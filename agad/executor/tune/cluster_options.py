@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import ray
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
+from agad.config import MAX_COUNT, shown_number
 from agad.data import NodeCache
 from agad.detectors.compute import Compilation, Compute, Precision
 from agad.errors import ConfigError
@@ -78,9 +78,12 @@ class ClusterOptions:
         ):
             value = getattr(self, name)
             is_number = value is not None and value != "auto"
-            if is_number and not (value >= least and math.isfinite(value)):
+            if is_number and not least <= value <= MAX_COUNT:
                 flag = "--" + name.replace("_", "-")
-                raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
+                raise ConfigError(
+                    f"{flag} is {shown_number(value)}, but must be at least {least} and at most "
+                    f"{MAX_COUNT:,}."
+                )
         gpus = self.gpus_per_trial
         self._check_device()
         if isinstance(gpus, int | float) and gpus > 1 and gpus != int(gpus):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
+from agad.report.numbers.chance import chance_verdict
 from agad.report.numbers.leaderboard import Leaderboard, Totals
 from agad.report.numbers.methods import answers_by_method
 from agad.report.numbers.rankings import Ranking
@@ -36,6 +37,7 @@ def explanations(board: Leaderboard) -> list[str]:
     """Return all notes but those about the code and machines that made the rows."""
     return [
         *_meaning(board),
+        *_chance(board),
         *_detectors(board),
         *_instances(board),
         *_comparing(board),
@@ -83,6 +85,27 @@ def _meaning(board: Leaderboard) -> list[str]:
         "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
         "another.",
     ]
+
+
+def _chance(board: Leaderboard) -> list[str]:
+    """Name the cells whose test AUROC is not better than chance."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for cell in board.cells:
+        if cell.test_auroc is not None:
+            verdict = chance_verdict(cell.test_auroc, cell.test_auroc_interval)
+            found[verdict].append(cell.cell)
+    lines = []
+    if found["worse"]:
+        lines.append(
+            f"Worse than chance, marked <0.5: {count_text(len(found['worse']), 'cell')}: "
+            f"{names_text(found['worse'])}. The scores put normal images above anomalous ones."
+        )
+    if found["chance"]:
+        lines.append(
+            f"Not told apart from chance, marked ~0.5: {count_text(len(found['chance']), 'cell')}: "
+            f"{names_text(found['chance'])}. More confirm seeds make an interval narrower."
+        )
+    return lines
 
 
 def _detectors(board: Leaderboard) -> list[str]:

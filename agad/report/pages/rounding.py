@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from agad.config import count_text as count_text  # Beside the other texts.
+from agad.report.numbers.chance import CHANCE, Verdict, chance_verdict
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
@@ -44,6 +45,30 @@ def score_text(score: float | None) -> str:
 def objective_text(objective: float | None) -> str:
     """Return an objective that is no AUROC and may have any unit, with four digits."""
     return NONE if objective is None else f"{objective:.4g}"
+
+
+_MARKS: dict[Verdict, str] = {"better": "", "chance": " ~0.5", "worse": " <0.5"}
+"""The mark of an AUROC in a table, by its verdict."""
+
+
+def chance_mark(auroc: float | None, interval: Interval | None) -> str:
+    """Return the mark of an AUROC that is not better than chance; empty for every other."""
+    return "" if auroc is None else _MARKS[chance_verdict(auroc, interval)]
+
+
+def chance_text(auroc: float | None, interval: Interval | None) -> str:
+    """Return in words that an AUROC is not better than chance; empty for every other."""
+    verdict: Verdict = "better" if auroc is None else chance_verdict(auroc, interval)
+    if verdict == "better":
+        return ""
+    said = "worse than chance" if verdict == "worse" else "not told apart from chance"
+    held = "" if interval is None else f"95 % interval {interval_text(interval)}; "
+    return f"{said} ({held}chance is {CHANCE:g})"
+
+
+def marked_text(auroc: float | None, interval: Interval | None) -> str:
+    """Return an AUROC with three decimals and its mark."""
+    return score_text(auroc) + chance_mark(auroc, interval)
 
 
 def interval_text(interval: Interval | None) -> str:
@@ -96,6 +121,11 @@ def confirmed_text(cell: CellResult) -> str:
         "" if cell.num_confirmed >= cell.num_confirm_planned else (f"/{cell.num_confirm_planned}")
     )
     return f"{cell.test_auroc:.3f}{spread} (n={cell.num_confirmed}{of_planned})"
+
+
+def marked_result(cell: CellResult) -> str:
+    """Return ``confirmed_text`` with a mark if the test AUROC is not better than chance."""
+    return confirmed_text(cell) + chance_mark(cell.test_auroc, cell.test_auroc_interval)
 
 
 def labels_text(cell: CellResult) -> str:
