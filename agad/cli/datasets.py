@@ -117,6 +117,11 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
         "--test-seed", type=int, metavar="N", help="seed of that choice (default: 0)"
     )
     parser.add_argument(
+        "--keep-split",
+        action="store_true",
+        help="keep an official training part of one class, for studies that select without labels",
+    )
+    parser.add_argument(
         "--drop-duplicates",
         action="store_true",
         help="keep images that are in both parts, or of two classes, out of training",
@@ -187,6 +192,7 @@ def _options(arguments: argparse.Namespace) -> ImportOptions:
         masks=arguments.masks,
         test=None if arguments.test_share is None else TestChoice(**choice),
         drop_duplicates=arguments.drop_duplicates,
+        keep_split=arguments.keep_split,
     )
 
 

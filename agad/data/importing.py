@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from agad.data.catalogue import KNOWN
-from agad.data.images import PARTS, Part
+from agad.data.images import PARTS, Part, Source
 from agad.data.library import Library, check_dataset_name
 from agad.data.manifest import Manifest, StoredPart
 from agad.data.partfile import write_part
@@ -67,6 +67,8 @@ def import_dataset(
         options.test,
         keeps_duplicates_out=options.drop_duplicates or recipe.is_official,
     )
+    if parts.test_split == "official" and not options.keep_split:
+        _check_several_classes(source, parts)
     with _temporary_folder() as folder:
         files: dict[Part, Path] = {part: folder / f"{part}.arrow" for part in PARTS}
         num_classes = len(source.class_names)
@@ -97,6 +99,17 @@ def import_dataset(
         ignored=source.ignored,
         notes=(*source.notes, *parts.notes),
     )
+
+
+def _check_several_classes(source: Source, parts: Partition) -> None:
+    """Refuse a training part of one class, as in MVTec's own split, before the name is taken."""
+    labels = np.unique(parts.train.images.labels)
+    if len(labels) == 1:
+        raise DataError(
+            f"the training part holds the class {source.class_names[labels[0]]!r} alone, so a "
+            "study finds no labelled anomaly to select by. Give --test-share 0.5 to choose a test "
+            "part from all images, or --keep-split for studies that select without labels."
+        )
 
 
 @contextmanager

@@ -61,6 +61,10 @@ class ImportOptions:
     """Keep training images out, without an error, if they are in the test part or of two
     classes."""
 
+    keep_split: bool = False
+    """Whether an official training part of one class may stay, although a study then finds no
+    labelled anomaly to select by."""
+
     def __post_init__(self) -> None:
         # Checked here, since not every data set is resized.
         image_px = SIZES[0] if self.image_px is None else self.image_px

@@ -138,6 +138,23 @@ def twins(tmp_path: Path) -> Path:
     return _draw(tmp_path / "twins", pictures | {"test/good/a.png": 50, "test/bad/b.png": 3})
 
 
+_AS_THEY_ARE = ("--drop-duplicates", "--keep-split")
+
+
+def test_import_refuses_a_training_part_of_one_class_before_the_name_is_taken(
+    run_agad: RunAgad, twins: Path, read_store: ReadStore
+) -> None:
+    ended = run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("agad: the training part holds the class 'good' alone, so a study ")
+    assert "Give --test-share 0.5 to choose a test part from all images, or --keep" in ended.err
+    assert read_store() == {}
+    again = run_agad(
+        "data", "import", "twins", "--from", twins, "--drop-duplicates", "--test-share", "0.5"
+    )
+    assert (again.code, again.err) == (0, "")
+
+
 def test_import_refuses_duplicates_and_lists_their_files(
     run_agad: RunAgad, twins: Path, read_store: ReadStore
 ) -> None:
@@ -151,7 +168,7 @@ def test_import_refuses_duplicates_and_lists_their_files(
 def test_import_keeps_duplicates_out_of_training_where_that_is_asked_for(
     run_agad: RunAgad, twins: Path, tmp_path: Path
 ) -> None:
-    ended = run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    ended = run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     assert (ended.code, ended.err) == (0, "")
     assert "Pixel duplicates kept out of training: 1 in the test part." in ended.out
     assert _manifest(tmp_path, "twins").train.num_images == 4
@@ -227,7 +244,7 @@ def test_list_shows_the_imported_data_sets_and_the_known_ones(
     run_agad: RunAgad, shapes: Path, twins: Path, tmp_path: Path
 ) -> None:
     run_agad("data", "import", "shapes", "--from", shapes)
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     ended = run_agad("data", "list")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"Data sets in {tmp_path}/store\n")
@@ -267,7 +284,7 @@ def test_show_tells_the_classes_and_the_source(
 
 
 def test_show_lists_the_duplicates(run_agad: RunAgad, twins: Path) -> None:
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     ended = run_agad("data", "show", "twins")
     assert "train/good/3.png (in the test part): test/bad/b.png" in ended.out
 
@@ -275,7 +292,7 @@ def test_show_lists_the_duplicates(run_agad: RunAgad, twins: Path) -> None:
 def test_show_writes_a_picture_of_the_training_images(
     run_agad: RunAgad, twins: Path, tmp_path: Path
 ) -> None:
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     png = tmp_path / "sheet.png"
     ended = run_agad("data", "show", "twins", "--png", png)
     assert (ended.code, ended.err) == (0, "")

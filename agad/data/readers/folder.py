@@ -13,7 +13,15 @@ import numpy as np
 
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.readers.damage import naming_damage
-from agad.data.readers.layout import Layout, check_class_names, check_layout, find_parts, sets_in
+from agad.data.readers.layout import (
+    Layout,
+    check_class_names,
+    check_layout,
+    check_no_parts,
+    find_parts,
+    is_cache,
+    sets_in,
+)
 from agad.data.readers.masks import MaskRule, check_masks, find_masks, masks_text
 from agad.data.readers.numbered import MAX_CLASSES
 from agad.data.readers.pictures import SUFFIXES, check_mode, read_headers, read_pictures
@@ -51,8 +59,9 @@ def read_folder(  # noqa: PLR0913  How a folder is read, a keyword each.
     If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
     is ignored. The two may be called ``Train`` or ``Testing`` too. Otherwise the folder itself
     holds one folder a class, and there is no official split. Images may lie in folders below a
-    class. Hidden files and folders (the name starts with a dot) are passed over. Masks, and links
-    to folders, are passed over too, and are reported as ignored.
+    class. Hidden files and folders (the name starts with a dot) are passed over. Masks, links to
+    folders, and folders of a system such as ``__MACOSX`` are passed over too, and are reported as
+    ignored.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
@@ -141,10 +150,10 @@ class _Scan:
                 if entry.name.startswith("."):
                     continue
                 name = f"{place}/{entry.name}" if place else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                elif entry.is_dir():
+                if entry.is_dir() and (entry.is_symlink() or is_cache(entry.name)):
                     self.ignore([f"{name}/"])
+                elif entry.is_dir():
+                    folders.append(name)
                 else:
                     files.append(name)
         return folders, files
@@ -215,7 +224,10 @@ def _find_images(scan: _Scan, layout: Layout) -> dict[Part, list[_Image]]:
             f"such as --from {scan.root / sets[0]}; or give --layout classes if each is one class."
         )
     if not parts:
-        return {"train": _find_classes(scan, "")}
+        classes = _find_classes(scan, "")
+        if layout == "auto":
+            check_no_parts(scan.root, {image.class_name for image in classes})
+        return {"train": classes}
     beside = [name for name in scan.class_folders("") if name not in parts.values()]
     scan.ignore(f"{name}/{_images_text(scan, name)}" for name in beside)
     # Listed as a link to a folder, but it is the one that is read.

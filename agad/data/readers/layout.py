@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection
@@ -21,6 +22,15 @@ _SPELLINGS: dict[Part, tuple[str, ...]] = {
     "test": ("test", "testing"),
 }
 """Names of each part's folder, in lower case."""
+
+_LIKE_PARTS = {*_SPELLINGS["train"], *_SPELLINGS["test"], "val", "valid", "validation", "eval"}
+_NAMED_PART = re.compile(r"(.*?)[ ._-]*(train|training|test|testing|val|validation)[ ._-]*(.*)")
+
+_CACHES = (
+    *("__macosx", "@eadir", "@tmp", "#recycle", "@recycle", "$recycle.bin", "lost+found"),
+    *("system volume information", "__pycache__", "thumbs.db"),
+)
+"""Folders, in lower case, in which a system or a server keeps copies of its own."""
 
 
 def check_layout(layout: str) -> None:
@@ -54,6 +64,32 @@ def find_parts(root: Path, layout: Layout = "auto") -> dict[Part, str]:
                 "part; merge them or remove one."
             )
     return {part: several[0] for part, several in found.items()}
+
+
+def is_cache(name: str) -> bool:
+    """Whether a folder's name is that of a system's own folder, such as ``__MACOSX``."""
+    return name.casefold() in _CACHES
+
+
+def check_no_parts(root: Path, folders: Collection[str]) -> None:
+    """Refuse folders of classes that are called like parts, such as train and val without test.
+
+    Raises:
+        DataError: A folder is called like a part, or two are parts of one class, such as
+            ``good_train`` and ``good_test``.
+    """
+    alike = [name for name in folders if name.casefold() in _LIKE_PARTS]
+    of_class: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in folders:
+        if match := _NAMED_PART.fullmatch(name.casefold()):
+            of_class[match[1], match[3]].append(name)
+    alike += [name for several in of_class.values() if len(several) > 1 for name in several]
+    if alike:
+        raise DataError(
+            f"{root} holds the folders {', '.join(sorted(set(alike)))}, which are called like "
+            "parts of a data set and not like classes. Put the classes into train/ and test/, or "
+            "give --layout classes if each of the folders is a class."
+        )
 
 
 def sets_in(root: Path) -> list[str]:

@@ -46,7 +46,8 @@ def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule)
     A name alone shows nothing: face-mask sets have the classes ``mask`` and ``no_mask``. By
     ``auto``, a folder with a mask's name is left out if half of its images have the names of photos
     in other folders (``mask/screw_7.png`` beside ``good/screw_7.jpg``), or if they are black and
-    white and the other folders' images are not. A file is left out if it lies beside a photo of the
+    white and the other folders' images are not. The folder may be a class or lie in a class
+    (``hole/masks/`` beside ``hole/images/``). A file is left out if it lies beside a photo of the
     same name (``7_mask.png`` beside ``7.jpg``).
 
     Args:
@@ -59,9 +60,18 @@ def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule)
     """
     if rule == "keep":
         return []
-    folders = [name for name in classes if re.sub(r"[ ._-]", "", name.casefold()) in _WORDS]
-    photos = {name: images for name, images in classes.items() if name not in folders}
-    masks = [image for name in folders for image in _of_folder(root, name, classes, photos, rule)]
+    folders: dict[str, list[str]] = defaultdict(list)
+    photos: dict[str, list[str]] = defaultdict(list)
+    for class_name, images in classes.items():
+        for image in images:
+            folder = _mask_folder(image)
+            (photos[class_name] if folder is None else folders[folder]).append(image)
+    others = [image for images in photos.values() for image in images]
+    masks = [
+        image
+        for folder, images in folders.items()
+        for image in _of_folder(root, folder, images, others, rule)
+    ]
     return masks + [image for images in photos.values() for image in _of_files(root, images, rule)]
 
 
@@ -76,15 +86,19 @@ def masks_text(masks: Iterable[str]) -> list[str]:
     ]
 
 
+def _mask_folder(image: str) -> str | None:
+    """Return the outermost folder of an image that has a mask's name, such as ``hole/masks``."""
+    parents = PurePosixPath(image).parts[:-1]
+    for depth, name in enumerate(parents, start=1):
+        if re.sub(r"[ ._-]", "", name.casefold()) in _WORDS:
+            return "/".join(parents[:depth])
+    return None
+
+
 def _of_folder(
-    root: Path,
-    name: str,
-    classes: Mapping[str, Sequence[str]],
-    photos: Mapping[str, Sequence[str]],
-    rule: MaskRule,
+    root: Path, name: str, images: list[str], others: Sequence[str], rule: MaskRule
 ) -> list[str]:
     """Return all images of a folder with a mask's name, or none of them."""
-    images, others = [*classes[name]], [image for of in photos.values() for image in of]
     if rule == "drop":
         return images
     if not others:

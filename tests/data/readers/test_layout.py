@@ -87,3 +87,37 @@ def test_official_files_of_another_format_are_known(tmp_path: Path) -> None:
         DataError, match="or give --format idx, since train-images-idx3-ubyte looks"
     ):
         read_folder(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [
+        (("train", "val"), "train, val"),
+        (("Training", "Validation"), "Training, Validation"),
+        (("hole", "test"), "test"),
+        (("good_train", "good_test", "NG"), "good_test, good_train"),
+        (("train-ok", "test-ok", "ng"), "test-ok, train-ok"),
+    ],
+)
+def test_folders_that_are_called_like_parts_are_asked_about(
+    tmp_path: Path, folders: tuple[str, ...], named: str
+) -> None:
+    _draw(tmp_path, *(f"{folder}/{number}.png" for number, folder in enumerate(folders)))
+    with pytest.raises(DataError, match=f"holds the folders {named}, which are called like parts"):
+        read_folder(tmp_path, None)
+    source = read_folder(tmp_path, None, layout="classes")
+    assert sorted(source.class_names) == sorted(folders)
+
+
+def test_a_class_may_have_a_part_in_its_name(tmp_path: Path) -> None:
+    _draw(tmp_path, "good_train/0.png", "NG/1.png", "train station/2.png", "contest/3.png")
+    source = read_folder(tmp_path, None)
+    assert sorted(source.class_names) == ["NG", "contest", "good_train", "train station"]
+
+
+@pytest.mark.parametrize("cache", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found"])
+def test_the_folders_of_a_system_are_left_out_wherever_they_are(tmp_path: Path, cache: str) -> None:
+    _draw(tmp_path, "good/0.png", "NG/1.png", f"NG/{cache}/2.png", f"{cache}/3.png")
+    source = read_folder(tmp_path, None)
+    assert source.parts["train"].names == ["NG/1.png", "good/0.png"]
+    assert source.ignored == tuple(sorted([f"NG/{cache}/", f"{cache}/"]))

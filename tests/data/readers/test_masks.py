@@ -117,3 +117,15 @@ def test_photos_of_16_bits_are_not_taken_for_black_and_white(tmp_path: Path) -> 
         values = np.random.default_rng(ord(name)).integers(9000, 50000, (16, 16), dtype=np.uint16)
         Image.fromarray(values).save(tmp_path / f"mask/{name}.png")
     assert read_folder(tmp_path, None).class_names == ("hat", "mask")
+
+
+def test_masks_in_a_folder_of_their_class_are_left_out(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/images/1.png", "good/images/2.png", "hole/images/1.png")
+    _masks(tmp_path, "hole/masks/1.png", "hole/masks/old/2.png")
+    source = read_folder(tmp_path, None)
+    assert source.parts["train"].names == [
+        "good/images/1.png",
+        "good/images/2.png",
+        "hole/images/1.png",
+    ]
+    assert source.ignored == ("hole/masks/ (1 mask)", "hole/masks/old/ (1 mask)")

@@ -129,7 +129,8 @@ def test_dataset_details_say_where_it_is_from_and_how_it_was_read() -> None:
     text = words(printed(dataset_details(PHOTOS)))
     assert "Images: 3 x 64 x 64; resized: to 64 x 64 by Pillow's bilinear." in text
     assert "Source: folder photos. Test part: official." in text
-    assert "Validation: 62 labelled anomalies where a study names no number." in text
+    assert "Validation: 62 labelled anomalies where a study names no number; the training" in text
+    assert "part holds 34 to 1,200, by the normal class, so name fewer with Labelled(" in text
     assert f"Content: SHA-256 {PHOTOS.fingerprint}." in text
     assert text.endswith(CLEAN)
 
