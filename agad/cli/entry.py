@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def entry() -> NoReturn:
     """Run the console script ``agad``."""
     replace_what_cannot_be_shown()
@@ -58,17 +62,34 @@ def _guarded(command: Callable[[], int]) -> int:
     # Ray sends SIGTERM to a job that is stopped: the job then ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
     except AgadError as error:
         print(f"agad: {plain(str(error))}", file=sys.stderr)
         return OTHER_DRIVER if isinstance(error, OtherDriverError) else BAD_INPUT
     except BrokenPipeError:
         # The reader has ended, as in `agad report | head -1`. Python would complain at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return NO_READER
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _discard_output()
+        print(f"agad: the output cannot be written ({error.strerror}).", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether standard output is what fails: a failure of any other file has been named."""
+    return error.filename is None and error.errno in _FULL
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -52,6 +52,24 @@ def test_a_stdout_that_is_not_utf_8_shows_question_marks(
     assert b"? Test AUROC by cell" in ended.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("command", [("data", "list"), ("store", "schema", "--json")])
+def test_an_output_that_takes_nothing_ends_in_one_line(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "agad", *command],
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            check=False,
+        )
+    assert ended.stderr == b"agad: the output cannot be written (No space left on device).\n"
+    assert ended.returncode == 2
+
+
 def test_nothing_is_wrapped_or_cut_without_a_terminal_even_if_columns_are_named(
     run_agad: RunAgad, fill_store: FillStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
