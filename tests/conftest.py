@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from agad.objects import ObjectStore, open_objects
@@ -143,10 +145,23 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "put_object", _in_turn(S3Response.put_object))
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+def _in_turn(put: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    """Let one request at a time put: moto's check for an object and its put are two steps."""
+    lock = threading.Lock()
+
+    def put_in_turn(response: S3Response) -> Any:  # noqa: ANN401  The library's own type.
+        with lock:
+            return put(response)
+
+    return put_in_turn
 
 
 @pytest.fixture
