@@ -1,7 +1,6 @@
 """Exit codes that several commands share, beside 0."""
 
-BAD_INPUT = 2
-"""The command was given something wrong."""
+from agad.errors import BAD_INPUT as BAD_INPUT
 
 OTHER_DRIVER = 3
 """Another driver works on the study."""

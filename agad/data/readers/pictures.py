@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from agad.data.readers.damage import naming_damage
 from agad.data.resize import SIZES, Resize
 from agad.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 T = TypeVar("T")
 
@@ -83,11 +85,7 @@ def read_pictures(
             ``resize`` is None.
         DataError: An image is damaged, too large, or of a mode that has no 8-bit form.
     """
-    # For all threads at once: filters belong to the process.
-    with warnings.catch_warnings():
-        # Only this one of Pillow's warnings is about more than metadata.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with _strict():
         headers = _map(lambda index: _read_header(folder / names[index]), len(names))
         if mode == "auto":
             mode = "L" if all(header.mode in _GREY for header in headers) else "RGB"
@@ -107,11 +105,23 @@ def grey_values(file: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: The image is damaged, too large, or of a mode that has no 8-bit form.
     """
+    with _strict(), _opened(file) as image:
+        return np.asarray(_convert(file, image, "L"))
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Raise the one warning of Pillow's that is about more than metadata; ignore the others.
+
+    For all threads at once: filters belong to the process.
+    """
+    # Imported here and below, so that a detector trains on batches without this package.
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with _opened(file) as image:
-            return np.asarray(_convert(file, image, "L"))
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +220,8 @@ def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
     """Open an image of a sane size, not yet decoded; say what is wrong with any other."""
+    from PIL import Image, UnidentifiedImageError
+
     with naming_damage(file, _ADVICE):
         num_bytes = file.stat().st_size
         # A pipe would keep its reader waiting for ever.
@@ -252,6 +264,8 @@ def _read_header(file: Path) -> _Header:
 
 
 def _decode(file: Path, resize: Resize | None, mode: str, target: NDArray[np.uint8]) -> None:
+    from PIL import ImageOps
+
     with _opened(file) as image:
         ImageOps.exif_transpose(image, in_place=True)
         converted = _convert(file, image, mode)
@@ -278,6 +292,8 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _scale_down(file: Path, image: Image.Image) -> Image.Image:
+    from PIL import Image
+
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise DataError(

@@ -19,6 +19,7 @@ from agad.executor.tune.own_detectors import (
     detectors_of_packages,
     own_detectors,
 )
+from agad.executor.tune.preemption import is_node_draining
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -102,6 +103,7 @@ def _run(
             check_agad_on_nodes()
             check_importable(detectors_of_packages(study))
         check_importable(own_detectors(study))
+        is_node_draining()  # A Ray that cannot say is named here: nobody sees a worker's warning.
         _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
