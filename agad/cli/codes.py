@@ -1,10 +1,9 @@
 """Exit codes that several commands share, beside 0."""
 
+from agad.errors import BAD_INPUT as BAD_INPUT
+
 NO_READER = 1
 """The reader of what the command prints has ended, as in ``agad report | head -1``."""
-
-BAD_INPUT = 2
-"""The command was given something wrong."""
 
 OTHER_DRIVER = 3
 """Another driver works on the study."""

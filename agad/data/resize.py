@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from agad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIZES = (16, 32, 64, 128)
 """Heights and widths in pixels that every network takes."""
 
-FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "hamming": Image.Resampling.HAMMING,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
+FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+"""The names of Pillow's filters, in lower case."""
 
 Fit: TypeAlias = Literal["stretch", "pad", "crop"]
 """What an image that is not square becomes: stretched to a square, padded with black to a square,
@@ -73,20 +68,26 @@ class Resize:
 
     def image(self, image: Image.Image) -> Image.Image:
         """Return an 8-bit image of 1 or 3 channels at the size, unchanged if it has the size."""
+        # Imported here and below, so that a detector trains on batches without this package.
+        from PIL import Image, ImageOps
+
         size = (self.image_px, self.image_px)
         if image.size == size:
             return image
+        method = Image.Resampling[self.filter.upper()]
         if self.fit == "pad":
-            return ImageOps.pad(image, size, FILTERS[self.filter])
+            return ImageOps.pad(image, size, method)
         width, height = image.size
         if self.fit == "crop" and width != height:
             side = min(width, height)
             left, top = (width - side) // 2, (height - side) // 2
             image = image.crop((left, top, left + side, top + side))
-        return image.resize(size, FILTERS[self.filter])
+        return image.resize(size, method)
 
     def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images ``(N, C, H, W)`` at the size, C 1 or 3."""
+        from PIL import Image
+
         if pixels.shape[2:] == (self.image_px, self.image_px):
             return pixels
         num_images, channels = pixels.shape[:2]

@@ -11,17 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from agad.config import count_text
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.values import FULL_RANGE, ValueRange
 from agad.data.resize import SIZES, Resize
 from agad.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 T = TypeVar("T")
 
@@ -149,8 +151,13 @@ def grey_values(file: Path) -> NDArray[np.uint8]:
 
 @contextmanager
 def _strict() -> Iterator[None]:
-    """Make an error of Pillow's one warning that is about more than metadata."""
-    # For all threads at once: filters belong to the process.
+    """Make an error of Pillow's one warning that is about more than metadata.
+
+    For all threads at once: filters belong to the process.
+    """
+    # Imported here and below, so that a detector trains on batches without this package.
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -272,6 +279,8 @@ def _allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
     """Open an image of a sane size, not yet decoded; say what is wrong with any other."""
+    from PIL import Image, UnidentifiedImageError
+
     with naming_damage(file, _ADVICE):
         num_bytes = file.stat().st_size
         # A pipe would keep its reader waiting for ever.
@@ -338,6 +347,8 @@ def _decode(
     convert: Callable[[Image.Image], Image.Image],
     target: NDArray[np.uint8],
 ) -> None:
+    from PIL import ImageOps
+
     with _opened(file) as image:
         ImageOps.exif_transpose(image, in_place=True)
         converted = convert(image)
@@ -364,6 +375,8 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _scale_down(file: Path, image: Image.Image, allowed: ValueRange) -> Image.Image:
+    from PIL import Image
+
     values = np.asarray(image).astype(np.int64)
     low, high = int(values.min()), int(values.max())
     allowed.check(file, low, high)

@@ -19,6 +19,7 @@ from agad.executor.tune.own_detectors import (
     detectors_of_packages,
     own_detectors,
 )
+from agad.executor.tune.preemption import is_node_draining
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -114,6 +115,7 @@ def _run(  # noqa: PLR0913  What one call of run_study is given.
             check_importable(detectors_of_packages(study))
         step("Starting the first trial")
         check_importable(own_detectors(study))
+        is_node_draining()  # A Ray that cannot say is named here: nobody sees a worker's warning.
         _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)
