@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.job_config import JobConfig
 
 from agad.clusterfiles.document import read_documents
 from agad.clusterfiles.launcher import launcher_faults
@@ -152,10 +153,11 @@ def test_without_a_manager_of_actors_no_worker_is_stopped(
 def test_without_its_argument_a_drivers_settings_name_no_folder(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cluster_options, "JobConfig", lambda: "plain")
-    assert cluster_options._importing_from(()) == "plain"
+    plain = JobConfig()
+    monkeypatch.setattr(cluster_options, "JobConfig", lambda: plain)
+    assert cluster_options._importing_from(()) is plain
     assert caplog.messages == []
-    assert cluster_options._importing_from(["/study"]) == "plain"
+    assert cluster_options._importing_from(["/study"]) is plain
     assert "own detectors in /study only if PYTHONPATH named" in caplog.text
 
 

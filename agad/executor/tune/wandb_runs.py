@@ -32,6 +32,6 @@ class WandbRuns(WandbLoggerCallback):
         if self._remote_logger_class is None:
             node = ray.get_runtime_context().get_node_id()
             here: Any = NodeAffinitySchedulingStrategy(node, soft=False)
-            remote = ray.remote(num_cpus=0, scheduling_strategy=here)
+            remote: Any = ray.remote(num_cpus=0, scheduling_strategy=here)
             self._remote_logger_class = remote(self._logger_actor_cls)
         super()._start_logging_actor(*args, **kwargs)
