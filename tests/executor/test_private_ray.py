@@ -21,7 +21,7 @@ from agad.executor import joining, private_ray
 from agad.executor.jobs.drain import Node
 from agad.executor.private_ray import refusing_without, stepping_aside
 from agad.executor.tune import cluster_options
-from agad.executor.tune.memory_kill import memory_kills_as_deaths
+from agad.executor.tune.memory_kill import KilledForMemoryError, memory_kills_as_deaths
 from agad.executor.tune.preemption import is_node_draining
 from agad.executor.tune.trackers import OPENERS
 from agad.executor.tune.tune_memory import forget_ended, no_progress, stop_workers
@@ -87,6 +87,16 @@ def test_without_rays_protocol_nobody_asks_the_head(caplog: pytest.LogCaptureFix
     joining._ask("127.0.0.1:1", has_token=False)
     (warning,) = caplog.messages
     assert "ray.init alone finds out whether a cluster lets agad in" in warning
+
+
+def test_with_its_parts_a_kill_for_memory_is_a_death_inside_the_block_alone() -> None:
+    from ray._private import serialization
+
+    before = serialization.OutOfMemoryError  # type: ignore[attr-defined]
+    with memory_kills_as_deaths():
+        raised = serialization.OutOfMemoryError("low")  # type: ignore[attr-defined]
+        assert isinstance(raised, KilledForMemoryError)
+    assert serialization.OutOfMemoryError is before  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("hidden")
