@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.job_config import JobConfig
 
 from agad.clusterfiles.document import read_documents
 from agad.clusterfiles.launcher import launcher_faults
@@ -20,7 +21,7 @@ from agad.executor import joining, private_ray
 from agad.executor.jobs.drain import Node
 from agad.executor.private_ray import refusing_without, stepping_aside
 from agad.executor.tune import cluster_options
-from agad.executor.tune.memory_kill import memory_kills_as_deaths
+from agad.executor.tune.memory_kill import KilledForMemoryError, memory_kills_as_deaths
 from agad.executor.tune.preemption import is_node_draining
 from agad.executor.tune.trackers import OPENERS
 from agad.executor.tune.tune_memory import forget_ended, no_progress, stop_workers
@@ -88,6 +89,16 @@ def test_without_rays_protocol_nobody_asks_the_head(caplog: pytest.LogCaptureFix
     assert "ray.init alone finds out whether a cluster lets agad in" in warning
 
 
+def test_with_its_parts_a_kill_for_memory_is_a_death_inside_the_block_alone() -> None:
+    from ray._private import serialization
+
+    before = serialization.OutOfMemoryError  # type: ignore[attr-defined]
+    with memory_kills_as_deaths():
+        raised = serialization.OutOfMemoryError("low")  # type: ignore[attr-defined]
+        assert isinstance(raised, KilledForMemoryError)
+    assert serialization.OutOfMemoryError is before  # type: ignore[attr-defined]
+
+
 @pytest.mark.usefixtures("hidden")
 def test_without_its_parts_a_kill_for_memory_stays_what_it_is() -> None:
     from ray._private import serialization
@@ -152,10 +163,11 @@ def test_without_a_manager_of_actors_no_worker_is_stopped(
 def test_without_its_argument_a_drivers_settings_name_no_folder(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cluster_options, "JobConfig", lambda: "plain")
-    assert cluster_options._importing_from(()) == "plain"
+    plain = JobConfig()
+    monkeypatch.setattr(cluster_options, "JobConfig", lambda: plain)
+    assert cluster_options._importing_from(()) is plain
     assert caplog.messages == []
-    assert cluster_options._importing_from(["/study"]) == "plain"
+    assert cluster_options._importing_from(["/study"]) is plain
     assert "own detectors in /study only if PYTHONPATH named" in caplog.text
 
 
