@@ -51,7 +51,19 @@ from agad.config import (
     Uniform,
     When,
 )
-from agad.detectors import Agad, DeepSvdd, Pca, StepwiseDetector
+from agad.detectors import (
+    Agad,
+    DeepSvdd,
+    IsolationForest,
+    Knn,
+    KnnProbe,
+    Lof,
+    Mahalanobis,
+    OneClassSvm,
+    Pca,
+    Probe,
+    StepwiseDetector,
+)
 from agad.reading import figures, leaderboard, read, to_optuna
 from agad.version import __version__
 
@@ -76,13 +88,20 @@ __all__ = [
     "GridSearch",
     "InputSpec",
     "IntUniform",
+    "IsolationForest",
+    "Knn",
+    "KnnProbe",
     "LabelFree",
     "Labelled",
+    "Lof",
     "LogUniform",
+    "Mahalanobis",
     "Median",
     "NoStopping",
     "Nsga2",
+    "OneClassSvm",
     "Pca",
+    "Probe",
     "QuasiRandom",
     "Random",
     "Search",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from agad.config import Cell, Study
+from agad.config import Cell, Entry, Study
 from agad.data import Library
 from agad.search import expected_epochs
 from agad.study.cell_data import CellData, find_cell_data
@@ -85,6 +85,9 @@ class DetectorPlan:
 
     expectation: str
     """The assumption about the search, such as ``no trial is stopped``."""
+
+    num_left_out: int = 0
+    """Cells without the labelled anomalies that the detector needs, which do not run."""
 
     @property
     def num_search_trials(self) -> int:
@@ -197,9 +200,7 @@ def plan_study(study: Study, library: Library, epoch_times: Sequence[EpochTimes]
     return StudyPlan(
         study=study.name,
         detectors=tuple(
-            _detector_plan(
-                entry.study, [confirmed[cell.label] for cell in entry.cells], epoch_times
-            )
+            _detector_plan(entry, [confirmed[cell.label] for cell in entry.cells], epoch_times)
             for entry in study.entries
         ),
         num_confirm_seeds=study.confirm.seeds,
@@ -207,8 +208,9 @@ def plan_study(study: Study, library: Library, epoch_times: Sequence[EpochTimes]
 
 
 def _detector_plan(
-    study: Study, cells: Sequence[CellData], epoch_times: Sequence[EpochTimes]
+    entry: Entry, cells: Sequence[CellData], epoch_times: Sequence[EpochTimes]
 ) -> DetectorPlan:
+    study = entry.study
     searches = {one.cell.over(study.search.development) for one in cells}
     return DetectorPlan(
         detector=study.detector.name,
@@ -220,6 +222,7 @@ def _detector_plan(
         stage_epochs=sum(stage.epochs or 0 for stage in study.detector.stages),
         expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),
         expectation=study.scheduler.expectation,
+        num_left_out=len(entry.left_out),
     )
 
 

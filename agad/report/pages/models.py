@@ -57,6 +57,10 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
         f"{len(scores)} validation normals score above it, which is a false-positive rate of at "
         f"most {card.exported.false_positive_rate:g}.",
     ]
+    if model.holds:
+        lines.append(
+            f"The file holds {model.holds}: give it only to people who may see these images."
+        )
     title = f"Model of the study {card.exported.study}"
     return Group(Text(plain(title), style="bold"), *(Text(f"• {plain(line)}") for line in lines))
 

@@ -73,18 +73,23 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
         if is_everywhere
         else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
     )
-    stages = []
+    further = []
     if plan.stage_epochs:
-        stages = [
+        further = [
             f"{name}Each trial first trains {plan.stage_epochs:,} epochs that nothing scores; the "
             "time counts each as one of the study's epochs."
         ]
+    if plan.num_left_out:
+        further.append(
+            f"{name}Left out: {count_text(plan.num_left_out, 'cell')} at ratio 0, where no "
+            "labelled anomaly can be fitted."
+        )
     return [
         f"{name}Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to "
         f"confirm ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
         f"{name}Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
         f"{plan.most_epochs:,}; {plan.confirm_epochs:,} of them to confirm.",
-        *stages,
+        *further,
     ]
 
 

@@ -15,10 +15,10 @@ from agad.config import TRAIN
 from agad.data import FitBatches, on_device
 from agad.detectors import Pca, Rebuilder
 from agad.detectors.compute import Compute
-from agad.detectors.pca.model import PcaDetector
+from agad.detectors.shallow.model import RebuildingModel
 from agad.errors import ConfigError
 
-Fit: TypeAlias = Callable[..., PcaDetector]
+Fit: TypeAlias = Callable[..., RebuildingModel]
 
 SHAPE = (2, 6, 6)
 CPU = torch.device("cpu")
@@ -41,12 +41,12 @@ def _batches(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> FitBatc
     )
 
 
-def _build(config: Pca) -> PcaDetector:
-    built: PcaDetector = config.build(SHAPE, torch.Generator().manual_seed(0), Compute())
+def _build(config: Pca) -> RebuildingModel:
+    built: RebuildingModel = config.build(SHAPE, torch.Generator().manual_seed(0), Compute())
     return built
 
 
-def _fitted(variance: float = 0.9, num: int = 300) -> tuple[PcaDetector, dict[str, float]]:
+def _fitted(variance: float = 0.9, num: int = 300) -> tuple[RebuildingModel, dict[str, float]]:
     detector = _build(Pca(variance=variance))
     batches = _batches(_pixels(num, 0))
     detector.begin_stage(TRAIN, batches)
@@ -122,7 +122,7 @@ def test_weights_of_another_model_are_refused(broken: str) -> None:
 
 
 def test_the_work_of_a_score_is_unknown_before_the_fit() -> None:
-    with pytest.raises(ValueError, match="the number of its components is known after the fit"):
+    with pytest.raises(ValueError, match="the size of its model is known after the fit"):
         Pca().build_scorer(SHAPE, None)
 
 
