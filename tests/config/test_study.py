@@ -553,7 +553,10 @@ def test_a_candidate_knows_the_cells_that_lack_the_labels_it_needs() -> None:
     assert first.left_out == ()
 
 
-_PROBE = {"detector": Probe(), "search": Search(space={"inverse_penalty": LogUniform(0.1, 10)})}
+_PROBE: dict[str, Any] = {
+    "detector": Probe(),
+    "search": Search(space={"inverse_penalty": LogUniform(0.1, 10)}),
+}
 
 
 @pytest.mark.parametrize("ratios", [0.0, [0.0, 0.1]])
@@ -561,7 +564,7 @@ def test_a_detector_that_requires_labels_is_refused_alone_at_ratio_0(ratios: obj
     message = r"cells\.anomaly_ratio is 0.*, but Probe cannot be fitted without labelled anomalies"
     cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=ratios)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=message):
-        Study(name="a-study", cells=cells, **_PROBE)  # type: ignore[arg-type]
+        Study(name="a-study", cells=cells, **_PROBE)
 
 
 def test_several_detectors_that_all_require_labels_are_refused_at_ratio_0() -> None:
@@ -571,14 +574,15 @@ def test_several_detectors_that_all_require_labels_are_refused_at_ratio_0() -> N
 
 def test_a_detector_that_requires_labels_stands_alone_above_ratio_0() -> None:
     cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.05, 0.1])
-    study = Study(name="a-study", cells=cells, **_PROBE)  # type: ignore[arg-type]
+    study = Study(name="a-study", cells=cells, **_PROBE)
     assert [cell.anomaly_ratio for cell in study.all_cells] == [0.05, 0.1]
 
 
 def _of_lof(**changes: Any) -> Study:  # noqa: ANN401
     cells = Grid(dataset="digits", normal_class=0)
     search = Search(space={"num_neighbors": IntUniform(1, 9)})
-    return Study(**({"name": "a", "cells": cells, "detector": Lof(), "search": search} | changes))
+    values: dict[str, Any] = {"name": "a", "cells": cells, "detector": Lof(), "search": search}
+    return Study(**(values | changes))
 
 
 def test_a_detector_that_fits_once_takes_one_epoch_and_no_asha() -> None:
@@ -598,7 +602,7 @@ def test_a_detector_that_fits_once_refuses_further_epochs(scheduler: Any) -> Non
 
 
 def test_a_fixed_epoch_of_a_detector_that_fits_once_is_the_only_one() -> None:
-    fixed = {"search": Search(), "selection": FixedEpoch(epochs=1)}
+    fixed: dict[str, Any] = {"search": Search(), "selection": FixedEpoch(epochs=1)}
     assert _of_lof(**fixed).scheduler == NoStopping(max_epochs=1)
     with pytest.raises(ConfigError, match="Lof fits once, in a single epoch"):
         _of_lof(**(fixed | {"selection": FixedEpoch(epochs=12)}))

@@ -29,6 +29,7 @@ class ShallowDetector(DetectorDefaults):
     fits_once: ClassVar[bool] = True
 
     name: ClassVar[str]
+    version: ClassVar[int]
     scorer: ClassVar[str]
     """Module and class of the detector's ``ShallowScorer``."""
 

@@ -19,10 +19,10 @@ _NUM_SPARE = 8
 """Neighbours beyond K that are measured exactly: the fast distances may swap close ones."""
 
 _TIE = 1e-8
-"""Squared distances that differ by less than this share of an image's squared length are one."""
+"""Distances that differ by less than this share of the images' length are equally far."""
 
 _RESOLUTION = 1e-6
-"""Distances below this share of an image's length are 0: features are float32 before."""
+"""Distances below this share of the images' length are 0: features are float32 before."""
 
 _TINY = 1e-10
 """Keeps the density among equal images finite, as in scikit-learn."""
@@ -40,21 +40,36 @@ def nearest(x: Tensor, fitted: Tensor, num: int) -> tuple[Tensor, Tensor]:
         num: K, at most N.
     """
     fitted = fitted.double()
+    squares = fitted.square().sum(dim=1)
+    # An image alone may have the length 0, such as one without contrast.
+    length = (x.square().sum(dim=1, keepdim=True) + squares.mean()).sqrt().clamp_min(_TINY)
     # A matrix product finds the candidates. It rounds too much to tell equal images from close
     # ones, so the distances of the candidates are computed from the differences.
-    squared = fitted.square().sum(dim=1) - 2 * (x @ fitted.T)
-    step = _TIE * x.square().sum(dim=1, keepdim=True).clamp_min(_TINY)
-    # Rounded, images equally far have equal keys, to which their places are added.
-    keys = (squared / step).round() * len(fitted) + torch.arange(len(fitted), device=x.device)
-    most = min(num + _NUM_SPARE, len(fitted))
-    places = keys.topk(most, dim=1, largest=False).indices.sort(dim=1).values
-    distances = torch.cdist(
-        x[:, None], fitted[places], compute_mode="donot_use_mm_for_euclid_dist"
-    )[:, 0]
-    least = _RESOLUTION * torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    distances = torch.where(distances < least, 0.0, distances)
-    distances, order = distances.sort(dim=1, stable=True)
-    return distances[:, :num], places.gather(1, order)[:, :num]
+    squared = squares - 2 * (x @ fitted.T)
+    every = torch.arange(len(fitted), device=x.device).expand(squared.shape)
+    keys = _keys(squared / length.square(), every)
+    places = keys.topk(min(num + _NUM_SPARE, len(fitted)), dim=1, largest=False).indices
+    # One candidate after another: their features together take long to allocate.
+    distances = torch.stack(
+        [
+            torch.linalg.vector_norm(fitted.index_select(0, one) - x, dim=1)
+            for one in places.unbind(dim=1)
+        ],
+        dim=1,
+    )
+    distances = torch.where(distances < _RESOLUTION * length, 0.0, distances)
+    order = _keys(distances / length, places).argsort(dim=1)[:, :num]
+    return distances.gather(1, order), places.gather(1, order)
+
+
+def _keys(relative: Tensor, places: Tensor) -> Tensor:
+    """Return numbers that order images by their distance, and equally far ones by their place.
+
+    Args:
+        relative: Distances, or squared ones, as shares of the images' length, ``(B, M)``.
+        places: The places of the images, ``(B, M)``.
+    """
+    return (relative / _TIE).round() * 2**20 + places
 
 
 def mean_distances(x: Tensor, fitted: Tensor, num_neighbors: int) -> Tensor:
