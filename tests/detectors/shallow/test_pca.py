@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +20,8 @@ from agad.detectors import Pca, Rebuilder
 from agad.detectors.compute import Compute
 from agad.detectors.shallow.model import RebuildingModel
 from agad.errors import ConfigError
+from agad.trial import ModelCard
+from agad.trial.contract.bench import Bench
 
 Fit: TypeAlias = Callable[..., RebuildingModel]
 
@@ -91,6 +96,23 @@ def test_a_restored_detector_scores_bit_for_bit_as_before() -> None:
     other = _build(Pca())
     other.restore(detector.state())
     assert torch.equal(other.score(_images()), detector.score(_images()))
+
+
+def test_a_trial_key_is_that_of_before_pca_took_features(tmp_path: Path) -> None:
+    spec = Bench(detector=Pca, folder=tmp_path).spec()
+    assert spec.key == "2f06ed60bbdd82702748593f08238b96"
+    further = replace(spec, detector=Pca(variance=0.5))
+    assert further.key == "8e33f0bcffcae8859a77d6b75d13d988"
+
+
+def test_a_state_and_a_model_of_before_pca_took_features_are_read(tmp_path: Path) -> None:
+    bench = Bench(detector=Pca, folder=tmp_path)
+    training, model = bench.trained
+    assert set(model.weights) == set(training.detector.state()["scorer"]) == {"mean", "components"}
+    document = json.loads(model.card.to_json())
+    del document["detector"]["settings"]["features"]
+    card = ModelCard.from_json(json.dumps(document), "here")
+    assert card == model.card
 
 
 def test_an_image_off_the_plane_scores_higher_than_one_on_it() -> None:
