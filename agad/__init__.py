@@ -40,7 +40,19 @@ from agad.config import (
     Uniform,
     When,
 )
-from agad.detectors import Agad, DeepSvdd, Pca, StepwiseDetector
+from agad.detectors import (
+    Agad,
+    DeepSvdd,
+    IsolationForest,
+    Knn,
+    KnnProbe,
+    Lof,
+    Mahalanobis,
+    OneClassSvm,
+    Pca,
+    Probe,
+    StepwiseDetector,
+)
 from agad.errors import AgadError, naming_missing_package, show_errors_on_one_line
 from agad.version import __version__
 
@@ -69,13 +81,20 @@ __all__ = [
     "GridSearch",
     "InputSpec",
     "IntUniform",
+    "IsolationForest",
+    "Knn",
+    "KnnProbe",
     "LabelFree",
     "Labelled",
+    "Lof",
     "LogUniform",
+    "Mahalanobis",
     "Median",
     "NoStopping",
     "Nsga2",
+    "OneClassSvm",
     "Pca",
+    "Probe",
     "QuasiRandom",
     "Random",
     "Search",

@@ -5,7 +5,7 @@ from agad.config.budget import Budget
 from agad.config.candidate import Candidate
 from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
 from agad.config.confirm import Confirm
-from agad.config.contest import StoredDetector, stored_axes, stored_detectors
+from agad.config.contest import StoredDetector, stored_axes, stored_detectors, supervision_of
 from agad.config.counts import (
     MAX_COUNT,
     MAX_INT64,
@@ -20,6 +20,7 @@ from agad.config.detector import (
     DetectorConfig,
     DetectorDefaults,
     InputSpec,
+    Labels,
     Scaling,
     Stage,
     Supervision,

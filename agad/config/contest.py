@@ -9,7 +9,7 @@ from typing import Any
 from agad.config.branches import Axis, all_axes, from_json
 from agad.config.candidate import Candidate
 from agad.config.cell import Cell
-from agad.config.detector import DetectorConfig, Labels, parameters_of
+from agad.config.detector import DetectorConfig, Labels, Supervision, parameters_of
 from agad.config.grid import Grid
 from agad.config.registry import detector_class
 from agad.config.scheduler import NoStopping, Scheduler, scheduler_from_json
@@ -139,6 +139,9 @@ class StoredDetector:
     external_data: str = ""
     """The same as ``Supervision.external_data``."""
 
+    left_out: tuple[Cell, ...] = ()
+    """The same as ``Entry.left_out``."""
+
     @property
     def cells(self) -> tuple[Cell, ...]:
         """The cells that run."""
@@ -193,19 +196,34 @@ def _stored_candidate(
         search = replace(search, space=space, trials_per_cell=one["trials"])
     else:
         search, selection = Search(), unsearched(selection, scheduler.max_epochs)
+    answers = answered(cells, one["labels"], selection)
     return StoredDetector(
         values=one["detector"],
         search=search,
         scheduler=scheduler,
         selection=selection,
-        answers=answered(cells, one["labels"], selection),
+        answers=answers,
+        left_out=tuple(cell for cell in cells if cell not in answers),
         external_data=one.get("external_data", ""),
     )
 
 
+def supervision_of(values: Mapping[str, Any]) -> Supervision | None:
+    """Return what a detector of a ``study.json`` is given; None if it is not installed here.
+
+    A detector that refuses its stored parameters is taken with its defaults.
+    """
+    try:
+        kind = detector_class(values.get("name", ""))
+    except ConfigError:
+        return None
+    try:
+        return _detector_from_json({"version": kind.version, **values}).supervision
+    except (ConfigError, TypeError):
+        return kind().supervision
+
+
 def _labels_of(values: Mapping[str, Any]) -> Labels:
     """Return how a detector uses labels; an unknown detector is assumed to use them."""
-    try:
-        return detector_class(values["name"]).supervision.labels
-    except ConfigError:
-        return "optional"
+    found = supervision_of(values)
+    return "optional" if found is None else found.labels

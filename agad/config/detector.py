@@ -135,13 +135,19 @@ class DetectorConfig(Protocol):
     limits: ClassVar[str]
     """Known limits of the detector, in a sentence; empty for none."""
 
-    supervision: ClassVar[Supervision]
     loss_weights: ClassVar[tuple[str, ...]]
     """Weights of a loss that is itself the score. ``LabelFree`` refuses to search these parameters:
     its search would always put all weight on the score."""
 
     equal_time: ClassVar[tuple[str, ...]]
     """Parameters that do not change the time of an epoch, such as a learning rate."""
+
+    @property
+    def supervision(self) -> Supervision:
+        """The data that the detector receives in addition to images that count as normal.
+
+        A property if a parameter decides it, such as the kind of features; else a class variable.
+        """
 
     def __hash__(self) -> int:
         """Equal configurations have equal hashes, as in a frozen dataclass."""
@@ -210,6 +216,10 @@ class DetectorDefaults:
     limits: ClassVar[str] = ""
     supervision: ClassVar[Supervision] = Supervision()
     loss_weights: ClassVar[tuple[str, ...]] = ()
+    fits_once: ClassVar[bool] = False
+    """Whether a second epoch would only repeat the first. A study then has one epoch, and no rule
+    that stops trials."""
+
     equal_time: ClassVar[tuple[str, ...]] = ()
 
     @property

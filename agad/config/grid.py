@@ -167,6 +167,11 @@ class Grid:
             return replace(self, normal_class=classes)
         return replace(self, anomalous_class=classes)
 
+    def with_labels(self) -> Grid:
+        """Return the grid without the ratio 0; the same grid if it has no other ratio."""
+        ratios: Any = self.anomaly_ratio
+        return replace(self, anomaly_ratio=[one for one in ratios if one] or ratios)
+
     @property
     def all_cells(self) -> tuple[Cell, ...]:
         """Every combination; the last axis varies fastest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from agad.config import Cell, Study
+from agad.config import Cell, Entry, Study
 from agad.data import Library
 from agad.records import CellStatus, StudyMemory, StudyStatus, find_provenance
 from agad.search import expected_epochs
@@ -97,6 +97,9 @@ class DetectorPlan:
 
     num_search_ended: int = 0
     """Search trials that have ended, or that a budget has taken from the search."""
+
+    num_left_out: int = 0
+    """Cells without the labelled anomalies that the detector needs, which do not run."""
 
     @property
     def num_search_trials(self) -> int:
@@ -233,7 +236,7 @@ def plan_study(
         study=study.name,
         detectors=tuple(
             _detector_plan(
-                entry.study, [confirmed[cell.label] for cell in entry.cells], epoch_times, statuses
+                entry, [confirmed[cell.label] for cell in entry.cells], epoch_times, statuses
             )
             for entry in study.entries
         ),
@@ -253,11 +256,12 @@ def _done(
 
 
 def _detector_plan(
-    study: Study,
+    entry: Entry,
     cells: Sequence[CellData],
     epoch_times: Sequence[EpochTimes],
     statuses: Mapping[str, CellStatus],
 ) -> DetectorPlan:
+    study = entry.study
     searches = {one.cell.over(study.search.development).label for one in cells}
     ended = [_num_ended(statuses[label]) for label in searches if label in statuses]
     return DetectorPlan(
@@ -276,6 +280,7 @@ def _detector_plan(
         expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),
         expectation=study.scheduler.expectation,
         num_search_ended=sum(ended),
+        num_left_out=len(entry.left_out),
     )
 
 

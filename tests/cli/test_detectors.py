@@ -167,7 +167,9 @@ def test_a_wrong_target_is_one_line(run_agad: RunAgad, target: str, message: str
 
 def test_wrong_words_are_one_line(run_agad: RunAgad) -> None:
     assert_one_line(run_agad("detectors", "check"), "the class to check is missing")
-    assert_one_line(run_agad("detectors", "padim"), "must be one of: agad, deep-svdd, pca")
+    assert_one_line(
+        run_agad("detectors", "padim"), "must be one of: agad, deep-svdd, iforest, knn, knn-"
+    )
     assert_one_line(run_agad("detectors", "pca", "agad"), "'agad' is given beside 'pca'")
 
 

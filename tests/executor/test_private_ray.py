@@ -94,7 +94,7 @@ def test_with_its_parts_a_kill_for_memory_is_a_death_inside_the_block_alone() ->
 
     before = serialization.OutOfMemoryError  # type: ignore[attr-defined]
     with memory_kills_as_deaths():
-        raised = serialization.OutOfMemoryError("low")  # type: ignore[attr-defined]
+        raised = serialization.OutOfMemoryError("low")  # type: ignore[attr-defined,no-untyped-call]
         assert isinstance(raised, KilledForMemoryError)
     assert serialization.OutOfMemoryError is before  # type: ignore[attr-defined]
 

@@ -101,6 +101,9 @@ class Leaderboard:
     detectors: tuple[str, ...] = ()
     """The names of the detectors that the study compares, in its order; empty if it has one."""
 
+    left_out: tuple[tuple[str, int], ...] = ()
+    """A detector that needs labelled anomalies, and its cells without any, which do not run."""
+
     @property
     def searching(self) -> tuple[CellResult, ...]:
         """The searches on development classes, or all cells if each searches for itself."""

@@ -73,6 +73,10 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
         f"confidence, the false-positive rate on further normals like these is below {bound:.2g} "
         "(Clopper-Pearson).",
     ]
+    if model.holds:
+        lines.append(
+            f"The file holds {model.holds}: give it only to people who may see these images."
+        )
     title = f"Model of the study {card.exported.study}"
     return Group(Text(plain(title), style="bold"), *(Text(f"• {plain(line)}") for line in lines))
 

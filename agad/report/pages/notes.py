@@ -118,6 +118,11 @@ def _detectors(board: Leaderboard) -> list[str]:
             "selected. A cell whose name has no detector is a cell of "
             f"{plain(board.detectors[0])}."
         )
+    lines += [
+        f"Labels needed: {plain(name)} has no row in {count_text(num, 'cell')} at ratio 0, where "
+        "no labelled anomaly can be fitted."
+        for name, num in board.left_out
+    ]
     standing = [cell for cell in board.cells if cell.stands_for]
     if standing:
         methods = sorted({plain(cell.method) for cell in standing})

@@ -95,13 +95,17 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
         if is_everywhere
         else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
     )
-    stages = []
+    further = []
     if plan.stage_epochs:
-        stages = [
+        further = [
             f"{name}Each trial first trains {count_text(plan.stage_epochs, 'epoch')} that nothing "
-            "scores; the "
-            "time counts each as one of the study's epochs."
+            "scores; the time counts each as one of the study's epochs."
         ]
+    if plan.num_left_out:
+        further.append(
+            f"{name}Left out: {count_text(plan.num_left_out, 'cell')} at ratio 0, where no "
+            "labelled anomaly can be fitted."
+        )
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
     each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
     share = "" if is_begun else each_cell
@@ -110,7 +114,7 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
         f"confirm{share}.",
         f"{name}Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
         f"{plan.most_epochs:,}; {plan.confirm_epochs:,} of them to confirm.",
-        *stages,
+        *further,
     ]
 
 
