@@ -36,7 +36,6 @@ from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
 
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
