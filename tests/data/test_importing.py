@@ -371,7 +371,7 @@ def test_a_damaged_picture_leaves_the_store_as_it_was(
 
 def test_a_known_name_in_capitals_is_corrected(import_it: Import) -> None:
     with pytest.raises(ConfigError, match="the known data set is called 'fashion-mnist'; give"):
-        import_it(Path("/nowhere"), name="Fashion-MNIST")
+        import_it("Fashion-MNIST", Path("/nowhere"))
 
 
 @pytest.mark.parametrize("name", ["Shapes", "_shapes", "a/b", ""])
