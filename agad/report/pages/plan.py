@@ -99,8 +99,7 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
     if plan.stage_epochs:
         stages = [
             f"{name}Each trial first trains {count_text(plan.stage_epochs, 'epoch')} that nothing "
-            "scores; the "
-            "time counts each as one of the study's epochs."
+            "scores; the time counts each as one of the study's epochs."
         ]
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
     each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
