@@ -17,6 +17,9 @@ from agad.report import dataset_classes, dataset_details, dataset_line, dataset_
 if TYPE_CHECKING:
     from agad.data import ImportOptions, Library
 
+_NUM_SHOWN = 5
+"""Names of files and folders without images that an import prints."""
+
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add ``import``, ``fetch``, ``list``, ``show`` and ``remove``."""
@@ -161,8 +164,10 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
     done = import_dataset(name, path, library, options)
     console = screen()
     if done.ignored:
-        shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
-        console.print(f"Left out: {len(done.ignored)} ({shown})", markup=False)
+        shown = ", ".join(done.ignored[:_NUM_SHOWN])
+        num_more = len(done.ignored) - _NUM_SHOWN
+        more = f" and {num_more:,} more" if num_more > 0 else ""
+        console.print(f"Left out: {shown}{more}", markup=False)
     console.print(dataset_line(done.manifest, library.uri, is_new=done.is_new), markup=False)
     for sentence in (dataset_classes(done.manifest), *done.notes):
         console.print(plain(sentence), markup=False)

@@ -14,7 +14,7 @@ import numpy as np
 
 from agad.data.catalogue import KNOWN
 from agad.data.images import PARTS, Part, Source
-from agad.data.library import Library, check_dataset_name
+from agad.data.library import Library
 from agad.data.manifest import Manifest, StoredPart
 from agad.data.partfile import write_part
 from agad.data.partition import Partition, partition
@@ -59,7 +59,6 @@ def import_dataset(
         DataError: A file is damaged, or another data set of this name is kept.
         StoreError: The store cannot be reached.
     """
-    check_dataset_name(name)
     recipe = find_recipe(name, path, options)
     source, resize = recipe.read()
     parts = partition(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agad.data.catalogue import KNOWN, Format
 from agad.data.images import Images, Source
+from agad.data.library import check_dataset_name
 from agad.data.partition import TestChoice
 from agad.data.readers import (
     read_cifar10,
@@ -124,11 +125,13 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
     """Find out how to read a data set.
 
     Raises:
-        ConfigError: The path is missing, or an option does not go with the format.
+        ConfigError: The name is not allowed or near a known data set's, the path is missing, or an
+            option does not go with the format.
     """
     known = KNOWN.get(name)
     if known is None and options.format is None:
         _refuse_near_name(name)
+    check_dataset_name(name)
     format_ = options.format or (known.format if known else _format_of(path))
     if path is None and format_ != "digits":
         raise ConfigError("--from is missing, but must name the data set's folder or file.")

@@ -43,6 +43,5 @@ class Crashes:
             last_line = error.strip().rpartition("\n")[2]
             raise TrialsFailingError(
                 f"{count_text(len(self._trial_keys), 'trial')} in a row crashed on their workers, "
-                "the last with "
-                f"{last_line!r}; mend that, then run the same command again to go on."
+                f"the last with {last_line!r}; mend that, then run the same command again to go on."
             )

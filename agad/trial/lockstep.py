@@ -97,8 +97,7 @@ class LockStep(Checkpointed):
         if not is_whole or len(states) != len(self.instances):
             raise CheckpointError(
                 f"{where} does not hold the {count_text(len(self.instances), 'instance')} of its "
-                "trial; remove "
-                "it to start anew."
+                "trial; remove it to start anew."
             )
         for number, (one, of_one) in enumerate(zip(self.instances, states, strict=True)):
             one.go_on_from(of_one, f"{where}, instance {number},")

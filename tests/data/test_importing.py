@@ -369,6 +369,11 @@ def test_a_damaged_picture_leaves_the_store_as_it_was(
     assert objects.list("") == []
 
 
+def test_a_known_name_in_capitals_is_corrected(import_it: Import) -> None:
+    with pytest.raises(ConfigError, match="the known data set is called 'fashion-mnist'; give"):
+        import_it("Fashion-MNIST", Path("/nowhere"))
+
+
 @pytest.mark.parametrize("name", ["Shapes", "_shapes", "a/b", ""])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_read(
     import_it: Import, name: str

@@ -227,14 +227,16 @@ def test_a_resize_gives_each_image_what_pillow_gives_for_it_alone(
     ("name", "known"),
     [("fashion_mnist", "fashion-mnist"), ("MNIST", "mnist"), ("Cifar-10", "cifar10")],
 )
-def test_a_name_near_a_known_one_is_refused_unless_the_format_is_given(
-    tmp_path: Path, name: str, known: str
-) -> None:
+def test_a_name_near_a_known_one_is_refused(tmp_path: Path, name: str, known: str) -> None:
     with pytest.raises(
         ConfigError, match=f"is '{name}', but the known data set is called '{known}'"
     ):
         find_recipe(name, tmp_path, ImportOptions())
-    assert find_recipe(name, tmp_path, ImportOptions(format="folder")).format == "folder"
+
+
+def test_a_name_near_a_known_one_is_taken_if_the_format_is_given(tmp_path: Path) -> None:
+    recipe = find_recipe("fashion_mnist", tmp_path, ImportOptions(format="folder"))
+    assert recipe.format == "folder"
 
 
 def _oblong() -> Image.Image:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from agad.data.readers.values import ValueRange
 from agad.data.resize import Resize
 from agad.errors import DataError
 
-_NORMAL_NAMES = ("good", "normal", "ok")
+_NORMAL_NAMES = frozenset(("good", "normal", "ok"))
 """A class with one of these names is the first: its label is 0, whatever the others are called."""
 
 _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a class each"
@@ -218,21 +219,41 @@ def _find_images(scan: _Scan, layout: Layout) -> dict[Part, list[_Image]]:
         parts = find_parts(scan.root, layout)
         sets = sets_in(scan.root) if not parts and layout == "auto" else []
     if sets:
-        raise DataError(
-            f"{scan.root} holds folders with train/ and test/ of their own, each a data set: "
-            f"{', '.join(sets[:5])}{', ...' if len(sets) > 5 else ''}. Import them one by one, "
-            f"such as --from {scan.root / sets[0]}; or give --layout classes if each is one class."
-        )
+        _refuse_sets(scan.root, sets, "train/ and test/")
     if not parts:
         classes = _find_classes(scan, "")
         if layout == "auto":
             check_no_parts(scan.root, {image.class_name for image in classes})
+            _check_no_sets(scan.root, classes)
         return {"train": classes}
     beside = [name for name in scan.class_folders("") if name not in parts.values()]
     scan.ignore(f"{name}/{_images_text(scan, name)}" for name in beside)
     # Listed as a link to a folder, but it is the one that is read.
     scan.ignored[:] = [name for name in scan.ignored if name.rstrip("/") not in parts.values()]
     return {part: _find_classes(scan, parts[part]) for part in PARTS}
+
+
+def _check_no_sets(root: Path, images: Sequence[_Image]) -> None:
+    """Refuse folders that hold classes: two with a folder ``good`` each, or a single folder."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        inner[image.class_name].update(PurePosixPath(image.name).parts[1:-1])
+    sets = [name for name, of in inner.items() if _NORMAL_NAMES & set(map(str.casefold, of))]
+    if len(sets) > 1:
+        _refuse_sets(root, sorted(sets), "good/ or normal/")
+    if len(inner) == 1 and (name := next(iter(inner))) and len(inner[name]) > 1:
+        raise DataError(
+            f"{root} holds the one folder {name!r}, but must hold two classes at least, or "
+            f"nothing could be anomalous; give --from {root / name} if the classes are in there."
+        )
+
+
+def _refuse_sets(root: Path, sets: Sequence[str], what: str) -> NoReturn:
+    raise DataError(
+        f"{root} holds folders with {what} of their own, each a data set: "
+        f"{', '.join(sets[:5])}{', ...' if len(sets) > 5 else ''}. Import them one by one, "
+        f"such as --from {root / sets[0]}; or give --layout classes if each is one class."
+    )
 
 
 def _images_text(scan: _Scan, place: str) -> str:
@@ -249,7 +270,15 @@ def _without_masks(
         classes[image.class_name].append(image.name)
     masks = set(find_masks(scan.root, classes, rule))
     scan.ignored.extend(masks_text(masks))
-    return {part: [one for one in of if one.name not in masks] for part, of in found.items()}
+    left = {part: [one for one in of if one.name not in masks] for part, of in found.items()}
+    names = {one.class_name for of in left.values() for one in of}
+    if len(names) < 2 <= len(classes):
+        raise DataError(
+            f"{scan.root} holds {', '.join(masks_text(masks))}, which are left out, and so the one "
+            f"class {', '.join(map(repr, names)) or 'none'}, but must hold two at least; give "
+            "--masks keep if these are photos."
+        )
+    return left
 
 
 def _find_classes(scan: _Scan, place: str) -> list[_Image]:

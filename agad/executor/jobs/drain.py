@@ -70,8 +70,7 @@ class Node:
         if len(here) != 1:
             raise ConfigError(
                 f"this machine has {count_text(len(here), 'node')} of the Ray cluster {address}, "
-                "but must "
-                "have one; name it with --node-id, as 'ray list nodes' shows it."
+                "but must have one; name it with --node-id, as 'ray list nodes' shows it."
             )
         return next(iter(here))
 

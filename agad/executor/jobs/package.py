@@ -177,9 +177,8 @@ def _check_size(project: Path, sizes: dict[Path, int]) -> None:
     )
     raise ConfigError(
         f"the project {project} is {total / 1024**2:.1f} MiB in {count_text(len(sizes), 'file')}, "
-        "but must be at "
-        f"most {MAX_BYTES / 1024**2:.0f} MiB; the largest are {named}: put what the study does not "
-        "need into .gitignore, or name a smaller folder with --project."
+        f"but must be at most {MAX_BYTES / 1024**2:.0f} MiB; the largest are {named}: put what "
+        "the study does not need into .gitignore, or name a smaller folder with --project."
     )
 
 

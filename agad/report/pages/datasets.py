@@ -125,8 +125,8 @@ def _validation(manifest: Manifest) -> str:
     fewest, most = sum(counts) - max(counts), sum(counts) - min(counts)
     few = ""
     if fewest < wanted:
-        found = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}, by the normal class,"
-        few = f"; the training part holds {found} so name fewer with Labelled(num_anomalies=N)"
+        found = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}, by the normal class"
+        few = f"; the training part holds {found}, so name fewer with Labelled(num_anomalies=N)"
     return f"Validation: {_anomalies(wanted)} where a study names no number{few}."
 
 
