@@ -24,7 +24,7 @@ from agad.records import TrialRow
 if TYPE_CHECKING:
     from agad.data import Library, Manifest, NodeCache
 
-pytest_plugins = ["tests.simulation"]
+pytest_plugins = ["tests.shared_ray", "tests.simulation"]
 
 RowBuilder = Callable[..., TrialRow]
 

@@ -184,6 +184,7 @@ def test_a_study_that_is_stopped_and_whose_driver_is_killed_is_finished_by_submi
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_study_whose_cluster_dies_is_finished_on_another_from_the_store_alone(
     project: Path,
