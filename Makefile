@@ -17,11 +17,11 @@ study: $(VENV)/installed
 
 test: static
 	$(PYTEST) -m "not cluster and not nightly" --dist worksteal
-	$(PYTEST) -m "cluster and not nightly" --dist loadgroup
+	$(PYTEST) -m "cluster and not nightly" --dist loadfile
 
 test-all: static
 	$(PYTEST) -m "not cluster" --dist worksteal
-	$(PYTEST) -m cluster --dist loadgroup
+	$(PYTEST) -m cluster --dist loadfile
 
 .PHONY: static
 static: $(VENV)/installed-dev

@@ -55,13 +55,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _RAY.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup``, keep these tests in one process, and those of a file too."""
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            group = "shared-ray" if _asks_for_it(item) else item.path.name
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 def _asks_for_it(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and "shared_ray" in item.fixturenames

@@ -369,6 +369,7 @@ def test_the_exported_program_scores_as_the_model(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.usefixtures("shared_ray")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

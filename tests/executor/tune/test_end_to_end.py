@@ -123,6 +123,7 @@ def keys_by_phase(rows: list[TrialRow]) -> dict[str, int]:
     return dict(Counter(row.phase for row in rows))
 
 
+@pytest.mark.nightly
 def test_a_study_spans_data_sets_of_two_sizes_two_ratios_and_a_weight_as_an_axis(
     options: ClusterOptions, mnist_files: Path
 ) -> None:
