@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
@@ -26,7 +28,7 @@ from agad.records import TrialRow
 if TYPE_CHECKING:
     from agad.data import Library, Manifest, NodeCache
 
-pytest_plugins = ["tests.simulation"]
+pytest_plugins = ["tests.shared_ray", "tests.simulation"]
 
 RowBuilder = Callable[..., TrialRow]
 
@@ -46,6 +48,18 @@ def own_ray_folder() -> Iterator[None]:
     else:
         os.environ["RAY_TMPDIR"] = before
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_files_read_once() -> Iterator[None]:
+    """Let all sessions of boto3 in this process share what botocore read of its own files.
+
+    A session reads them anew, which takes 0.1 s, and most tests on S3 open several.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        create = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", create)
+        yield
 
 
 @pytest.fixture

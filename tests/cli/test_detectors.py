@@ -277,6 +277,7 @@ def test_ones_own_detector_from_a_study_to_the_scores_of_pictures(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_the_workers_of_a_job_import_ones_own_detector(
     tmp_path: Path, ray_head: dict[str, str]
 ) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import ray
 import torch
 from rich.console import Console
 from scipy.stats import binomtest
@@ -370,6 +369,8 @@ def test_the_exported_program_scores_as_the_model(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
+@pytest.mark.usefixtures("shared_ray")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -380,11 +381,7 @@ def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
     )
     objects = open_objects(options.store)
     study = replace(STUDY, cells=Grid(dataset="digits", normal_class=[0, 1]))
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        run_study(study, StudyStore(objects, "tiny"), options)
-    finally:
-        ray.shutdown()
+    run_study(study, StudyStore(objects, "tiny"), options)
     rows = [row for row in confirmed(options.store) if row.number == 0]
     assert len(rows) == 2
     for row in rows:

@@ -34,12 +34,12 @@ STUDY = Study(
     name="sent",
     cells=Grid(dataset="digits", normal_class=0),
     detector=Agad(base_width=WIDTH, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
-    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=24),
+    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=18),
     scheduler=Asha(max_epochs=4, grace_period=1, reduction_factor=2),
     confirm=Confirm(seeds=1),
 )
 '''
-NUM_TRIALS = 25
+NUM_TRIALS = 19
 PLANTED = "planted-0123456789abcdef0123456789abcdef"
 BIN = Path(sys.executable).parent
 
@@ -184,6 +184,7 @@ def test_a_study_that_is_stopped_and_whose_driver_is_killed_is_finished_by_submi
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_study_whose_cluster_dies_is_finished_on_another_from_the_store_alone(
     project: Path,
