@@ -27,7 +27,7 @@ STUDY = agad.Study(
     detector=agad.Agad(backbone="naive", base_width=4, discriminator_width=4, batch_size=32,
                        min_batch_anomalies=16),
     search=agad.Search(space={"lr": agad.LogUniform(1e-4, 1e-2)}, trials_per_cell=3),
-    scheduler=agad.NoStopping(max_epochs=300),
+    scheduler=agad.NoStopping(max_epochs=150),
     confirm=agad.Confirm(seeds=1),
 )
 """
