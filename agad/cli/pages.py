@@ -58,8 +58,8 @@ def check_page_flags(arguments: argparse.Namespace, *, is_compared: bool) -> Non
     """Refuse a page that could not be written, before anything is read.
 
     Raises:
-        ConfigError: The flags contradict each other, the file cannot be written, or the renderer
-            is not installed.
+        ConfigError: The flags contradict each other, or the file cannot be written.
+        NotInstalledError: The renderer is not installed.
     """
     if arguments.html:
         check_writable(arguments.html)
