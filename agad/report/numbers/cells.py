@@ -20,7 +20,7 @@ from agad.report.numbers.chosen import (
     num_candidates,
 )
 from agad.report.numbers.planned import PlannedDetector
-from agad.report.numbers.results import CellResult
+from agad.report.numbers.results import NOTHING, CellResult
 from agad.report.numbers.statistics import t_interval
 
 
@@ -161,7 +161,7 @@ _COUNTED_ONCE = (
 def _given(rows: Sequence[TrialRow], external_data: str) -> str:
     """Return what the trials of a cell were given beside normal images."""
     uses_labels = any(row.num_val_anomalies or row.num_fit_anomalies for row in rows)
-    return ", ".join(filter(None, ("labels" if uses_labels else "", external_data))) or "nothing"
+    return ", ".join(filter(None, ("labels" if uses_labels else "", external_data))) or NOTHING
 
 
 def _class_of(row: TrialRow) -> int | str:

@@ -7,6 +7,9 @@ from typing import Any
 
 from agad.report.numbers.statistics import Interval
 
+NOTHING = "nothing"
+"""What a detector was given if it had normal images alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
@@ -204,6 +207,13 @@ class RatioResult:
 
     left_out: tuple[int | str, ...] = ()
     """Development classes that no number here includes; empty if all classes count."""
+
+    given: str = ""
+    """As ``CellResult.given``, of all cells together."""
+
+    is_highest: bool = False
+    """Whether no other mean of the same question and the same ``given`` is higher. False if the
+    mean stands alone, or lacks a class. The test split decides this, so this is no choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
 from agad.report.numbers.development import with_and_without
@@ -24,10 +25,32 @@ def ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
     groups: dict[tuple[str, str, str, float], list[CellResult]] = defaultdict(list)
     for cell in cells:
         groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
-    return [
-        _ratio_result(counted, left_out)
+    return _marked(
+        (_ratio_result(counted, left_out), counted[0].task)
         for key in sorted(groups)
         for counted, left_out in with_and_without(groups[key])
+    )
+
+
+def _marked(results: Iterable[tuple[RatioResult, str]]) -> list[RatioResult]:
+    """Return means of tasks; the highest of those that were given the same is marked."""
+    rivals: dict[Hashable, list[float]] = defaultdict(list)
+    keyed = [
+        (one, (one.dataset, one.anomaly_ratio, one.left_out, task, one.given))
+        for one, task in results
+    ]
+    for one, key in keyed:
+        if one.test_auroc is not None and not one.num_missing:
+            rivals[key].append(one.test_auroc)
+    return [
+        replace(
+            one,
+            is_highest=bool(one.given)
+            and not one.num_missing
+            and len(rivals[key]) > 1
+            and one.test_auroc == max(rivals[key]),
+        )
+        for one, key in keyed
     ]
 
 
@@ -53,6 +76,7 @@ def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) 
         num_missing=len(cells) - len(means),
         num_confirmed=sum(cell.num_confirmed for cell in cells),
         left_out=left_out,
+        given=" or ".join(sorted({cell.given for cell in cells} - {""})),
     )
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.rankings import Ranking
-from agad.report.numbers.results import CellResult, RatioResult, Summary
+from agad.report.numbers.results import NOTHING, CellResult, RatioResult, Summary
 from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
 from agad.report.pages.rounding import (
     NONE,
@@ -68,7 +68,7 @@ def _search_layouts(board: Leaderboard) -> Layouts:
 
 
 def _ratio_layouts(board: Leaderboard) -> Layouts:
-    whole = _ratio_table(board)
+    whole = _given_table(board) if board.detectors else _ratio_table(board)
     dropped = ("avg. prec.", "IQM 95 % interval") if board.searches else ("avg. prec.",)
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
@@ -127,6 +127,19 @@ def _search_table(board: Leaderboard) -> TextTable:
     return whole.without(*_empty_headers(board))
 
 
+_MEAN_COLUMNS: tuple[Column[RatioResult], ...] = (
+    ("95 % interval", lambda one: interval_text(one.interval)),
+    ("± classes", lambda one: score_text(one.sd_over_classes)),
+    ("± seeds", lambda one: score_text(one.sd_over_seeds)),
+    ("IQM", lambda one: score_text(one.iqm)),
+    ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
+    ("avg. prec.", lambda one: score_text(one.test_average_precision)),
+    ("classes", classes_text),
+    ("n", lambda one: str(one.num_confirmed)),
+)
+"""What a mean over classes says beside the mean itself."""
+
+
 def _ratio_table(board: Leaderboard) -> TextTable:
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
@@ -135,17 +148,35 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
         ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
-        ("95 % interval", lambda one: interval_text(one.interval)),
-        ("± classes", lambda one: score_text(one.sd_over_classes)),
-        ("± seeds", lambda one: score_text(one.sd_over_seeds)),
-        ("IQM", lambda one: score_text(one.iqm)),
-        ("IQM 95 % interval", lambda one: interval_text(one.iqm_interval)),
-        ("avg. prec.", lambda one: score_text(one.test_average_precision)),
-        ("classes", classes_text),
-        ("n", lambda one: str(one.num_confirmed)),
+        *_MEAN_COLUMNS,
     ]
     whole = text_table(columns, board.ratios, subject="Means over classes")
     return whole.without(*_empty_headers(board))
+
+
+def _given_table(board: Leaderboard) -> TextTable:
+    """Return the means of several detectors, by what each was given, the highest mean first."""
+    columns: list[Column[RatioResult]] = [
+        ("data set", lambda one: one.dataset),
+        ("given", lambda one: one.given or NONE),
+        ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
+        ("without", left_out_text),
+        ("detector", lambda one: one.detector),
+        ("variant", lambda one: one.variant),
+        ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
+        ("highest", lambda one: "highest" if one.is_highest else ""),
+        *_MEAN_COLUMNS,
+    ]
+    rows = sorted(board.ratios, key=_by_given)
+    whole = text_table(columns, rows, subject="Means over classes, by what was given")
+    return replace(whole, names=("data set", "given")).without(*_empty_headers(board))
+
+
+def _by_given(one: RatioResult) -> tuple[object, ...]:
+    """Return the place of a mean: nothing given first, then the highest mean first."""
+    is_given = one.given != NOTHING
+    place = (one.dataset, is_given, one.given, one.anomaly_ratio, one.left_out != ())
+    return (*place, -(one.test_auroc or 0.0), one.detector, one.variant)
 
 
 def _summary_table(board: Leaderboard) -> TextTable:

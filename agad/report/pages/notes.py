@@ -115,7 +115,8 @@ def _detectors(board: Leaderboard) -> list[str]:
         lines.append(
             "Detectors: each has its own search space, epochs and number of trials, and all are in "
             "one ranking. Given: what a detector had beside normal images to train and to be "
-            "selected. A cell whose name has no detector is a cell of "
+            "selected. Highest: no mean of the same question that was given the same is higher; "
+            "the differences say how sure that is. A cell whose name has no detector is a cell of "
             f"{plain(board.detectors[0])}."
         )
     lines += [

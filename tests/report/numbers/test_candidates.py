@@ -206,3 +206,24 @@ def test_the_winner_of_each_cell_is_that_of_its_own_detector(rows: list[TrialRow
     board = leaderboard(rows, planned=planned(), winners={label: winner})
     (cell,) = [one for one in board.cells if one.cell == label]
     assert (cell.best_params, cell.num_confirmed) == ({}, 2)
+
+
+def test_the_highest_mean_of_each_question_is_marked_among_those_given_the_same(
+    board: Leaderboard,
+) -> None:
+    marked = {(one.detector, one.variant, one.given) for one in board.ratios if one.is_highest}
+    assert marked == {("pca", "variance=0.6", "labels")}
+    assert sum(one.is_highest for one in board.ratios) == RATIOS
+    # PCA alone was given nothing: nothing is lower than it, so it is not marked.
+    assert {one.given for one in board.ratios if (one.detector, one.variant) == ("pca", "")} == {
+        "nothing"
+    }
+
+
+def test_a_mean_that_lacks_a_class_is_not_marked_as_the_highest(rows: list[TrialRow]) -> None:
+    lacking = [
+        row for row in rows if row.cell != "digits class=0 ratio=0 variance=0.6 detector=pca"
+    ]
+    assert len(lacking) < len(rows)
+    marked = [one for one in leaderboard(lacking, planned=planned()).ratios if one.is_highest]
+    assert [(one.anomaly_ratio, one.variant) for one in marked] == [(0.05, "variance=0.6")]

@@ -51,7 +51,7 @@ def test_tables_show_the_detector_and_what_it_was_given(board: Leaderboard) -> N
     assert "| data set | detector | variant | given | class | ratio |" in text
     assert "| digits | pca |  | nothing | 0 | 0 | 0.715 ± 0.007 (n=2) |" in text
     assert "| digits | pca | variance=0.6 | labels | 0 | 0 |" in text
-    assert "| data set | detector | variant | ratio | test AUROC |" in text
+    assert "| data set | given | ratio | detector | variant | test AUROC | highest |" in text
 
 
 def test_a_standing_result_has_no_trials_and_no_time(board: Leaderboard) -> None:
@@ -74,6 +74,23 @@ def test_notes_explain_candidates_in_plain_sentences(board: Leaderboard) -> None
     assert "ranked apart" not in text
 
 
+def test_means_stand_by_what_was_given_and_the_highest_of_each_stands_first(
+    board: Leaderboard,
+) -> None:
+    lines = markdown(board).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("| data set | given |"))
+    rows = [line.split(" | ")[1:7] for line in lines[start + 2 : start + 8]]
+    assert [row[:4] for row in rows] == [
+        ["nothing", "0", "pca", ""],
+        ["nothing", "0.05", "pca", ""],
+        ["labels", "0", "pca", "variance=0.6"],
+        ["labels", "0", "agad", ""],
+        ["labels", "0.05", "pca", "variance=0.6"],
+        ["labels", "0.05", "agad", ""],
+    ]
+    assert [row[5] for row in rows] == ["", "", "highest", "", "highest", ""]
+
+
 @pytest.mark.parametrize("width", [80, 120, 190])
 def test_a_page_of_several_detectors_fits_the_terminal(board: Leaderboard, width: int) -> None:
     text = printed(board, width)
@@ -94,7 +111,7 @@ def test_only_a_study_of_several_detectors_has_their_columns(
     assert "detector" not in markdown(alone).splitlines()[2]
     assert csv(board, alone).splitlines()[0] == csv(board).splitlines()[0]
     (first, *_) = csv_format.DictReader(io.StringIO(means_csv(board)))
-    assert first["detector"] == "agad"
+    assert (first["detector"], first["given"], first["is_highest"]) == ("agad", "labels", "False")
 
 
 def test_a_baseline_of_several_detectors_is_compared_cell_by_cell(board: Leaderboard) -> None:
