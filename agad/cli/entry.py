@@ -30,6 +30,7 @@ from agad.cli import (
     studies,
     watch,
 )
+from agad.cli.asked import add_question_flags
 from agad.cli.codes import BAD_INPUT, INTERRUPTED, NO_READER, OTHER_DRIVER
 from agad.cli.flags import add_price_flags, add_run_flags, add_store_flag, add_trial_flags, parsed
 from agad.cli.screen import replace_what_cannot_be_shown
@@ -115,6 +116,7 @@ def _command(arguments: Sequence[str]) -> int:
     plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_store_flag(plan)
     add_trial_flags(plan)
+    add_question_flags(plan)
     add_price_flags(plan)
     plan.add_argument(
         "--measure",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agad.cli.asked import add_question_flags
 from agad.config import import_class
 from agad.errors import ConfigError
 
@@ -131,6 +132,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         "$AGAD_WEBHOOK, which keeps it out of lists of processes)",
     )
     add_trial_flags(parser)
+    add_question_flags(parser)
 
 
 def _gpus(text: str) -> float | str:
@@ -172,11 +174,6 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
         default="off",
         metavar="HOW",
         help="off (default), or for trials of many minutes default, or cuda-graphs on CUDA",
-    )
-    parser.add_argument(
-        "--reduced",
-        action="store_true",
-        help="the same question at a laptop's budget, as study NAME-reduced",
     )
 
 

@@ -10,12 +10,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agad.cli.asked import asked_name
 from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
 from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
-from agad.config import Study, check_count, count_text
+from agad.config import check_count, count_text
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
@@ -86,7 +87,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
     sys.path.insert(
         0, str(project)
     )  # So that the study file can import the project's modules, as in the job.
-    study = _study(arguments)
+    name = asked_name(load_study(file), arguments)
     given = arguments.store or os.environ.get("AGAD_STORE")
     if not given:
         raise ConfigError(
@@ -115,7 +116,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
             *_passed_on(arguments, store, but=("store", "address")),
         )
     )
-    job, is_new = jobs.submit(package, study=study.name, store=store, entrypoint=entrypoint)
+    job, is_new = jobs.submit(package, study=name, store=store, entrypoint=entrypoint)
     _say_what_runs(jobs, job, is_new=is_new)
     if not is_new and (job.package, job.entrypoint) != (package.digest, entrypoint):
         print(
@@ -133,7 +134,7 @@ def supervise_study(arguments: argparse.Namespace) -> int:
     from agad.store import steps_done
 
     _check_restarts(arguments)
-    name = _study(arguments).name
+    name = asked_name(load_study(arguments.file), arguments)
     store = store_uri(arguments.store)
 
     def steps() -> frozenset[str]:
@@ -152,11 +153,6 @@ def supervise_study(arguments: argparse.Namespace) -> int:
     )
     flags = _passed_on(arguments, store, but=("store",))
     return supervisor.run([sys.executable, "-m", "agad", "run", str(arguments.file), *flags])
-
-
-def _study(arguments: argparse.Namespace) -> Study:
-    study = load_study(arguments.file)
-    return study.reduced() if arguments.reduced else study
 
 
 def _check_restarts(arguments: argparse.Namespace) -> None:

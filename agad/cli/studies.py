@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agad.cli.asked import asked_study
 from agad.cli.codes import NOT_CONFIRMED
 from agad.cli.flags import checked_prices, node_cache, spool_folder
 from agad.cli.notify import Webhook
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def run(study: Study, arguments: argparse.Namespace) -> int:
     """Start or continue a study and print its leaderboard; return the exit code."""
-    study = study.reduced() if arguments.reduced else study
+    study = asked_study(study, arguments)
     address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
     webhook = Webhook(address) if address else None
     start_s = time.monotonic()
@@ -82,7 +83,7 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     from agad.trial import describe_hardware
 
     prices = checked_prices(arguments)
-    study = study.reduced() if arguments.reduced else study
+    study = asked_study(study, arguments)
     objects = open_objects(store_uri(arguments.store))
     options = _cluster_options(objects.uri, arguments)
     library, runtime = Library(objects), options.runtime()

@@ -9,7 +9,7 @@ from typing import Any
 
 from agad.config.budget import Budget
 from agad.config.candidate import Candidate, check_detector
-from agad.config.cell import Cell
+from agad.config.cell import Cell, ClassGiven
 from agad.config.checks import (
     check_development_classes,
     check_nothing_searched,
@@ -282,6 +282,33 @@ class Study:
         """The seeds of the confirm phase; the search uses none of them."""
         first = self.seed + self.search.seeds
         return tuple(range(first, first + self.confirm.seeds))
+
+    def on_dataset(self, dataset: str, classes: Sequence[ClassGiven]) -> Study:
+        """Return the same question about another data set, as study ``NAME-DATASET``.
+
+        Args:
+            dataset: Name of the data set.
+            classes: The classes that are normal in turn; in the leave-one-out protocol, anomalous
+                in turn.
+
+        Raises:
+            ConfigError: The study names other classes of its own data set, or the name of the new
+                study is too long.
+        """
+        named = {
+            "search.development_classes": self.search.development,
+            "cells.labelled_classes": [
+                one for one in self.cells.labelled_classes if isinstance(one, tuple)
+            ],
+        }
+        for where, given in named.items():
+            if given:
+                raise ConfigError(
+                    f"{where} of study {self.name} names classes of its own data set, so the study "
+                    f"cannot be asked of {dataset}; write a study file for {dataset}."
+                )
+        cells = replace(self.cells, dataset=dataset).on_classes(classes)
+        return replace(self, name=f"{self.name}-{dataset}", cells=cells)
 
     def reduced(self) -> Study:
         """Return the same question at a size that a laptop finishes, under a name of its own.

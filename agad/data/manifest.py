@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agad.config import typed
 from agad.data.images import Part
+from agad.data.readers.layout import NORMAL_NAMES
 from agad.data.readers.values import ValueRange
 from agad.data.resize import FILTERS, FITS, SIZES, Fit
 from agad.errors import ConfigError, DataError
@@ -98,6 +99,17 @@ class Manifest:
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
         return (self.channels, self.image_px, self.image_px)
+
+    @property
+    def normal_classes(self) -> tuple[int | str, ...]:
+        """The classes that count as normal in turn if nobody names any.
+
+        The class called ``good``, ``normal`` or ``ok``, else every class with training images, by
+        its label.
+        """
+        if self.class_names[0].casefold() in NORMAL_NAMES:
+            return self.class_names[:1]
+        return tuple(label for label, num in enumerate(self.train.class_counts) if num)
 
     def part(self, part: Part) -> StoredPart:
         """Return one of the two parts."""

@@ -135,3 +135,9 @@ def test_an_unknown_class_is_refused_with_the_known_ones(given: int | str) -> No
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         _MANIFEST.label_of("cells.normal_class", given)
+
+
+def test_the_class_called_good_is_normal_else_every_class_with_training_images() -> None:
+    assert _MANIFEST.normal_classes == ("good",)
+    assert replace(_MANIFEST, class_names=("OK", "a", "b")).normal_classes == ("OK",)
+    assert replace(_MANIFEST, class_names=("a", "good-ish", "b")).normal_classes == (0, 2)

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from agad.cli.asked import asked_study
 from agad.cli.flags import add_run_flags
 from agad.cli.notebook.handle import StudyHandle
 from agad.cli.studyfile import load_study
@@ -49,10 +50,12 @@ def start(
         ConfigError: There is no study, no such flag, a flag's value is not allowed, or another
             study of this name runs. Errors of data, store or cluster are raised by the handle.
     """
-    wanted = study if isinstance(study, Study) else load_study(Path(os.fspath(study)))
-    wanted = wanted.reduced() if reduced else wanted
+    given = study if isinstance(study, Study) else load_study(Path(os.fspath(study)))
     arguments = _arguments({"store": None if store is None else os.fspath(store)} | flags)
-    arguments.reduced = False  # The study is reduced already.
+    arguments.reduced = reduced
+    wanted = asked_study(given, arguments)
+    # The process is given the study as it is asked for.
+    arguments.reduced, arguments.dataset, arguments.normal_class = False, None, []
     place = store_uri(arguments.store), wanted.name
     started = _STARTED.get(place)
     if started is not None and started.state == "running":

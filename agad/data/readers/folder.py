@@ -15,6 +15,7 @@ import numpy as np
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.layout import (
+    NORMAL_NAMES,
     Layout,
     check_class_names,
     check_layout,
@@ -30,9 +31,6 @@ from agad.data.readers.survey import range_of_values, survey_notes
 from agad.data.readers.values import ValueRange
 from agad.data.resize import Resize
 from agad.errors import DataError
-
-_NORMAL_NAMES = frozenset(("good", "normal", "ok"))
-"""A class with one of these names is the first: its label is 0, whatever the others are called."""
 
 _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a class each"
 _ADVICE = "replace or remove it"
@@ -238,7 +236,7 @@ def _check_no_sets(root: Path, images: Sequence[_Image]) -> None:
     inner: dict[str, set[str]] = defaultdict(set)
     for image in images:
         inner[image.class_name].update(PurePosixPath(image.name).parts[1:-1])
-    sets = [name for name, of in inner.items() if _NORMAL_NAMES & set(map(str.casefold, of))]
+    sets = [name for name, of in inner.items() if NORMAL_NAMES & set(map(str.casefold, of))]
     if len(sets) > 1:
         _refuse_sets(root, sorted(sets), "good/ or normal/")
     if len(inner) == 1 and (name := next(iter(inner))) and len(inner[name]) > 1:
@@ -322,7 +320,7 @@ def _class_names(folder: Path, names: Collection[str]) -> tuple[str, ...]:
         raise DataError(
             f"{folder} holds {len(names)} classes, but must hold {MAX_CLASSES} at most."
         )
-    return tuple(sorted(names, key=lambda name: (name.casefold() not in _NORMAL_NAMES, name)))
+    return tuple(sorted(names, key=lambda name: (name.casefold() not in NORMAL_NAMES, name)))
 
 
 def _is_text(name: str) -> bool:

@@ -17,6 +17,9 @@ Layout: TypeAlias = Literal["auto", "parts", "classes"]
 
 LAYOUTS: tuple[Layout, ...] = ("auto", "parts", "classes")
 
+NORMAL_NAMES = frozenset(("good", "normal", "ok"))
+"""A class with one of these names is the first: its label is 0, whatever the others are called."""
+
 _SPELLINGS: dict[Part, str] = {"train": "training|train|trn", "test": "testing|test|tst"}
 _OTHER_PARTS = "validation|valid|val|eval"
 _MORE = r"([ ._-]*(set|data|dataset|images|imgs|part|split))?"

@@ -1,0 +1,147 @@
+"""``--dataset`` and ``--normal-class``: a file's question about another data set."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agad.cli.asked import add_question_flags, asked_name, asked_study
+from agad.cli.flags import add_store_flag
+from agad.config import FixedEpoch, Grid, LogUniform, Search, Study
+from agad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import RunAgad, WriteStudy
+
+
+def _pictures(root: Path, *folders: str) -> Path:
+    rng = np.random.default_rng(0)
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def tiles(run_agad: RunAgad, tmp_path: Path) -> str:
+    """Import pictures of the classes ok, chip and scratch; return the name of the data set."""
+    root = _pictures(tmp_path / "pictures", "chip", "ok", "scratch")
+    assert run_agad("data", "import", "tiles", "--from", root, "--size", 16).code == 0
+    return "tiles"
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_store_flag(parser)
+    add_question_flags(parser)
+    return parser.parse_args(words)
+
+
+STUDY = Study(
+    name="a-question",
+    cells=Grid(dataset="digits", normal_class=[0, 8]),
+    selection=FixedEpoch(epochs=2),
+)
+
+
+def test_the_class_called_ok_is_normal_in_another_data_set(tiles: str) -> None:
+    asked = asked_study(STUDY, _arguments(["--dataset", tiles]))
+    assert asked.name == "a-question-tiles"
+    assert asked.cells == Grid(dataset="tiles", normal_class="ok")
+    assert [cell.label for cell in asked.all_cells] == ["tiles class=ok ratio=0"]
+
+
+def test_every_class_in_turn_is_normal_where_none_is_called_so() -> None:
+    asked = asked_study(STUDY, _arguments(["--dataset", "digits"]))
+    assert asked.name == "a-question-digits"
+    assert asked.cells.classes == tuple(range(10))
+
+
+def test_the_named_classes_are_normal(tiles: str) -> None:
+    words = ["--dataset", tiles, "--normal-class", "chip", "--normal-class", "2"]
+    assert asked_study(STUDY, _arguments(words)).cells.classes == ("chip", 2)
+
+
+def test_another_data_set_can_be_asked_of_at_a_laptops_budget(tiles: str) -> None:
+    arguments = _arguments(["--dataset", tiles, "--reduced"])
+    asked = asked_study(STUDY, arguments)
+    assert asked.name == asked_name(STUDY, arguments) == "a-question-tiles-reduced"
+    assert asked == asked_study(STUDY, _arguments(["--dataset", tiles])).reduced()
+
+
+def test_the_name_of_a_study_is_known_without_a_store() -> None:
+    words = ["--dataset", "nobody-has-it", "--store", "s3://nobody-reaches/it"]
+    assert asked_name(STUDY, _arguments(words)) == "a-question-nobody-has-it"
+    assert asked_name(STUDY, _arguments([])) == "a-question"
+
+
+def test_a_question_about_an_anomalous_class_keeps_its_protocol() -> None:
+    study = replace(STUDY, cells=Grid(dataset="digits", anomalous_class=3))
+    asked = asked_study(study, _arguments(["--dataset", "digits"]))
+    assert asked.cells.normal_class is None
+    assert asked.cells.anomalous_class == tuple(range(10))
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "message"),
+    [
+        (("", ""), ["--dataset", "tile"], "data set 'tile' is not in"),
+        (("", ""), ["--normal-class", "3"], "--normal-class is '3', but --dataset is not given"),
+        (
+            ("", ""),
+            ["--dataset", "digits", "--normal-class", "eleven"],
+            "--normal-class holds 'eleven', but digits has the classes",
+        ),
+        (
+            ("normal_class=0", "normal_class=0, anomaly_ratio=0.1, labelled_classes=(1, 2)"),
+            ["--dataset", "digits"],
+            "cells.labelled_classes of study tiny names classes of its own data set",
+        ),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_in_one_line(
+    run_agad: RunAgad,
+    write_study: WriteStudy,
+    change: tuple[str, str],
+    flags: list[str],
+    message: str,
+) -> None:
+    ended = run_agad("plan", write_study(*change), *flags)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_study_with_development_classes_is_not_asked_of_another_data_set() -> None:
+    study = Study(
+        name="a-question",
+        cells=Grid(dataset="digits", normal_class=[0, 1]),
+        search=Search(space={"lr": LogUniform(1e-4, 1e-2)}, development_classes=0),
+    )
+    with pytest.raises(
+        ConfigError, match=r"search\.development_classes of study a-question names classes"
+    ):
+        study.on_dataset("tiles", ["ok"])
+
+
+def test_a_name_that_becomes_too_long_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a-question-ddd"):
+        STUDY.on_dataset("d" * 100, [0])
+
+
+def test_plan_shows_the_study_of_the_other_data_set(
+    run_agad: RunAgad, write_study: WriteStudy, tiles: str
+) -> None:
+    ended = run_agad("plan", write_study(), "--dataset", tiles)
+    assert (ended.code, ended.err) == (0, "")
+    assert "Study tiny-tiles: what it will take" in ended.out
+    assert "tiles class=ok ratio=0" in ended.out
