@@ -201,10 +201,11 @@ def make_table(path: Path, study: Study, cell: str, num: int, processes: int) ->
         cell_data = find_cell_data(study, Library(open_objects(runtime.store)))
         if cell not in cell_data:
             raise ConfigError(f"--cell is {cell!r}, but must be one of: {', '.join(cell_data)}.")
+        alone = cell_data[cell].study  # With the cell's detector.
         known = {curve.number for curve in read_curves(path)} if path.exists() else set()
         specs = [
             cell_data[cell].search_spec(number, dict(params))
-            for number, params in enumerate(draw_configurations(study.search.space, num))
+            for number, params in enumerate(draw_configurations(alone.search.space, num))
             if number not in known
         ]
         commit = find_provenance().commit
@@ -213,7 +214,7 @@ def make_table(path: Path, study: Study, cell: str, num: int, processes: int) ->
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             train = functools.partial(train_curve, runtime=runtime)
             for curve in pool.imap_unordered(train, specs):
-                append_curve(path, curve, study.scheduler.max_epochs, commit)
+                append_curve(path, curve, alone.scheduler.max_epochs, commit)
 
 
 def main() -> None:

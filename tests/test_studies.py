@@ -52,4 +52,5 @@ def test_the_quickstart_has_two_classes_three_ratios_and_twelve_trials_a_cell() 
     study = load_study(STUDIES[1])
     assert study.cells.normal_class == (0, 8)
     assert study.cells.anomaly_ratio == (0.0, 0.05, 0.1)
-    assert study.search.trials_per_cell >= 12
+    assert [one.detector.name for one in study.detectors] == ["agad", "lof", "knn"]
+    assert study.entries[0].study.num_search_trials >= 12

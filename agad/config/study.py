@@ -295,11 +295,10 @@ class Study:
             ConfigError: The study names other classes of its own data set, or the name of the new
                 study is too long.
         """
+        labelled: Any = self.cells.labelled_classes
         named = {
             "search.development_classes": self.search.development,
-            "cells.labelled_classes": [
-                one for one in self.cells.labelled_classes if isinstance(one, tuple)
-            ],
+            "cells.labelled_classes": [one for one in labelled if isinstance(one, tuple)],
         }
         for where, given in named.items():
             if given:

@@ -252,7 +252,12 @@ def _done(
     memory.is_kept(kept_config(study, cell_data, precision))  # Refuses another study.
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=precision)
     status = StudyBoard(study, cell_data, memory, rows).status(slots=0)
-    return status if any(cell.ended or cell.phase != "search" for cell in status.cells) else None
+    return status if any(map(_has_begun, status.cells)) else None
+
+
+def _has_begun(cell: CellStatus) -> bool:
+    """Whether a trial of the cell has ended. Where nothing is searched, confirming comes first."""
+    return bool(cell.ended or cell.confirmed or (cell.planned and cell.phase != "search"))
 
 
 def _detector_plan(

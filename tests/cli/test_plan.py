@@ -214,3 +214,16 @@ def test_a_plan_refuses_two_prices(run_agad: RunAgad, write_study: WriteStudy) -
     ended = run_agad("plan", write_study(), "--price-per-hour=1", "--price-per-gpu-hour=1")
     assert ended.code == 2
     assert "leave one out" in ended.err
+
+
+def test_a_study_that_searches_nothing_and_has_not_begun_is_planned_whole(
+    run_agad: RunAgad, write_study: WriteStudy
+) -> None:
+    path = write_study(
+        'search=Search(space={"lr": LogUniform(1e-4, 1e-2)}, trials_per_cell=2)',
+        'selection=__import__("agad").FixedEpoch(epochs=1)',
+    )
+    ended = run_agad("plan", path)
+    assert (ended.code, ended.err) == (0, "")
+    assert "Study tiny: what it will take, nothing was run" in ended.out
+    assert "So far" not in ended.out
