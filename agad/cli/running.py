@@ -27,6 +27,9 @@ class RunView(Protocol):
     def step(self, text: str) -> None:
         """End the last step of the start, and begin the next, such as ``Starting Ray``."""
 
+    def say(self, text: str) -> None:
+        """End the last step of the start, and print a line that stays."""
+
     def status(self, status: StudyStatus) -> None:
         """Show how far the study is."""
 
@@ -52,6 +55,11 @@ class _Steps:
         """See ``RunView``."""
         self._end_step()
         self._step, self._start_s = text, time.monotonic()
+
+    def say(self, text: str) -> None:
+        """See ``RunView``."""
+        self._end_step()
+        print(text, flush=True)
 
     def _end_step(self) -> None:
         if self._step:

@@ -14,17 +14,28 @@ from agad.cli.asked import asked_study
 from agad.cli.codes import NOT_CONFIRMED
 from agad.cli.flags import checked_prices, node_cache, spool_folder
 from agad.cli.notify import Webhook
-from agad.cli.running import running
+from agad.cli.running import RunView, running
 from agad.cli.screen import screen
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.reading import store_uri, stored_leaderboard
-from agad.report import Leaderboard, count_text, plain, plan_table, seconds_text, terminal
+from agad.report import (
+    Leaderboard,
+    count_text,
+    expected_line,
+    plain,
+    plan_table,
+    seconds_text,
+    terminal,
+)
 
 if TYPE_CHECKING:
     from agad.executor.tune import ClusterOptions
     from agad.objects import ObjectStore
     from agad.study import EpochTimes, PastStudy, StudyPlan
+
+_ESTIMATE_S = 5.0
+"""A run measures for about so long before it says how long it takes."""
 
 
 def run(study: Study, arguments: argparse.Namespace) -> int:
@@ -58,7 +69,7 @@ def _run(study: Study, arguments: argparse.Namespace, webhook: Webhook | None) -
         view.step("Importing Ray and torch")
         # Ray and torch take seconds to import; reports and wrong flags do without them.
         from agad.executor.tune import run_study
-        from agad.store import StudyStore
+        from agad.store import StudyStore, list_studies
 
         options = _cluster_options(
             objects.uri,
@@ -70,8 +81,31 @@ def _run(study: Study, arguments: argparse.Namespace, webhook: Webhook | None) -
         )
         store = StudyStore(objects, study.name, spool_folder())
         with _telling_of_failure(study.name, webhook):
+            # The view of a study that has begun knows the time from its trials.
+            if options.address is None and study.name not in list_studies(objects):
+                _say_expected(study, objects, options, view)
             run_study(study, store, options, watch=view.status, step=view.step)
             return stored_leaderboard(objects, study.name)
+
+
+def _say_expected(
+    study: Study, objects: ObjectStore, options: ClusterOptions, view: RunView
+) -> None:
+    """Print how long a study that has not begun is expected to take on this machine.
+
+    A few steps of each kind of cell are timed here, for some seconds in all.
+    """
+    from agad.data import Library
+    from agad.study import MeasuredEpochTimes, plan_study
+    from agad.trial import describe_hardware
+
+    view.step("Estimating the time")
+    runtime = options.runtime()
+    hardware = describe_hardware(runtime.compute.device)
+    measured = MeasuredEpochTimes(runtime, hardware, limit_s=_ESTIMATE_S)
+    planned = plan_study(study, Library(objects), [measured], precision=options.precision)
+    slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
+    view.say(f"{expected_line(planned, slots)}.")
 
 
 def plan(study: Study, arguments: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ from agad.report.pages.models import (
     scores_csv,
 )
 from agad.report.pages.page import Page
-from agad.report.pages.plan import plan_table
+from agad.report.pages.plan import expected_line, plan_table
 from agad.report.pages.published import published_page
 from agad.report.pages.render import markdown, terminal
 from agad.report.pages.rounding import count_text, plain, printable, seconds_text

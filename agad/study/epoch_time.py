@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +16,9 @@ from agad.data import Library
 from agad.records import TrialRow
 from agad.study.cell_data import CellData, steps_of
 from agad.trial import EpochCost, Runtime, measure_epoch
+
+_HASTE_S = 1.0
+"""Seconds of one measurement if the measurements together have a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,9 @@ class EpochTime:
 
     hardware: str
     """Processor or GPU of the timing."""
+
+    test_s: float = 0.0
+    """Seconds of scoring the test part; 0 if they are unknown."""
 
 
 class EpochTimes(Protocol):
@@ -152,18 +160,34 @@ class MeasuredEpochTimes:
     Cells that differ only in their class share one measurement; each has its own number of steps.
     """
 
-    def __init__(self, runtime: Runtime, hardware: str) -> None:
+    def __init__(self, runtime: Runtime, hardware: str, *, limit_s: float = math.inf) -> None:
+        """Measure nothing yet.
+
+        Args:
+            runtime: Where the images are, and what computes.
+            hardware: The processor or GPU of this process.
+            limit_s: No measurement begins after so many seconds of measuring.
+        """
         self._runtime = runtime
         self._hardware = hardware
+        self._left_s = limit_s
         self._costs: dict[object, EpochCost] = {}
 
-    def of(self, cell_data: CellData) -> EpochTime:
-        """Train a few steps of a trial in the middle of the search space, and time them."""
+    def of(self, cell_data: CellData) -> EpochTime | None:
+        """Train a few steps of a trial in the middle of the search space, and time them.
+
+        Returns:
+            The time of an epoch; None if the limit was reached before this kind of cell.
+        """
         cell = cell_data.cell
         detector = cell_data.middle_spec().detector
         kind = (detector, cell.dataset, cell.anomaly_ratio, cell.variant)
         if kind not in self._costs:
+            if self._left_s <= 0:
+                return None
+            start = time.perf_counter()
             self._costs[kind] = self._measured(cell_data)
+            self._left_s -= time.perf_counter() - start
         cost = self._costs[kind]
         counts = cell_data.counts(cell_data.study.seed)
         num_steps = cell_data.num_steps
@@ -173,9 +197,12 @@ class MeasuredEpochTimes:
             gpus=1.0 if self._runtime.compute.device == "cuda" else 0.0,
             source=f"{min(cost.num_measured, num_steps)} of {count_text(num_steps, 'step')} here",
             hardware=self._hardware,
+            test_s=cost.val_image_s * cell_data.data.test.num_images,
         )
 
     def _measured(self, cell_data: CellData) -> EpochCost:
         """Time one instance of a trial in the middle of the search space."""
         first, *_ = cell_data.middle_spec().instances
+        if math.isfinite(self._left_s):
+            return measure_epoch(first, self._runtime, limit_s=min(self._left_s, _HASTE_S))
         return measure_epoch(first, self._runtime)

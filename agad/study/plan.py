@@ -41,7 +41,7 @@ class CellPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTime:
-    """The workers' time that a study takes, without the test."""
+    """The workers' time that a study takes; with the test, where its time is known."""
 
     search_s: float = 0.0
     """Seconds of one slot in the search."""
@@ -84,6 +84,9 @@ class DetectorPlan:
 
     confirm_per_cell: int
     """Confirm trials of a cell, for all its candidates; the search does not change the number."""
+
+    tested_per_cell: int = 0
+    """Confirm trials of a cell that score the test part."""
 
     max_epochs: int
     stage_epochs: int = 0
@@ -143,6 +146,12 @@ class DetectorPlan:
         """Workers' time if no trial is stopped; None if it is unknown."""
         return self._spent(self.max_epochs)
 
+    @property
+    def known(self) -> WorkerTime:
+        """The workers' time of ``likely``, over the cells whose time is known."""
+        spent = (self._spent_on(cell, self.expected_epochs) for cell in self.cells)
+        return sum((one for one in spent if one is not None), WorkerTime())
+
     def _spent(self, search_epochs: float) -> WorkerTime | None:
         """Return the workers' time if each search trial trains so many epochs."""
         return _sum(self._spent_on(cell, search_epochs) for cell in self.cells)
@@ -155,7 +164,8 @@ class DetectorPlan:
         )
         confirm = self.confirm_per_cell * (self.max_epochs + self.stage_epochs)
         search_s = cell.epoch_time.epoch_s * search * cell.search_left
-        confirm_s = cell.epoch_time.epoch_s * confirm * cell.confirm_left
+        test_s = cell.epoch_time.test_s * self.tested_per_cell
+        confirm_s = (cell.epoch_time.epoch_s * confirm + test_s) * cell.confirm_left
         return WorkerTime(
             search_s=search_s,
             confirm_s=confirm_s,
@@ -183,6 +193,16 @@ class StudyPlan:
     def cells(self) -> tuple[CellPlan, ...]:
         """The cells of all detectors."""
         return tuple(cell for one in self.detectors for cell in one.cells)
+
+    @property
+    def num_trials(self) -> int:
+        """Trials of both phases that are still to run."""
+        return sum(one.num_search_trials + one.num_confirm_trials for one in self.detectors)
+
+    @property
+    def known(self) -> WorkerTime:
+        """Workers' time of ``likely``, over the cells whose time is known."""
+        return sum((one.known for one in self.detectors), WorkerTime())
 
     @property
     def likely(self) -> WorkerTime | None:
@@ -280,6 +300,7 @@ def _detector_plan(
         num_searches=len(searches),
         trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
+        tested_per_cell=study.confirm.seeds,
         max_epochs=study.scheduler.max_epochs,
         stage_epochs=sum(stage.epochs or 0 for stage in study.detector.stages),
         expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),

@@ -127,6 +127,15 @@ def test_the_steps_of_a_start_are_lines_with_their_seconds(
     assert lines[2] == "Starting Ray: 0.0 s"
 
 
+def test_a_line_that_stays_ends_the_step_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with running(Console(file=io.StringIO())) as view:
+        view.step("Estimating the time")
+        view.say("Expected time: about 3 min.")
+        view.step("Starting Ray")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Estimating the time: 0.0 s", "Expected time: about 3 min."]
+
+
 def on_a_terminal() -> tuple[Console, io.StringIO]:
     file = io.StringIO()
     return Console(file=file, force_terminal=True, width=100, height=30, color_system=None), file

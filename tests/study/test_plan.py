@@ -143,7 +143,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the labels of the cells that are measured: 3 steps of 2 s, 0.5 s an image."""
     labels: list[str] = []
 
-    def note(spec: TrialSpec, _runtime: Runtime) -> EpochCost:
+    def note(spec: TrialSpec, _runtime: Runtime, **_limits: float) -> EpochCost:
         labels.append(spec.cell.label)
         return EpochCost(step_s=2.0, val_image_s=0.5, num_measured=3)
 
@@ -157,6 +157,44 @@ def test_plan_study_measures_cells_that_differ_in_their_class_once(
     first, second = plan_of(make_study()).cells
     assert first.label != second.label
     assert measured == [first.label]
+
+
+def test_no_measurement_begins_after_the_limit(
+    make_study: MakeStudy, digits_library: Library, session_cache: NodeCache, measured: list[str]
+) -> None:
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    times = MeasuredEpochTimes(runtime, "a processor", limit_s=1e-9)
+    cells = Grid(dataset="digits", normal_class=[0, 1], anomaly_ratio=[0.0, 0.1])
+    plan = plan_study(make_study(cells=cells), digits_library, [times])
+    assert measured == ["digits class=0 ratio=0"]
+    known = [cell.epoch_time is not None for cell in plan.cells]
+    assert known == [cell.label.endswith("ratio=0") for cell in plan.cells]
+    assert plan.likely is None
+    assert plan.known.seconds > 0
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_test_is_scored_once_for_each_confirm_seed(
+    make_study: MakeStudy, plan_of: Plan, digits_library: Library
+) -> None:
+    study = make_study()
+    plan = plan_of(study)
+    num_test = digits_library.manifest("digits").test.num_images
+    first = plan.cells[0].epoch_time
+    assert first is not None
+    assert first.test_s == 0.5 * num_test
+    detector = _alone(plan)
+    untested = replace(
+        detector,
+        cells=tuple(
+            replace(cell, epoch_time=replace(cell.epoch_time, test_s=0.0))
+            for cell in detector.cells
+            if cell.epoch_time
+        ),
+    )
+    extra_s = _seconds(detector.likely) - _seconds(untested.likely)
+    num_tests = len(plan.cells) * study.confirm.seeds
+    assert extra_s == pytest.approx(num_tests * 0.5 * num_test)
 
 
 @pytest.mark.usefixtures("measured")
@@ -197,8 +235,9 @@ def test_development_classes_alone_are_searched_and_all_are_confirmed(
     assert (plan.num_search_trials, plan.num_confirm_trials) == (8, 4 * 2)
     assert plan.most_epochs == (8 * 4 + 8) * 9
     searched, confirmed = plan.cells[::2], plan.cells
+    test_s = sum(cell.epoch_time.test_s for cell in confirmed if cell.epoch_time)
     assert _seconds(plan.most) == pytest.approx(
-        9 * (16 * sum(map(_epoch_s, searched)) + 2 * sum(map(_epoch_s, confirmed)))
+        9 * (16 * sum(map(_epoch_s, searched)) + 2 * sum(map(_epoch_s, confirmed))) + 2 * test_s
     )
 
 

@@ -64,6 +64,24 @@ def plan_table(
     )
 
 
+def expected_line(plan: StudyPlan, slots: int) -> str:
+    """Return in a line how long the rest of a study is expected to take.
+
+    Args:
+        plan: The plan. The line names a least time if the time of some cells is unknown.
+        slots: Trials that run at once.
+    """
+    num_unknown = sum(cell.epoch_time is None for cell in plan.cells)
+    trials = f"{count_text(plan.num_trials, 'trial')}, {slots:,} at once"
+    if num_unknown == len(plan.cells):
+        return f"Expected time: unknown, {trials}"
+    least, but = "about", ""
+    if num_unknown:
+        least = "more than"
+        but = f"; unknown for {num_unknown:,} of {count_text(len(plan.cells), 'cell')}"
+    return f"Expected time: {least} {seconds_text(plan.known.seconds / slots)}, {trials}{but}"
+
+
 def _done_text(plan: StudyPlan) -> str:
     """Return how many of a study's trials are done, such as ``12 of 12 trials done``."""
     assert plan.done is not None
@@ -130,13 +148,15 @@ def _seconds(plan: StudyPlan, slots: int) -> list[str]:
             f"Time: seconds an epoch unknown{of}: no trial of this kind in the store; --measure "
             "times one."
         ]
+    is_tested = all(epoch_time.test_s for epoch_time in epoch_times)
+    test = "the test is counted" if is_tested else "the test is not counted"
     search, confirm = (seconds_text(one / slots) for one in (likely.search_s, likely.confirm_s))
     return [
         f"Wall time on {count_text(slots, 'trial')} at once: about {search} to search and "
         f"{confirm} to confirm, {seconds_text(likely.seconds / slots)} in all, or "
         f"{seconds_text(most.seconds / slots)} where none is stopped; the workers' time is "
         f"{seconds_text(likely.seconds)}, or {seconds_text(most.seconds)}; by what was timed on "
-        f"{hardware}; trials beside each other can be slower, and the test is not counted."
+        f"{hardware}; trials beside each other can be slower, and {test}."
     ]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from agad.config import Grid
-from agad.report import plan_table
+from agad.report import expected_line, plan_table
 from agad.study import CellPlan, DetectorPlan, EpochTime, StudyPlan
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -57,6 +58,44 @@ def printed(
     out = io.StringIO()
     Console(width=width, file=out, color_system=None).print(plan_table(plan, 2, price))
     return out.getvalue()
+
+
+def planned(*epoch_times: EpochTime | None) -> StudyPlan:
+    cells = tuple(
+        CellPlan(
+            label=f"digits class={place} ratio=0",
+            num_steps=20,
+            epoch_time=epoch_time,
+            num_val_anomalies=1,
+            num_fit_anomalies=0,
+        )
+        for place, epoch_time in enumerate(epoch_times)
+    )
+    detector = DetectorPlan(
+        detector="agad",
+        cells=cells,
+        num_searches=len(cells),
+        trials_per_cell=8,
+        confirm_per_cell=2,
+        tested_per_cell=2,
+        max_epochs=10,
+        expected_epochs=5.0,
+        expectation="no trial is stopped",
+    )
+    return StudyPlan(study="a-study", detectors=(detector,), num_confirm_seeds=2)
+
+
+def test_the_expected_time_is_that_of_all_trials_over_those_that_run_at_once() -> None:
+    tested = replace(EPOCH_TIME, test_s=10.0)
+    line = expected_line(planned(EPOCH_TIME, tested), 2)
+    # (8 x 5 + 2 x 10) epochs of 0.5 s in each of two cells, and two tests of 10 s in one.
+    assert line == "Expected time: about 40 s, 20 trials, 2 at once"
+
+
+def test_the_expected_time_says_what_it_does_not_know() -> None:
+    line = expected_line(planned(EPOCH_TIME, None, None), 1)
+    assert line == ("Expected time: more than 30 s, 30 trials, 1 at once; unknown for 2 of 3 cells")
+    assert expected_line(planned(None), 1) == "Expected time: unknown, 10 trials, 1 at once"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
