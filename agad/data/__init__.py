@@ -1,7 +1,7 @@
 """Images: reading the official formats, data sets by name, protocols, batches."""
 
 from agad.data.batches import FitBatches, Subset, on_device
-from agad.data.cache import NodeCache
+from agad.data.cache import CachedFile, NodeCache, mark_used
 from agad.data.catalogue import FORMATS, KNOWN
 from agad.data.contact_sheet import contact_sheet
 from agad.data.fetch import OfficialFile, fetch_files

