@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from agad.encoders.networks import lite0
 
@@ -20,11 +21,16 @@ def _always_one_thread(one_thread: None) -> None:
 @pytest.fixture(scope="session")
 def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file of EfficientNet-Lite0's tensors with random values."""
-    before = torch.random.get_rng_state()
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("own") / "mine.safetensors"
-    save_file(lite0().state_dict(), str(path))
-    torch.random.set_rng_state(before)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = lite0()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        # One pass in training gives every layer numbers of the usual size.
+        network.train()(torch.randn(8, 3, 64, 64), ["head"])
+    save_file(network.state_dict(), str(path))
     return path
 
 

@@ -33,9 +33,10 @@ def test_features_of_an_image_do_not_depend_on_its_batch(encoder: Encoder) -> No
     together = encoder.features(images)
     order = torch.randperm(130, generator=torch.Generator().manual_seed(0))
     assert together.shape == (130, 1280)
-    torch.testing.assert_close(encoder.features(images[order]), together[order])
-    torch.testing.assert_close(encoder.features(images[:7]), together[:7])
-    torch.testing.assert_close(encoder.features(images[6:7]), together[6:7])
+    for chosen in (order, order[:7], order[7:8]):
+        alone = encoder.features(images[chosen])
+        torch.testing.assert_close(alone, together[chosen], rtol=1e-4, atol=1e-4)
+    assert together.std(dim=0).max() > 0.01  # Images differ by more than that.
 
 
 def test_features_are_the_mean_of_the_last_map(encoder: Encoder) -> None:
