@@ -92,7 +92,7 @@ class NodeCache:
             DataError: The fetched bytes are not the file, the file does not fit, or the folder
                 cannot be written.
         """
-        with self._usable() as root:
+        with self.usable() as root:
             path = root / file.path
             with contextlib.suppress(FileNotFoundError):
                 return _open_whole(path, file, reader)
@@ -110,7 +110,7 @@ class NodeCache:
         Args:
             folder: The first part of ``CachedFile.path``.
         """
-        with self._usable() as root:
+        with self.usable() as root:
             return sorted((root / folder).glob("*.safetensors"))
 
     @contextmanager
@@ -123,14 +123,18 @@ class NodeCache:
         Raises:
             DataError: The folder cannot be written.
         """
-        with self._usable() as root:
+        with self.usable() as root:
             root.mkdir(parents=True, exist_ok=True)
             with _locked(root / f"{name}.lock"):
                 yield
 
     @contextmanager
-    def _usable(self) -> Iterator[Path]:
-        """Yield the folder; any error of the disk becomes one error that names the cache."""
+    def usable(self) -> Iterator[Path]:
+        """Yield the folder; any error of the disk in the block becomes one that names the cache.
+
+        Raises:
+            DataError: The disk refuses something.
+        """
         try:
             root = Path(self.folder).expanduser()
         except RuntimeError as error:  # Raised for "~nobody".

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,10 @@ def chunk_bytes(key: FeatureKey, images: NDArray[np.int64], features: NDArray[np
         images: Places of the images in their part, shape ``(num_images,)``.
         features: Shape ``(num_images, ...)``.
     """
-    tensors = {"images": images, "features": np.ascontiguousarray(features)}
+    tensors: dict[str, NDArray[Any]] = {
+        "images": images,
+        "features": np.ascontiguousarray(features),
+    }
     return save(tensors, {_KEY: key.to_json()})
 
 

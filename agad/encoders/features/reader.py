@@ -147,19 +147,20 @@ class FeatureReader:
 
     def _take_cached(self, rows: Rows, key: FeatureKey, seen: set[str]) -> None:
         """Take what the cache's files hold; a damaged file is removed, and counts as missing."""
-        for path in self.cache.paths(_folder(key)):
-            if path.stem in seen or not len(rows.missing):
-                continue
-            try:
-                rows.take_file(path, key)
-            except FileNotFoundError:  # Evicted meanwhile.
-                continue
-            except DataError as error:
-                logger.warning("%s The file is removed, and fetched or computed again.", error)
-                path.unlink(missing_ok=True)
-                continue
-            mark_used(path)
-            seen.add(path.stem)
+        with self.cache.usable():
+            for path in self.cache.paths(_folder(key)):
+                if path.stem in seen or not len(rows.missing):
+                    continue
+                try:
+                    rows.take_file(path, key)
+                except FileNotFoundError:  # Evicted meanwhile.
+                    continue
+                except DataError as error:
+                    logger.warning("%s The file is removed, and fetched or computed again.", error)
+                    path.unlink(missing_ok=True)
+                    continue
+                mark_used(path)
+                seen.add(path.stem)
 
     def _take_stored(self, rows: Rows, key: FeatureKey, seen: set[str]) -> None:
         """Take what the store's files hold that the cache does not."""

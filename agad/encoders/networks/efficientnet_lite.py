@@ -93,7 +93,8 @@ class _Block(nn.Module):
             x = functional.relu6(self._bn0(self._expand_conv(x)))
         x = functional.relu6(self._bn1(self._depthwise_conv(x)))
         x = self._bn2(self._project_conv(x))
-        return x + images if self._is_added else x
+        done: Tensor = x + images if self._is_added else x
+        return done
 
 
 class EfficientNetLite(nn.Module):

@@ -66,7 +66,8 @@ def _assert_close(found: NDArray[np.float32], expected: NDArray[np.float32]) -> 
 def test_features_are_the_encoders_in_the_order_asked_for(make_reader: MakeReader) -> None:
     one = make_reader()
     found = one.read("train", SOME)
-    assert (found.dtype, found.shape) == (np.float32, (5, 1280))
+    assert found.shape == (5, 1280)
+    assert found.dtype == np.float32
     _assert_close(found, _directly(one, SOME))
     np.testing.assert_array_equal(found[1], found[3])
     assert np.ptp(found, axis=0).max() > 0.01  # Images differ by more than rounding.
