@@ -1,24 +1,33 @@
 # make study   installs everything into .venv and runs the quickstart study
-# make test    installs everything into .venv and runs every check
-.PHONY: study test
+# make test    installs everything into .venv and runs every kind of check
+# make test-all  the same with the long and rare tests, which are marked nightly
+.PHONY: study test test-all
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV := .venv
-# Processes that share the tests without Ray. Those with a Ray follow one by one, in a process of
-# their own: a native library that crashes when Python ends would otherwise fail tests that passed.
+# Processes that share the tests. Those with a Ray are in such a process even where there is one
+# alone: a native library that crashes when Python ends would otherwise fail tests that passed.
 WORKERS ?= 2
+PYTEST = $(VENV)/bin/pytest --numprocesses $(WORKERS)
 INSTALL := $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable
 
 study: $(VENV)/installed
 	$(VENV)/bin/agad run studies/digits_quickstart.py
 
-test: $(VENV)/installed-dev
+test: static
+	$(PYTEST) -m "not cluster and not nightly" --dist worksteal
+	$(PYTEST) -m "cluster and not nightly" --dist loadfile
+
+test-all: static
+	$(PYTEST) -m "not cluster" --dist worksteal
+	$(PYTEST) -m cluster --dist loadfile
+
+.PHONY: static
+static: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest -m "not cluster" --numprocesses $(WORKERS) --dist worksteal
-	$(VENV)/bin/pytest -m cluster --numprocesses 1
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "agad needs Python 3.11 or newer: make PYTHON=python3.11 study")'

@@ -1,23 +1,12 @@
 """Hyperparameter studies of image anomaly detectors: the names that a study file needs.
 
-Importing this is light: torch and Ray are imported when a study runs.
+Importing this is light, and needs no other package: configurations are plain Python. The names that
+run or read a study are imported with their packages when one of the names is first used.
 """
 
-import sys
-from pathlib import Path
+import importlib
+from typing import TYPE_CHECKING
 
-from agad.errors import AgadError, NotInstalledError
-
-try:
-    from agad.cli import main, show_errors_on_one_line, start
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.startswith("agad"):
-        raise
-    _missing = NotInstalledError(error.name)
-    # A command says so on one line; "-m" stands there while Python imports the package.
-    if Path(sys.argv[0]).name in ("-m", "agad"):
-        sys.exit(f"agad: {_missing}")
-    raise _missing from error
 from agad.config import (
     Asha,
     BatchPlan,
@@ -51,9 +40,25 @@ from agad.config import (
     Uniform,
     When,
 )
-from agad.detectors import Agad, DeepSvdd, Pca, StepwiseDetector
-from agad.reading import figures, leaderboard, read, to_optuna
+from agad.detectors import (
+    Agad,
+    DeepSvdd,
+    IsolationForest,
+    Knn,
+    KnnProbe,
+    Lof,
+    Mahalanobis,
+    OneClassSvm,
+    Pca,
+    Probe,
+    StepwiseDetector,
+)
+from agad.errors import AgadError, naming_missing_package, show_errors_on_one_line
 from agad.version import __version__
+
+if TYPE_CHECKING:
+    from agad.cli import main, start
+    from agad.reading import figures, leaderboard, read, to_optuna
 
 show_errors_on_one_line()
 
@@ -76,13 +81,20 @@ __all__ = [
     "GridSearch",
     "InputSpec",
     "IntUniform",
+    "IsolationForest",
+    "Knn",
+    "KnnProbe",
     "LabelFree",
     "Labelled",
+    "Lof",
     "LogUniform",
+    "Mahalanobis",
     "Median",
     "NoStopping",
     "Nsga2",
+    "OneClassSvm",
     "Pca",
+    "Probe",
     "QuasiRandom",
     "Random",
     "Search",
@@ -102,3 +114,24 @@ __all__ = [
     "start",
     "to_optuna",
 ]
+
+if not TYPE_CHECKING:  # A type checker would take every name for one of this module.
+    _LATER = {
+        "figures": "agad.reading",
+        "leaderboard": "agad.reading",
+        "main": "agad.cli",
+        "read": "agad.reading",
+        "start": "agad.cli",
+        "to_optuna": "agad.reading",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with naming_missing_package():
+            found = getattr(importlib.import_module(_LATER[name]), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 import shutil
 import tempfile
+import threading
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 from agad.objects import ObjectStore, open_objects
@@ -24,7 +28,7 @@ from agad.records import TrialRow
 if TYPE_CHECKING:
     from agad.data import Library, Manifest, NodeCache
 
-pytest_plugins = ["tests.simulation"]
+pytest_plugins = ["tests.shared_ray", "tests.simulation"]
 
 RowBuilder = Callable[..., TrialRow]
 
@@ -44,6 +48,18 @@ def own_ray_folder() -> Iterator[None]:
     else:
         os.environ["RAY_TMPDIR"] = before
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_files_read_once() -> Iterator[None]:
+    """Let all sessions of boto3 in this process share what botocore read of its own files.
+
+    A session reads them anew, which takes 0.1 s, and most tests on S3 open several.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        create = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", create)
+        yield
 
 
 @pytest.fixture
@@ -143,10 +159,23 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Response, "put_object", _in_turn(S3Response.put_object))
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+def _in_turn(put: Callable[[S3Response], Any]) -> Callable[[S3Response], Any]:
+    """Let one request at a time put: moto's check for an object and its put are two steps."""
+    lock = threading.Lock()
+
+    def put_in_turn(response: S3Response) -> Any:  # noqa: ANN401  The library's own type.
+        with lock:
+            return put(response)
+
+    return put_in_turn
 
 
 @pytest.fixture

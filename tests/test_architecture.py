@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import itertools
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+import agad
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "agad"
@@ -211,31 +217,35 @@ def test_importing_is_light(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+NUMERIC = {"numpy", "scikit-learn", "scipy", "torch"}
+"""The packages that are enough to train a detector."""
+
 _FIT_BLOCKED = """
 import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"ray", "optuna"}:
-            raise ImportError(f"{name} is blocked")
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
 
 sys.meta_path.insert(0, Blocked())
 
 import numpy as np
 import torch
 from agad.data import FitBatches, on_device
-from agad.detectors import DeepSvdd, Pca
+from agad.detectors import Agad, DeepSvdd, Pca
 from agad.detectors.compute import Compute
 
 pixels = np.random.default_rng(0).integers(0, 256, (40, 1, 32, 32), dtype=np.uint8)
-for config in (Pca(), DeepSvdd(pretrain_epochs=1)):
+agad = Agad(base_width=2, discriminator_width=4, batch_size=16, min_batch_anomalies=8)
+for config in (agad, Pca(), DeepSvdd(pretrain_epochs=1)):
     taken = config.input()
     detector = config.build(taken.shape((1, 32, 32)), torch.Generator().manual_seed(0), Compute())
     batches = FitBatches(
         normals=on_device(pixels, np.arange(40), torch.device("cpu"), taken),
-        anomalies=on_device(pixels, np.arange(0), torch.device("cpu"), taken),
+        anomalies=on_device(pixels, np.arange(8), torch.device("cpu"), taken),
         num_normals=20,
-        num_anomalies=0,
+        num_anomalies=4,
     )
     for stage in config.stages:
         detector.begin_stage(stage, batches)
@@ -244,5 +254,50 @@ for config in (Pca(), DeepSvdd(pretrain_epochs=1)):
 """
 
 
-def test_a_detector_is_fitted_without_ray_and_without_optuna() -> None:
-    subprocess.run([sys.executable, "-c", _FIT_BLOCKED], check=True, cwd=ROOT)
+def others() -> set[str]:
+    """Return the top modules of every package that agad asks for, but of the numeric ones."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    named = {re.split(r"[^\w.-]", one)[0].lower().replace("_", "-") for one in asked}
+    return {
+        module
+        for module, packages in importlib.metadata.packages_distributions().items()
+        for package in packages
+        if package.lower().replace("_", "-") in named - NUMERIC - {"agad"}
+    }
+
+
+def test_every_built_in_detector_trains_with_numeric_packages_alone() -> None:
+    blocked = others()
+    assert {"PIL", "boto3", "msgspec", "optuna", "pyarrow", "ray", "rich", "yaml"} <= blocked
+    assert blocked.isdisjoint({"agad", "numpy", "scipy", "sklearn", "torch"})
+    code = f"BLOCKED = {blocked!r}\n{_FIT_BLOCKED}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_name_that_is_imported_late_is_known_to_type_checkers_and_to_dir() -> None:
+    known = {
+        name: one.module
+        for one in OWN
+        if one.path.name == "__init__.py" and len(one.path.parts) == 1 and one.is_for_types
+        for name in one.names
+    }
+    assert known == vars(agad)["_LATER"]
+    assert set(agad.__all__) <= set(dir(agad))
+    for name in agad.__all__:
+        assert getattr(agad, name) is not None
+    with pytest.raises(AttributeError, match="module 'agad' has no attribute 'studies'"):
+        getattr(agad, "studies")  # noqa: B009  A type checker knows that there is none.
+
+
+def test_a_private_part_of_ray_is_imported_in_a_function_that_a_guard_surrounds() -> None:
+    at_top = [
+        f"{path.relative_to(PACKAGE)} imports {ast.unparse(node)}"
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and re.search(r"\bray\.(\S+\.)?_|\bray\.core\b|ray\..* import .*\b_", ast.unparse(node))
+    ]
+    # Imported by its one user, under a guard.
+    allowed = "executor/tune/wandb_runs.py imports from ray.air.integrations.wandb import "
+    assert at_top == [f"{allowed}WandbLoggerCallback, _WandbLoggingActor"]

@@ -3,4 +3,4 @@
 from agad.cli.entry import entry, main
 from agad.cli.notebook.handle import StudyHandle
 from agad.cli.notebook.start import start
-from agad.cli.studyfile import load_study, show_errors_on_one_line
+from agad.cli.studyfile import load_study

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from agad.config import count_text
 from agad.report import plain
 
 FAULTY = 1
@@ -49,7 +50,8 @@ def _check(arguments: argparse.Namespace) -> int:
         num_warnings = len(checked.faults) - checked.num_faults
         print(
             plain(
-                f"{checked.file}: {checked.num_faults:,} faults, {num_warnings:,} warnings; "
+                f"{checked.file}: {count_text(checked.num_faults, 'fault')}, "
+                f"{count_text(num_warnings, 'warning')}; "
                 f"checked as {', '.join(checked.kinds)}."
             ),
             flush=True,

@@ -1,7 +1,9 @@
 """Exit codes that several commands share, beside 0."""
 
-BAD_INPUT = 2
-"""The command was given something wrong."""
+from agad.errors import BAD_INPUT as BAD_INPUT
+
+NO_READER = 1
+"""The reader of what the command prints has ended, as in ``agad report | head -1``."""
 
 OTHER_DRIVER = 3
 """Another driver works on the study."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from agad.cli.flags import checked_prices
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri, stored_leaderboard
 from agad.report import CellResult, Comparison, Leaderboard, baseline_cells, compare, priced
@@ -117,7 +118,7 @@ def _against(arguments: argparse.Namespace, store: str, board: Leaderboard) -> C
         )
     flag = "--against" if arguments.against else "--study"
     chosen_studies(objects, study, flag)
-    other = priced(stored_leaderboard(objects, study), arguments.price_per_gpu_hour)
+    other = priced(stored_leaderboard(objects, study), **checked_prices(arguments))
     names = (
         (f"{board.study} of {store}", f"{study} of {objects.uri}")
         if objects.uri != store

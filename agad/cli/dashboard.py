@@ -18,7 +18,7 @@ _LOOPBACK = "127.0.0.1"
 
 def add_dashboard_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for the searches that the dashboard shows and for its address."""
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="only this study")
     parser.add_argument(
         "--host",

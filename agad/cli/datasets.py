@@ -1,4 +1,4 @@
-"""The commands that import, fetch, list and show data sets."""
+"""The commands that import, fetch, list, show and remove data sets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from agad.cli.asking import add_yes_flag, is_confirmed
 from agad.cli.files import write_file
 from agad.cli.flags import add_cache_flags, add_store_flag, node_cache
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import store_uri
 from agad.report import dataset_classes, dataset_details, dataset_line, dataset_table, plain
@@ -17,9 +17,12 @@ from agad.report import dataset_classes, dataset_details, dataset_line, dataset_
 if TYPE_CHECKING:
     from agad.data import ImportOptions, Library
 
+_NUM_SHOWN = 5
+"""Names of files and folders without images that an import prints."""
+
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add ``import``, ``fetch``, ``list`` and ``show``."""
+    """Add ``import``, ``fetch``, ``list``, ``show`` and ``remove``."""
     commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
 
     import_ = commands.add_parser("import", help="import a data set from its files, once a store")
@@ -54,6 +57,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add_cache_flags(show)
     show.set_defaults(do=_show)
 
+    remove = commands.add_parser("remove", help="remove a data set that no study needs")
+    remove.add_argument("name", metavar="NAME")
+    add_store_flag(remove)
+    add_yes_flag(remove)
+    remove.set_defaults(do=_remove)
+
 
 def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     add_store_flag(parser)
@@ -68,6 +77,19 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--filter", default="bilinear", metavar="F", help="Pillow's (default: bilinear)"
+    )
+    parser.add_argument(
+        "--fit",
+        default="stretch",
+        metavar="F",
+        help="what an image that is not square becomes: stretch (default), pad (with black) or "
+        "crop (to the middle)",
+    )
+    parser.add_argument(
+        "--value-range",
+        metavar="LOW-HIGH",
+        help="values of 16-bit pictures that become 0 and 255, such as 0-4095 for 12 bits "
+        "(default: 0-65535)",
     )
     parser.add_argument(
         "--mode",
@@ -96,6 +118,11 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--test-seed", type=int, metavar="N", help="seed of that choice (default: 0)"
+    )
+    parser.add_argument(
+        "--keep-split",
+        action="store_true",
+        help="keep an official training part of one class, for studies that select without labels",
     )
     parser.add_argument(
         "--drop-duplicates",
@@ -135,10 +162,12 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
     from agad.data import import_dataset
 
     done = import_dataset(name, path, library, options)
-    console = Console()
+    console = screen()
     if done.ignored:
-        shown = ", ".join(done.ignored[:5]) + (", ..." if len(done.ignored) > 5 else "")
-        console.print(f"Left out: {len(done.ignored)} ({shown})", markup=False)
+        shown = ", ".join(done.ignored[:_NUM_SHOWN])
+        num_more = len(done.ignored) - _NUM_SHOWN
+        more = f" and {num_more:,} more" if num_more > 0 else ""
+        console.print(f"Left out: {shown}{more}", markup=False)
     console.print(dataset_line(done.manifest, library.uri, is_new=done.is_new), markup=False)
     for sentence in (dataset_classes(done.manifest), *done.notes):
         console.print(plain(sentence), markup=False)
@@ -146,7 +175,7 @@ def _imported(name: str, path: Path | None, library: Library, options: ImportOpt
 
 
 def _options(arguments: argparse.Namespace) -> ImportOptions:
-    from agad.data import FORMATS, ImportOptions, TestChoice
+    from agad.data import FORMATS, ImportOptions, TestChoice, ValueRange
 
     if arguments.format is not None and arguments.format not in FORMATS:
         raise ConfigError(
@@ -159,11 +188,16 @@ def _options(arguments: argparse.Namespace) -> ImportOptions:
         format=arguments.format,
         image_px=arguments.size,
         filter=arguments.filter,
+        fit=arguments.fit,
+        value_range=(
+            None if arguments.value_range is None else ValueRange.parse(arguments.value_range)
+        ),
         mode=arguments.mode,
         layout=arguments.layout,
         masks=arguments.masks,
         test=None if arguments.test_share is None else TestChoice(**choice),
         drop_duplicates=arguments.drop_duplicates,
+        keep_split=arguments.keep_split,
     )
 
 
@@ -172,7 +206,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     library = _library(arguments)
     manifests = [library.manifest(name) for name in library.names()]
-    Console().print(dataset_table(manifests, library.uri, [*KNOWN]))
+    screen().print(dataset_table(manifests, library.uri, [*KNOWN]))
     return 0
 
 
@@ -182,9 +216,30 @@ def _show(arguments: argparse.Namespace) -> int:
     cache = node_cache(arguments)
     library = _library(arguments)
     manifest = find_manifest(library, arguments.name)
-    Console().print(dataset_details(manifest))
+    screen().print(dataset_details(manifest))
     if arguments.png:
         images = open_images(manifest, "train", store=library.uri, cache=cache)
         write_file(arguments.png, contact_sheet(images, manifest.class_names))
         print(f"Training images of each class: {arguments.png}")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from agad.data import Library
+    from agad.objects import open_objects
+    from agad.store import studies_with_dataset
+
+    name = arguments.name
+    objects = open_objects(store_uri(arguments.store))
+    library = Library(objects)
+    if name not in library.names():
+        library.manifest(name)  # Raises the error that names what there is.
+    if studies := studies_with_dataset(objects, name):
+        raise ConfigError(
+            f"data set {name!r} is needed by {', '.join(studies)} in {library.uri}, to go on, to "
+            "diagnose and to export; remove each of them first with agad store remove STUDY."
+        )
+    if is_confirmed(arguments, f"data set {name} from {library.uri}"):
+        num_bytes = library.remove(name)
+        print(plain(f"{name}: removed from {library.uri}, {num_bytes:,} bytes."))
     return 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-
+from agad.cli.screen import screen
 from agad.config import detector_class, import_class, known_names, registered
 from agad.errors import ConfigError
 from agad.report import InstalledDetector, count_text, detector_details, detector_table, plain
@@ -51,7 +50,7 @@ def _detectors(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{target!r} is given beside {name!r}, but one detector is shown alone.")
     if name is None:
         return _list()
-    Console().print(detector_details(_own(name) if ":" in name else _installed(name)))
+    screen().print(detector_details(_own(name) if ":" in name else _installed(name)))
     return 0
 
 
@@ -62,7 +61,7 @@ def _list() -> int:
             usable.append(_installed(name))
         except ConfigError as error:
             broken[name] = str(error)
-    Console().print(detector_table(usable, broken))
+    screen().print(detector_table(usable, broken))
     return 0
 
 
@@ -97,5 +96,5 @@ def _check(target: str) -> int:
     if num_failed:
         print(f"{target}: {count_text(num_failed, 'check')} failed.")
         return FAILED
-    print(f"{target}: all {num_ended} checks passed.")
+    print(f"{target}: all {count_text(num_ended, 'check')} passed.")
     return 0

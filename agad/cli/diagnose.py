@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.flags import (
     add_cache_flags,
     add_detector_flag,
@@ -18,6 +16,7 @@ from agad.cli.flags import (
     import_detectors,
     node_cache,
 )
+from agad.cli.screen import screen
 from agad.cli.warnings import warn
 from agad.errors import ConfigError, StoreError
 from agad.reading import (
@@ -55,7 +54,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "diagnose",
         help="what choosing by the test split would have added to a finished study",
     )
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="default: the only one of the store")
     add_cache_flags(parser)
     add_detector_flag(parser)
@@ -152,7 +151,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
     without = one_pass.run(specs, rows)
     page = stored_diagnostics(objects, board)
     if page is not None:
-        Console().print(terminal(page))
+        screen().print(terminal(page))
     for row in without:
         warn(
             f"{_name(row)} kept no checkpoint of its last epoch, so it is not diagnosed: it ran "

@@ -7,10 +7,10 @@ import os
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from agad.cli.flags import add_cache_flag, add_store_flag, cache_folder
+from agad.cli.screen import screen
 from agad.reading import store_uri
 
 FAULT = 1
@@ -46,12 +46,12 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _as_job(address, store, arguments.cache)
     from agad.executor.jobs import examine
 
-    console = Console(soft_wrap=True)
+    console = screen()
     has_fault = False
     for one in examine(address, store, cache):
         has_fault |= one.level == "fault"
         line = Text.assemble((f"{one.level:8}", _STYLES[one.level]), f"{one.check:15}", one.text)
-        console.print(line)
+        console.print(line, soft_wrap=True)
     return FAULT if has_fault else 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,26 +28,31 @@ from agad.cli import (
     studies,
     watch,
 )
-from agad.cli.codes import BAD_INPUT, INTERRUPTED, OTHER_DRIVER
-from agad.cli.flags import add_price_flag, add_run_flags, add_store_flag, add_trial_flags
+from agad.cli.codes import BAD_INPUT, INTERRUPTED, NO_READER, OTHER_DRIVER
+from agad.cli.flags import add_price_flags, add_run_flags, add_store_flag, add_trial_flags, parsed
+from agad.cli.screen import replace_what_cannot_be_shown
 from agad.cli.studyfile import load_study
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.report import plain
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 def entry() -> NoReturn:
     """Run the console script ``agad``."""
+    replace_what_cannot_be_shown()
     sys.exit(_guarded(lambda: _command(sys.argv[1:])))
 
 
 def main(study: Study) -> NoReturn:
     """Run a study from the last line of its file, as ``agad run FILE`` does."""
+    replace_what_cannot_be_shown()
     parser = argparse.ArgumentParser(
         description=f"Run the study {study.name}, or go on with it.", allow_abbrev=False
     )
     add_run_flags(parser)
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     sys.exit(_guarded(lambda: studies.run(study, arguments)))
 
 
@@ -54,13 +61,34 @@ def _guarded(command: Callable[[], int]) -> int:
     # Ray sends SIGTERM to a job that is stopped: the job then ends as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
     except AgadError as error:
         print(f"agad: {plain(str(error))}", file=sys.stderr)
         return OTHER_DRIVER if isinstance(error, OtherDriverError) else BAD_INPUT
+    except BrokenPipeError:
+        # The reader has ended, as in `agad report | head -1`. Python would complain at its own end.
+        _discard_output()
+        return NO_READER
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _discard_output()
+        print(f"agad: the output cannot be written ({error.strerror}).", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("agad: interrupted; run the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether standard output is what fails: a failure of any other file has been named."""
+    return error.filename is None and error.errno in _FULL
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -76,7 +104,7 @@ def _command(arguments: Sequence[str]) -> int:
     run = commands.add_parser("run", help="run a study file, or go on with it", allow_abbrev=False)
     run.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_run_flags(run)
-    run.set_defaults(do=lambda parsed: studies.run(load_study(parsed.file), parsed))
+    run.set_defaults(do=lambda found: studies.run(load_study(found.file), found))
 
     plan = commands.add_parser(
         "plan", help="say what a study will take, before anything runs", allow_abbrev=False
@@ -84,13 +112,13 @@ def _command(arguments: Sequence[str]) -> int:
     plan.add_argument("file", type=Path, metavar="FILE", help="Python file that defines STUDY")
     add_store_flag(plan)
     add_trial_flags(plan)
-    add_price_flag(plan)
+    add_price_flags(plan)
     plan.add_argument(
         "--measure",
         action="store_true",
         help="train a few steps here, of the cells of whose kind the store has no trial",
     )
-    plan.set_defaults(do=lambda parsed: studies.plan(load_study(parsed.file), parsed))
+    plan.set_defaults(do=lambda found: studies.plan(load_study(found.file), found))
 
     jobs.add_commands(commands)
     drain.add_commands(commands)
@@ -123,6 +151,6 @@ def _command(arguments: Sequence[str]) -> int:
     machines = commands.add_parser("cluster", help="check what a cluster is made from")
     cluster.add_commands(machines)
 
-    parsed = parser.parse_args(arguments)
-    code: int = parsed.do(parsed)
+    found = parsed(parser, arguments)
+    code: int = found.do(found)
     return code

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.files import check_writable, write_file
 from agad.cli.flags import add_detector_flag, add_store_flag, import_detectors
+from agad.cli.screen import screen
 from agad.cli.warnings import warn
 from agad.errors import CheckpointError, ConfigError
 from agad.reading import chosen_studies, store_uri, stored_standing, stored_winners
@@ -18,6 +17,7 @@ from agad.records import TrialRow, Winner
 from agad.report import (
     confirmed_rows,
     export_summary,
+    exported_chance,
     few_normals,
     has_test_score,
     leaderboard,
@@ -35,7 +35,7 @@ _NUM_LISTED = 10
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``export``."""
     parser = commands.add_parser("export", help="write the model of a study's cell to a file")
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="default: the only one of the store")
     parser.add_argument("--cell", metavar="LABEL", help="default: the only one of the study")
     parser.add_argument(
@@ -90,8 +90,12 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.pt2:
         write_file(arguments.pt2, to_program(model))
     write_file(arguments.out, model.to_bytes())
-    Console().print(export_summary(model, cells[label]))
-    for text in (few_normals(model), _changed(model, row)):
+    screen().print(export_summary(model, cells[label]))
+    for text in (
+        exported_chance(model, cells[label]),
+        few_normals(model),
+        _changed(model, row),
+    ):
         if text:
             warn(text)
     print(_standing_text(arguments.cell or label, label), end="")

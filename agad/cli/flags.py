@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agad.config import import_class
 from agad.errors import ConfigError
@@ -17,12 +18,47 @@ if TYPE_CHECKING:
 _STORE_HELP = "folder or s3://bucket/prefix (default: $AGAD_STORE, else ~/.agad/store)"
 
 
-def add_store_flag(parser: argparse.ArgumentParser, *, is_positional: bool = False) -> None:
-    """Add ``--store``, or the positional ``STORE``."""
-    if is_positional:
-        parser.add_argument("store", nargs="?", metavar="STORE", help=_STORE_HELP)
-    else:
-        parser.add_argument("--store", metavar="STORE", help=_STORE_HELP)
+def add_store_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the store, which every command takes as ``--store STORE`` and as ``STORE`` alone."""
+    parser.add_argument("store", nargs="?", action=_Store, metavar="STORE", help=_STORE_HELP)
+    parser.add_argument("--store", action=_Store, metavar="STORE", help="the same, as a flag")
+
+
+class _Store(argparse.Action):
+    """Takes a store from its flag or its place, and refuses two."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401  The library's own signature.
+        option_string: str | None = None,  # noqa: ARG002  As above.
+    ) -> None:
+        """Keep the store; None means that none stands at its place."""
+        if values is None:
+            return
+        if getattr(namespace, "store", None) not in (None, values):
+            parser.error(
+                f"the stores {namespace.store} and {values} are given, but a command takes one; "
+                "leave one out"
+            )
+        namespace.store = values
+
+
+def parsed(
+    parser: argparse.ArgumentParser, words: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Return the parsed words of a command line, with a store that stands after other flags.
+
+    argparse fills ``STORE`` with nothing at the first chance, so ``run FILE --reduced STORE`` would
+    be refused.
+    """
+    arguments, rest = parser.parse_known_args(words)
+    if len(rest) == 1 and not rest[0].startswith("-") and vars(arguments).get("store", "") is None:
+        arguments.store = rest.pop()
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def add_detector_flag(parser: argparse.ArgumentParser) -> None:
@@ -144,22 +180,37 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_price_flag(parser: argparse.ArgumentParser) -> None:
-    """Add ``--price-per-gpu-hour``."""
+def add_price_flags(parser: argparse.ArgumentParser) -> None:
+    """Add ``--price-per-hour`` and ``--price-per-gpu-hour``."""
     parser.add_argument(
-        "--price-per-gpu-hour", type=float, metavar="X", help="show costs, in X's currency"
+        "--price-per-hour",
+        type=float,
+        metavar="X",
+        help="show the cost of the wall time, where all machines together cost X an hour",
+    )
+    parser.add_argument(
+        "--price-per-gpu-hour", type=float, metavar="X", help="show the cost of the GPU time"
     )
 
 
-def checked_price(price: float | None) -> float | None:
-    """Return the price that the flag names.
+def checked_prices(arguments: argparse.Namespace) -> dict[str, float | None]:
+    """Return the prices that the flags name, by the names of the flags.
 
     Raises:
-        ConfigError: The price is negative or not finite.
+        ConfigError: A price is negative or not finite, or both prices are given.
     """
-    if price is not None and not (math.isfinite(price) and price >= 0):
-        raise ConfigError(f"--price-per-gpu-hour is {price}, but must be a number from 0 up.")
-    return price
+    names = ("price_per_hour", "price_per_gpu_hour")
+    prices: dict[str, float | None] = {name: getattr(arguments, name) for name in names}
+    for name, price in prices.items():
+        if price is not None and not (math.isfinite(price) and price >= 0):
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} is {price}, but must be a number from 0 up.")
+    if None not in prices.values():
+        raise ConfigError(
+            "--price-per-hour and --price-per-gpu-hour are given, but the first holds the GPUs of "
+            "the machines too; leave one out."
+        )
+    return prices
 
 
 def spool_folder() -> Path:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from agad.cli.screen import live
 from agad.errors import AgadError
-from agad.report import is_status_line, plain, watched_table
+from agad.report import is_status_line, printable, watched_table
 
 if TYPE_CHECKING:
     from agad.store import StudyReader
@@ -39,16 +39,18 @@ def showing(store: str, study: str, console: Console) -> Iterator[Callable[[str]
         return
     reader = _reader(store, study)
     unfinished = ""
-    with Live(console=console, transient=True, auto_refresh=False) as live:
+    with live(console, auto_refresh=False) as view:
 
-        def show(text: str) -> None:
+        def show(piece: str) -> None:
             nonlocal unfinished
-            *lines, unfinished = (unfinished + text).split("\n")
+            *lines, unfinished = (unfinished + piece).split("\n")
             for line in lines:
                 if is_status_line(line):
-                    live.update(_table(reader, console) or Text(line), refresh=True)
+                    view.update(_table(reader, console) or Text(line), refresh=True)
                 else:
-                    console.print(Text(plain(line)))
+                    # The terminal breaks a line that is too long, so nothing of it is lost.
+                    text = Text(printable(line.rstrip()), no_wrap=True, overflow="ignore")
+                    console.print(Group(text), crop=False)
 
         yield show
 

@@ -10,13 +10,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from agad.cli.codes import BAD_INPUT, INTERRUPTED, NOT_CONFIRMED, OTHER_DRIVER
 from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
+from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
-from agad.config import Study
+from agad.config import Study, check_count, count_text
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
@@ -40,8 +39,8 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
         conflict_handler="resolve",
         allow_abbrev=False,
     )
-    add_run_flags(submit)
     _add_file(submit)
+    add_run_flags(submit)
     submit.add_argument(
         "--address",
         metavar="URL",
@@ -59,8 +58,8 @@ def add_commands(commands: Any) -> None:  # noqa: ANN401  argparse keeps its typ
     supervise = commands.add_parser(
         "supervise", help="run a study file, and start it again after a crash", allow_abbrev=False
     )
-    add_run_flags(supervise)
     _add_file(supervise)
+    add_run_flags(supervise)
     supervise.set_defaults(do=supervise_study)
 
 
@@ -161,8 +160,7 @@ def _study(arguments: argparse.Namespace) -> Study:
 
 
 def _check_restarts(arguments: argparse.Namespace) -> None:
-    if arguments.restarts < 0:
-        raise ConfigError(f"--restarts is {arguments.restarts}, but must be at least 0.")
+    check_count("--restarts", arguments.restarts, 0)
 
 
 def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str]) -> list[str]:
@@ -184,7 +182,7 @@ def _passed_on(arguments: argparse.Namespace, store: str, *, but: Collection[str
 
 
 def _say_what_is_packed(project: Path, package: Package) -> None:
-    size = f"{len(package.files)} files, {package.num_bytes / 1024:.0f} KiB"
+    size = f"{count_text(len(package.files), 'file')}, {package.num_bytes / 1024:.0f} KiB"
     print(f"Packed {size}, of {project}, {_commit_text(package)}.")
     for kind, names in (("data", package.data), ("secrets", package.secrets)):
         if names:
@@ -217,7 +215,7 @@ def _how_to_go_on(jobs: Jobs, job: StudyJob) -> str:
 
 def _follow(jobs: Jobs, job: StudyJob) -> int:
     try:
-        with showing(job.store, job.study, Console()) as show:
+        with showing(job.store, job.study, screen()) as show:
             ended = jobs.follow(job.name, show)
     except KeyboardInterrupt:
         print(f"\n{job.name} goes on.\n{_how_to_go_on(jobs, job)}", file=sys.stderr)

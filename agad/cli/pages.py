@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from agad.store import StudyReader
 
 _EVERY_S = 30.0
+_MAX_EVERY_S = 86_400
+"""The longest wait between two looks: a day."""
 """Default seconds between two looks at the store."""
 
 Shown: TypeAlias = Sequence[Leaderboard | Page]
@@ -57,8 +58,8 @@ def check_page_flags(arguments: argparse.Namespace, *, is_compared: bool) -> Non
     """Refuse a page that could not be written, before anything is read.
 
     Raises:
-        ConfigError: The flags contradict each other, the file cannot be written, or the renderer
-            is not installed.
+        ConfigError: The flags contradict each other, or the file cannot be written.
+        NotInstalledError: The renderer is not installed.
     """
     if arguments.html:
         check_writable(arguments.html)
@@ -66,8 +67,10 @@ def check_page_flags(arguments: argparse.Namespace, *, is_compared: bool) -> Non
     every_s = arguments.watch
     if every_s is None:
         return
-    if not (math.isfinite(every_s) and every_s >= 1):
-        raise ConfigError(f"--watch is {every_s:g} s, but must be 1 or more.")
+    if not 1 <= every_s <= _MAX_EVERY_S:
+        raise ConfigError(
+            f"--watch is {every_s:g} s, but must be 1 or more, and at most {_MAX_EVERY_S:,} s."
+        )
     if not arguments.html:
         raise ConfigError("--watch is given, but there is no page to write anew; add --html FILE.")
     if is_compared:

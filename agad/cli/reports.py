@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.comparing import (
     FALLEN,
     add_comparison_flags,
@@ -18,8 +16,9 @@ from agad.cli.comparing import (
 )
 from agad.cli.figures import FORMATS, write_figures
 from agad.cli.files import check_writable, write_file
-from agad.cli.flags import add_price_flag, add_store_flag, checked_price
+from agad.cli.flags import add_price_flags, add_store_flag, checked_prices
 from agad.cli.pages import Evidences, add_page_flags, check_page_flags, watch_page, write_page
+from agad.cli.screen import screen
 from agad.errors import ConfigError
 from agad.reading import (
     chosen_studies,
@@ -55,10 +54,10 @@ _OF_LEADERBOARDS = {
 
 def add_report_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for what a report shows and where it is written."""
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="only this study")
     add_comparison_flags(parser)
-    add_price_flag(parser)
+    add_price_flags(parser)
     parser.add_argument(
         "--published", action="store_true", help="show published values too, which were not run"
     )
@@ -149,12 +148,12 @@ def _read(
     arguments: argparse.Namespace, objects: ObjectStore, studies: Sequence[str]
 ) -> tuple[list[Leaderboard], Evidences]:
     """Return leaderboards and, if a page shows figures, the data of their figures."""
-    price = arguments.price_per_gpu_hour
+    prices = checked_prices(arguments)
     if not arguments.html or has_other_side(arguments):
-        return [priced(stored_leaderboard(objects, study), price) for study in studies], {}
+        return [priced(stored_leaderboard(objects, study), **prices) for study in studies], {}
     found = [stored_figure_data(objects, study) for study in studies]
     return (
-        [priced(board, price) for board, _ in found],
+        [priced(board, **prices) for board, _ in found],
         {board.study: figure_data for board, figure_data in found},
     )
 
@@ -173,7 +172,7 @@ def _to_show(
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
-    checked_price(arguments.price_per_gpu_hour)
+    checked_prices(arguments)
     check_sides(arguments)
     for path in (arguments.md, arguments.csv, arguments.means_csv, arguments.latex):
         if path:
@@ -194,6 +193,6 @@ def _check_flags(arguments: argparse.Namespace) -> None:
 
 
 def _show(shown: Sequence[Leaderboard | Page]) -> None:
-    console = Console()
+    console = screen()
     for one in shown:
         console.print(terminal(one))

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from agad.cli.files import check_writable, is_new_folder, write_file, write_folder
 from agad.cli.flags import add_detector_flag, import_detectors
+from agad.cli.screen import screen
 from agad.cli.warnings import warn
+from agad.config import check_count
 from agad.errors import ConfigError
-from agad.report import ScoredPicture, count_text, plain, score_table, scores_csv
+from agad.report import ScoredPicture, count_text, plain, score_table, scored_chance, scores_csv
 
 if TYPE_CHECKING:
     from agad.trial import PictureScorer, SavedModel
@@ -66,24 +66,30 @@ def _score(arguments: argparse.Namespace) -> int:
         write_folder(arguments.heatmaps, _heat_maps(arguments.folder, model, scorer, shown))
     if arguments.csv:
         write_file(arguments.csv, scores_csv(pictures).encode())
-    console = Console()
+    console = screen()
     console.print(score_table(pictures, model.card, num_shown=arguments.top))
     if ignored:
         shown_names = plain(", ".join(ignored[:5])) + (", ..." if len(ignored) > 5 else "")
         console.print(f"No images, ignored: {len(ignored):,} ({shown_names})", markup=False)
     if arguments.heatmaps:
         print(_heat_map_line(arguments.heatmaps))
+    _warn_of(skipped, scored_chance(model.card))
+    return 0
+
+
+def _warn_of(skipped: Sequence[str], chance: str) -> None:
+    """Warn of files that were passed over, and of a model that is not better than chance."""
     for what in skipped[:_NUM_WARNED]:
         warn(f"skipped: {what}")
     if len(skipped) > _NUM_WARNED:
         warn(f"skipped: {len(skipped) - _NUM_WARNED:,} more.")
-    return 0
+    if chance:
+        warn(chance)
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:
     """Refuse flags that would otherwise fail only after the pictures are scored."""
-    if arguments.top < 1:
-        raise ConfigError(f"--top is {arguments.top}, but must be at least 1.")
+    check_count("--top", arguments.top, 1)
     if arguments.all_heatmaps and arguments.heatmaps is None:
         raise ConfigError("--all-heatmaps is given without --heatmaps; give both.")
     if arguments.csv:
@@ -118,6 +124,7 @@ def _scored(
         names,
         model.card.resize,
         model.card.mode,
+        values=model.card.values,
         skips_damaged=arguments.skip_damaged,
     ):
         skipped += batch.skipped.values()
@@ -140,7 +147,8 @@ def _heat_maps(
     names = [one.name for one in pictures]
     digits = len(str(len(names)))
     rank = 0
-    for batch in read_in_batches(folder, names, model.card.resize, model.card.mode):
+    card = model.card
+    for batch in read_in_batches(folder, names, card.resize, card.mode, values=card.values):
         rebuilt = scorer.rebuild(batch.pixels)
         for name, pixels, of_it in zip(batch.names, batch.pixels, rebuilt, strict=True):
             rank += 1

@@ -1,4 +1,4 @@
-"""The commands that compact, verify and describe the tables of a store."""
+"""The commands that compact, verify and describe the tables of a store, and remove a study."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from agad.cli.flags import add_store_flag
+from agad.cli.asking import add_yes_flag, is_confirmed
+from agad.cli.flags import add_store_flag, spool_folder
+from agad.cli.screen import screen
+from agad.config import count_text
 from agad.errors import ConfigError
 from agad.reading import chosen_studies, store_uri
 from agad.report import compacted_line, info_table, plain, schema_tables
@@ -27,7 +28,7 @@ _MAX_GRACE_MIN = 60 * 24 * 365
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add ``compact``, ``verify``, ``info``, ``files`` and ``schema``."""
+    """Add ``compact``, ``verify``, ``info``, ``files``, ``schema`` and ``remove``."""
     commands = parser.add_subparsers(dest="store_command", required=True, metavar="COMMAND")
 
     compact = commands.add_parser(
@@ -65,9 +66,15 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     schema.add_argument("--json", action="store_true", help="as JSON, an object a column")
     schema.set_defaults(do=_schema)
 
+    remove = commands.add_parser("remove", help="remove a study that no driver works on")
+    remove.add_argument("study", metavar="STUDY")
+    add_store_flag(remove)
+    add_yes_flag(remove)
+    remove.set_defaults(do=_remove)
+
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument("--study", metavar="NAME", help="only this study")
 
 
@@ -104,7 +111,8 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(plain(fault))
         for note in found.notes:
             print(plain(f"note: {note}"))
-        print(f"{study}: {found.objects:,} objects read, {len(found.faults):,} faults.", flush=True)
+        read, faults = count_text(found.objects, "object"), count_text(len(found.faults), "fault")
+        print(f"{study}: {read} read, {faults}.", flush=True)
     return FAULTY if num_faults else 0
 
 
@@ -113,7 +121,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
     objects, studies = _chosen(arguments)
     for study in studies:
-        Console().print(info_table(study_info(objects, study)))
+        screen().print(info_table(study_info(objects, study)))
     return 0
 
 
@@ -133,6 +141,20 @@ def _schema(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(column) for column in columns], indent=2))
     else:
-        Console().print(schema_tables(columns))
+        screen().print(schema_tables(columns))
         print("Trials have a column param_<name> of each searched parameter as well.")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from agad.objects import open_objects
+    from agad.records import study_prefix
+    from agad.store import remove_study
+
+    objects = open_objects(store_uri(arguments.store))
+    (study,) = chosen_studies(objects, arguments.study, "STUDY")
+    found = count_text(len(objects.list(study_prefix(study))), "object")
+    if is_confirmed(arguments, f"study {study} with {found} from {objects.uri}"):
+        num_objects = remove_study(objects, study, spool=spool_folder())
+        print(plain(f"{study}: {count_text(num_objects, 'object')} removed from {objects.uri}."))
     return 0

@@ -6,76 +6,82 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.live import Live
-
 from agad.cli.codes import NOT_CONFIRMED
-from agad.cli.flags import checked_price, node_cache, spool_folder
+from agad.cli.flags import checked_prices, node_cache, spool_folder
 from agad.cli.notify import Webhook
+from agad.cli.running import running
+from agad.cli.screen import screen
 from agad.config import Study
 from agad.errors import AgadError, OtherDriverError
 from agad.reading import store_uri, stored_leaderboard
-from agad.records import StudyStatus
-from agad.report import live_table, plain, plain_line, plan_table, seconds_text, terminal
+from agad.report import Leaderboard, count_text, plain, plan_table, seconds_text, terminal
 
 if TYPE_CHECKING:
     from agad.executor.tune import ClusterOptions
     from agad.objects import ObjectStore
     from agad.study import EpochTimes, PastStudy, StudyPlan
 
-_PLAIN_LINE_EVERY_S = 5.0
-
 
 def run(study: Study, arguments: argparse.Namespace) -> int:
     """Start or continue a study and print its leaderboard; return the exit code."""
-    # Ray and torch take seconds to import; reports and wrong flags do without them.
-    from agad.executor.tune import run_study
-    from agad.objects import open_objects
-    from agad.store import StudyStore
-
     study = study.reduced() if arguments.reduced else study
     address = arguments.notify or os.environ.get("AGAD_WEBHOOK")
     webhook = Webhook(address) if address else None
-    objects = open_objects(store_uri(arguments.store))
-    options = _cluster_options(
-        objects.uri,
-        arguments,
-        is_shared=arguments.shared_store,
-        address=arguments.address or os.environ.get("RAY_ADDRESS"),
-        gpus_per_trial=arguments.gpus_per_trial,
-        log_to=tuple(arguments.log_to),
-    )
-    store = StudyStore(objects, study.name, spool_folder())
-    print(f"Study {study.name}, store {objects.uri}", flush=True)
     start_s = time.monotonic()
-    with _telling_of_failure(study.name, webhook):
-        with _watching() as watch:
-            run_study(study, store, options, watch=watch)
-        board = stored_leaderboard(objects, study.name)
-    Console().print(terminal(board))
+    board = _run(study, arguments, webhook)
     missing = [cell.cell for cell in board.cells if cell.test_auroc is None]
-    lacks = f"no confirmed result in {len(missing)} of {len(board.cells)} cells" if missing else ""
+    cells = count_text(len(board.cells), "cell")
+    lacks = f"no confirmed result in {len(missing)} of {cells}" if missing else ""
     if webhook is not None:
+        # The webhook comes before the leaderboard, whose printing can fail (a full disk, a pipe).
         took = f"after {seconds_text(time.monotonic() - start_s)} of this run"
         text = f"agad: study {study.name} is done, {took}{lacks and f', with {lacks}'}."
         webhook.tell(study.name, "done", text)
+    screen().print(terminal(board))
     if missing:
         print(f"agad: {lacks}: {plain(', '.join(missing))}.", file=sys.stderr)
     return NOT_CONFIRMED if missing else 0
+
+
+def _run(study: Study, arguments: argparse.Namespace, webhook: Webhook | None) -> Leaderboard:
+    """Run a study and show how far it is; return its leaderboard."""
+    from agad.objects import open_objects
+
+    objects = open_objects(store_uri(arguments.store))
+    print(f"Study {study.name}, store {objects.uri}", flush=True)
+    with running(screen()) as view:
+        view.step("Importing Ray and torch")
+        # Ray and torch take seconds to import; reports and wrong flags do without them.
+        from agad.executor.tune import run_study
+        from agad.store import StudyStore
+
+        options = _cluster_options(
+            objects.uri,
+            arguments,
+            is_shared=arguments.shared_store,
+            address=arguments.address or os.environ.get("RAY_ADDRESS"),
+            gpus_per_trial=arguments.gpus_per_trial,
+            log_to=tuple(arguments.log_to),
+        )
+        store = StudyStore(objects, study.name, spool_folder())
+        with _telling_of_failure(study.name, webhook):
+            run_study(study, store, options, watch=view.status, step=view.step)
+            return stored_leaderboard(objects, study.name)
 
 
 def plan(study: Study, arguments: argparse.Namespace) -> int:
     """Print the trials, time and cost that a study will take; return the exit code."""
     from agad.data import Library
     from agad.objects import open_objects
+    from agad.store import StudyStore
     from agad.study import MeasuredEpochTimes, StoredEpochTimes, plan_study
     from agad.trial import describe_hardware
 
-    price = checked_price(arguments.price_per_gpu_hour)
+    prices = checked_prices(arguments)
     study = study.reduced() if arguments.reduced else study
     objects = open_objects(store_uri(arguments.store))
     options = _cluster_options(objects.uri, arguments)
@@ -86,9 +92,10 @@ def plan(study: Study, arguments: argparse.Namespace) -> int:
     if arguments.measure:
         hardware = describe_hardware(runtime.compute.device)
         epoch_times.append(MeasuredEpochTimes(runtime, hardware))
-    planned = plan_study(study, library, epoch_times)
+    memory = StudyStore(objects, study.name)
+    planned = plan_study(study, library, epoch_times, memory=memory, precision=options.precision)
     slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
-    Console().print(plan_table(planned, slots, price))
+    screen().print(plan_table(planned, slots, **prices))
     return 0
 
 
@@ -143,25 +150,3 @@ def _telling_of_failure(study: str, webhook: Webhook | None) -> Iterator[None]:
             reason = str(error) if isinstance(error, AgadError) else type(error).__name__
             webhook.tell(study, "failed", f"agad: study {study} failed: {reason}")
         raise
-
-
-@contextmanager
-def _watching() -> Iterator[Callable[[StudyStatus], None]]:
-    """Show a running study: a live table on a terminal, elsewhere a line every few seconds."""
-    console = Console()
-    if console.is_terminal:
-        with Live(console=console, transient=True, refresh_per_second=4) as live:
-            yield lambda status: live.update(
-                live_table(status, console.width, height=console.height)
-            )
-        return
-    last_s = 0.0
-
-    def print_line(status: StudyStatus) -> None:
-        nonlocal last_s
-        is_done = all(cell.phase == "done" for cell in status.cells)
-        if is_done or time.monotonic() - last_s >= _PLAIN_LINE_EVERY_S:
-            last_s = time.monotonic()
-            print(plain_line(status), flush=True)
-
-    yield print_line

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
+from rich.console import Console, RenderableType
 
 from agad.cli.flags import add_store_flag
+from agad.cli.screen import live, screen
 from agad.errors import ConfigError, StoreError
 from agad.reading import chosen_studies, store_uri
-from agad.report import watched_line, watched_table
+from agad.report import seconds_text, watched_line, watched_table
 
 if TYPE_CHECKING:
     from agad.objects import ObjectStore
@@ -25,10 +25,13 @@ NOT_DONE = 1
 
 _LOOK_EVERY_S = 5.0
 
+_START_S = 30.0
+"""The most seconds from the start of a driver to its first bulletin: the longest start seen."""
+
 
 def add_watch_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags for the study and for how long it is watched."""
-    add_store_flag(parser, is_positional=True)
+    add_store_flag(parser)
     parser.add_argument(
         "--study", metavar="NAME", help="default: the one of which a driver told last"
     )
@@ -41,7 +44,7 @@ def watch(arguments: argparse.Namespace) -> int:
 
     objects = open_objects(store_uri(arguments.store))
     news = News(_chosen(objects, arguments.study))
-    console = Console()
+    console = screen()
 
     def show_table() -> None:
         console.print(
@@ -114,18 +117,50 @@ class News:
 
 
 def _watch_table(news: News, console: Console) -> None:
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-        while not news.is_over:
-            size = {"width": console.width, "height": console.height}
-            live.update(watched_table(news.bulletin, news.age_s, **size), refresh=True)
+    def table() -> RenderableType:
+        size = {"width": console.width, "height": console.height}
+        return watched_table(news.bulletin, news.age_s, **size)
+
+    with live(console, refresh_per_second=1, get_renderable=table):
+        is_first = True
+        while not news.is_over or _follows_another_driver(news, console.print, is_first=is_first):
+            is_first = False
             time.sleep(_LOOK_EVERY_S)
             news.look()
 
 
 def _watch_lines(news: News) -> None:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    is_first = True
     while True:
-        print(watched_line(news.bulletin, news.age_s), flush=True)
-        if news.is_over:
+        say(watched_line(news.bulletin, news.age_s))
+        if news.is_over and not _follows_another_driver(news, say, is_first=is_first):
             return
+        is_first = False
         time.sleep(_LOOK_EVERY_S)
         news.look()
+
+
+def _follows_another_driver(news: News, say: Callable[[str], object], *, is_first: bool) -> bool:
+    """Wait for a driver that goes on after the driver that has ended; return whether one came.
+
+    A driver that has just been started imports Ray and reads its data before its first bulletin,
+    so the old bulletin alone does not say that nobody works on the study. If the study was
+    done while it was watched, nobody is expected.
+    """
+    if news.bulletin.state == "done" and not is_first:
+        return False
+    ended_at = news.bulletin.at
+    say(
+        f"The driver ended {seconds_text(round(news.age_s))} ago; a driver that starts now is "
+        f"awaited for {_START_S:.0f} s (Ctrl-C ends this, --once does not wait)."
+    )
+    until_s = time.monotonic() + _START_S
+    while time.monotonic() < until_s:
+        time.sleep(min(_LOOK_EVERY_S, 1.0))
+        news.look()
+        if news.bulletin.at != ended_at:
+            return True
+    return False

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.resources import files
+from typing import Any
 
 from agad.clusterfiles.clouds import ec2_schema, gce_schema
 from agad.clusterfiles.document import Document, Place, spelled
@@ -17,6 +18,7 @@ from agad.clusterfiles.fault import Fault
 from agad.clusterfiles.nodes import node_faults
 from agad.clusterfiles.schema import Schema, schema_faults
 from agad.clusterfiles.start import start_faults
+from agad.executor import stepping_aside
 
 _SUBJECTS = {
     "head_node_type": ("head_node_type",),
@@ -65,8 +67,12 @@ def _refused_by_ray(document: Document) -> Iterator[Fault]:
     """Yield the first reason why Ray refuses the file, if Ray refuses the file."""
     from click import ClickException
     from jsonschema import ValidationError
-    from ray.autoscaler._private.util import prepare_config, validate_config
 
+    prepare_config: Any = None
+    with stepping_aside("what Ray refuses in a cluster's YAML is not checked"):
+        from ray.autoscaler._private.util import prepare_config, validate_config
+    if prepare_config is None:
+        return
     # Ray logs the defaults that it fills in, which are no faults.
     logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
     unread = io.StringIO()

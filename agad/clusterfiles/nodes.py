@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from agad.clusterfiles.document import Document, Place, spelled
 from agad.clusterfiles.fault import Fault
+from agad.config import count_text
 
 _MAX_IDLE_MIN = 30
 _EVERYONE = {"0.0.0.0/0", "::/0"}
@@ -44,7 +45,8 @@ def _hosts_faults(document: Document) -> Iterator[Fault]:
     if isinstance(workers, int) and workers != num_hosts:
         yield document.fault(
             ("max_workers",),
-            f"max_workers is {workers}, but provider.worker_ips has {num_hosts} hosts; leave it "
+            f"max_workers is {workers}, but provider.worker_ips has "
+            f"{count_text(num_hosts, 'host')}; leave it "
             "out, to take all of them.",
             is_warning=True,
         )

@@ -5,14 +5,22 @@ from agad.config.budget import Budget
 from agad.config.candidate import Candidate
 from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
 from agad.config.confirm import Confirm
-from agad.config.contest import StoredDetector, stored_detectors
-from agad.config.counts import check_count
+from agad.config.contest import StoredDetector, stored_axes, stored_detectors, supervision_of
+from agad.config.counts import (
+    MAX_COUNT,
+    MAX_INT64,
+    check_count,
+    count_text,
+    is_finite_number,
+    shown_number,
+)
 from agad.config.detector import (
     TRAIN,
     BatchPlan,
     DetectorConfig,
     DetectorDefaults,
     InputSpec,
+    Labels,
     Scaling,
     Stage,
     Supervision,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
+from agad.config.counts import is_finite_number, shown_number
 from agad.errors import ConfigError
 
 _UNITS = {"gpu_hours": ("GPU-hour", "GPU-hours"), "hours": ("hour", "hours")}
@@ -32,11 +32,10 @@ class Budget:
             value = getattr(self, field.name)
             if value is None:
                 continue
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not (value > 0 and math.isfinite(value)):
+            if not (is_finite_number(value) and value > 0):
                 raise ConfigError(
-                    f"budget.{field.name} is {value!r}, but must be a number above 0; leave it out "
-                    "for no limit."
+                    f"budget.{field.name} is {shown_number(value)}, but must be a number above 0; "
+                    "leave it out for no limit."
                 )
 
     @property

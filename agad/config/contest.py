@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agad.config.branches import Axis, all_axes, from_json
 from agad.config.candidate import Candidate
 from agad.config.cell import Cell
-from agad.config.detector import DetectorConfig, Labels, parameters_of
+from agad.config.detector import DetectorConfig, Labels, Supervision, parameters_of
 from agad.config.grid import Grid
 from agad.config.registry import detector_class
 from agad.config.scheduler import NoStopping, Scheduler, scheduler_from_json
@@ -107,6 +108,21 @@ def _space_of(candidate: Mapping[str, Any]) -> Any:  # noqa: ANN401  A mapping o
     return Search.from_json({"space": candidate["space"], "trials_per_cell": 1}).space
 
 
+def stored_axes(config: Mapping[str, Any]) -> tuple[Axis, ...]:
+    """Return every searched parameter of a ``study.json`` on every branch, of all its detectors.
+
+    Raises:
+        ConfigError: This version does not know a distribution.
+    """
+    spaces = [config.get("search", {}).get("space", {})]
+    spaces += [one["space"] for one in config.get("detectors", ())]
+    return tuple(
+        axis
+        for space in spaces
+        for axis in all_axes({name: from_json(one) for name, one in space.items()})
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDetector:
     """A detector of a stored study, which need not be installed here."""
@@ -122,6 +138,9 @@ class StoredDetector:
 
     external_data: str = ""
     """The same as ``Supervision.external_data``."""
+
+    left_out: tuple[Cell, ...] = ()
+    """The same as ``Entry.left_out``."""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -177,19 +196,34 @@ def _stored_candidate(
         search = replace(search, space=space, trials_per_cell=one["trials"])
     else:
         search, selection = Search(), unsearched(selection, scheduler.max_epochs)
+    answers = answered(cells, one["labels"], selection)
     return StoredDetector(
         values=one["detector"],
         search=search,
         scheduler=scheduler,
         selection=selection,
-        answers=answered(cells, one["labels"], selection),
+        answers=answers,
+        left_out=tuple(cell for cell in cells if cell not in answers),
         external_data=one.get("external_data", ""),
     )
 
 
+def supervision_of(values: Mapping[str, Any]) -> Supervision | None:
+    """Return what a detector of a ``study.json`` is given; None if it is not installed here.
+
+    A detector that refuses its stored parameters is taken with its defaults.
+    """
+    try:
+        kind = detector_class(values.get("name", ""))
+    except ConfigError:
+        return None
+    try:
+        return _detector_from_json({"version": kind.version, **values}).supervision
+    except (ConfigError, TypeError):
+        return kind().supervision
+
+
 def _labels_of(values: Mapping[str, Any]) -> Labels:
     """Return how a detector uses labels; an unknown detector is assumed to use them."""
-    try:
-        return detector_class(values["name"]).supervision.labels
-    except ConfigError:
-        return "optional"
+    found = supervision_of(values)
+    return "optional" if found is None else found.labels

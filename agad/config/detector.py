@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
-from agad.config.counts import check_count
+from agad.config.counts import check_count, count_rule, is_count, is_finite_number, shown_number
 from agad.config.scheduler import NoStopping, Scheduler
 from agad.config.space import Distribution, Setting
 from agad.errors import ConfigError
@@ -18,6 +17,9 @@ Labels: TypeAlias = Literal["unused", "optional", "required"]
 """How a detector's fit uses labelled anomalies."""
 
 Scaling: TypeAlias = Literal["symmetric", "unit", "contrast", "standardised"]
+
+_MAX_SIZE = 2**31 - 1
+"""The most of a detector's count, if the detector states no other maximum: torch's largest size."""
 
 SCALINGS: tuple[Scaling, ...] = ("symmetric", "unit", "contrast", "standardised")
 
@@ -133,13 +135,19 @@ class DetectorConfig(Protocol):
     limits: ClassVar[str]
     """Known limits of the detector, in a sentence; empty for none."""
 
-    supervision: ClassVar[Supervision]
     loss_weights: ClassVar[tuple[str, ...]]
     """Weights of a loss that is itself the score. ``LabelFree`` refuses to search these parameters:
     its search would always put all weight on the score."""
 
     equal_time: ClassVar[tuple[str, ...]]
     """Parameters that do not change the time of an epoch, such as a learning rate."""
+
+    @property
+    def supervision(self) -> Supervision:
+        """The data that the detector receives in addition to images that count as normal.
+
+        A property if a parameter decides it, such as the kind of features; else a class variable.
+        """
 
     def __hash__(self) -> int:
         """Equal configurations have equal hashes, as in a frozen dataclass."""
@@ -208,6 +216,10 @@ class DetectorDefaults:
     limits: ClassVar[str] = ""
     supervision: ClassVar[Supervision] = Supervision()
     loss_weights: ClassVar[tuple[str, ...]] = ()
+    fits_once: ClassVar[bool] = False
+    """Whether a second epoch would only repeat the first. A study then has one epoch, and no rule
+    that stops trials."""
+
     equal_time: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -259,22 +271,19 @@ class DetectorDefaults:
             ConfigError: The value is not allowed.
         """
         if not is_allowed:
-            value = getattr(self, parameter)
+            value = shown_number(getattr(self, parameter))
             raise ConfigError(
-                f"{type(self).__name__}.{parameter} is {value!r}, but must be {constraint}."
+                f"{type(self).__name__}.{parameter} is {value}, but must be {constraint}."
             )
 
     def _is_number(self, parameter: str) -> bool:
         """Whether a parameter is a finite number, and neither True nor False."""
-        value = getattr(self, parameter)
-        is_real = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_real and math.isfinite(value)
+        return is_finite_number(getattr(self, parameter))
 
-    def _check_count(self, parameter: str, least: int) -> None:
-        """Refuse a parameter that is no whole number of at least ``least``."""
+    def _check_count(self, parameter: str, least: int, most: int = _MAX_SIZE) -> None:
+        """Refuse a parameter that is no whole number from ``least`` to ``most``."""
         value = getattr(self, parameter)
-        is_count = isinstance(value, int) and not isinstance(value, bool)
-        self._check(parameter, is_count and value >= least, f"a whole number, at least {least}")
+        self._check(parameter, is_count(value, least, most), count_rule(least, most))
 
 
 _Config = TypeVar("_Config", bound=DetectorConfig)

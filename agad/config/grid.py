@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from agad.config.cell import Cell, ClassGiven, LabelledClasses
+from agad.config.counts import MAX_COUNT, is_count
 from agad.config.space import Setting, setting_values
 from agad.errors import ConfigError
 
 
 def _axis(name: str, value: object, *kinds: type) -> tuple[Any, ...]:
     """Return an axis as a tuple; refuse repeated values and values of other kinds."""
-    values = (value,) if isinstance(value, str | int | float) else setting_values(name, value)
+    values = setting_values(name, (value,) if isinstance(value, str | int | float) else value)
     for one in values:
         if not isinstance(one, kinds) or isinstance(one, bool):
             known = " or ".join(kind.__name__ for kind in kinds)
@@ -27,17 +28,19 @@ def checked_classes(name: str, value: object) -> tuple[ClassGiven, ...]:
     """Return classes as a tuple; refuse a value that names no class, or a class twice."""
     values = _axis(name, value, int, str)
     for one in values:
-        if isinstance(one, int) and one < 0:
-            raise ConfigError(f"{name} holds {one}, but must be at least 0.")
+        if isinstance(one, int) and not is_count(one, 0, MAX_COUNT):
+            raise ConfigError(
+                f"{name} holds {one}, but must be at least 0 and at most {MAX_COUNT:,}."
+            )
     return values
 
 
 def _ratios(name: str, value: object, meaning: str) -> tuple[float, ...]:
-    values = tuple(float(one) for one in _axis(name, value, float, int))
+    values = _axis(name, value, float, int)
     for ratio in values:
         if not 0 <= ratio < 1:
             raise ConfigError(f"{name} holds {ratio:g}, but must be in [0, 1): it is {meaning}.")
-    return values
+    return tuple(map(float, values))
 
 
 def _labelled(value: object) -> list[LabelledClasses]:
@@ -47,10 +50,10 @@ def _labelled(value: object) -> list[LabelledClasses]:
     for one in values:
         if isinstance(one, tuple) and one:
             checked_classes(name, one)
-        elif one != "all" and (not isinstance(one, int) or isinstance(one, bool) or one < 1):
+        elif one != "all" and not is_count(one, 1, MAX_COUNT):
             raise ConfigError(
-                f'{name} holds {one!r}, but must hold "all", a number of classes, or a tuple of '
-                "classes, such as (3, 5); a list is an axis."
+                f'{name} holds {one!r}, but must hold "all", a number of classes (at most '
+                f"{MAX_COUNT:,}), or a tuple of classes, such as (3, 5); a list is an axis."
             )
     _check_distinct(name, values)
     return values
@@ -163,6 +166,11 @@ class Grid:
         if self.anomalous_class is None:
             return replace(self, normal_class=classes)
         return replace(self, anomalous_class=classes)
+
+    def with_labels(self) -> Grid:
+        """Return the grid without the ratio 0; the same grid if it has no other ratio."""
+        ratios: Any = self.anomaly_ratio
+        return replace(self, anomaly_ratio=[one for one in ratios if one] or ratios)
 
     @property
     def all_cells(self) -> tuple[Cell, ...]:

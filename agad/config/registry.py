@@ -26,7 +26,14 @@ Workers cannot import this module."""
 _BUILT_IN = {
     "agad": "agad.detectors:Agad",
     "deep-svdd": "agad.detectors:DeepSvdd",
+    "iforest": "agad.detectors:IsolationForest",
+    "knn": "agad.detectors:Knn",
+    "knn-probe": "agad.detectors:KnnProbe",
+    "lof": "agad.detectors:Lof",
+    "mahalanobis": "agad.detectors:Mahalanobis",
+    "ocsvm": "agad.detectors:OneClassSvm",
     "pca": "agad.detectors:Pca",
+    "probe": "agad.detectors:Probe",
 }
 """The built-in detectors, as in ``pyproject.toml``. A checkout that is not installed has no entry
 points."""
@@ -180,7 +187,7 @@ def check_class(found: Any) -> None:  # noqa: ANN401  Whatever a text names.
 
 _BUILDERS = ("build", "build_scorer")
 _METHODS = (
-    *("stages", "default_space", "default_scheduler", "input", "batches", "reduced"),
+    *("supervision", "stages", "default_space", "default_scheduler", "input", "batches", "reduced"),
     *_BUILDERS,
 )
 

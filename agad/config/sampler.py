@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -90,17 +90,17 @@ class GridSearch:
         points = self.points
         if isinstance(points, Mapping):
             for name, count in points.items():
-                check_count(f"search.sampler.points[{name!r}]", count, 2)
+                check_count(f"search.sampler.points[{name!r}]", count, 2, _MAX_GRID)
             object.__setattr__(self, "points", dict(sorted(points.items())))
         elif points is not None:
-            check_count("search.sampler.points", points, 2)
+            check_count("search.sampler.points", points, 2, _MAX_GRID)
 
-    def values_of(self, name: str, draw: Draw) -> list[Setting] | None:
+    def values_of(self, name: str, draw: Draw) -> Sequence[Setting] | None:
         """Return a parameter's values on the grid; None if the number of points is missing."""
         points = self.points.get(name) if isinstance(self.points, Mapping) else self.points
         if points is not None:
             return evenly(draw, points)
-        return None if draw.values is None else list(draw.values)
+        return draw.values
 
     def check_space(self, space: Space) -> None:
         """Refuse a range without a number of points, and a grid too large to walk through."""

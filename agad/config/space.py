@@ -7,19 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agad.config.counts import check_count
+from agad.config.counts import MAX_INT64, check_count, is_count, is_finite_number, shown_number
 from agad.errors import ConfigError
 
 Setting: TypeAlias = bool | int | float | str
 """A value that a detector's parameter can have."""
 
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+_MAX_BOUND = 2**53
+"""The largest bound of ``IntUniform``: a double holds every whole number up to it exactly."""
 
 
 def is_same(one: object, other: object) -> bool:
@@ -28,13 +23,19 @@ def is_same(one: object, other: object) -> bool:
 
 
 def _check_bounds(kind: str, low: float, high: float) -> None:
-    if not (_is_real(low) and _is_real(high)):
-        raise ConfigError(f"{kind}({low!r}, {high!r}) must have two numbers as its bounds.")
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    name = f"{kind}({shown_number(low)}, {shown_number(high)})"
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in (low, high)):
+        raise ConfigError(f"{name} must have two numbers as its bounds.")
+    if not (is_finite_number(low) and is_finite_number(high) and low < high):
         raise ConfigError(
-            f"{kind}({low}, {high}) is empty, but low must be below high and both finite; "
+            f"{name} is empty, but low must be below high and both finite; "
             "give the smaller bound first."
         )
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and low <= value <= high  # type: ignore[operator]
 
 
 def setting_values(name: str, values: object) -> tuple[Setting, ...]:
@@ -46,6 +47,12 @@ def setting_values(name: str, values: object) -> tuple[Setting, ...]:
         if not isinstance(value, Setting):
             raise ConfigError(
                 f"{name} holds {value!r}, but must hold numbers, texts, True or False."
+            )
+        if isinstance(value, int) and abs(value) > MAX_INT64:
+            raise ConfigError(
+                f"{name} holds {shown_number(value)}, but a whole number must be from "
+                f"{-MAX_INT64:,} to {MAX_INT64:,}; give a larger one as a real number, such as "
+                "1e30."
             )
     return listed
 
@@ -80,7 +87,7 @@ class Uniform:
 
     def holds(self, value: object) -> bool:
         """Whether a value can be drawn."""
-        return isinstance(value, int | float) and _is_real(value) and self.low <= value <= self.high
+        return _is_within(value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ class LogUniform:
 
     def holds(self, value: object) -> bool:
         """Whether a value can be drawn."""
-        return isinstance(value, int | float) and _is_real(value) and self.low <= value <= self.high
+        return _is_within(value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +142,14 @@ class IntUniform:
     """Whether the logarithm is uniform, as for a width or a batch size."""
 
     def __post_init__(self) -> None:
-        name = f"IntUniform({self.low!r}, {self.high!r})"
-        if not (_is_whole(self.low) and _is_whole(self.high)):
-            raise ConfigError(f"{name} must have two whole numbers as its bounds.")
+        name = f"IntUniform({shown_number(self.low)}, {shown_number(self.high)})"
+        if not all(is_count(one, -_MAX_BOUND, _MAX_BOUND) for one in (self.low, self.high)):
+            raise ConfigError(
+                f"{name} must have two whole numbers as its bounds, from {-_MAX_BOUND:,} to "
+                f"{_MAX_BOUND:,}."
+            )
         _check_bounds("IntUniform", self.low, self.high)
-        check_count(f"{name}.step", self.step, 1)
+        check_count(f"{name}.step", self.step, 1, _MAX_BOUND)
         if not isinstance(self.log, bool):
             raise ConfigError(f"{name}.log is {self.log!r}, but must be True or False.")
         if self.log and (self.low < 1 or self.step > 1):
@@ -181,7 +191,8 @@ class IntUniform:
 
     def holds(self, value: object) -> bool:
         """Whether a value can be drawn."""
-        return isinstance(value, int) and _is_whole(value) and value in self.values
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and value in self.values
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from agad.config.contest import (
     detectors_from_json,
     unsearched,
 )
-from agad.config.counts import check_count
+from agad.config.counts import MAX_INT64, check_count
 from agad.config.detector import DetectorConfig, parameters_of
 from agad.config.grid import Grid
 from agad.config.registry import detector_class
@@ -73,7 +73,7 @@ class Study:
 
     scheduler: Scheduler = field(default_factory=lambda: _NO_SCHEDULER_GIVEN)
     """The rule that stops search trials early; ``Asha()`` by default. ``FixedEpoch`` stops none,
-    and takes ``NoStopping`` with its own epochs."""
+    and takes ``NoStopping`` with its own epochs. A detector that fits once takes one epoch."""
 
     confirm: Confirm = field(default_factory=Confirm)
     selection: Selection = field(default_factory=Labelled)
@@ -92,14 +92,18 @@ class Study:
         if detector is None and not self.detectors:
             object.__setattr__(self, "detector", detector_class("agad")())
         self._check_types()
-        check_count("study.seed", self.seed, 0)
+        # The seeds of the confirm phase follow, and must fit their column too.
+        num_seeds = self.search.seeds + self.confirm.seeds
+        check_count("study.seed", self.seed, 0, MAX_INT64 - num_seeds)
         if self.detectors:
             self._check_candidates()
             return
+        _check_answered(self.cells, self.entries)
         check_development_classes(self.cells, self.search)
         if isinstance(self.selection, FixedEpoch):
             check_nothing_searched(self.search, self.budget)
             self._fix_epochs(self.selection.epochs)
+        self._fix_single_fit()
         check_selection(self.selection, self.search, self.detector)
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
@@ -135,6 +139,7 @@ class Study:
         entries = self.entries
         for place in range(len(entries)):
             _check_entry(entries, place)
+        _check_answered(self.cells, entries)
         if self.budget.names and not any(one.candidate.searches for one in entries):
             raise ConfigError(
                 f"study.budget is {self.budget}, but no candidate searches anything that it could "
@@ -150,6 +155,19 @@ class Study:
             raise ConfigError(
                 f"study.scheduler is {self.scheduler}, but FixedEpoch(epochs={epochs}) trains "
                 f"every trial for {epochs} epochs; leave it out, or give {wanted}."
+            )
+
+    def _fix_single_fit(self) -> None:
+        """Give a detector that fits once its own scheduler, and refuse any that has more epochs."""
+        if not getattr(self.detector, "fits_once", False):
+            return
+        if self.scheduler is _NO_SCHEDULER_GIVEN:
+            object.__setattr__(self, "scheduler", self.detector.default_scheduler())
+        if self.scheduler.max_epochs > 1:
+            raise ConfigError(
+                f"study.scheduler is {self.scheduler}, but {type(self.detector).__name__} fits "
+                "once, in a single epoch; leave the scheduler out, and give FixedEpoch, if any, "
+                "epochs=1."
             )
 
     def _check_types(self) -> None:
@@ -197,13 +215,22 @@ class Study:
         own_cells = cells_of_detectors(
             self.cells.all_cells, [(one.name, parameters_of(one)) for one in detectors]
         )
-        for one, cells in zip(self.detectors, own_cells, strict=True):
+        for place, (one, cells) in enumerate(zip(self.detectors, own_cells, strict=True)):
+            labels = one.detector.supervision.labels
+            if labels == "required" and not any(cell.anomaly_ratio for cell in cells):
+                raise ConfigError(
+                    f"study.detectors[{place}] is {one.detector}, which needs labelled anomalies, "
+                    "but cells.anomaly_ratio is 0; add a ratio above 0."
+                )
             alone = self._alone(one)
-            answers = answered(cells, one.detector.supervision.labels, alone.selection)
-            yield Entry(candidate=one, study=alone, answers=answers)
+            answers = answered(cells, labels, alone.selection)
+            left_out = tuple(cell for cell in cells if cell not in answers)
+            yield Entry(candidate=one, study=alone, answers=answers, left_out=left_out)
 
     def _alone(self, one: Candidate) -> Study:
         """Return the study of one candidate; its trials have the same keys as in this study."""
+        needs_labels = one.detector.supervision.labels == "required"
+        cells = self.cells.with_labels() if needs_labels else self.cells
         if one.searches:
             search = replace(
                 self.search,
@@ -213,6 +240,7 @@ class Study:
             most = min(self.confirm.candidates, search.num_cell_trials)
             return replace(
                 self,
+                cells=cells,
                 detector=one.detector,
                 detectors=(),
                 search=search,
@@ -222,6 +250,7 @@ class Study:
         epochs = one.rule.max_epochs
         return replace(
             self,
+            cells=cells,
             detector=one.detector,
             detectors=(),
             search=Search(),
@@ -366,6 +395,9 @@ class Entry:
     answers: Mapping[Cell, Cell]
     """The cell that runs, for each cell that the detector answers."""
 
+    left_out: tuple[Cell, ...] = ()
+    """The cells without the labelled anomalies that the detector needs."""
+
     @property
     def cells(self) -> tuple[Cell, ...]:
         """The cells that run; no other entry has any of them."""
@@ -373,7 +405,7 @@ class Entry:
 
 
 def _check_entry(entries: Sequence[Entry], place: int) -> None:
-    """Refuse a candidate that answers no cell, or that repeats an earlier candidate."""
+    """Refuse a candidate that repeats an earlier candidate."""
     entry = entries[place]
     for earlier, other in enumerate(entries[:place]):
         if entry.candidate == other.candidate:
@@ -383,10 +415,18 @@ def _check_entry(entries: Sequence[Entry], place: int) -> None:
                 f"study.detectors[{place}] has the parameters of study.detectors[{earlier}], but "
                 "candidates are told apart by them; change a parameter of one, or take it out."
             )
-    if not entry.cells:
+
+
+def _check_answered(cells: Grid, entries: Sequence[Entry]) -> None:
+    """Refuse cells without labelled anomalies, if every detector needs some."""
+    ratios: Any = cells.anomaly_ratio
+    needs = all(one.candidate.detector.supervision.labels == "required" for one in entries)
+    if needs and not all(ratios):
+        names = dict.fromkeys(type(one.candidate.detector).__name__ for one in entries)
         raise ConfigError(
-            f"study.detectors[{place}] is {entry.candidate.detector}, which needs labelled "
-            "anomalies, but cells.anomaly_ratio is 0; add a ratio above 0."
+            f"cells.anomaly_ratio is {', '.join(f'{one:g}' for one in ratios)}, but "
+            f"{', '.join(names)} cannot be fitted without labelled anomalies; give ratios above 0 "
+            "alone, or compare with a detector that needs none, such as Knn()."
         )
 
 

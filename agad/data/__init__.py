@@ -14,7 +14,8 @@ from agad.data.partition import TestChoice
 from agad.data.prepare import prepare_images
 from agad.data.readers.folder import find_pictures
 from agad.data.readers.pictures import PictureBatch, read_in_batches
+from agad.data.readers.values import FULL_RANGE, ValueRange
 from agad.data.recipe import ImportOptions
-from agad.data.resize import FILTERS, SIZES, Resize
+from agad.data.resize import FILTERS, FITS, SIZES, Fit, Resize
 from agad.data.split import Split, SplitCounts, Task, draw_split
 from agad.data.streams import Purpose, stream

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from agad.config import is_finite_number, shown_number
 from agad.data.images import Images
 from agad.data.manifest import StoredPart
 from agad.data.partfile import is_in_use, open_part, sha256_of
@@ -57,8 +57,10 @@ class NodeCache:
     """Size limit: unused files are removed to stay below it, the longest unused file first."""
 
     def __post_init__(self) -> None:
-        if not (self.max_gib > 0 and math.isfinite(self.max_gib)):
-            raise ConfigError(f"--cache-gib is {self.max_gib:g}, but must be above 0 and finite.")
+        if not (is_finite_number(self.max_gib) and self.max_gib > 0):
+            is_float = isinstance(self.max_gib, float)
+            shown = f"{self.max_gib:g}" if is_float else shown_number(self.max_gib)
+            raise ConfigError(f"--cache-gib is {shown}, but must be above 0 and finite.")
 
     def open(self, part: StoredPart, fetch: Callable[[Path], None]) -> Images:
         """Map a part's images into memory, fetching its file if it is not there.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from agad.data.images import Images
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _NUM_COLUMNS = 12
 _GAP_PX = 2
@@ -24,6 +27,9 @@ def contact_sheet(images: Images, class_names: Sequence[str]) -> bytes:
         images: Of 1 or 3 channels.
         class_names: In order of the label.
     """
+    # Imported here and below, so that a detector trains on batches without this package.
+    from PIL import Image, ImageDraw, ImageFont
+
     image_px = images.pixels.shape[-1]
     scale = max(1, -(-_MIN_TILE_PX // image_px))
     tile = image_px * scale + _GAP_PX
@@ -45,6 +51,8 @@ def contact_sheet(images: Images, class_names: Sequence[str]) -> bytes:
 
 def _as_picture(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Image.Image:
     """Return an image of ``(channels, height, width)``."""
+    from PIL import Image
+
     if len(pixels) == 1:
         return Image.fromarray(pixels[0])
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))

@@ -9,7 +9,6 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 FULL_SCALE = 0.5
 """The mean difference that is drawn white: 64 of the 255 grey levels, in pixels of [-1, 1]."""
@@ -29,6 +28,9 @@ def heat_map(pixels: NDArray[np.uint8], rebuilt: NDArray[np.float32]) -> bytes:
         pixels: The picture, shape ``(C, H, W)`` with C 1 or 3.
         rebuilt: Its reconstruction of the same shape, in [-1, 1]; clipped to this range when shown.
     """
+    # Imported here, so that a detector trains on batches without this package.
+    from PIL import Image
+
     x = pixels.astype(np.float32) / 127.5 - 1
     shown = np.rint((np.clip(rebuilt, -1, 1) + 1) * 127.5).astype(np.uint8)
     heat = _coloured(np.abs(x - rebuilt).mean(axis=0) / FULL_SCALE)

@@ -47,3 +47,6 @@ class Source:
 
     ignored: tuple[str, ...] = ()
     """Files below the folder that are no images, and masks and folders that were left out."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences that an import prints, such as the range of the pictures' shapes."""

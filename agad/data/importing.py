@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from agad.data.catalogue import KNOWN
-from agad.data.images import PARTS, Part
-from agad.data.library import Library, check_dataset_name
+from agad.data.images import PARTS, Part, Source
+from agad.data.library import Library
 from agad.data.manifest import Manifest, StoredPart
 from agad.data.partfile import write_part
 from agad.data.partition import Partition, partition
@@ -37,7 +37,7 @@ class Imported:
     """Files in the folder that are no images, and masks and folders that were left out."""
 
     notes: tuple[str, ...]
-    """Sentences about the test part, such as how many copies are in it."""
+    """Sentences that a user should read: the pictures' shapes, and the copies in the test part."""
 
 
 def import_dataset(
@@ -59,7 +59,6 @@ def import_dataset(
         DataError: A file is damaged, or another data set of this name is kept.
         StoreError: The store cannot be reached.
     """
-    check_dataset_name(name)
     recipe = find_recipe(name, path, options)
     source, resize = recipe.read()
     parts = partition(
@@ -67,6 +66,8 @@ def import_dataset(
         options.test,
         keeps_duplicates_out=options.drop_duplicates or recipe.is_official,
     )
+    if parts.test_split == "official" and not options.keep_split:
+        _check_several_classes(source, parts)
     with _temporary_folder() as folder:
         files: dict[Part, Path] = {part: folder / f"{part}.arrow" for part in PARTS}
         num_classes = len(source.class_names)
@@ -84,12 +85,30 @@ def import_dataset(
             source=_described(recipe),
             resize=resize,
             filter=recipe.filter,
+            fit=recipe.fit,
+            value_range=recipe.value_range,
             test_split=parts.test_split,
             dropped=parts.dropped,
         )
         is_new = library.put(manifest, files)
     kept = manifest if is_new else library.manifest(name)
-    return Imported(manifest=kept, is_new=is_new, ignored=source.ignored, notes=parts.notes)
+    return Imported(
+        manifest=kept,
+        is_new=is_new,
+        ignored=source.ignored,
+        notes=(*source.notes, *parts.notes),
+    )
+
+
+def _check_several_classes(source: Source, parts: Partition) -> None:
+    """Refuse a training part of one class, as in MVTec's own split, before the name is taken."""
+    labels = np.unique(parts.train.images.labels)
+    if len(labels) == 1:
+        raise DataError(
+            f"the training part holds the class {source.class_names[labels[0]]!r} alone, so a "
+            "study finds no labelled anomaly to select by. Give --test-share 0.5 to choose a test "
+            "part from all images, or --keep-split for studies that select without labels."
+        )
 
 
 @contextmanager

@@ -96,11 +96,32 @@ class Library:
         self._check_same(manifest)  # Another import was faster.
         return False
 
+    def remove(self, name: str) -> int:
+        """Remove a data set for good, also if its manifest is damaged; its name is free then.
+
+        Returns:
+            How many bytes its objects had.
+
+        Raises:
+            ConfigError: The store holds no data set of this name.
+            StoreError: The store cannot be reached.
+        """
+        check_dataset_name(name)
+        sizes = self._objects.sizes(f"{DATASETS_PREFIX}{name}/")
+        manifest = dataset_manifest_key(name)
+        if manifest not in sizes:
+            raise ConfigError(self._missing(name))
+        # The manifest goes first: whoever reads a manifest finds its files.
+        for key in (manifest, *(key for key in sizes if key != manifest)):
+            self._objects.delete(key)
+        return sum(sizes.values())
+
     def _check_same(self, manifest: Manifest) -> None:
         if self.manifest(manifest.name).fingerprint != manifest.fingerprint:
             raise DataError(
                 f"data set {manifest.name!r} is in {self.uri} already and holds other images; "
-                "import this one under another name."
+                "import this one under another name, or remove the other one first with agad data "
+                f"remove {manifest.name}."
             )
 
     def _missing(self, name: str) -> str:

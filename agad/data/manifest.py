@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 from agad.config import typed
 from agad.data.images import Part
-from agad.data.resize import FILTERS, SIZES
+from agad.data.readers.values import ValueRange
+from agad.data.resize import FILTERS, FITS, SIZES, Fit
 from agad.errors import ConfigError, DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Grows when an older version could no longer read what a newer one writes."""
+
+_SINCE_VERSION_2: dict[str, object] = {"fit": "stretch", "value_range": None}
+"""Fields that version 1 lacks, and their values there. A manifest with these values is written as
+version 1, so that earlier releases read on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,12 @@ class Manifest:
     """Pillow's filter that brings other pictures to this size, one of ``FILTERS``; the filter of
     the import if the import resized."""
 
+    fit: Fit = "stretch"
+    """What other pictures that are not square become."""
+
+    value_range: ValueRange | None = None
+    """Values of other 16-bit pictures that become 0 and 255; None is all 16 bits."""
+
     test_split: str
     """``official``, or how the test part was chosen."""
 
@@ -126,7 +137,12 @@ class Manifest:
             token: Tells the document from the document of another import; ``from_json`` ignores the
                 token.
         """
-        values = {"format_version": FORMAT_VERSION, "token": token} | dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        version = FORMAT_VERSION
+        if all(values[name] == default for name, default in _SINCE_VERSION_2.items()):
+            values = {name: of for name, of in values.items() if name not in _SINCE_VERSION_2}
+            version = 1
+        values = {"format_version": version, "token": token} | values
         return json.dumps(values, indent=2, sort_keys=True).encode()
 
     @classmethod
@@ -144,7 +160,7 @@ class Manifest:
             values = json.loads(text)
             version = values.pop("format_version")
             values.pop("token", None)
-            if version == FORMAT_VERSION:
+            if version in (1, FORMAT_VERSION):
                 # Every version wrote these two, although they have defaults.
                 _ = values["filter"], values["dropped"]
                 manifest = typed(cls, values, only_known=True)
@@ -165,6 +181,8 @@ def _check(manifest: Manifest) -> None:
     """Refuse values that no import writes: whoever can write the store wrote the manifest."""
     if manifest.filter not in FILTERS or manifest.image_px not in SIZES:
         raise ValueError(f"filter {manifest.filter!r}, size {manifest.image_px!r}")
+    if manifest.fit not in FITS:
+        raise ValueError(f"fit {manifest.fit!r}")
     if manifest.channels not in (1, 3):
         raise ValueError(f"{manifest.channels!r} channels")
     # A digest names a file: what leaves its folder is no digest.

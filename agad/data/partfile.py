@@ -15,7 +15,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
 
 from agad.data.images import Images, SourceImages
 from agad.data.manifest import StoredPart
@@ -33,6 +32,9 @@ def write_part(path: Path, source: SourceImages, num_classes: int) -> StoredPart
         source: The images, their labels and their names.
         num_classes: Labels are below this.
     """
+    # Imported here and below, so that a detector trains on batches without this package.
+    import pyarrow as pa  # type: ignore[import-untyped]
+
     pixels = np.ascontiguousarray(source.images.pixels)
     shape = pixels.shape[1:]
     column = pa.FixedSizeBinaryArray.from_buffers(
@@ -71,6 +73,8 @@ def open_part(path: Path) -> Images:
         FileNotFoundError: There is no such file.
         DataError: The file is damaged.
     """
+    import pyarrow as pa
+
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)

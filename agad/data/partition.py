@@ -12,6 +12,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from agad.config import MAX_INT64, check_count
 from agad.data.images import Images, Source, SourceImages
 from agad.data.manifest import Dropped
 from agad.errors import ConfigError, DataError
@@ -36,8 +37,7 @@ class TestChoice:
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ConfigError(f"--test-share is {self.share}, but must be between 0 and 1.")
-        if self.seed < 0:
-            raise ConfigError(f"--test-seed is {self.seed}, but must be at least 0.")
+        check_count("--test-seed", self.seed, 0, MAX_INT64)
 
     def __str__(self) -> str:
         return f"{self.share:.4g} of each class by pixel hash, seed {self.seed}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agad.data.catalogue import KNOWN, Format
 from agad.data.images import Images, Source
+from agad.data.library import check_dataset_name
 from agad.data.partition import TestChoice
 from agad.data.readers import (
     read_cifar10,
@@ -19,7 +20,9 @@ from agad.data.readers import (
 )
 from agad.data.readers.layout import Layout, check_layout
 from agad.data.readers.masks import MaskRule, check_masks
-from agad.data.resize import SIZES, Resize
+from agad.data.readers.survey import shape_notes
+from agad.data.readers.values import ValueRange
+from agad.data.resize import SIZES, Fit, Resize
 from agad.errors import ConfigError
 
 
@@ -35,6 +38,13 @@ class ImportOptions:
 
     filter: str = "bilinear"
     """Pillow's filter for images of another size."""
+
+    fit: Fit = "stretch"
+    """What an image that is not square becomes."""
+
+    value_range: ValueRange | None = None
+    """Values of 16-bit pictures in a folder that become 0 and 255; None takes all 16 bits, if the
+    pictures fill more than half of these."""
 
     mode: str = "auto"
     """Mode of a folder of images: ``L``, ``RGB``, or ``auto``, which is L if all are grey."""
@@ -52,9 +62,14 @@ class ImportOptions:
     """Keep training images out, without an error, if they are in the test part or of two
     classes."""
 
+    keep_split: bool = False
+    """Whether an official training part of one class may stay, although a study then finds no
+    labelled anomaly to select by."""
+
     def __post_init__(self) -> None:
         # Checked here, since not every data set is resized.
-        Resize(image_px=SIZES[0] if self.image_px is None else self.image_px, filter=self.filter)
+        image_px = SIZES[0] if self.image_px is None else self.image_px
+        Resize(image_px=image_px, filter=self.filter, fit=self.fit)
         check_layout(self.layout)
         check_masks(self.masks)
 
@@ -73,6 +88,8 @@ class Recipe:
     """Pillow's filter, which other pictures will need even if these images have their size
     already."""
 
+    fit: Fit
+    value_range: ValueRange | None
     mode: str
     layout: Layout
     masks: MaskRule
@@ -99,18 +116,22 @@ class Recipe:
             return source, "none"
         if (height, width) == (self.resize.image_px, self.resize.image_px):
             return source, "none"
-        return _resized(source, self.resize), f"from {height} x {width} {self.resize}"
+        notes = shape_notes([(width, height)], self.fit)
+        source = replace(_resized(source, self.resize), notes=tuple(notes))
+        return source, f"from {height} x {width} {self.resize}"
 
 
 def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
     """Find out how to read a data set.
 
     Raises:
-        ConfigError: The path is missing, or an option does not go with the format.
+        ConfigError: The name is not allowed or near a known data set's, the path is missing, or an
+            option does not go with the format.
     """
     known = KNOWN.get(name)
     if known is None and options.format is None:
         _refuse_near_name(name)
+    check_dataset_name(name)
     format_ = options.format or (known.format if known else _format_of(path))
     if path is None and format_ != "digits":
         raise ConfigError("--from is missing, but must name the data set's folder or file.")
@@ -118,18 +139,32 @@ def find_recipe(name: str, path: Path | None, options: ImportOptions) -> Recipe:
         raise ConfigError(f"--from is {path}, but digits come with scikit-learn; leave it out.")
     if path is not None and not path.exists():
         raise ConfigError(f"--from is {path}, but there is no such folder or file.")
-    for flag in ("mode", "layout", "masks"):
+    for flag, default in (
+        ("mode", "auto"),
+        ("layout", "auto"),
+        ("masks", "auto"),
+        ("value_range", None),
+    ):
         value = getattr(options, flag)
-        if value != "auto" and format_ != "folder":
-            raise ConfigError(f"--{flag} is {value}, but only a folder of images takes one.")
+        if value != default and format_ != "folder":
+            name_ = flag.replace("_", "-")
+            raise ConfigError(f"--{name_} is {value}, but only a folder of images takes one.")
     official = known if known is not None and known.format == format_ else None
     image_px = options.image_px or (official.image_px if official else None)
+    if options.fit != "stretch" and not image_px:
+        raise ConfigError(
+            f"--fit is {options.fit}, but images keep their size without --size; give both."
+        )
     return Recipe(
         format=format_,
         path=path or Path(),
         class_names=official.class_names if official else None,
-        resize=Resize(image_px=image_px, filter=options.filter) if image_px else None,
+        resize=(
+            Resize(image_px=image_px, filter=options.filter, fit=options.fit) if image_px else None
+        ),
         filter=options.filter,
+        fit=options.fit,
+        value_range=options.value_range,
         mode=options.mode,
         layout=options.layout,
         masks=options.masks,
@@ -172,6 +207,11 @@ _READERS: dict[Format, Callable[[Recipe], Source]] = {
     "cifar100-fine": lambda recipe: read_cifar100(recipe.path, "fine"),
     "medmnist": lambda recipe: read_medmnist(recipe.path, recipe.class_names),
     "folder": lambda recipe: read_folder(
-        recipe.path, recipe.resize, recipe.mode, layout=recipe.layout, masks=recipe.masks
+        recipe.path,
+        recipe.resize,
+        recipe.mode,
+        layout=recipe.layout,
+        masks=recipe.masks,
+        values=recipe.value_range,
     ),
 }

@@ -6,7 +6,6 @@ at once is behind ``agad.detectors.compute``.
 
 from agad.detectors.agad.configuration import Agad
 from agad.detectors.deep_svdd.configuration import DeepSvdd
-from agad.detectors.pca.configuration import Pca
 from agad.detectors.protocol import (
     BatchLeak,
     Detector,
@@ -14,4 +13,14 @@ from agad.detectors.protocol import (
     Rebuilder,
     StepwiseDetector,
     mean_losses,
+)
+from agad.detectors.shallow.configuration import (
+    IsolationForest,
+    Knn,
+    KnnProbe,
+    Lof,
+    Mahalanobis,
+    OneClassSvm,
+    Pca,
+    Probe,
 )

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from agad.errors import ConfigError
 from agad.executor.listening import check_listening
+from agad.executor.private_ray import stepping_aside
 
 _MODE = "RAY_AUTH_MODE"
 _HOW = (
@@ -22,7 +24,8 @@ def find_token() -> bool:
     """Have Ray send the token that Ray itself finds; return whether there is a token.
 
     Ray looks for a token by itself only if it starts a cluster or finds a cluster on its machine.
-    ``RAY_AUTH_MODE`` wins: with ``disabled``, no token is sent.
+    ``RAY_AUTH_MODE`` wins: with ``disabled``, no token is sent. If this version of Ray has another
+    loader of tokens, the user sets ``RAY_AUTH_MODE``.
 
     Raises:
         ConfigError: ``RAY_AUTH_MODE`` is no mode, or the file of the token cannot be read.
@@ -33,20 +36,22 @@ def find_token() -> bool:
     if mode is not None and mode.lower() == "disabled":
         return False
     # Ray's own loader knows all the places. Ray has no public function for this.
-    from ray._raylet import (  # type: ignore[attr-defined]
-        AuthenticationTokenLoader,
-        Config,
-    )
-    from ray.exceptions import AuthenticationError
+    with stepping_aside(f"no token is looked for: set {_MODE}=token if the cluster has a token"):
+        from ray._raylet import (  # type: ignore[attr-defined]
+            AuthenticationTokenLoader,
+            Config,
+        )
+        from ray.exceptions import AuthenticationError
 
-    try:
-        is_known: bool = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
-    except AuthenticationError as error:
-        raise ConfigError(f"Ray's token cannot be read ({_reason(error)}); {_HOW}.") from error
-    if is_known:
-        os.environ[_MODE] = "token"
-        Config.initialize("")  # Ray has read the mode when it was imported.
-    return is_known
+        try:
+            is_known: bool = AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
+        except AuthenticationError as error:
+            raise ConfigError(f"Ray's token cannot be read ({_reason(error)}); {_HOW}.") from error
+        if is_known:
+            os.environ[_MODE] = "token"
+            Config.initialize("")  # Ray has read the mode when it was imported.
+        return is_known
+    return mode is not None
 
 
 def check_joinable(address: str) -> str:
@@ -63,16 +68,20 @@ def check_joinable(address: str) -> str:
         ConnectionError: No Ray head answers.
         ValueError: The address is none.
     """
-    from ray._private import services
-
     if "://" in address:
         return address  # Of Ray's client, which asks in its own way.
-    found = services.canonicalize_bootstrap_address(address)
+    found: str | None = address
+    with stepping_aside("ray.init alone looks for the address of a cluster"):
+        from ray._private import services
+
+        found = services.canonicalize_bootstrap_address(address)
     if found is None:
         raise ConnectionError("no Ray runs on this machine")
     asked = found if address == "auto" else address
     check_listening(asked)
-    _ask(asked, has_token=find_token())
+    has_token = find_token()
+    if asked != "auto":
+        _ask(asked, has_token=has_token)
     return found
 
 
@@ -81,20 +90,12 @@ def _ask(address: str, *, has_token: bool) -> None:
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # Ray alone knows the certificates.
     import grpc  # type: ignore[import-untyped]
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
-    loader = AuthenticationTokenLoader.instance()
-    headers = loader.get_token_for_http_header() if has_token else {}
     # A proxy of the environment is for the web, and never for the cluster.
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        service = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            service.GetClusterId(
-                gcs_service_pb2.GetClusterIdRequest(),  # type: ignore[attr-defined]
-                metadata=[(name.lower(), value) for name, value in headers.items()],
-                timeout=_ANSWER_S,
-            )
+            with stepping_aside("ray.init alone finds out whether a cluster lets agad in"):
+                _ask_for_id(channel, has_token=has_token)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                 raise ConfigError(refused(address, has_token=has_token)) from None
@@ -102,6 +103,20 @@ def _ask(address: str, *, has_token: bool) -> None:
                 f"what listens at {address} does not answer as a Ray head: "
                 f"{error.code().name.lower()}"
             ) from None
+
+
+def _ask_for_id(channel: Any, *, has_token: bool) -> None:  # noqa: ANN401  grpc has no types.
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+
+    loader = AuthenticationTokenLoader.instance()
+    headers = loader.get_token_for_http_header() if has_token else {}
+    service = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
+    service.GetClusterId(
+        gcs_service_pb2.GetClusterIdRequest(),  # type: ignore[attr-defined]
+        metadata=[(name.lower(), value) for name, value in headers.items()],
+        timeout=_ANSWER_S,
+    )
 
 
 def refused(address: str, *, has_token: bool) -> str:

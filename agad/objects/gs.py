@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ from requests import RequestException
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
+from agad.errors import StoreError
 from agad.objects.bucket import Head, ListingPage
+from agad.objects.environment import check_endpoint
 from agad.objects.files import errors_named
 from agad.objects.gs_errors import store_error
 
@@ -49,6 +52,7 @@ class GoogleBucket:
             "retry": None,
             "timeout": (_CONNECT_TIMEOUT_S, read_timeout_s),
         }
+        _check_environment()
         with self._errors_named():
             self._client = storage.Client()
         adapter = HTTPAdapter(pool_maxsize=_NUM_CONNECTIONS)
@@ -162,6 +166,20 @@ class GoogleBucket:
         except _ERRORS as error:
             # Not `from error`: a traceback would show its text, which may hold a token.
             raise store_error(error, f"{self.uri}/{key}" if key else self.uri) from None
+
+
+def _check_environment() -> None:
+    """Refuse variables that lead nowhere, before any request."""
+    server = os.environ.get("STORAGE_EMULATOR_HOST")
+    if server:
+        check_endpoint("STORAGE_EMULATOR_HOST", server)
+        return  # Another server needs no credentials.
+    file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if file and not Path(file).is_file():
+        raise StoreError(
+            f"GOOGLE_APPLICATION_CREDENTIALS is {file!r}, but must name a file that exists; "
+            "correct it, or unset it to use other credentials."
+        )
 
 
 class _Sink(io.RawIOBase):

@@ -96,9 +96,9 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove an object; a missing object is fine.
 
-        Used for sources of a compaction, checkpoints and old leases: a study never deletes a
-        result. A deleted key must not be put again, since a writer that still repeats its put would
-        take the key.
+        Used for sources of a compaction, checkpoints and old leases, and to remove a whole study or
+        data set on demand: a study itself never deletes a result. A deleted key must not be put
+        again, since a writer that still repeats its put would take the key.
         """
 
     def sizes(self, prefix: str) -> dict[str, int]:

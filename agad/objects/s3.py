@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -16,9 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from agad.errors import StoreError
 from agad.objects.bucket import Head, KeyTakenError, ListingPage
+from agad.objects.environment import check_endpoint, check_secret, without_secrets
 from agad.objects.files import CHUNK_BYTES, errors_named, read_chunks
 from agad.objects.protocol import MissingObjectError
-from agad.objects.s3_errors import store_error, without_secrets
+from agad.objects.s3_errors import store_error
 from agad.objects.s3_parts import put_in_parts
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 5
 _OPEN_READ_TIMEOUT_S = 5
 _NUM_CONNECTIONS = 32
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_GIVEN_IN = {
+    "env": "",
+    "explicit": "",
+    "shared-credentials-file": "~/.aws/credentials",
+    "config-file": "~/.aws/config",
+}
+"""The sources of credentials that a person typed, by botocore's name; "" is the environment."""
+
 _LARGE_BYTES = 64 * 2**20
 """A larger file goes up in parts: a failure costs one part, and S3's 5 GiB limit is gone."""
 
@@ -50,9 +61,27 @@ class S3Bucket:
         self._name = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         # A single session for both clients: its reading of botocore's data takes 0.1 s.
+        for name in _ENDPOINT_VARIABLES:
+            if os.environ.get(name):
+                check_endpoint(name, os.environ[name])
         with self._environment_errors_named():
             self._session = boto3.session.Session()
+            self._check_credentials()
         self._client = self._connected(read_timeout_s)
+
+    def _check_credentials(self) -> None:
+        """Refuse given credentials that no request can carry, such as a key with a line break."""
+        found = self._session.get_credentials()
+        # Credentials of other kinds are fetched and renewed, at the price of a request.
+        if found is None or found.method not in _GIVEN_IN:
+            return
+        for variable, value in (
+            ("AWS_ACCESS_KEY_ID", found.access_key),
+            ("AWS_SECRET_ACCESS_KEY", found.secret_key),
+            ("AWS_SESSION_TOKEN", found.token),
+        ):
+            place = _GIVEN_IN[found.method]
+            check_secret(f"{variable.lower()} of {place}" if place else variable, value or "")
 
     @property
     def uri(self) -> str:

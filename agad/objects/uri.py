@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from agad.errors import ConfigError
 from agad.objects.bucket import Bucket
+from agad.objects.environment import character_name
 from agad.objects.local import LocalObjects
 from agad.objects.protocol import ObjectStore
 from agad.objects.remote import RemoteObjects
@@ -81,9 +82,43 @@ def _parts(uri: str) -> tuple[str, str, str]:
     scheme, _, rest = uri.partition("://")
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")
-    if not _BUCKET.fullmatch(bucket) or (prefix and not is_key(prefix)):
+    # Text before an "@" may be a credential, so nothing of such a URI is looked at or shown.
+    if "@" in uri or not bucket:
         raise _not_allowed(uri)
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigError(f"store is {uri!r}, but {_bucket_fault(bucket)}.")
+    if prefix and not is_key(prefix):
+        raise ConfigError(f"store is {uri!r}, but {_prefix_fault(prefix)}.")
     return scheme, bucket, prefix
+
+
+def _bucket_fault(bucket: str) -> str:
+    fault = re.search(r"[^A-Za-z0-9._-]", bucket)
+    if fault:
+        return (
+            f"its bucket {bucket!r} holds {character_name(fault[0])}, and may hold letters, "
+            "digits, '.', '_' and '-' alone"
+        )
+    if not 3 <= len(bucket) <= 63:
+        return f"its bucket {bucket!r} has {len(bucket)} characters, and must have 3 to 63"
+    return f"its bucket {bucket!r} must start and end with a letter or digit"
+
+
+def _prefix_fault(prefix: str) -> str:
+    fault = re.search(r"[^A-Za-z0-9._=/-]", prefix)
+    if fault:
+        return (
+            f"its prefix {prefix!r} holds {character_name(fault[0])}, and may hold letters, "
+            "digits, '.', '_', '=', '-' and '/' alone"
+        )
+    segment = next(one for one in prefix.split("/") if not is_key(one))
+    if not segment:
+        return f"its prefix {prefix!r} has nothing between two '/'; leave one of them out"
+    if segment[0] in ".-=":
+        return f"its prefix {prefix!r} has a part that starts with {segment[0]!r}; rename the part"
+    return (
+        f"its prefix {prefix[:40]!r}... has a part of {len(segment)} characters, and may have 200"
+    )
 
 
 def _s3(bucket: str, prefix: str) -> Bucket:

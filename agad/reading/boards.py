@@ -105,6 +105,7 @@ def _planned(one: StoredDetector) -> PlannedDetector:
         searches=searches_of(one),
         standing={asked: ran for asked, ran in one.answers.items() if asked != ran},
         external_data=one.external_data,
+        left_out=one.left_out,
     )
 
 

@@ -51,8 +51,8 @@ def figures(store: str | os.PathLike[str] | None = None, study: str | None = Non
         study: Only this study, instead of all in the store.
 
     Raises:
-        ConfigError: The renderer of figures is not installed, or the store holds no study, or no
-            study of this name.
+        ConfigError: The store holds no study, or no study of this name.
+        NotInstalledError: The renderer of figures is not installed.
         StoreError: The store cannot be reached, or an object is damaged.
     """
     check_renderer()

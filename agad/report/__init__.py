@@ -15,11 +15,12 @@ from agad.report.figures import (
     themed,
 )
 from agad.report.html.page import Section, html_page
-from agad.report.numbers.aggregate import leaderboard, priced
+from agad.report.numbers.aggregate import leaderboard
 from agad.report.numbers.chosen import confirmed_rows, has_test_score
 from agad.report.numbers.comparison import Comparison, compare
 from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals, has_ended
 from agad.report.numbers.planned import PlannedDetector
+from agad.report.numbers.prices import priced
 from agad.report.numbers.results import CellResult, RatioResult
 from agad.report.pages.baseline import baseline_cells
 from agad.report.pages.comparison_page import comparison_csv, comparison_page
@@ -43,13 +44,15 @@ from agad.report.pages.live import (
 from agad.report.pages.models import (
     ScoredPicture,
     export_summary,
+    exported_chance,
     few_normals,
     score_table,
+    scored_chance,
     scores_csv,
 )
 from agad.report.pages.page import Page
 from agad.report.pages.plan import plan_table
 from agad.report.pages.published import published_page
 from agad.report.pages.render import markdown, terminal
-from agad.report.pages.rounding import count_text, plain, seconds_text
+from agad.report.pages.rounding import count_text, plain, printable, seconds_text
 from agad.report.pages.stores import compacted_line, info_table, schema_tables

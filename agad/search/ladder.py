@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agad.config import Asha, Labelled, Median, Scheduler, SuccessiveHalving
+from agad.config import Asha, Labelled, Median, Scheduler, SuccessiveHalving, count_text
 from agad.search.rungs import cutoff
 
 Action: TypeAlias = Literal["go on", "stop", "pause"]
@@ -152,7 +152,7 @@ class Ladder:
         return entered[: self._scheduler.num_promoted(len(entered))]
 
     def _rung(self, num_epochs: int) -> str:
-        epochs = "1 epoch" if num_epochs == 1 else f"{num_epochs} epochs"
+        epochs = count_text(num_epochs, "epoch")
         return f"rung {self._scheduler.milestones.index(num_epochs)} after {epochs}"
 
     def _held_against(
@@ -172,7 +172,7 @@ class Ladder:
             return Decision(
                 "stop",
                 f"median rule, {rung}: best {self._objective} {best:.6f} is below {bar:.6f}, the "
-                f"median of the means of {num_others} others",
+                f"median of the means of {count_text(num_others, 'other')}",
             )
         return Decision()
 

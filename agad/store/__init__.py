@@ -2,6 +2,7 @@
 
 from agad.store.info import StudyInfo, TableInfo, study_info, table_files
 from agad.store.read import StudyReader, list_studies, steps_done
+from agad.store.removal import remove_study, studies_with_dataset
 from agad.store.study_store import StudyStore
 from agad.store.tables.compaction import DEFAULT_GRACE, Compacted, compact
 from agad.store.tables.rows import rows_from_parquet, rows_to_parquet

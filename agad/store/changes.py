@@ -19,6 +19,7 @@ from agad.config import (
     Study,
     detector_class,
     known_names,
+    supervision_of,
 )
 from agad.errors import StudyChangedError
 
@@ -167,9 +168,8 @@ def _as_several(config: dict[str, Any]) -> dict[str, Any]:
         "space": search.pop("space"),
         "scheduler": config["scheduler"],
     }
-    name = config["detector"].get("name")
-    if name in known_names():
-        supervision = detector_class(name).supervision
+    supervision = supervision_of(config["detector"])
+    if supervision is not None:
         one["labels"] = supervision.labels
         if supervision.external_data:
             one["external_data"] = supervision.external_data

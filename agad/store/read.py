@@ -32,6 +32,7 @@ from agad.records import (
 )
 from agad.store.release import pause_from_json
 from agad.store.tables.parallel import in_parallel
+from agad.store.tables.params import ParamTypes, param_types
 from agad.store.tables.rows import rows_from_table
 from agad.store.tables.snapshot import list_attempts
 from agad.store.tables.tables import read_table
@@ -79,6 +80,11 @@ class StudyReader:
                 f"study {self._study!r} is not in {self._objects.uri}, which holds: {known}."
             )
         return newest[1]
+
+    def param_types(self) -> ParamTypes:
+        """Return the columns of the searched parameters; none if no study is kept."""
+        newest = self._newest_config()
+        return {} if newest is None else param_types(newest[1])
 
     def stamp(self) -> str:
         """Return a text that changes when a row, a winner or a configuration is added."""

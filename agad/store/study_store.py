@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import ObjectStore, check_conditional_put
 from agad.records import (
@@ -40,6 +41,7 @@ from agad.store.holding.spool import Group, Spool, put_group
 from agad.store.read import StudyReader
 from agad.store.release import last_pauses, pause_to_json, released_attempts
 from agad.store.tables.parallel import in_parallel
+from agad.store.tables.params import ParamTypes, param_types
 from agad.store.tables.rows import rows_to_parquet
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,8 @@ class StudyStore(StudyReader):
         self._lease_times = lease_times
         self._lease: Lease | None = None
         self._is_connected = True
+        self._param_types: ParamTypes = {}
+        """The columns of the searched parameters, from ``open`` on."""
         self._claim_tokens: dict[tuple[str, int], str] = {}
         """Tokens of this driver's claims, by trial key and attempt."""
 
@@ -109,8 +113,8 @@ class StudyStore(StudyReader):
             self._spool.flush()
         except StoreError as error:
             raise StoreError(
-                f"{self._spool.num_waiting} groups of rows of study {self._study} wait in "
-                f"{self._spool.path} and cannot be stored: {error}"
+                f"{count_text(self._spool.num_waiting, 'group')} of rows of study {self._study} in "
+                f"{self._spool.path} cannot be stored: {error}"
             ) from error
 
     def disconnect(self) -> None:
@@ -135,10 +139,12 @@ class StudyStore(StudyReader):
         for _ in range(_MAX_OPEN_RACES):
             newest = self._newest_config()
             if newest is not None and not extends(newest[1], wanted):
+                self._param_types = param_types(newest[1])
                 return
             number = 0 if newest is None else newest[0] + 1
             # If another driver took this number, the next round compares its configuration.
             if self._objects.put_if_absent(config_key(self._study, number), data):
+                self._param_types = param_types(wanted)
                 return
         raise StoreError(
             f"{self._objects.uri}/{self._study} cannot be opened: others extended it "
@@ -187,9 +193,10 @@ class StudyStore(StudyReader):
         attempt = (trial.trial_key, trial.attempt)
         assert all((row.trial_key, row.attempt) == attempt for row in epochs), attempt
         assert all((row.trial_key, row.attempt) == attempt for row in scores), attempt
+        trial_file = rows_to_parquet([trial], TrialRow, self._param_types)
         group = [
             (attempt_key(self._study, "epochs", *attempt), rows_to_parquet(epochs, EpochRow)),
-            (attempt_key(self._study, "trials", *attempt), rows_to_parquet([trial], TrialRow)),
+            (attempt_key(self._study, "trials", *attempt), trial_file),
         ]
         if scores:
             key = attempt_key(self._study, "scores", *attempt)

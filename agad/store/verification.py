@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import MissingObjectError, ObjectStore, TransientError
 from agad.records import (
@@ -270,8 +271,8 @@ class _Check:
         ]
         if covered:
             notes.append(
-                f"{len(covered)} objects are compacted already; `agad store compact` removes them "
-                "after its grace period."
+                f"{count_text(len(covered), 'object')} compacted already; `agad store compact` "
+                "removes what is compacted after its grace period."
             )
         return notes
 

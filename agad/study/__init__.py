@@ -1,7 +1,7 @@
 """The study engine: what starts next, what stops, what is written. Nothing imports Ray or torch."""
 
 from agad.study.board import StudyBoard
-from agad.study.cell_data import find_cell_data, specs_of_rows
+from agad.study.cell_data import find_cell_data, kept_config, specs_of_rows
 from agad.study.epoch_time import (
     EpochTime,
     EpochTimes,

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -226,6 +226,15 @@ def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> l
             )
         specs.append(spec)
     return specs
+
+
+def kept_config(study: Study, cell_data: Mapping[str, CellData], precision: str) -> dict[str, Any]:
+    """Return the configuration that the study's memory keeps.
+
+    A study has one precision: a ladder or a mean cannot compare trials of two.
+    """
+    fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
+    return study.as_json() | {"data": fingerprints, "precision": precision}
 
 
 def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:

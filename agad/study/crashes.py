@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from agad.config import count_text
 from agad.errors import TrialsFailingError
 
 MAX_IN_A_ROW = 12
@@ -41,6 +42,6 @@ class Crashes:
         if min(self._num, len(self._trial_keys)) >= MAX_IN_A_ROW:
             last_line = error.strip().rpartition("\n")[2]
             raise TrialsFailingError(
-                f"{len(self._trial_keys)} trials in a row crashed on their workers, the last with "
-                f"{last_line!r}; mend that, then run the same command again to go on."
+                f"{count_text(len(self._trial_keys), 'trial')} in a row crashed on their workers, "
+                f"the last with {last_line!r}; mend that, then run the same command again to go on."
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from agad.config import DetectorConfig, parameters_of, stored_detectors, with_parameters
+from agad.config import DetectorConfig, count_text, parameters_of, stored_detectors, with_parameters
 from agad.data import Library
 from agad.records import TrialRow
 from agad.study.cell_data import CellData, steps_of
@@ -93,7 +93,7 @@ class StoredEpochTimes:
         return EpochTime(
             epoch_s=seconds / sum(steps for _, steps in chosen),
             gpus=sum(row.gpu_s for row, _ in chosen) / seconds,
-            source="1 trial" if len(chosen) == 1 else f"{len(chosen):,} trials",
+            source=count_text(len(chosen), "trial"),
             hardware=hardware,
         )
 
@@ -171,7 +171,7 @@ class MeasuredEpochTimes:
         return EpochTime(
             epoch_s=cost.epoch_s(num_steps, num_val),
             gpus=1.0 if self._runtime.compute.device == "cuda" else 0.0,
-            source=f"{min(cost.num_measured, num_steps)} of {num_steps} steps here",
+            source=f"{min(cost.num_measured, num_steps)} of {count_text(num_steps, 'step')} here",
             hardware=self._hardware,
         )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from agad.config import Cell, Study
+from agad.config import Cell, Entry, Study
 from agad.data import Library
+from agad.records import CellStatus, StudyMemory, StudyStatus, find_provenance
 from agad.search import expected_epochs
-from agad.study.cell_data import CellData, find_cell_data
+from agad.study.board import StudyBoard
+from agad.study.cell_data import CellData, find_cell_data, kept_config
 from agad.study.epoch_time import EpochTime, EpochTimes
+from agad.study.row_maker import RowMaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,12 @@ class CellPlan:
     num_search_instances: int = 1
     """Instances of the cell's class that each search trial trains; 0 if the search uses other
     classes."""
+
+    search_left: float = 1.0
+    """Share of the cell's search trials that have not ended yet."""
+
+    confirm_left: float = 1.0
+    """Share of the cell's confirm trials that have not ended yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +95,21 @@ class DetectorPlan:
     expectation: str
     """The assumption about the search, such as ``no trial is stopped``."""
 
+    num_search_ended: int = 0
+    """Search trials that have ended, or that a budget has taken from the search."""
+
+    num_left_out: int = 0
+    """Cells without the labelled anomalies that the detector needs, which do not run."""
+
     @property
     def num_search_trials(self) -> int:
-        """Search trials of all cells."""
-        return self.num_searches * self.trials_per_cell
+        """Search trials of all cells that are still to run."""
+        return self.num_searches * self.trials_per_cell - self.num_search_ended
 
     @property
     def num_confirm_trials(self) -> int:
-        """Confirm trials of all cells."""
-        return len(self.cells) * self.confirm_per_cell
+        """Confirm trials of all cells that are still to run."""
+        return round(self.confirm_per_cell * sum(cell.confirm_left for cell in self.cells))
 
     @property
     def confirm_epochs(self) -> int:
@@ -104,7 +119,7 @@ class DetectorPlan:
     @property
     def most_epochs(self) -> int:
         """Epochs of all instances if no trial is stopped."""
-        return self._num_instances * self.max_epochs + self.confirm_epochs
+        return round(self._num_instances * self.max_epochs) + self.confirm_epochs
 
     @property
     def likely_epochs(self) -> float:
@@ -112,9 +127,11 @@ class DetectorPlan:
         return self._num_instances * self.expected_epochs + self.confirm_epochs
 
     @property
-    def _num_instances(self) -> int:
-        """Instances of all search trials."""
-        return self.trials_per_cell * sum(cell.num_search_instances for cell in self.cells)
+    def _num_instances(self) -> float:
+        """Instances of all search trials that are still to run."""
+        return self.trials_per_cell * sum(
+            cell.num_search_instances * cell.search_left for cell in self.cells
+        )
 
     @property
     def likely(self) -> WorkerTime | None:
@@ -136,10 +153,9 @@ class DetectorPlan:
         search = (
             self.trials_per_cell * (search_epochs + self.stage_epochs) * cell.num_search_instances
         )
-        search_s = cell.epoch_time.epoch_s * search
-        confirm_s = (
-            cell.epoch_time.epoch_s * self.confirm_per_cell * (self.max_epochs + self.stage_epochs)
-        )
+        confirm = self.confirm_per_cell * (self.max_epochs + self.stage_epochs)
+        search_s = cell.epoch_time.epoch_s * search * cell.search_left
+        confirm_s = cell.epoch_time.epoch_s * confirm * cell.confirm_left
         return WorkerTime(
             search_s=search_s,
             confirm_s=confirm_s,
@@ -155,6 +171,13 @@ class StudyPlan:
     study: str
     detectors: tuple[DetectorPlan, ...]
     num_confirm_seeds: int
+    done: StudyStatus | None = None
+    """What the study's memory says of trials that have ended; None if no trial has ended."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to run."""
+        return self.done is not None and all(cell.phase == "done" for cell in self.done.cells)
 
     @property
     def cells(self) -> tuple[CellPlan, ...]:
@@ -181,38 +204,74 @@ def _sum(times: Iterable[WorkerTime | None]) -> WorkerTime | None:
     return whole
 
 
-def plan_study(study: Study, library: Library, epoch_times: Sequence[EpochTimes] = ()) -> StudyPlan:
-    """Check a study against its data and estimate its cost, without Ray.
+def plan_study(
+    study: Study,
+    library: Library,
+    epoch_times: Sequence[EpochTimes] = (),
+    *,
+    memory: StudyMemory | None = None,
+    precision: str = "float32",
+) -> StudyPlan:
+    """Check a study against its data and its memory, and estimate the cost of what is left.
+
+    Needs no Ray, and writes nothing into the memory.
 
     Args:
         study: The study to plan.
         library: Holds the data sets.
         epoch_times: For each cell, the first entry that knows the time of an epoch counts.
+        memory: Knows what earlier runs did; None plans the whole study.
+        precision: The precision that the study is to run in.
 
     Raises:
+        StudyChangedError: ``run`` would refuse the study, since its memory holds another study.
         AgadError: The study does not fit its data.
     """
-    found = find_cell_data(study, library).values()
+    cell_data = find_cell_data(study, library)
+    found = cell_data.values()
     confirmed = {one.cell.label: one for searching in found for one in searching.confirmed}
+    done = None if memory is None else _done(study, cell_data, memory, precision)
+    statuses = {one.label: one for one in done.cells} if done else {}
     return StudyPlan(
         study=study.name,
         detectors=tuple(
             _detector_plan(
-                entry.study, [confirmed[cell.label] for cell in entry.cells], epoch_times
+                entry, [confirmed[cell.label] for cell in entry.cells], epoch_times, statuses
             )
             for entry in study.entries
         ),
         num_confirm_seeds=study.confirm.seeds,
+        done=done,
     )
 
 
+def _done(
+    study: Study, cell_data: Mapping[str, CellData], memory: StudyMemory, precision: str
+) -> StudyStatus | None:
+    """Return how far a study is by its memory; None if no trial has ended."""
+    memory.is_kept(kept_config(study, cell_data, precision))  # Refuses another study.
+    rows = RowMaker(study=study.name, provenance=find_provenance(), precision=precision)
+    status = StudyBoard(study, cell_data, memory, rows).status(slots=0)
+    return status if any(cell.ended or cell.phase != "search" for cell in status.cells) else None
+
+
 def _detector_plan(
-    study: Study, cells: Sequence[CellData], epoch_times: Sequence[EpochTimes]
+    entry: Entry,
+    cells: Sequence[CellData],
+    epoch_times: Sequence[EpochTimes],
+    statuses: Mapping[str, CellStatus],
 ) -> DetectorPlan:
-    searches = {one.cell.over(study.search.development) for one in cells}
+    study = entry.study
+    searches = {one.cell.over(study.search.development).label for one in cells}
+    ended = [_num_ended(statuses[label]) for label in searches if label in statuses]
     return DetectorPlan(
         detector=study.detector.name,
-        cells=tuple(_cell_plan(one, epoch_times) for one in cells),
+        cells=tuple(
+            _cell_plan(
+                one, epoch_times, statuses.get(one.cell.over(study.search.development).label)
+            )
+            for one in cells
+        ),
         num_searches=len(searches),
         trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
@@ -220,10 +279,19 @@ def _detector_plan(
         stage_epochs=sum(stage.epochs or 0 for stage in study.detector.stages),
         expected_epochs=expected_epochs(study.scheduler, study.search.num_cell_trials),
         expectation=study.scheduler.expectation,
+        num_search_ended=sum(ended),
+        num_left_out=len(entry.left_out),
     )
 
 
-def _cell_plan(cell_data: CellData, epoch_times: Sequence[EpochTimes]) -> CellPlan:
+def _num_ended(status: CellStatus) -> int:
+    """Return the search trials that have ended, or all of them if the search is over."""
+    return status.ended if status.phase == "search" else status.planned
+
+
+def _cell_plan(
+    cell_data: CellData, epoch_times: Sequence[EpochTimes], status: CellStatus | None
+) -> CellPlan:
     counts = cell_data.counts(cell_data.study.seed)
     known = (one.of(cell_data) for one in epoch_times)
     return CellPlan(
@@ -233,7 +301,19 @@ def _cell_plan(cell_data: CellData, epoch_times: Sequence[EpochTimes]) -> CellPl
         num_val_anomalies=counts.num_val_anomalies,
         num_fit_anomalies=counts.num_fit_anomalies,
         num_search_instances=_num_search_instances(cell_data.study, cell_data.cell),
+        search_left=1.0 if status is None else _share_left(_num_ended(status), status.planned),
+        confirm_left=1.0 if status is None else _confirm_left(status),
     )
+
+
+def _confirm_left(status: CellStatus) -> float:
+    if status.phase == "done":
+        return 0.0
+    return _share_left(status.confirmed, status.confirm_planned)
+
+
+def _share_left(num_ended: int, num_planned: int) -> float:
+    return 1 - num_ended / num_planned if num_planned else 0.0
 
 
 def _num_search_instances(study: Study, cell: Cell) -> int:

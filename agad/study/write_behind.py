@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.records import StudyMemory
 
@@ -69,7 +70,9 @@ class WriteBehind:
                 last_error = error
         if num_lost:
             logger.warning(
-                "What %d trials left could not be kept, so they run again: %s", num_lost, last_error
+                "What %s left could not be kept and will be run again: %s",
+                count_text(num_lost, "trial"),
+                last_error,
             )
 
     def _check(self, most: int) -> None:

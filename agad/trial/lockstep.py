@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, TypeVar
 
+from agad.config import count_text
 from agad.errors import CheckpointError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, check_trial
 from agad.trial.results import EpochResult
@@ -95,8 +96,8 @@ class LockStep(Checkpointed):
         is_whole = isinstance(states, list) and all(isinstance(one, dict) for one in states)
         if not is_whole or len(states) != len(self.instances):
             raise CheckpointError(
-                f"{where} does not hold the {len(self.instances)} instances of its trial; remove "
-                "it to start anew."
+                f"{where} does not hold the {count_text(len(self.instances), 'instance')} of its "
+                "trial; remove it to start anew."
             )
         for number, (one, of_one) in enumerate(zip(self.instances, states, strict=True)):
             one.go_on_from(of_one, f"{where}, instance {number},")

@@ -59,6 +59,14 @@ class SavedModel:
         """Whether the model rebuilds pictures, so that heat maps can be drawn."""
         return hasattr(self.scorer(), "rebuild")
 
+    @property
+    def holds(self) -> str:
+        """What of the training images the file holds; empty if nothing that could be read back.
+
+        Example: ``the pixels of every normal image of the fit split``.
+        """
+        return getattr(self.scorer(), "holds", "")
+
     def threshold(self, false_positive_rate: float) -> float:
         """Return the lowest validation score that at most this share of the normals exceeds.
 

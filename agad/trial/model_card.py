@@ -17,12 +17,16 @@ from agad.config import (
     typed,
     with_parameters,
 )
-from agad.data import Resize
+from agad.data import FULL_RANGE, Fit, Resize, ValueRange
 from agad.errors import CheckpointError
 from agad.trial.trial_spec import TrialSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Grows when an older version could no longer read what a newer one writes."""
+
+_SINCE_VERSION_2: dict[str, object] = {"fit": "stretch", "value_range": None}
+"""Fields that version 1 lacks, and their values there. A card with these values is written as
+version 1, so that earlier releases read on."""
 
 Mode: TypeAlias = Literal["L", "RGB"]
 _CHANNELS: dict[Mode, int] = {"L": 1, "RGB": 3}
@@ -67,6 +71,12 @@ class ModelCard:
     filter: str
     """Pillow's filter for the resizing."""
 
+    fit: Fit = "stretch"
+    """What pictures that are not square become."""
+
+    value_range: ValueRange | None = None
+    """Values of 16-bit pictures that become 0 and 255; None is all 16 bits."""
+
     dataset: str
     data_fingerprint: str
     class_names: tuple[str, ...]
@@ -104,6 +114,8 @@ class ModelCard:
             mode="L" if spec.data.channels == 1 else "RGB",
             image_px=spec.data.image_px,
             filter=spec.data.filter,
+            fit=spec.data.fit,
+            value_range=spec.data.value_range,
             dataset=spec.data.name,
             data_fingerprint=spec.data.fingerprint,
             class_names=spec.data.class_names,
@@ -119,7 +131,12 @@ class ModelCard:
     @property
     def resize(self) -> Resize:
         """How pictures are brought to the model's size."""
-        return Resize(image_px=self.image_px, filter=self.filter)
+        return Resize(image_px=self.image_px, filter=self.filter, fit=self.fit)
+
+    @property
+    def values(self) -> ValueRange:
+        """The values of 16-bit pictures that become 0 and 255."""
+        return self.value_range or FULL_RANGE
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -134,7 +151,11 @@ class ModelCard:
             "version": self.detector.version,
             "settings": values["detector"],
         }
-        document = {"format_version": FORMAT_VERSION} | values
+        version = FORMAT_VERSION
+        if all(values[name] == default for name, default in _SINCE_VERSION_2.items()):
+            values = {name: of for name, of in values.items() if name not in _SINCE_VERSION_2}
+            version = 1
+        document = {"format_version": version} | values
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -151,7 +172,7 @@ class ModelCard:
         try:
             values = json.loads(text)
             version = values.pop("format_version")
-            if version == FORMAT_VERSION:
+            if version in (1, FORMAT_VERSION):
                 values["detector"] = _detector(values["detector"], where)
                 _ = values["exported"]  # Every version wrote it, although it has a default.
                 return typed(cls, values, only_known=True)

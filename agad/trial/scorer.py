@@ -27,6 +27,11 @@ class PreparedScorer(nn.Module):
         self.scorer = scorer
         self.spec = spec
 
+    @property
+    def holds(self) -> str:
+        """The scorer's text about the training images that it holds; empty if it has none."""
+        return getattr(self.scorer, "holds", "")
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` in [-1, 1] to scores ``(B,)``: higher is more anomalous."""
         scores: Tensor = self.scorer(prepare_images(images, self.spec))

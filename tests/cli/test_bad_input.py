@@ -177,9 +177,7 @@ def test_a_cache_that_is_a_file_is_refused(
     assert "name another folder with --cache" in ended.err
 
 
-@pytest.mark.parametrize(
-    "store", ["ftp://x", "s3://", "s3://UP/../x", "http://bucket/x", "file://host/x"]
-)
+@pytest.mark.parametrize("store", ["ftp://x", "s3://", "http://bucket/x", "file://host/x"])
 @pytest.mark.parametrize("command", ["run", "report"])
 def test_a_store_of_another_kind_is_refused(
     run_agad: RunAgad, write_study: WriteStudy, command: str, store: str

@@ -32,7 +32,7 @@ def test_faults_end_with_1_each_with_its_file_and_line(run_agad: RunAgad, tmp_pa
     where = "available_node_types.head.node_config.BlockDeviceMappings[0].Ebs.VolumTyp"
     assert ended.out == (
         f"{path}:{line}: {where} is not known; VolumeType, perhaps.\n"
-        f"{path}: 1 faults, 0 warnings; checked as Ray cluster of provider aws.\n"
+        f"{path}: 1 fault, 0 warnings; checked as Ray cluster of provider aws.\n"
     )
 
 

@@ -116,7 +116,9 @@ def test_import_of_other_images_under_a_name_is_refused(
     _draw(shapes, {"class-0/new.png": 99})
     ended = run_agad("data", "import", "shapes", "--from", shapes)
     assert ended.code == 2
-    assert "already and holds other images; import this one under another name." in ended.err
+    assert (
+        "already and holds other images; import this one under another name, or remove" in ended.err
+    )
     assert read_store() == before
 
 
@@ -125,7 +127,7 @@ def test_import_says_which_files_are_no_images(run_agad: RunAgad, shapes: Path) 
         (shapes / f"note-{number}.txt").write_text("hello")
     ended = run_agad("data", "import", "shapes", "--from", shapes)
     assert ended.out.startswith(
-        "Left out: 7 (note-0.txt, note-1.txt, note-2.txt, note-3.txt, note-4.txt, ...)\n"
+        "Left out: note-0.txt, note-1.txt, note-2.txt, note-3.txt, note-4.txt and 2 more\n"
     )
 
 
@@ -134,6 +136,23 @@ def twins(tmp_path: Path) -> Path:
     """Return a folder with an official split, and one training image in its test part."""
     pictures = {f"train/good/{number}.png": number for number in range(5)}
     return _draw(tmp_path / "twins", pictures | {"test/good/a.png": 50, "test/bad/b.png": 3})
+
+
+_AS_THEY_ARE = ("--drop-duplicates", "--keep-split")
+
+
+def test_import_refuses_a_training_part_of_one_class_before_the_name_is_taken(
+    run_agad: RunAgad, twins: Path, read_store: ReadStore
+) -> None:
+    ended = run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("agad: the training part holds the class 'good' alone, so a study ")
+    assert "Give --test-share 0.5 to choose a test part from all images, or --keep" in ended.err
+    assert read_store() == {}
+    again = run_agad(
+        "data", "import", "twins", "--from", twins, "--drop-duplicates", "--test-share", "0.5"
+    )
+    assert (again.code, again.err) == (0, "")
 
 
 def test_import_refuses_duplicates_and_lists_their_files(
@@ -149,7 +168,7 @@ def test_import_refuses_duplicates_and_lists_their_files(
 def test_import_keeps_duplicates_out_of_training_where_that_is_asked_for(
     run_agad: RunAgad, twins: Path, tmp_path: Path
 ) -> None:
-    ended = run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    ended = run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     assert (ended.code, ended.err) == (0, "")
     assert "Pixel duplicates kept out of training: 1 in the test part." in ended.out
     assert _manifest(tmp_path, "twins").train.num_images == 4
@@ -167,7 +186,7 @@ _WRONG = {
     "share": (("--test-share", "1"), "--test-share is 1.0, but must be between 0 and 1."),
     "seed": (
         ("--test-share", ".2", "--test-seed", "-1"),
-        "--test-seed is -1, but must be at least",
+        "--test-seed is -1, but must be a whole number, at least",
     ),
     "seed-alone": (("--test-seed", "3"), "--test-seed is given without --test-share; give both."),
 }
@@ -225,7 +244,7 @@ def test_list_shows_the_imported_data_sets_and_the_known_ones(
     run_agad: RunAgad, shapes: Path, twins: Path, tmp_path: Path
 ) -> None:
     run_agad("data", "import", "shapes", "--from", shapes)
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     ended = run_agad("data", "list")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"Data sets in {tmp_path}/store\n")
@@ -256,7 +275,7 @@ def test_show_tells_the_classes_and_the_source(
     for told in (
         "Images: 1 x 16 x 16; resized: none.",
         "Source: folder pictures. Test part: 0.3333 of each class by pixel hash, seed 0.",
-        "Validation: 1 labelled anomalies",
+        "Validation: 1 labelled anomaly where",
         f"Content: SHA-256 {_manifest(tmp_path, 'shapes').fingerprint}.",
         "Pixel duplicates: none in training",
     ):
@@ -265,7 +284,7 @@ def test_show_tells_the_classes_and_the_source(
 
 
 def test_show_lists_the_duplicates(run_agad: RunAgad, twins: Path) -> None:
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     ended = run_agad("data", "show", "twins")
     assert "train/good/3.png (in the test part): test/bad/b.png" in ended.out
 
@@ -273,7 +292,7 @@ def test_show_lists_the_duplicates(run_agad: RunAgad, twins: Path) -> None:
 def test_show_writes_a_picture_of_the_training_images(
     run_agad: RunAgad, twins: Path, tmp_path: Path
 ) -> None:
-    run_agad("data", "import", "twins", "--from", twins, "--drop-duplicates")
+    run_agad("data", "import", "twins", "--from", twins, *_AS_THEY_ARE)
     png = tmp_path / "sheet.png"
     ended = run_agad("data", "show", "twins", "--png", png)
     assert (ended.code, ended.err) == (0, "")

@@ -167,7 +167,9 @@ def test_a_wrong_target_is_one_line(run_agad: RunAgad, target: str, message: str
 
 def test_wrong_words_are_one_line(run_agad: RunAgad) -> None:
     assert_one_line(run_agad("detectors", "check"), "the class to check is missing")
-    assert_one_line(run_agad("detectors", "padim"), "must be one of: agad, deep-svdd, pca")
+    assert_one_line(
+        run_agad("detectors", "padim"), "must be one of: agad, deep-svdd, iforest, knn, knn-"
+    )
     assert_one_line(run_agad("detectors", "pca", "agad"), "'agad' is given beside 'pca'")
 
 
@@ -275,6 +277,7 @@ def test_ones_own_detector_from_a_study_to_the_scores_of_pictures(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_the_workers_of_a_job_import_ones_own_detector(
     tmp_path: Path, ray_head: dict[str, str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import ray
 import torch
+from rich.console import Console
+from scipy.stats import binomtest
 
 from agad.config import Confirm, Grid
 from agad.data import NodeCache
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import TrialRow, Winner, model_key, models_prefix
+from agad.report import export_summary, leaderboard
 from agad.store import StudyStore
 from agad.trial import PictureScorer, SavedModel
 from tests.cli.trained import STUDY, assert_one_line, confirmed, files_below, read_csv, run_here
@@ -62,8 +65,54 @@ def test_export_says_what_the_model_is(run_agad: RunAgad, trained: str, tmp_path
     assert f"{(first.test_auroc + second.test_auroc) / 2:.3f} ± " in ended.out
     num = len(SavedModel.read(tmp_path / "a").val_normal_scores)
     assert f"{num // 5} of {num} validation normals score above it" in ended.out
-    assert "at most 0.2." in ended.out
+    bound = binomtest(num // 5, num, alternative="less").proportion_ci(0.95, "exact").high
+    assert (
+        "With 95% confidence, the false-positive rate on further normals like these is below "
+        f"{bound:.2g} (Clopper-Pearson)." in ended.out
+    )
+    assert ended.out.count("rate") == 1
     assert ended.err == ""
+
+
+def test_export_bounds_the_rate_of_normals_that_share_a_score(exported: Path, trained: str) -> None:
+    (cell,) = leaderboard(StudyStore(open_objects(trained), "tiny").trials(), study="tiny").cells
+    scores = torch.tensor([0.1, 0.2, 0.7, 0.7, 0.7])
+    model = replace(SavedModel.read(exported), val_normal_scores=scores)
+    assert model.card.exported is not None
+    facts = replace(model.card.exported, threshold=model.threshold(0.5), false_positive_rate=0.5)
+    console = Console(width=400, record=True, file=io.StringIO())
+    console.print(export_summary(model.exported(facts), cell))
+    shown = console.export_text()
+    assert "above 0.7 is called anomalous; 0 of 5 validation normals score above it." in shown
+    bound = binomtest(2, 5, alternative="less").proportion_ci(0.95, "exact").high
+    assert f"is below {bound:.2g} (Clopper-Pearson)" in shown
+
+
+@pytest.mark.parametrize(
+    ("aurocs", "said"),
+    [
+        ((0.29, 0.3), "is 0.295, worse than chance (95 % interval 0.231-0.359; chance is 0.5)"),
+        ((0.4, 0.6), "is 0.500, not told apart from chance (95 % interval 0.000-1.000; chance is"),
+        ((0.5, 0.5), "is 0.500, not told apart from chance (chance is 0.5): do not rely"),
+    ],
+)
+def test_export_warns_of_a_cell_that_is_not_better_than_chance(  # noqa: PLR0913  Fixtures.
+    run_agad: RunAgad,
+    trained: str,
+    copied: Callable[..., str],
+    tmp_path: Path,
+    aurocs: tuple[float, float],
+    said: str,
+) -> None:
+    def worsened(row: TrialRow) -> TrialRow:
+        return replace(row, test_auroc=aurocs[row.number]) if row.phase == "confirm" else row
+
+    uri = copied(worsened)
+    (key,) = open_objects(trained).list("tiny/models/")
+    open_objects(uri).put_if_absent(key, open_objects(trained).get(key))
+    ended = run_agad("export", uri, "--out", tmp_path / "a")
+    assert ended.code == 0
+    assert f"agad: warning: the test AUROC of the cell {said}" in ended.err
 
 
 def test_export_warns_where_too_few_normals_give_the_threshold(
@@ -72,7 +121,12 @@ def test_export_warns_where_too_few_normals_give_the_threshold(
     ended = run_agad("export", trained, "--out", tmp_path / "a", "--fpr", "0.001")
     model = SavedModel.read(tmp_path / "a")
     assert ended.code == 0
-    assert "agad: warning: --fpr is 0.001, but" in ended.err
+    num = len(model.val_normal_scores)
+    assert (
+        "agad: warning: --fpr is 0.001, which needs 1,000 validation normals or more, but there "
+        f"are {num}:" in ended.err
+    )
+    assert "false-positive" not in ended.err
     assert "the threshold is the highest of their scores" in ended.err
     assert model.card.exported is not None
     assert model.card.exported.threshold == model.val_normal_scores.max().item()
@@ -315,6 +369,8 @@ def test_the_exported_program_scores_as_the_model(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
+@pytest.mark.usefixtures("shared_ray")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -325,11 +381,7 @@ def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
     )
     objects = open_objects(options.store)
     study = replace(STUDY, cells=Grid(dataset="digits", normal_class=[0, 1]))
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        run_study(study, StudyStore(objects, "tiny"), options)
-    finally:
-        ray.shutdown()
+    run_study(study, StudyStore(objects, "tiny"), options)
     rows = [row for row in confirmed(options.store) if row.number == 0]
     assert len(rows) == 2
     for row in rows:

@@ -94,7 +94,7 @@ def test_figures_without_their_renderer_are_one_clear_error(
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     ended = run_agad("report", fill_store(tmp_path / "store"), "--figures", tmp_path / "figures")
-    assert (ended.code, "pip install 'agad[report]'" in ended.err) == (2, True)
+    assert (ended.code, "lacks its package vl_convert; install agad" in ended.err) == (2, True)
     assert not (tmp_path / "figures").exists()
 
 

@@ -68,3 +68,12 @@ def test_elsewhere_everything_is_passed_on_as_it_is(
         for text in LOG:
             show(text)
     assert capsys.readouterr().out == "".join(LOG)
+
+
+def test_a_terminal_keeps_the_columns_of_a_jobs_tables_and_cuts_nothing(tmp_path: Path) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=40, height=30, color_system=None)
+    row = "digits     0.05   0.912 ± 0.003 (n=3)   " + "x" * 60
+    with showing(str(tmp_path), "tiny", console) as show:
+        show(f"{row}\n")
+    assert row in file.getvalue()

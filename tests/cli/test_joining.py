@@ -55,6 +55,20 @@ sys.meta_path.insert(0, Block())
 """
 
 
+_TROUBLES: dict[str, tuple[dict[str, str], str]] = {
+    "none": ({}, "asks for a token, but none is known here. Ray reads RAY_AUTH_TOKEN, then"),
+    "wrong": (
+        {"RAY_AUTH_TOKEN": "0" * 64},
+        "refuses the token that is known here; the cluster may be",
+    ),
+    "disabled": (
+        {"RAY_AUTH_MODE": "disabled"},
+        "asks for a token, but RAY_AUTH_MODE is disabled here",
+    ),
+}
+"""What is set, and what is said of it."""
+
+
 @pytest.fixture(scope="module")
 def head() -> Iterator[dict[str, str]]:
     """A head that promises a GPU, which torch does not see."""
@@ -96,7 +110,7 @@ def ended(
     )
 
 
-@pytest.mark.parametrize("way", ["run", "file", "start"])
+@pytest.mark.parametrize("way", ["run", pytest.param("file", marks=pytest.mark.nightly), "start"])
 def test_a_study_joins_by_the_token_file_of_its_user(
     head: dict[str, str], tmp_path: Path, way: str
 ) -> None:
@@ -106,19 +120,23 @@ def test_a_study_joins_by_the_token_file_of_its_user(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("way", ["run", "file", "start", "doctor", "drain-watch"])
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("way", "trouble"),
     [
-        ({}, "asks for a token, but none is known here. Ray reads RAY_AUTH_TOKEN, then"),
-        ({"RAY_AUTH_TOKEN": "0" * 64}, "refuses the token that is known here; the cluster may be"),
-        ({"RAY_AUTH_MODE": "disabled"}, "asks for a token, but RAY_AUTH_MODE is disabled here"),
+        *(("run", trouble) for trouble in _TROUBLES),
+        *((way, "wrong") for way in ("start", "doctor")),
+        *(
+            pytest.param(way, trouble, marks=pytest.mark.nightly)
+            for way in ("file", "start", "doctor", "drain-watch")
+            for trouble in _TROUBLES
+            if (way, trouble) not in {("start", "wrong"), ("doctor", "wrong")}
+        ),
     ],
-    ids=["none", "wrong", "disabled"],
 )
 def test_a_token_that_does_not_do_is_one_line(
-    head: dict[str, str], tmp_path: Path, way: str, settings: dict[str, str], message: str
+    head: dict[str, str], tmp_path: Path, way: str, trouble: str
 ) -> None:
+    settings, message = _TROUBLES[trouble]
     done = ended(command(way, tmp_path, head["AGAD_TEST_GCS"]), tmp_path, head, **settings)
     assert done.returncode == (1 if way == "start" else 2)
     (line,) = done.stderr.splitlines()
@@ -146,7 +164,7 @@ def test_a_gpu_that_torch_does_not_see_ends_the_study_at_the_first_trial(
     assert list((tmp_path / "store").glob("joins/trials/*/*")) == []
 
 
-@pytest.mark.parametrize("missing", ["rich", "agad"])
+@pytest.mark.parametrize("missing", [pytest.param("rich", marks=pytest.mark.nightly), "agad"])
 def test_a_head_whose_python_has_no_agad_is_one_line(tmp_path: Path, missing: str) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block/sitecustomize.py").write_text(BLOCK)

@@ -26,9 +26,9 @@ STUDY = agad.Study(
     cells=agad.Grid(dataset="digits", normal_class=[0, 1]),
     detector=agad.Agad(backbone="naive", base_width=4, discriminator_width=4, batch_size=32,
                        min_batch_anomalies=16),
-    search=agad.Search(space={"lr": agad.LogUniform(1e-4, 1e-2)}, trials_per_cell=8),
-    scheduler=agad.NoStopping(max_epochs=300),
-    confirm=agad.Confirm(seeds=2),
+    search=agad.Search(space={"lr": agad.LogUniform(1e-4, 1e-2)}, trials_per_cell=3),
+    scheduler=agad.NoStopping(max_epochs=150),
+    confirm=agad.Confirm(seeds=1),
 )
 """
 
@@ -222,11 +222,12 @@ def test_a_kernel_starts_watches_interrupts_and_goes_on(kernel: _Kernel, home: P
     assert kernel.value("state, len(handle.status().cells)") == "('done', 2)"
 
     rows = agad.read(home / "store", columns=["trial_key", "phase"]).to_pylist()
-    assert len({row["trial_key"] for row in rows}) == len(rows) == 2 * (8 + 2)
+    assert len({row["trial_key"] for row in rows}) == len(rows) == 2 * (3 + 1)
 
 
 @pytest.mark.slow
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_a_kernel_that_is_killed_takes_its_study_along_in_good_order(
     kernel: _Kernel, home: Path
 ) -> None:

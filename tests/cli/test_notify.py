@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import agad.cli.studies
 import agad.executor.tune
 from agad.errors import OtherDriverError, TrialsFailingError
 
@@ -87,6 +88,19 @@ def test_the_webhook_is_told_that_a_study_is_done(
     assert told["text"].startswith("agad: study tiny is done, after ")
     assert told["text"].endswith(" of this run, with no confirmed result in 1 of 2 cells.")
     assert ended.code == 4
+
+
+def test_the_webhook_is_told_where_the_leaderboard_cannot_be_printed(
+    hook: _Hook, run_ending: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(agad.cli.studies, "terminal", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        run_ending("--notify", hook.url)
+    (told,) = hook.told
+    assert told["state"] == "done"
 
 
 def test_the_webhook_is_told_why_a_study_failed(

@@ -107,6 +107,10 @@ def test_a_page_of_a_comparison_is_written_too(
         (["--watch"], "--watch is given, but there is no page to write anew"),
         (["--html", "x.html", "--watch", "0.5"], "--watch is 0.5 s, but must be 1 or more"),
         (["--html", "x.html", "--watch", "nan"], "--watch is nan s, but must be 1 or more"),
+        (
+            ["--html", "x.html", "--watch", "1e12"],
+            "--watch is 1e+12 s, but must be 1 or more, and at",
+        ),
         (["--html", "x.html", "--watch", "--study", "tiny", "--against", "o"], "with a comparison"),
         (["--html", "."], "cannot be written, since it is a folder"),
         (["--html", "nowhere/x.html"], "its folder does not exist"),

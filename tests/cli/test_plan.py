@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from agad.objects import open_objects
 from agad.store import list_studies
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import FillStore, RunAgad, WriteStudy
+    from tests.cli.conftest import Ended, FillStore, RunAgad, WriteStudy
 
 _NARROW = (
     "Study(\n",
@@ -143,3 +144,73 @@ def test_a_plan_refuses_a_price_that_is_none(
     ended = run_agad("plan", write_study(), f"--price-per-gpu-hour={price}")
     assert ended.code == 2
     assert "must be a number from 0 up" in ended.err
+
+
+@pytest.fixture
+def planned(
+    run_agad: RunAgad, write_study: WriteStudy, trained: str
+) -> Callable[[str, str], Ended]:
+    """Plan the trained study, with one text in its file replaced by another."""
+    text = """\
+from agad import Agad, Asha, Confirm, Grid, Labelled, LogUniform, Search, Study
+
+STUDY = Study(
+    name="tiny",
+    cells=Grid(dataset="digits", normal_class=0),
+    detector=Agad(
+        backbone="naive", base_width=4, discriminator_width=4, batch_size=32, min_batch_anomalies=16
+    ),
+    search=Search(space={"lr": LogUniform(1e-3, 1e-2)}, trials_per_cell=2),
+    scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
+    confirm=Confirm(seeds=2),
+    selection=Labelled(num_anomalies=30, val_share=0.25),
+)
+"""
+
+    def plan(old: str = "", new: str = "") -> Ended:
+        path = write_study()
+        path.write_text(text.replace(old, new) if old else text)
+        return run_agad("plan", path, trained, "--max-concurrent-trials", 1)
+
+    return plan
+
+
+def test_a_plan_of_a_finished_study_has_nothing_left(planned: Callable[..., Ended]) -> None:
+    ended = planned()
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "Study tiny: 4 of 4 trials done, nothing left.\n"
+
+
+def test_a_plan_of_an_extended_study_counts_what_is_left(planned: Callable[..., Ended]) -> None:
+    out = planned("trials_per_cell=2", "trials_per_cell=5").out
+    assert "Study tiny: what is left, nothing was run" in out
+    assert "So far: 2 of 7 trials done" in out or "So far: 4 of 7 trials done" in out
+    assert "Trials: 3 to search, " in out
+
+
+def test_a_plan_of_a_changed_study_is_refused_as_run_refuses_it(
+    planned: Callable[..., Ended], run_agad: RunAgad, trained: str, tmp_path: Path
+) -> None:
+    ended = planned("max_epochs=2", "max_epochs=3")
+    assert (ended.code, ended.out) == (2, "")
+    assert "scheduler.max_epochs was 2 and is now 3" in ended.err
+    assert run_agad("run", tmp_path / "a_study.py", trained).err == ended.err
+
+
+def test_a_plan_prices_the_wall_time_without_a_gpu(
+    run_agad: RunAgad, write_study: WriteStudy, fill_store: FillStore, tmp_path: Path
+) -> None:
+    fill_store(tmp_path / "store", "another")
+    words = ("--price-per-hour", 3600, "--max-concurrent-trials", 2)
+    out = run_agad("plan", write_study(), *words).out
+    # Two search trials and three confirm trials of 10 s each, two at once.
+    assert "Cost at 3,600.00 an hour of all machines together: about " in out
+    assert "or 25.00 where none is stopped" in out
+    assert "Wall time on 2 trials at once: about" in out
+    assert "the workers' time is" in out
+
+
+def test_a_plan_refuses_two_prices(run_agad: RunAgad, write_study: WriteStudy) -> None:
+    ended = run_agad("plan", write_study(), "--price-per-hour=1", "--price-per-gpu-hour=1")
+    assert ended.code == 2
+    assert "leave one out" in ended.err

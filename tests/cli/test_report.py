@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -231,6 +232,37 @@ def test_a_price_gives_the_cost_of_the_gpu_time(
     assert "Cost: 4.50 for the GPU time" in ended.out
     with (tmp_path / "a.csv").open(newline="") as file:
         assert [float(row["cost"]) for row in csv.DictReader(file)] == [4.5, 0.0]
+
+
+def test_a_price_an_hour_gives_the_cost_of_the_wall_time_without_a_gpu(
+    run_agad: RunAgad, make_row: Callable[..., TrialRow], tmp_path: Path, fill_store: FillStore
+) -> None:
+    store = fill_store(tmp_path / "priced", test_aurocs=(), seconds=0.0)
+    hour = timedelta(hours=1)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    # Two trials beside each other, a night, and another: 2.5 h of wall time, 3 h of work.
+    for number, (first, last) in enumerate([(0, 1), (0.5, 1.5), (12, 13)]):
+        row = make_row(
+            study="tiny",
+            number=number + 2,
+            trial_key=f"{number + 100:032x}",
+            seconds=3600.0,
+            started_at=start + first * hour,
+            ended_at=start + last * hour,
+        )
+        StudyStore(open_objects(store), "tiny").put(row, [])
+    out = run_agad("report", store, "--price-per-hour", 2, "--csv", tmp_path / "a.csv").out
+    assert "Wall time with a trial at work: 2.5 h." in out
+    assert "Cost: 5.00 for 2.5 h of wall time" in out
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert sum(float(row["cost"]) for row in csv.DictReader(file)) == pytest.approx(5.0)
+
+
+def test_a_price_by_the_gpu_hour_says_that_no_trial_took_a_gpu(
+    run_agad: RunAgad, filled: str
+) -> None:
+    out = run_agad("report", filled, "--price-per-gpu-hour", 3).out
+    assert "Cost: none by the GPU-hour, since no trial took a GPU; --price-per-hour prices" in out
 
 
 @pytest.mark.parametrize("price", ["-1", "nan", "inf"])

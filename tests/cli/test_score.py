@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -290,8 +291,8 @@ def test_a_folder_of_damaged_pictures_alone_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--top", "0"], "--top is 0, but must be at least 1"),
-        (["--top", "-3"], "--top is -3, but must be at least 1"),
+        (["--top", "0"], "--top is 0, but must be a whole number, at least 1"),
+        (["--top", "-3"], "--top is -3, but must be a whole number, at least 1"),
         (["--all-heatmaps"], "--all-heatmaps is given without --heatmaps"),
         (["--device", "tpu"], "--device is 'tpu', but must be cpu, cuda or mps"),
         (["--csv", "."], "cannot be written, since it is a folder"),
@@ -364,3 +365,21 @@ def test_names_are_not_read_as_markup(run_agad: RunAgad, exported: Path, tmp_pat
     ended = run_agad("score", exported, tmp_path / "markup")
     assert ended.code == 0
     assert "[red]a.png" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("auroc", "said"),
+    [(0.29, "is 0.290, worse than chance"), (0.5, "is 0.500, not told apart from chance")],
+)
+def test_score_warns_of_a_model_that_is_not_better_than_chance(  # noqa: PLR0913  Fixtures.
+    run_agad: RunAgad, exported: Path, pictures: Path, tmp_path: Path, auroc: float, said: str
+) -> None:
+    model = SavedModel.read(exported)
+    bad = tmp_path / "bad.model"
+    bad.write_bytes(replace(model, card=replace(model.card, test_auroc=auroc)).to_bytes())
+    ended = run_agad("score", bad, pictures)
+    assert ended.code == 0
+    assert (
+        f"agad: warning: the test AUROC of this model {said} (chance is 0.5): do not rely on its "
+        "scores.\n" in ended.err
+    )

@@ -47,7 +47,7 @@ def test_verify_ends_with_1_and_a_line_a_fault(run_agad: RunAgad, filled: str) -
     assert ended.code == 1
     fault, summary = ended.out.splitlines()
     assert fault.startswith(f"{path} cannot be read as a table of TrialRow")
-    assert summary == "tiny: 9 objects read, 1 faults."
+    assert summary == "tiny: 9 objects read, 1 fault."
 
 
 def test_info_prints_rows_and_the_last_compaction(run_agad: RunAgad, filled: str) -> None:

@@ -34,12 +34,12 @@ STUDY = Study(
     name="sent",
     cells=Grid(dataset="digits", normal_class=0),
     detector=Agad(base_width=WIDTH, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
-    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=24),
+    search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=18),
     scheduler=Asha(max_epochs=4, grace_period=1, reduction_factor=2),
     confirm=Confirm(seeds=1),
 )
 '''
-NUM_TRIALS = 25
+NUM_TRIALS = 19
 PLANTED = "planted-0123456789abcdef0123456789abcdef"
 BIN = Path(sys.executable).parent
 
@@ -184,6 +184,7 @@ def test_a_study_that_is_stopped_and_whose_driver_is_killed_is_finished_by_submi
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_study_whose_cluster_dies_is_finished_on_another_from_the_store_alone(
     project: Path,
@@ -250,7 +251,10 @@ def test_submit_refuses_what_it_cannot_send(run_agad: RunAgad, write_study: Writ
         (): "--address is not given, but must be the cluster's job server",
         (server, "--store=s3://key:word@bucket/x"): r"store is 's3://***@bucket/x', but must be",
         (server, "--notify=https://hooks.example/secret"): "set AGAD_WEBHOOK on the nodes instead",
-        (server, "--restarts=-1"): "--restarts is -1, but must be at least 0.",
+        (
+            server,
+            "--restarts=-1",
+        ): "--restarts is -1, but must be a whole number, at least 0 and at",
         (server,): "the job server http://127.0.0.1:1 does not answer",
     }
     for flags, message in cases.items():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agad.cli.watch, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(agad.cli.watch, "_START_S", 0.1)
 
 
 def test_watch_once_prints_one_line_where_there_is_no_terminal(
@@ -71,6 +72,33 @@ def test_watch_goes_on_until_the_study_is_done(run_agad: RunAgad, tell: Tell) ->
     assert lines[-1].endswith("; done, by the driver on far-away (process 4321)")
 
 
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("state", ["done", "interrupted", "failed"])
+def test_watch_started_just_after_a_rerun_follows_the_new_driver(
+    run_agad: RunAgad, tell: Tell, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(agad.cli.watch, "_START_S", 20.0)
+    tell(state=state, age_s=7200, host="old-host")
+    done = replace(CELL, phase="done", finished=9, left_s=0.0)
+    status = StudyStatus(study="tiny", cells=(done,), elapsed_s=99.0, slots=2)
+
+    def run_again() -> None:
+        for ending in ("running", "done"):
+            time.sleep(0.3)
+            tell(status=status, state=ending, host="new-host")
+
+    running = threading.Thread(target=run_again)
+    running.start()
+    ended = run_agad("watch")
+    running.join()
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert "old-host" in lines[0]
+    assert lines[1].startswith("The driver ended 2.0 h ago; a driver that starts now is awaited")
+    assert lines[-1].endswith("; done, by the driver on new-host (process 4321)")
+
+
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize(
     ("state", "reason", "text"),
     [

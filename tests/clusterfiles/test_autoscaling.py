@@ -170,6 +170,7 @@ def _most_at_once(notes: list[dict[str, float]]) -> int:
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_gpu_nodes_come_for_waiting_trials_that_share_them_and_go_when_idle(

@@ -33,6 +33,7 @@ def _impatient(_address: str) -> dict[str, str]:
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_a_study_whose_gcs_was_killed_is_finished_on_a_new_cluster_from_its_store(

@@ -27,6 +27,7 @@ from agad.config import (
 from agad.config.contest import answered, cells_of_detectors
 from agad.config.detector import Labels
 from agad.detectors import Agad, DeepSvdd, Pca
+from agad.detectors.shallow.features import KINDS, FeatureKind
 
 CELLS = Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=[0.0, 0.1]).all_cells
 CANDIDATES = (
@@ -171,11 +172,11 @@ def test_the_cells_of_two_detectors_differ() -> None:
 
 
 def test_a_study_keeps_the_external_data_of_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pca, "supervision", replace(Pca.supervision, external_data="ImageNet"))
+    monkeypatch.setitem(KINDS, "learned", FeatureKind(external_data="ImageNet"))
     study = Study(
         name="a-study",
         cells=Grid(dataset="digits", normal_class=0),
-        detectors=[Candidate(Pca(), space={}), Candidate(Agad())],
+        detectors=[Candidate(Pca(features="learned"), space={}), Candidate(Agad())],
     )
     first, second = stored_detectors(study.as_json())
     assert (first.external_data, second.external_data) == ("ImageNet", "")

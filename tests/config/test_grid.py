@@ -101,7 +101,9 @@ def test_grid_refuses_an_axis_that_holds_no_values(axis: str, value: AnyValue) -
 @pytest.mark.parametrize("axis", ["normal_class", "anomalous_class"])
 def test_grid_refuses_a_negative_class(axis: str) -> None:
     classes: dict[str, Any] = {axis: [0, -1]}
-    with pytest.raises(ConfigError, match=rf"cells\.{axis} holds -1, but must be at least 0\."):
+    with pytest.raises(
+        ConfigError, match=rf"cells\.{axis} holds -1, but must be at least 0 and at most"
+    ):
         Grid(dataset="digits", **classes)
 
 

@@ -26,10 +26,32 @@ from agad.config import (
     registered,
     registry,
 )
-from agad.detectors import Agad, DeepSvdd, Pca
+from agad.detectors import (
+    Agad,
+    DeepSvdd,
+    IsolationForest,
+    Knn,
+    KnnProbe,
+    Lof,
+    Mahalanobis,
+    OneClassSvm,
+    Pca,
+    Probe,
+)
 from agad.errors import ConfigError
 
-BUILT_IN = {"agad": Agad, "deep-svdd": DeepSvdd, "pca": Pca}
+BUILT_IN = {
+    "agad": Agad,
+    "deep-svdd": DeepSvdd,
+    "iforest": IsolationForest,
+    "knn": Knn,
+    "knn-probe": KnnProbe,
+    "lof": Lof,
+    "mahalanobis": Mahalanobis,
+    "ocsvm": OneClassSvm,
+    "pca": Pca,
+    "probe": Probe,
+}
 
 Plugin: TypeAlias = Callable[..., None]
 
@@ -111,9 +133,11 @@ def test_pyproject_registers_the_built_in_detectors_as_a_plug_in_is_registered()
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    message = "detector.name is 'lof', but must be one of: agad, deep-svdd, pca"
+    message = (
+        "detector.name is 'padim', but must be one of: agad, deep-svdd, iforest, knn, knn-probe"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
-        detector_class("lof")
+        detector_class("padim")
 
 
 def test_a_plug_in_is_found_with_its_package(plugin: Plugin) -> None:
@@ -140,7 +164,7 @@ def test_a_plug_in_that_fails_to_import_is_told_with_its_error_and_breaks_nothin
     with pytest.raises(ConfigError, match=re.escape(message)):
         detector_class("broken")
     assert detector_versions().keys() == BUILT_IN.keys()
-    assert known_names() == ["agad", "broken", "deep-svdd", "pca"]
+    assert known_names() == sorted([*BUILT_IN, "broken"])
 
 
 def test_a_plug_in_without_its_class_is_told(plugin: Plugin) -> None:

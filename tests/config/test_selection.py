@@ -156,7 +156,7 @@ def test_fixed_epoch_refuses_a_budget_that_could_end_nothing() -> None:
 
 @pytest.mark.parametrize("epochs", [0, -1, 2.0, True, None], ids=repr)
 def test_fixed_epoch_refuses_epochs_that_are_no_count(epochs: AnyValue) -> None:
-    message = f"selection.epochs is {epochs!r}, but must be a whole number, at least 1."
+    message = f"selection.epochs is {epochs!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         FixedEpoch(epochs=epochs)
 

@@ -20,9 +20,11 @@ from agad.config import (
     DetectorDefaults,
     FixedEpoch,
     Grid,
+    IntUniform,
     LabelFree,
     Labelled,
     LogUniform,
+    Median,
     NoStopping,
     Search,
     Setting,
@@ -32,7 +34,7 @@ from agad.config import (
     Uniform,
     check_count,
 )
-from agad.detectors import Agad, DeepSvdd, Pca
+from agad.detectors import Agad, DeepSvdd, KnnProbe, Lof, Pca, Probe
 from agad.errors import ConfigError
 
 AnyValue: TypeAlias = Any
@@ -61,7 +63,7 @@ def _study(**parts: AnyValue) -> Study:
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None], ids=repr)
 def test_check_count_refuses_what_is_no_whole_number_or_too_small(value: object) -> None:
-    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_count("confirm.seeds", value, 1)
 
@@ -112,7 +114,9 @@ def test_study_refuses_what_is_no_detector(value: AnyValue) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 0.5, True, "0", None], ids=repr)
 def test_study_refuses_a_seed_that_is_no_whole_number(seed: AnyValue) -> None:
-    message = f"study.seed is {seed!r}, but must be a whole number, at least 0."
+    message = (
+        f"study.seed is {seed!r}, but must be a whole number, at least 0 and at most 9,223,372"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         _study(seed=seed)
 
@@ -215,7 +219,7 @@ def test_search_refuses_a_space_that_is_no_mapping() -> None:
 
 @pytest.mark.parametrize("value", [0, 2.5, True], ids=repr)
 def test_search_refuses_a_number_of_trials_that_is_no_count(value: AnyValue) -> None:
-    message = f"search.trials_per_cell is {value!r}, but must be a whole number, at least 1."
+    message = f"search.trials_per_cell is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Search(space=_SEARCH.space, trials_per_cell=value)
 
@@ -245,7 +249,7 @@ def test_num_startup_trials_is_a_quarter_but_at_least_4(trials: int, startup: in
     ],
 )
 def test_asha_refuses_what_is_no_count(name: str, value: AnyValue, least: int) -> None:
-    message = f"scheduler.{name} is {value!r}, but must be a whole number, at least {least}."
+    message = f"scheduler.{name} is {value!r}, but must be a whole number, at least {least} and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Asha(**{name: value})
 
@@ -278,14 +282,14 @@ def test_milestones_are_those_of_rays_scheduler_below_the_budget(
 
 @pytest.mark.parametrize("value", [0, -1, 3.0, True, None], ids=repr)
 def test_confirm_refuses_a_number_of_seeds_that_is_no_count(value: AnyValue) -> None:
-    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.seeds is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Confirm(seeds=value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, None], ids=repr)
 def test_confirm_refuses_a_number_of_candidates_that_is_no_count(value: AnyValue) -> None:
-    message = f"confirm.candidates is {value!r}, but must be a whole number, at least 1."
+    message = f"confirm.candidates is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Confirm(candidates=value)
 
@@ -307,7 +311,7 @@ def test_reduced_confirms_no_more_candidates_than_it_searches() -> None:
 
 @pytest.mark.parametrize("value", [0, -5, 30.0, False], ids=repr)
 def test_labelled_refuses_a_number_of_anomalies_that_is_no_count(value: AnyValue) -> None:
-    message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1."
+    message = f"selection.num_anomalies is {value!r}, but must be a whole number, at least 1 and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Labelled(num_anomalies=value)
 
@@ -545,6 +549,72 @@ def test_a_candidate_that_requires_labels_answers_no_ratio_of_0() -> None:
     assert [cell.anomaly_ratio for cell in supervised.answers] == [0.1, 0.1]
 
 
+def test_a_candidate_knows_the_cells_that_lack_the_labels_it_needs() -> None:
+    first, supervised = _several(_TUNED, Candidate(_Supervised())).entries
+    assert [cell.anomaly_ratio for cell in supervised.left_out] == [0.0, 0.0]
+    assert first.left_out == ()
+
+
+_PROBE: dict[str, Any] = {
+    "detector": Probe(),
+    "search": Search(space={"inverse_penalty": LogUniform(0.1, 10)}),
+}
+
+
+@pytest.mark.parametrize("ratios", [0.0, [0.0, 0.1]])
+def test_a_detector_that_requires_labels_is_refused_alone_at_ratio_0(ratios: object) -> None:
+    message = r"cells\.anomaly_ratio is 0.*, but Probe cannot be fitted without labelled anomalies"
+    cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=ratios)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=message):
+        Study(name="a-study", cells=cells, **_PROBE)
+
+
+def test_several_detectors_that_all_require_labels_are_refused_at_ratio_0() -> None:
+    with pytest.raises(ConfigError, match="but Probe, KnnProbe cannot be fitted without labelled"):
+        _several(Candidate(Probe()), Candidate(KnnProbe()))
+
+
+def test_a_detector_that_requires_labels_stands_alone_above_ratio_0() -> None:
+    cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=[0.05, 0.1])
+    study = Study(name="a-study", cells=cells, **_PROBE)
+    assert [cell.anomaly_ratio for cell in study.all_cells] == [0.05, 0.1]
+
+
+def _of_lof(**changes: Any) -> Study:  # noqa: ANN401
+    cells = Grid(dataset="digits", normal_class=0)
+    search = Search(space={"num_neighbors": IntUniform(1, 9)})
+    values: dict[str, Any] = {"name": "a", "cells": cells, "detector": Lof(), "search": search}
+    return Study(**(values | changes))
+
+
+def test_a_detector_that_fits_once_takes_one_epoch_and_no_asha() -> None:
+    assert _of_lof().scheduler == NoStopping(max_epochs=1)
+    assert _of_lof().reduced().scheduler == NoStopping(max_epochs=1)
+
+
+@pytest.mark.parametrize(
+    "scheduler", [Asha(), Asha(max_epochs=3, grace_period=1), NoStopping(max_epochs=2), Median()]
+)
+def test_a_detector_that_fits_once_refuses_further_epochs(scheduler: Any) -> None:  # noqa: ANN401
+    message = f"study.scheduler is {scheduler}, but Lof fits once, in a single epoch; leave the"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _of_lof(scheduler=scheduler)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        _several(_TUNED, Candidate(Lof(), scheduler=scheduler))
+
+
+def test_a_fixed_epoch_of_a_detector_that_fits_once_is_the_only_one() -> None:
+    fixed: dict[str, Any] = {"search": Search(), "selection": FixedEpoch(epochs=1)}
+    assert _of_lof(**fixed).scheduler == NoStopping(max_epochs=1)
+    with pytest.raises(ConfigError, match="Lof fits once, in a single epoch"):
+        _of_lof(**(fixed | {"selection": FixedEpoch(epochs=12)}))
+
+
+def test_a_study_of_pca_keeps_the_scheduler_that_it_is_stored_with() -> None:
+    study = _of_lof(detector=Pca(), search=Search(space={"variance": Uniform(0.5, 0.9)}))
+    assert study.scheduler == Asha()
+
+
 def test_a_candidate_that_requires_labels_needs_a_ratio_above_0() -> None:
     message = r"study\.detectors\[1\] is _Supervised\(\), which needs labelled anomalies, but cells"
     with pytest.raises(ConfigError, match=message):
@@ -594,7 +664,10 @@ def test_what_every_candidate_has_itself_is_refused_beside_detectors(
     [
         (_TUNED, "but must be a list of Candidate(...)."),
         ("pca", "study.detectors is 'pca', but must be a list of Candidate(...)."),
-        ([_TUNED, Pca()], "study.detectors[1] is Pca(variance=0.9), but must be a Candidate(...)."),
+        (
+            [_TUNED, Pca()],
+            "study.detectors[1] is Pca(features='pixels', variance=0.9), but must be a Candidate(",
+        ),
         ([_TUNED, _TUNED], "study.detectors[1] stands in the list before; take it out."),
         (
             [_TUNED, Candidate(Pca()), _AS_IS],

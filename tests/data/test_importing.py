@@ -162,7 +162,7 @@ def test_a_folder_of_pictures_is_imported_with_a_test_part_of_a_third(
 def test_a_folder_as_of_mvtec_keeps_its_official_test_part(
     import_it: Import, mvtec: Path, open_it: Open, numbers_of: NumbersOf
 ) -> None:
-    manifest = import_it("bottle", mvtec).manifest
+    manifest = import_it("bottle", mvtec, keep_split=True).manifest
     assert manifest.class_names == ("good", "broken")
     assert manifest.train.class_counts == (10, 0)
     assert manifest.test.class_counts == (3, 5)
@@ -236,7 +236,7 @@ def test_duplicates_of_own_files_are_kept_out_where_that_is_asked_for(
     import_it: Import, mvtec: Path, write_pictures: WritePictures
 ) -> None:
     write_pictures(mvtec, {"test/broken/twin.png": 7})
-    manifest = import_it("bottle", mvtec, drop_duplicates=True).manifest
+    manifest = import_it("bottle", mvtec, drop_duplicates=True, keep_split=True).manifest
     assert manifest.dropped == (
         Dropped(
             name="train/good/007.png", reason="in the test part", copy_of="test/broken/twin.png"
@@ -367,6 +367,11 @@ def test_a_damaged_picture_leaves_the_store_as_it_was(
     with pytest.raises(DataError, match=r"class-2/02\.png"):
         import_it("shapes", pictures)
     assert objects.list("") == []
+
+
+def test_a_known_name_in_capitals_is_corrected(import_it: Import) -> None:
+    with pytest.raises(ConfigError, match="the known data set is called 'fashion-mnist'; give"):
+        import_it("Fashion-MNIST", Path("/nowhere"))
 
 
 @pytest.mark.parametrize("name", ["Shapes", "_shapes", "a/b", ""])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agad.data.manifest import Dropped, Manifest, StoredPart
+from agad.data.readers.values import ValueRange
 from agad.errors import ConfigError, DataError
 
 _MANIFEST = Manifest(
@@ -46,6 +47,24 @@ def test_a_manifest_is_a_json_document_that_names_its_version() -> None:
     assert values["dropped"][0]["copy_of"] == "train/good/0.png"
 
 
+def test_a_manifest_with_a_fit_or_a_range_comes_back_and_older_versions_ask_for_a_newer_one() -> (
+    None
+):
+    manifest = replace(_MANIFEST, fit="pad", value_range=ValueRange(0, 4095))
+    assert json.loads(manifest.to_json())["format_version"] == 2
+    assert Manifest.from_json(manifest.to_json(), "here") == manifest
+
+
+def test_a_manifest_of_the_defaults_is_what_earlier_versions_read() -> None:
+    assert not {"fit", "value_range"} & json.loads(_MANIFEST.to_json()).keys()
+
+
+@pytest.mark.parametrize("change", [{"fit": "squash"}, {"value_range": {"low": 9, "high": 3}}])
+def test_a_manifest_with_a_fit_or_a_range_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises((DataError, ConfigError), match=r"squash|9-3"):
+        Manifest.from_json(_changed(lambda values: values.update(format_version=2, **change)), "x")
+
+
 def test_a_manifest_can_be_a_key_and_never_changes() -> None:
     assert len({_MANIFEST, Manifest.from_json(_MANIFEST.to_json(), "here")}) == 1
     with pytest.raises(FrozenInstanceError, match="name"):
@@ -68,9 +87,9 @@ def _changed(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 
 def test_a_manifest_of_a_newer_version_is_refused() -> None:
-    text = _changed(lambda values: values.update(format_version=2, train="what comes then"))
+    text = _changed(lambda values: values.update(format_version=3, train="what comes then"))
     match = (
-        r"^s3://a/manifest\.json has format version 2, but this .* reads 1; install a newer agad"
+        r"^s3://a/manifest\.json has format version 3, but this .* reads 2; install a newer agad"
     )
     with pytest.raises(DataError, match=match):
         Manifest.from_json(text, "s3://a/manifest.json")

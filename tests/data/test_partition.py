@@ -295,7 +295,10 @@ def test_a_share_of_nothing_or_all_is_refused(share: float) -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^--test-seed is -1, but must be at least 0\.$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^--test-seed is -1, but must be a whole number, at least 0 and at most 9",
+    ):
         TestChoice(seed=-1)
 
 

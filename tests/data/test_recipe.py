@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from agad.data.images import Source
+from agad.data.readers.values import ValueRange
 from agad.data.recipe import ImportOptions, Recipe, find_recipe
 from agad.data.resize import Resize
 from agad.errors import ConfigError, DataError
@@ -226,11 +227,67 @@ def test_a_resize_gives_each_image_what_pillow_gives_for_it_alone(
     ("name", "known"),
     [("fashion_mnist", "fashion-mnist"), ("MNIST", "mnist"), ("Cifar-10", "cifar10")],
 )
-def test_a_name_near_a_known_one_is_refused_unless_the_format_is_given(
-    tmp_path: Path, name: str, known: str
-) -> None:
+def test_a_name_near_a_known_one_is_refused(tmp_path: Path, name: str, known: str) -> None:
     with pytest.raises(
         ConfigError, match=f"is '{name}', but the known data set is called '{known}'"
     ):
         find_recipe(name, tmp_path, ImportOptions())
-    assert find_recipe(name, tmp_path, ImportOptions(format="folder")).format == "folder"
+
+
+def test_a_name_near_a_known_one_is_taken_if_the_format_is_given(tmp_path: Path) -> None:
+    recipe = find_recipe("fashion_mnist", tmp_path, ImportOptions(format="folder"))
+    assert recipe.format == "folder"
+
+
+def _oblong() -> Image.Image:
+    """Return 40 x 20 pixels, of 20 white columns between 10 grey columns at each side."""
+    values = np.full((20, 40), 100, np.uint8)
+    values[:, 10:30] = 255
+    return Image.fromarray(values)
+
+
+def test_stretching_is_the_default_and_changes_no_pixel_of_before() -> None:
+    expected = np.asarray(_oblong().resize((16, 16), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(np.asarray(Resize(image_px=16).image(_oblong())), expected)
+
+
+def test_padding_keeps_the_shape_and_adds_black() -> None:
+    padded = np.asarray(Resize(image_px=16, fit="pad").image(_oblong()))
+    assert padded[:4].max() == padded[12:].max() == 0
+    expected = np.asarray(_oblong().resize((16, 8), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(padded[4:12], expected)
+
+
+def test_cropping_keeps_the_square_in_the_middle() -> None:
+    cropped = Resize(image_px=16, fit="crop").image(_oblong())
+    assert np.unique(np.asarray(cropped)).tolist() == [255]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+def test_a_square_is_the_same_by_every_fit(fit: Any) -> None:  # noqa: ANN401
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(256, size=(50, 50, 3), dtype=np.uint8))
+    expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
+    found = np.asarray(Resize(image_px=32, fit=fit).image(image))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"fit": "squash"}, "--fit is 'squash', but must be one of: stretch, pad, crop"),
+        ({"fit": "pad"}, "--fit is pad, but images keep their size without --size; give both"),
+    ],
+    ids=["unknown", "without-size"],
+)
+def test_a_fit_that_does_nothing_is_refused(
+    options: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=match):
+        find_recipe("mine", tmp_path, ImportOptions(**options))
+
+
+def test_a_value_range_goes_with_a_folder_alone(idx: Path) -> None:
+    options = ImportOptions(value_range=ValueRange(0, 4095))
+    with pytest.raises(ConfigError, match="--value-range is 0-4095, but only a folder of images"):
+        find_recipe("mnist", idx, options)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,22 @@ from tests.objects.faults import FAULTS, FaultProxy, running_proxy
 _DATA = bytes(range(251)) * 1000
 _READ_TIMEOUT_S = 1.0
 _REAL = pytest.mark.slow
+_REAL_NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
 _MOTO_FAULTS = tuple(fault for fault in FAULTS if fault != "damaged-request")
 """moto does not compare a body with its Content-MD5."""
 
-_EACH_FAULT = [
-    *(pytest.param("s3_uri", fault, id=f"moto-{fault}") for fault in _MOTO_FAULTS),
-    *(pytest.param("real_s3_uri", fault, id=f"real-s3-{fault}", marks=_REAL) for fault in FAULTS),
-]
+
+def _each_fault(*left_out: str, real: Any = _REAL_NIGHTLY) -> list[Any]:  # noqa: ANN401  As pytest's.
+    """Return the cases of a test of each fault alone, some left out."""
+    servers = [("moto", "s3_uri", _MOTO_FAULTS, ()), ("real-s3", "real_s3_uri", FAULTS, real)]
+    return [
+        pytest.param(uri, fault, id=f"{name}-{fault}", marks=marks)
+        for name, uri, faults, marks in servers
+        for fault in faults
+        if fault not in left_out
+    ]
+
+
 _EACH_SERVER = [
     pytest.param("s3_uri", id="moto"),
     pytest.param("real_s3_uri", id="real-s3", marks=_REAL),
@@ -56,7 +66,7 @@ def line(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield _Line(proxy, spoiled, direct)
 
 
-@pytest.mark.parametrize(("line", "fault"), _EACH_FAULT, indirect=["line"])
+@pytest.mark.parametrize(("line", "fault"), _each_fault(real=_REAL), indirect=["line"])
 def test_a_put_survives_a_fault(line: _Line, fault: str) -> None:
     line.proxy.next_faults(fault, fault)
     assert line.spoiled.put_if_absent("a/key", _DATA)
@@ -65,7 +75,7 @@ def test_a_put_survives_a_fault(line: _Line, fault: str) -> None:
     assert line.direct.list("") == ["a/key"]
 
 
-@pytest.mark.parametrize(("line", "fault"), _EACH_FAULT, indirect=["line"])
+@pytest.mark.parametrize(("line", "fault"), _each_fault(), indirect=["line"])
 def test_a_put_that_lost_is_told_so_despite_a_fault(line: _Line, fault: str) -> None:
     line.direct.put_if_absent("a/key", b"theirs")
     line.proxy.next_faults(fault)
@@ -73,7 +83,7 @@ def test_a_put_that_lost_is_told_so_despite_a_fault(line: _Line, fault: str) -> 
     assert line.direct.get("a/key") == b"theirs"
 
 
-@pytest.mark.parametrize(("line", "fault"), _EACH_FAULT, indirect=["line"])
+@pytest.mark.parametrize(("line", "fault"), _each_fault(), indirect=["line"])
 def test_a_file_comes_and_goes_despite_a_fault(line: _Line, fault: str, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(_DATA)
     line.proxy.next_faults(fault)
@@ -83,7 +93,7 @@ def test_a_file_comes_and_goes_despite_a_fault(line: _Line, fault: str, tmp_path
     assert (tmp_path / "down").read_bytes() == _DATA
 
 
-@pytest.mark.parametrize(("line", "fault"), _EACH_FAULT, indirect=["line"])
+@pytest.mark.parametrize(("line", "fault"), _each_fault(), indirect=["line"])
 def test_a_read_and_a_delete_survive_a_fault(line: _Line, fault: str) -> None:
     line.direct.put_if_absent("a/key", _DATA)
     line.proxy.next_faults(fault, fault)
@@ -93,11 +103,8 @@ def test_a_read_and_a_delete_survive_a_fault(line: _Line, fault: str) -> None:
     assert line.direct.list("") == []
 
 
-_UNDAMAGED = [case for case in _EACH_FAULT if case.values[1] != "damaged-answer"]
-"""The damage of a listing or of a part of an object is not seen: neither carries a digest."""
-
-
-@pytest.mark.parametrize(("line", "fault"), _UNDAMAGED, indirect=["line"])
+# The damage of a listing or of a part of an object is not seen: neither carries a digest.
+@pytest.mark.parametrize(("line", "fault"), _each_fault("damaged-answer"), indirect=["line"])
 def test_a_listing_and_a_part_survive_a_fault(line: _Line, fault: str) -> None:
     line.direct.put_if_absent("a/key", _DATA)
     line.proxy.next_faults(fault, fault)
@@ -131,13 +138,19 @@ def test_an_object_that_stays_damaged_is_one_line_that_names_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", _EACH_SERVER, indirect=True)
-def test_a_thousand_rows_by_four_writers_through_faults_are_kept_once_each(
-    line: _Line, make_row: Callable[..., TrialRow], request: pytest.FixtureRequest
+@pytest.mark.parametrize(
+    ("line", "faults", "num_rows"),
+    [
+        pytest.param("s3_uri", _MOTO_FAULTS, 200, id="moto"),
+        pytest.param("s3_uri", _MOTO_FAULTS, 1000, id="moto-1000", marks=pytest.mark.nightly),
+        pytest.param("real_s3_uri", FAULTS, 1000, id="real-s3-1000", marks=_REAL_NIGHTLY),
+    ],
+    indirect=["line"],
+)
+def test_rows_by_four_writers_through_faults_are_kept_once_each(
+    line: _Line, faults: tuple[str, ...], num_rows: int, make_row: Callable[..., TrialRow]
 ) -> None:
-    is_moto = "[moto]" in request.node.name
-    faults = _MOTO_FAULTS if is_moto else FAULTS
-    rows = [make_row() for _ in range(1000)]
+    rows = [make_row() for _ in range(num_rows)]
     line.proxy.random_faults(0.1, seed=0, faults=faults)
 
     def write(writer: int) -> None:
@@ -155,4 +168,4 @@ def test_a_thousand_rows_by_four_writers_through_faults_are_kept_once_each(
     assert sorted(kept, key=lambda row: row.number) == rows
     num_spoiled = sum(count for fault, count in line.proxy.done.items() if fault)
     assert num_spoiled > 0.08 * line.proxy.done.total()
-    assert all(line.proxy.done[fault] > 10 for fault in faults)
+    assert all(line.proxy.done[fault] > num_rows // 100 for fault in faults)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.api_core.exceptions import from_http_status
 
 from agad.errors import ConfigError, StoreError
 from agad.objects import ObjectStore, open_objects
 from agad.objects.gs import GoogleBucket
+from agad.objects.gs_errors import store_error
 from agad.objects.remote import RemoteObjects
 from tests.objects.faults import FaultProxy, running_proxy
 from tests.objects.gcs_server import GoogleServer
@@ -116,3 +120,45 @@ def test_open_objects_fails_clearly_when_nothing_listens(
     with pytest.raises(StoreError, match=rf"{gs_uri} cannot be reached \(\w+\)") as caught:
         open_objects(gs_uri)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "server", ["http://host :9000", "http://host:9000\n", "host:9000", "http://host:99999"]
+)
+def test_an_address_of_no_server_is_found_before_any_request(
+    gs_uri: str, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server)
+    with pytest.raises(StoreError, match=r"^STORAGE_EMULATOR_HOST [^\n]*must be a URL[^\n]*$"):
+        open_objects(gs_uri)
+
+
+def test_a_file_of_credentials_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", f"{tmp_path}/key.json\n")
+    with pytest.raises(
+        StoreError, match=r"^GOOGLE_APPLICATION_CREDENTIALS is '.*key\.json\\n', but must name a"
+    ):
+        open_objects("gs://bucket/x")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "text"),
+    [
+        (418, "teapot", r"answers 418 teapot: Refused \*\*\* by the test\.$"),
+        (403, "accountDisabled", r"answers 403 accountDisabled: Refused \*\*\* by the test\.$"),
+        (403, "forbidden", r"refuses access; allow these credentials storage"),
+        (403, "rateLimitExceeded", r"answers 403 rateLimitExceeded: .*; the server is busy"),
+        (418, "", r"answers 418; check that the bucket is one of Google's\.$"),
+    ],
+)
+def test_the_servers_reason_and_message_are_shown(status: int, reason: str, text: str) -> None:
+    message = "Refused ya29.AAAAAAAAAAAAAAAAAAAAAAAA by the test."
+    errors = [{"reason": reason, "message": message}] if reason else []
+    build: Any = from_http_status  # Google gives it no types.
+    error = build(status, "POST https://host/?token=hunter2", errors=errors)
+    shown = str(store_error(error, "gs://bucket/x"))
+    assert re.search(text.replace("\\*\\*\\*", r"\S*\*\*\*"), shown), shown
+    assert "hunter2" not in shown

@@ -217,24 +217,24 @@ def test_open_reads_the_whole_object(objects: ObjectStore, data: bytes) -> None:
         assert file.read() == b""
 
 
-@pytest.mark.parametrize(
-    ("offset", "whence", "num_bytes"),
-    [
-        pytest.param(0, io.SEEK_SET, 4, id="first"),
-        pytest.param(-8, io.SEEK_END, 8, id="last"),
-        pytest.param(-8, io.SEEK_END, 20, id="over-the-end"),
-        pytest.param(2**20 - 3, io.SEEK_SET, 6, id="across-the-buffer"),
-        pytest.param(5, io.SEEK_SET, 2**21 + 5, id="more-than-the-buffer"),
-        pytest.param(len(_LONG), io.SEEK_SET, 1, id="at-the-end"),
-        pytest.param(len(_LONG) + 9, io.SEEK_SET, 1, id="behind-the-end"),
-    ],
-)
-def test_open_reads_a_range(objects: ObjectStore, offset: int, whence: int, num_bytes: int) -> None:
+_RANGES = {
+    "first": (0, io.SEEK_SET, 4),
+    "last": (-8, io.SEEK_END, 8),
+    "over the end": (-8, io.SEEK_END, 20),
+    "across the buffer": (2**20 - 3, io.SEEK_SET, 6),
+    "more than the buffer": (5, io.SEEK_SET, 2**21 + 5),
+    "at the end": (len(_LONG), io.SEEK_SET, 1),
+    "behind the end": (len(_LONG) + 9, io.SEEK_SET, 1),
+}
+
+
+def test_open_reads_any_range(objects: ObjectStore) -> None:
     objects.put_if_absent("key", _LONG)
-    with objects.open("key") as file:
-        start = file.seek(offset, whence)
-        assert file.tell() == start
-        assert file.read(num_bytes) == _LONG[start : start + num_bytes]
+    for name, (offset, whence, num_bytes) in _RANGES.items():
+        with objects.open("key") as file:
+            start = file.seek(offset, whence)
+            assert file.tell() == start, name
+            assert file.read(num_bytes) == _LONG[start : start + num_bytes], name
 
 
 def test_open_moves_on_from_where_it_is(objects: ObjectStore) -> None:
@@ -396,7 +396,16 @@ def test_overwrite_is_never_seen_half_done(objects: ObjectStore) -> None:
     assert objects.get("key") == offers[-1]
 
 
-@pytest.mark.parametrize("key", _HOSTILE_KEYS)
-def test_overwrite_refuses_a_hostile_key(objects: ObjectStore, key: str) -> None:
-    with pytest.raises(StoreError, match="must be segments joined by"):
+def test_overwrite_refuses_every_hostile_key(objects: ObjectStore) -> None:
+    found = {key: _refusal(objects, key) for key in _HOSTILE_KEYS}
+    allowed = {key: text for key, text in found.items() if "must be segments joined by" not in text}
+    assert allowed == {}
+
+
+def _refusal(objects: ObjectStore, key: str) -> str:
+    """Return how a store refuses to overwrite a key, or nothing."""
+    try:
         objects.overwrite(key, b"")
+    except StoreError as error:
+        return str(error)
+    return ""

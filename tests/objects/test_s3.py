@@ -15,7 +15,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
@@ -30,9 +35,9 @@ class _Body(io.BytesIO):
         yield self.read()
 
 
-def _answer(status: int, code: str) -> _Send:
+def _answer(status: int, code: str, message: str = "Refused by the test.") -> _Send:
     """Return a server's refusal, of which the real server learns nothing."""
-    text = f"<Error><Code>{code}</Code><Message>Refused by the test.</Message></Error>"
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
 
     def send(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
         return AWSResponse(request.url, status, {}, _Body(text.encode()))  # type: ignore[arg-type]
@@ -248,7 +253,10 @@ def test_a_missing_key_is_not_asked_for_again(s3_uri: str, next_sends: list[_Sen
         (403, "SignatureDoesNotMatch", r"refuses these credentials; set AWS_ACCESS_KEY_ID"),
         (400, "ExpiredToken", r"refuses these credentials; set AWS_ACCESS_KEY_ID"),
         (501, "NotImplemented", r"does not know a request .* conditional puts"),
-        (418, "Teapot", r"answers 418 Teapot; check that the endpoint is an S3 server"),
+        (418, "Teapot", r"answers 418 Teapot: Refused by the test"),
+        (403, "AccountProblem", r"answers 403 AccountProblem: Refused by the test"),
+        (400, "AuthorizationHeaderMalformed", r"answers 400 \w+: Refused by the test"),
+        (405, "", r"answers 405; check that the endpoint is an S3 server"),
     ],
 )
 def test_a_lasting_failure_is_one_line_that_says_what_to_do(
@@ -259,6 +267,108 @@ def test_a_lasting_failure_is_one_line_that_says_what_to_do(
     with pytest.raises(StoreError, match=rf"^{objects.uri}/key {text}[^\n]*\.$") as caught:
         objects.put_if_absent("key", b"")
     assert "test-secret" not in str(caught.value)
+
+
+def test_a_region_that_the_server_names_is_another_region(
+    s3_uri: str, next_sends: list[_Send]
+) -> None:
+    objects = open_objects(s3_uri)
+    message = "The authorization header is malformed; the region 'us-east-1' is wrong."
+    next_sends += [_answer(400, "AuthorizationHeaderMalformed", message)]
+    with pytest.raises(StoreError, match=r"is in another region; set AWS_DEFAULT_REGION to it"):
+        objects.get("key")
+
+
+def test_a_servers_message_is_one_short_line_without_a_key(
+    s3_uri: str, next_sends: list[_Send]
+) -> None:
+    objects = open_objects(s3_uri)
+    key = "AKIAIOSFODNN7EXAMPLE"
+    message = f"No such\nuser {key} at https://user:hunter2@host. {'far ' * 100}"
+    next_sends += [_answer(400, "Odd", message)]
+    with pytest.raises(StoreError, match=r"answers 400 Odd: No such user \*\*\* at") as caught:
+        objects.get("key")
+    shown = str(caught.value)
+    assert (key in shown, "hunter2" in shown, "\n" in shown) == (False, False, False)
+    assert len(shown) < 400
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000 ", "AWS_ENDPOINT_URL_S3 holds a blank at i"),
+        ("AWS_ACCESS_KEY_ID", "KEY\n", "AWS_ACCESS_KEY_ID holds a line break at its end, but"),
+        ("AWS_ACCESS_KEY_ID", " KEY", "AWS_ACCESS_KEY_ID holds a blank at its start, but"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2\r", "AWS_SECRET_ACCESS_KEY holds a carriage return"),
+        ("AWS_SECRET_ACCESS_KEY", "hun ter2", "AWS_SECRET_ACCESS_KEY holds a blank, but must"),
+        ("AWS_SESSION_TOKEN", "hunter2\n", "AWS_SESSION_TOKEN holds a line break at its end"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2é", "AWS_SECRET_ACCESS_KEY holds 'é' at its end, but"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000\n", "AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1 :9000", "AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", "AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "127.0.0.1:9000", "AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "ftp://127.0.0.1:9000", "AWS_ENDPOINT_URL"),
+        ("AWS_DEFAULT_REGION", "eu west", "'eu west' doesn't match a supported format"),
+    ],
+)
+def test_what_is_wrong_here_is_found_before_any_request(  # noqa: PLR0913  Fixtures and values.
+    s3_uri: str,
+    next_sends: list[_Send],
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    next_sends += [_lose_connection]
+    with pytest.raises(StoreError, match=rf"^[^\n]*{message}[^\n]*$") as caught:
+        open_objects(s3_uri)
+    assert len(next_sends) == 1
+    assert "hun" not in str(caught.value)
+
+
+def test_a_key_of_the_credentials_file_is_named_with_its_file(
+    s3_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = KEY\naws_secret_access_key = a b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    with pytest.raises(
+        StoreError, match=r"^aws_secret_access_key of ~/\.aws/credentials holds a blank, but"
+    ):
+        open_objects(s3_uri)
+
+
+def _not_trusted(_session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+    raise SSLError(endpoint_url=request.url, error=OSError("self-signed certificate"))
+
+
+def _no_proxy(_session: URLLib3Session, _request: AWSPreparedRequest) -> AWSResponse:
+    raise ProxyConnectionError(proxy_url="http://user:hunter2@proxy")
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (_not_trusted, r"\(SSLError\); its certificate is not trusted here.*AWS_CA_BUNDLE"),
+        (_no_proxy, r"\(ProxyConnectionError\); the proxy does not answer; check HTTPS_PROXY"),
+    ],
+)
+def test_a_connection_that_fails_names_its_cause(
+    s3_uri: str,
+    next_sends: list[_Send],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: _Send,
+    text: str,
+) -> None:
+    monkeypatch.setattr(random.SystemRandom, "uniform", lambda *_: 0.0)
+    objects = open_objects(s3_uri)
+    next_sends += [failure] * 8
+    with pytest.raises(StoreError, match=text) as caught:
+        objects.get("key")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("aws_environment")

@@ -38,15 +38,10 @@ def test_open_objects_makes_a_folder_absolute(
         "",
         "ftp://x",
         "gs:/bucket/prefix",
-        "gs://bucket/../other",
         "GS://bucket",
         "s3:/bucket/prefix",
         "s3://",
         "s3:///prefix",
-        "s3://bucket/../other",
-        "s3://bucket//prefix",
-        "s3://bucket/a b",
-        "s3://bucket?endpoint=x",
         "S3://bucket",
         "file://",
         "file://host/folder",
@@ -57,6 +52,31 @@ def test_open_objects_makes_a_folder_absolute(
 )
 def test_open_objects_lists_what_is_allowed_for_anything_else(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"store is .*, but must be a folder, file:///folder, s3"):
+        open_objects(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "fault"),
+    [
+        ("s3://bucket/a b", "its prefix 'a b' holds a blank, and may hold letters"),
+        ("s3://bucket/run:1", "its prefix 'run:1' holds ':', and may hold letters"),
+        ("gs://bucket/größe", "its prefix 'größe' holds 'ö', and may hold letters"),
+        ("s3://bucket/a\n", r"its prefix 'a\\n' holds a line break, and may hold letters"),
+        ("s3://bucket/a\u202eb", r"holds the character U\+202E, and may hold letters"),
+        ("s3://bucket/../other", "its prefix '../other' has a part that starts with '.'"),
+        ("gs://bucket/../other", "its prefix '../other' has a part that starts with '.'"),
+        ("s3://bucket/-a", "its prefix '-a' has a part that starts with '-'"),
+        ("s3://bucket//prefix", "has nothing between two '/'"),
+        (f"s3://bucket/{'a' * 201}", "has a part of 201 characters, and may have 200"),
+        ("s3://bucket?endpoint=x", r"its bucket 'bucket\?endpoint=x' holds '\?', and may hold"),
+        ("s3://my bucket/x", "its bucket 'my bucket' holds a blank, and may hold letters"),
+        ("gs://ab", "its bucket 'ab' has 2 characters, and must have 3 to 63"),
+        (f"s3://{'a' * 64}", "has 64 characters, and must have 3 to 63"),
+        ("s3://-bucket/x", "its bucket '-bucket' must start and end with a letter or digit"),
+    ],
+)
+def test_a_refused_bucket_or_prefix_names_its_character(uri: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=f"^store is .*, but .*{fault}"):
         open_objects(uri)
 
 

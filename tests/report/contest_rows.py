@@ -53,6 +53,7 @@ def planned(study: Study = STUDY) -> list[PlannedDetector]:
             policy=ranked_apart(entry.study.selection.policy),
             cell_trials=entry.study.num_search_trials,
             standing={asked: ran for asked, ran in entry.answers.items() if asked != ran},
+            left_out=entry.left_out,
         )
         for entry in study.entries
     ]

@@ -56,8 +56,8 @@ def test_a_whole_study_has_no_faults(objects: ObjectStore, fill: Fill, claim: Bu
     found = verify(objects, STUDY)
     assert (found.objects, found.faults) == (2 + 9 + 4, ())
     assert found.notes == (
-        "9 objects are compacted already; `agad store compact` removes them after its grace "
-        "period.",
+        "9 objects compacted already; `agad store compact` removes what is compacted after its "
+        "grace period.",
     )
     fill(objects, range(4, 5))
     compact(objects, STUDY, NOW)

@@ -292,4 +292,4 @@ def test_rows_that_cannot_even_be_kept_on_the_disk_are_told_of(
     memory.put_error = StoreError("the disk is full")
     board.end(_launched(board).spec.key, Progress(diverged="nan"))
     board.__exit__(KeyboardInterrupt)
-    assert "What 1 trials left could not be kept, so they run again: the disk" in caplog.text
+    assert "What 1 trial left could not be kept and will be run again: the disk" in caplog.text

@@ -283,7 +283,8 @@ def normals_alone(tmp_path: Path) -> Library:
                 grey = rng.integers(0, 255, (16, 16), dtype=np.uint8)
                 Image.fromarray(grey).save(folder / f"{number}.png")
     library = Library(open_objects(str(tmp_path / "store")))
-    import_dataset("photos", tmp_path / "photos", library, ImportOptions(image_px=16))
+    options = ImportOptions(image_px=16, keep_split=True)
+    import_dataset("photos", tmp_path / "photos", library, options)
     return library
 
 

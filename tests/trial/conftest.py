@@ -15,7 +15,7 @@ from torch import Tensor
 from agad.config import Cell, with_parameters
 from agad.data import Images, NodeCache, Part, Task, open_images
 from agad.detectors import Agad, Detector, StepwiseDetector
-from agad.trial import Runtime, TrialSpec
+from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 
 if TYPE_CHECKING:
     from agad.data import Library, Manifest
@@ -25,6 +25,7 @@ TaskOf: TypeAlias = Callable[..., Task]
 MakeStub: TypeAlias = Callable[..., Detector]
 UseStub: TypeAlias = Callable[..., None]
 Load: TypeAlias = Callable[[Part], Images]
+Undisturbed: TypeAlias = Callable[[TrialSpec], list[EpochResult]]
 
 _TINY = Agad(
     backbone="naive",
@@ -93,10 +94,23 @@ def make_spec(digits: Manifest) -> MakeSpec:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runtime(digits_library: Library, session_cache: NodeCache) -> Runtime:
     """One thread of the CPU, beside the session's digits."""
     return Runtime(store=digits_library.uri, cache=session_cache)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(runtime: Runtime) -> Undisturbed:
+    """Return a trial's epochs as they are without checkpoints; each trial is trained once."""
+    trained: dict[str, list[EpochResult]] = {}
+
+    def train(spec: TrialSpec) -> list[EpochResult]:
+        if spec.key not in trained:
+            trained[spec.key] = list(train_trial(spec, runtime))
+        return trained[spec.key]
+
+    return train
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from agad.errors import PreemptedError, StoreError
 from agad.objects import LocalObjects, open_objects
 from agad.trial import CheckpointPlan, EpochResult, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from tests.trial.conftest import Undisturbed
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 
@@ -83,10 +86,10 @@ def _without_time(results: list[EpochResult]) -> list[EpochResult]:
     "options", [{"phase": "search"}, {"phase": "confirm", "reset_threshold": 10.0}], ids=str
 )
 def test_a_trial_killed_twice_gives_the_epochs_of_an_undisturbed_one(
-    options: dict[str, Any], make_spec: MakeSpec, here: Runtime
+    options: dict[str, Any], make_spec: MakeSpec, here: Runtime, undisturbed: Undisturbed
 ) -> None:
     spec = make_spec(max_epochs=_NUM, **options)
-    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+    whole = undisturbed(spec)
     _killed(spec, here, 2)
     _killed(spec, _attempt(here, 1), 3)
     resumed = list(train_trial(spec, _attempt(here, 2)))
@@ -139,9 +142,9 @@ def test_a_trial_that_may_be_paused_puts_its_checkpoint_before_it_tells_of_the_r
 
 
 def test_a_paused_trial_goes_on_with_the_epochs_of_one_that_never_was(
-    spec: TrialSpec, here: Runtime
+    spec: TrialSpec, here: Runtime, undisturbed: Undisturbed
 ) -> None:
-    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+    whole = undisturbed(spec)
     assert here.checkpoints is not None
     here = replace(here, checkpoints=replace(here.checkpoints, pauses=True))
     _stopped(spec, here, 1)
@@ -217,9 +220,9 @@ def test_without_a_plan_nothing_is_put(spec: TrialSpec, here: Runtime) -> None:
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_an_older_one(
-    spec: TrialSpec, here: Runtime, caplog: pytest.LogCaptureFixture
+    spec: TrialSpec, here: Runtime, undisturbed: Undisturbed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+    whole = undisturbed(spec)
     _killed(spec, here, 2)
     _put(here, spec, "3-0.ckpt", _get(here, spec, "1-0.ckpt")[:-7])
     resumed = list(train_trial(spec, _attempt(here, 1)))
@@ -239,7 +242,11 @@ def test_the_newest_checkpoint_has_the_most_epochs_then_the_latest_attempt(
 
 
 def test_a_trial_of_damaged_or_foreign_checkpoints_starts_anew(
-    spec: TrialSpec, make_spec: MakeSpec, here: Runtime, caplog: pytest.LogCaptureFixture
+    spec: TrialSpec,
+    make_spec: MakeSpec,
+    here: Runtime,
+    undisturbed: Undisturbed,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = make_spec(max_epochs=_NUM, seed=1)
     _killed(other, here, 2)
@@ -249,16 +256,16 @@ def test_a_trial_of_damaged_or_foreign_checkpoints_starts_anew(
     _put(here, spec, "2-0.ckpt", b"")
     _put(here, spec, "notes.txt", b"someone's")
     resumed = list(train_trial(spec, _attempt(here, 1)))
-    assert _without_time(resumed) == _without_time(
-        list(train_trial(spec, replace(here, checkpoints=None)))
-    )
+    assert _without_time(resumed) == _without_time(undisturbed(spec))
     assert not any(result.is_restored for result in resumed)
     assert f"is of trial {other.key}, but must be of {spec.key}" in caplog.text
     assert _names(here, spec) == ["3-1.ckpt", "notes.txt"]
 
 
-def test_a_checkpoint_that_half_fits_leaves_nothing_of_it(spec: TrialSpec, here: Runtime) -> None:
-    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+def test_a_checkpoint_that_half_fits_leaves_nothing_of_it(
+    spec: TrialSpec, here: Runtime, undisturbed: Undisturbed
+) -> None:
+    whole = undisturbed(spec)
     _killed(spec, here, 2)
     state = from_bytes(_get(here, spec, "1-0.ckpt"), "here")
     del state["detector"]["adam_d"]
@@ -268,14 +275,15 @@ def test_a_checkpoint_that_half_fits_leaves_nothing_of_it(spec: TrialSpec, here:
 
 
 @pytest.mark.parametrize("broken", ["put_if_absent", "delete", "list", "get"])
-def test_a_store_that_fails_costs_the_checkpoint_and_not_the_trial(
+def test_a_store_that_fails_costs_the_checkpoint_and_not_the_trial(  # noqa: PLR0913  Fixtures.
     broken: str,
     spec: TrialSpec,
     here: Runtime,
+    undisturbed: Undisturbed,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    whole = list(train_trial(spec, replace(here, checkpoints=None)))
+    whole = undisturbed(spec)
     _killed(spec, here, 2)
 
     def fail(*_: object) -> None:
@@ -289,9 +297,9 @@ def test_a_store_that_fails_costs_the_checkpoint_and_not_the_trial(
 
 
 def test_a_worker_about_to_be_taken_away_puts_a_checkpoint_at_once_and_ends(
-    spec: TrialSpec, here: Runtime
+    spec: TrialSpec, here: Runtime, undisturbed: Undisturbed
 ) -> None:
-    undisturbed = list(train_trial(spec, replace(here, checkpoints=None)))
+    whole = undisturbed(spec)
     notices = iter([False, True])
     epochs = train_trial(spec, replace(here, is_preempted=lambda: next(notices)))
     first = [next(epochs), next(epochs)]
@@ -299,8 +307,8 @@ def test_a_worker_about_to_be_taken_away_puts_a_checkpoint_at_once_and_ends(
         next(epochs)
     assert _names(here, spec) == ["2-0.ckpt"]
     second = list(train_trial(spec, _attempt(here, 1)))
-    assert _without_time(first) == _without_time(undisturbed[:2])
-    assert _without_time(second) == _without_time(undisturbed)
+    assert _without_time(first) == _without_time(whole[:2])
+    assert _without_time(second) == _without_time(whole)
     assert [result.is_restored for result in second] == [True, True, False, False]
 
 

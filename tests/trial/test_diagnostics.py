@@ -27,7 +27,7 @@ MakeSpec: TypeAlias = Callable[..., TrialSpec]
 _NUM = 4
 
 
-@pytest.fixture(params=["running", "image"])
+@pytest.fixture(scope="module", params=["running", "image"])
 def spec(request: pytest.FixtureRequest, make_spec: MakeSpec) -> TrialSpec:
     """Return a confirm trial whose test AUROC goes up and down."""
     return make_spec(
@@ -43,6 +43,25 @@ def _train(spec: TrialSpec, runtime: Runtime, folder: Path) -> tuple[list[EpochR
         checkpoints.append(folder / f"epoch-{result.epoch}")
         shutil.copy(folder / "trial.ckpt", checkpoints[-1])
     return results, checkpoints
+
+
+@pytest.fixture(scope="module")
+def trained(
+    spec: TrialSpec, runtime: Runtime, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[EpochResult], list[Path]]:
+    """Train the trial once for all these tests."""
+    return _train(spec, runtime, tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def results(trained: tuple[list[EpochResult], list[Path]]) -> list[EpochResult]:
+    return trained[0]
+
+
+@pytest.fixture
+def checkpoints(trained: tuple[list[EpochResult], list[Path]]) -> list[Path]:
+    """Return the checkpoint after each epoch; tests leave them as they are."""
+    return trained[1]
 
 
 def _generator(spec: TrialSpec, runtime: Runtime, checkpoint: Path) -> torch.nn.Module:
@@ -96,18 +115,16 @@ def test_a_detector_without_batch_normalisation_has_nothing_to_leak(
 
 
 def test_the_test_auroc_is_the_confirm_trials_own(
-    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+    spec: TrialSpec, runtime: Runtime, results: list[EpochResult], checkpoints: list[Path]
 ) -> None:
-    results, checkpoints = _train(spec, runtime, tmp_path)
     found = diagnose_leaks(spec, runtime, checkpoints)
     assert results[-1].test is not None
     assert found.test_auroc == results[-1].test.auroc
 
 
 def test_the_oracles_epoch_is_the_best_of_all_on_the_test_labels(
-    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+    spec: TrialSpec, runtime: Runtime, checkpoints: list[Path]
 ) -> None:
-    _, checkpoints = _train(spec, runtime, tmp_path)
     images, is_anomaly = _all_test_images(spec, runtime)
     by_epoch = []
     for checkpoint in checkpoints:
@@ -125,9 +142,8 @@ def test_the_oracles_epoch_is_the_best_of_all_on_the_test_labels(
 
 
 def test_the_oracle_takes_an_earlier_epoch_where_the_last_is_worse(
-    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+    spec: TrialSpec, runtime: Runtime, checkpoints: list[Path]
 ) -> None:
-    _, checkpoints = _train(spec, runtime, tmp_path)
     alone = [diagnose_leaks(spec, runtime, [one]).test_auroc for one in checkpoints]
     order = np.argsort(alone)[::-1]
     found = diagnose_leaks(spec, runtime, [checkpoints[epoch] for epoch in order])
@@ -137,9 +153,8 @@ def test_the_oracle_takes_an_earlier_epoch_where_the_last_is_worse(
 
 
 def test_leaking_aurocs_are_of_the_last_epoch_without_eval_in_batches_of_64(
-    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+    spec: TrialSpec, runtime: Runtime, checkpoints: list[Path]
 ) -> None:
-    _, checkpoints = _train(spec, runtime, tmp_path)
     images, is_anomaly = _all_test_images(spec, runtime)
     generator = _generator(spec, runtime, checkpoints[-1]).train()
     normals_first = [*np.flatnonzero(~is_anomaly), *np.flatnonzero(is_anomaly)]
@@ -155,9 +170,8 @@ def test_leaking_aurocs_are_of_the_last_epoch_without_eval_in_batches_of_64(
 
 
 def test_an_earlier_epoch_leaves_the_leaking_aurocs_as_they_are(
-    spec: TrialSpec, runtime: Runtime, tmp_path: Path
+    spec: TrialSpec, runtime: Runtime, checkpoints: list[Path]
 ) -> None:
-    _, checkpoints = _train(spec, runtime, tmp_path)
     every, last = (diagnose_leaks(spec, runtime, some) for some in (checkpoints, checkpoints[-1:]))
     assert every.bn_batchstats_ordered_test_auroc == last.bn_batchstats_ordered_test_auroc
     assert every.bn_batchstats_shuffled_test_auroc == last.bn_batchstats_shuffled_test_auroc

@@ -20,13 +20,13 @@ from agad.trial.lockstep import LockStep
 from agad.trial.training import prepare
 
 if TYPE_CHECKING:
-    from tests.trial.conftest import TaskOf, UseStub
+    from tests.trial.conftest import TaskOf, Undisturbed, UseStub
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 MakeGroup: TypeAlias = Callable[..., TrialSpec]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_group(make_spec: MakeSpec, task_of: TaskOf) -> MakeGroup:
     """Build a trial of classes 0 and 5, each with seeds 0 and 1."""
 
@@ -43,10 +43,6 @@ def make_group(make_spec: MakeSpec, task_of: TaskOf) -> MakeGroup:
 
 def _without_time(results: list[EpochResult]) -> list[EpochResult]:
     return [replace(result, train_s=0.0) for result in results]
-
-
-def _alone(spec: TrialSpec, runtime: Runtime) -> list[list[EpochResult]]:
-    return [list(train_trial(one, runtime)) for one in spec.instances]
 
 
 def test_instances_are_the_trials_of_each_class_and_seed(
@@ -66,11 +62,11 @@ def test_instances_are_the_trials_of_each_class_and_seed(
 
 
 def test_each_epoch_is_the_mean_of_what_the_instances_give_alone(
-    make_group: MakeGroup, runtime: Runtime
+    make_group: MakeGroup, undisturbed: Undisturbed
 ) -> None:
     spec = make_group()
-    results = list(train_trial(spec, runtime))
-    alone = _alone(spec, runtime)
+    results = undisturbed(spec)
+    alone = [undisturbed(one) for one in spec.instances]
     assert len({one[-1].val_auroc for one in alone}) == len(alone)
     for epoch, result in enumerate(results):
         each = [one[epoch] for one in alone]
@@ -83,21 +79,25 @@ def test_each_epoch_is_the_mean_of_what_the_instances_give_alone(
 
 
 def test_the_checkpoint_holds_each_instance_as_it_is_alone(
-    make_group: MakeGroup, runtime: Runtime, tmp_path: Path
+    make_group: MakeGroup, runtime: Runtime, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     spec = make_group()
     list(train_trial(spec, runtime, tmp_path / "group"))
     states = read_checkpoint(tmp_path / "group")["instances"]
-    for place, (one, history) in enumerate(zip(spec.instances, _alone(spec, runtime), strict=True)):
+    for place, one in enumerate(spec.instances):
         kept = [EpochResult(**result) for result in states[place]["history"]]
-        assert _without_time(kept) == _without_time(history)
+        assert _without_time(kept) == _without_time(undisturbed(one))
         list(train_trial(one, runtime, tmp_path / f"{place}"))
         assert states[place]["rng"] == read_checkpoint(tmp_path / f"{place}")["rng"]
 
 
 @pytest.mark.parametrize("num_epochs", [1, 2])
 def test_a_stopped_group_goes_on_bit_for_bit(
-    num_epochs: int, make_group: MakeGroup, runtime: Runtime, tmp_path: Path
+    num_epochs: int,
+    make_group: MakeGroup,
+    runtime: Runtime,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
     spec = make_group(max_epochs=3)
     epochs = train_trial(spec, runtime, tmp_path / "trial.ckpt")
@@ -106,14 +106,14 @@ def test_a_stopped_group_goes_on_bit_for_bit(
     after = list(train_trial(spec, runtime, tmp_path / "trial.ckpt"))
     assert after[:num_epochs] == before
     assert [one.is_restored for one in after] == [True] * num_epochs + [False] * (3 - num_epochs)
-    assert _without_time(after) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(after) == _without_time(undisturbed(spec))
 
 
 def test_a_preempted_group_goes_on_from_its_checkpoint_in_the_store(
-    make_group: MakeGroup, alone: Runtime
+    make_group: MakeGroup, alone: Runtime, undisturbed: Undisturbed
 ) -> None:
     spec, plan = make_group(), CheckpointPlan(prefix="a-study/checkpoints")
-    whole = list(train_trial(spec, alone))
+    whole = undisturbed(spec)
     keeping = replace(alone, checkpoints=plan)
     with pytest.raises(PreemptedError, match="after epoch 0"):
         list(train_trial(spec, replace(keeping, is_preempted=lambda: True)))
@@ -153,6 +153,16 @@ def test_a_checkpoint_of_another_group_or_of_one_instance_is_refused(
         list(train_trial(spec, runtime, path))
 
 
+@pytest.fixture(scope="module")
+def of_a_group(
+    make_group: MakeGroup, runtime: Runtime, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the checkpoint of a group after an epoch; tests leave it as it is."""
+    path = tmp_path_factory.mktemp("group") / "trial.ckpt"
+    list(train_trial(make_group(max_epochs=1), runtime, path))
+    return path
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -166,27 +176,27 @@ def test_a_checkpoint_of_another_group_or_of_one_instance_is_refused(
     ],
     ids=["one short", "no list", "one twice", "one behind"],
 )
-def test_a_checkpoint_that_lacks_an_instance_is_refused(
+def test_a_checkpoint_that_lacks_an_instance_is_refused(  # noqa: PLR0913  Fixtures.
     damage: Callable[[object], object],
     reason: str,
     make_group: MakeGroup,
     runtime: Runtime,
+    of_a_group: Path,
     tmp_path: Path,
 ) -> None:
     spec, path = make_group(max_epochs=1), tmp_path / "trial.ckpt"
-    list(train_trial(spec, runtime, path))
-    state = read_checkpoint(path)
+    state = read_checkpoint(of_a_group)
     write_checkpoint(path, state | {"instances": damage(state["instances"])})
     with pytest.raises(CheckpointError, match=reason):
         list(train_trial(spec, runtime, path))
 
 
 def test_a_group_of_one_is_the_plain_trial_bit_for_bit(
-    make_spec: MakeSpec, runtime: Runtime
+    make_spec: MakeSpec, runtime: Runtime, undisturbed: Undisturbed
 ) -> None:
     spec = make_spec()
     group = LockStep(spec=spec, instances=(prepare(spec, runtime),))
     for _ in range(spec.max_epochs):
         group.advance()
     assert spec.instances == (spec,)
-    assert _without_time(group.history) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(group.history) == _without_time(undisturbed(spec))

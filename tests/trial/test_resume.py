@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -14,6 +14,9 @@ from agad.errors import CheckpointError
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 from agad.trial.checkpoint import read_checkpoint, write_checkpoint
 from agad.trial.training import prepare
+
+if TYPE_CHECKING:
+    from tests.trial.conftest import Undisturbed
 
 MakeSpec: TypeAlias = Callable[..., TrialSpec]
 
@@ -24,6 +27,12 @@ _KINDS: list[dict[str, Any]] = [
     {"backbone": "unet++", "base_width": 2, "advprop": True, "reset_threshold": 10.0},
 ]
 """With resets, every epoch draws from the generator of the weights."""
+
+_EACH_KIND = [
+    pytest.param(_KINDS[0], id="plain"),
+    pytest.param(_KINDS[1], id="resets"),
+    pytest.param(_KINDS[2], id="unet++-advprop-resets", marks=pytest.mark.nightly),
+]
 
 
 def _train(
@@ -40,12 +49,16 @@ def _without_time(results: list[EpochResult]) -> list[EpochResult]:
     return [replace(result, train_s=0.0) for result in results]
 
 
-@pytest.mark.parametrize("options", _KINDS, ids=lambda one: "-".join(map(str, one)))
+@pytest.mark.parametrize("options", _EACH_KIND)
 def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
-    options: dict[str, Any], make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+    options: dict[str, Any],
+    make_spec: MakeSpec,
+    runtime: Runtime,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
     spec = make_spec(phase="confirm", max_epochs=_NUM, **options)
-    whole = list(train_trial(spec, runtime))
+    whole = undisturbed(spec)
     assert whole[-1].test is not None
     for num_epochs in range(_NUM + 1):
         checkpoint = tmp_path / f"after-{num_epochs}"
@@ -54,15 +67,19 @@ def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
         assert _without_time(resumed) == _without_time(whole)
 
 
-@pytest.mark.parametrize("options", _KINDS, ids=lambda one: "-".join(map(str, one)))
+@pytest.mark.parametrize("options", _EACH_KIND)
 def test_a_trial_stopped_after_every_epoch_goes_on_bit_for_bit(
-    options: dict[str, Any], make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+    options: dict[str, Any],
+    make_spec: MakeSpec,
+    runtime: Runtime,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
 ) -> None:
     spec = make_spec(phase="confirm", max_epochs=_NUM, **options)
     for num_epochs in range(1, _NUM):
         _train(spec, runtime, tmp_path / "trial.ckpt", num_epochs)
     resumed = list(train_trial(spec, runtime, tmp_path / "trial.ckpt"))
-    assert _without_time(resumed) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(resumed) == _without_time(undisturbed(spec))
 
 
 def test_every_epoch_of_these_trials_resets(make_spec: MakeSpec, runtime: Runtime) -> None:
@@ -80,7 +97,7 @@ def test_the_epochs_before_are_yielded_again_with_the_time_that_they_took(
 
 
 def test_a_checkpoint_of_the_version_before_objectives_is_gone_on_from(
-    make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+    make_spec: MakeSpec, runtime: Runtime, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     spec, checkpoint = make_spec(max_epochs=3), tmp_path / "trial.ckpt"
     _train(spec, runtime, checkpoint, 2)
@@ -90,7 +107,7 @@ def test_a_checkpoint_of_the_version_before_objectives_is_gone_on_from(
     write_checkpoint(checkpoint, state)
     resumed = list(train_trial(spec, runtime, checkpoint))
     assert [one.is_restored for one in resumed] == [True, True, False]
-    assert _without_time(resumed) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(resumed) == _without_time(undisturbed(spec))
 
 
 def test_a_finished_trial_trains_no_epoch_again(
@@ -114,15 +131,19 @@ def test_a_checkpoint_is_written_before_its_epoch_is_yielded(
 
 
 def test_a_trial_with_checkpoints_gives_the_epochs_of_one_without(
-    make_spec: MakeSpec, runtime: Runtime, tmp_path: Path
+    make_spec: MakeSpec, runtime: Runtime, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     spec = make_spec(phase="confirm")
     kept = list(train_trial(spec, runtime, tmp_path / "trial.ckpt"))
-    assert _without_time(kept) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(kept) == _without_time(undisturbed(spec))
 
 
 def test_a_trial_stopped_within_an_epoch_goes_on_after_the_one_before(
-    make_spec: MakeSpec, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_spec: MakeSpec,
+    runtime: Runtime,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec, checkpoint = make_spec(max_epochs=3), tmp_path / "trial.ckpt"
     epochs = train_trial(spec, runtime, checkpoint)
@@ -136,7 +157,7 @@ def test_a_trial_stopped_within_an_epoch_goes_on_after_the_one_before(
         with pytest.raises(KeyboardInterrupt):
             next(epochs)
     resumed = list(train_trial(spec, runtime, checkpoint))
-    assert _without_time(resumed) == _without_time(list(train_trial(spec, runtime)))
+    assert _without_time(resumed) == _without_time(undisturbed(spec))
 
 
 @pytest.mark.parametrize(

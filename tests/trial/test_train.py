@@ -84,7 +84,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     "cell", [replace(ONE_CLASS, anomaly_ratio=0.0), ONE_CLASS, POLLUTED], ids=lambda one: one.label
 )
-@pytest.mark.parametrize("backbone", ["naive", "unet++"])
+@pytest.mark.parametrize("backbone", ["naive", pytest.param("unet++", marks=pytest.mark.nightly)])
 def test_equal_arguments_give_bit_identical_epochs(
     phase: str, cell: Cell, backbone: str, make_spec: MakeSpec, runtime: Runtime
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from types import FrameType
 
+from agad.cli.screen import replace_what_cannot_be_shown
 from agad.cli.studies import run
 from agad.errors import AgadError
 
@@ -19,6 +20,7 @@ def main() -> None:
 
     The only argument is the number of an open file. The outcome is written there as JSON.
     """
+    replace_what_cannot_be_shown()
     outcome_file = int(sys.argv[1])
     signal.signal(signal.SIGTERM, _interrupt)
     # Safe to unpickle: the data come from the caller, through a pipe that nobody else writes to.

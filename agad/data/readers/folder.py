@@ -5,22 +5,33 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 import numpy as np
 
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.readers.damage import naming_damage
-from agad.data.readers.layout import Layout, check_class_names, check_layout, find_parts, sets_in
+from agad.data.readers.layout import (
+    Layout,
+    check_class_names,
+    check_layout,
+    check_no_parts,
+    find_parts,
+    is_cache,
+    sets_in,
+)
 from agad.data.readers.masks import MaskRule, check_masks, find_masks, masks_text
 from agad.data.readers.numbered import MAX_CLASSES
-from agad.data.readers.pictures import SUFFIXES, check_mode, read_pictures
+from agad.data.readers.pictures import SUFFIXES, check_mode, read_headers, read_pictures
+from agad.data.readers.survey import range_of_values, survey_notes
+from agad.data.readers.values import ValueRange
 from agad.data.resize import Resize
 from agad.errors import DataError
 
-_NORMAL_NAMES = ("good", "normal", "ok")
+_NORMAL_NAMES = frozenset(("good", "normal", "ok"))
 """A class with one of these names is the first: its label is 0, whatever the others are called."""
 
 _LAYOUT = "put one folder a class into it, or train/ and test/ with one folder a class each"
@@ -35,21 +46,23 @@ _SIGNS = {
 """Parts of the names of official files, and the format that reads them."""
 
 
-def read_folder(
+def read_folder(  # noqa: PLR0913  How a folder is read, a keyword each.
     folder: Path,
     resize: Resize | None,
     mode: str = "auto",
     *,
     layout: Layout = "auto",
     masks: MaskRule = "auto",
+    values: ValueRange | None = None,
 ) -> Source:
     """Read a folder of images, such as one set of MVTec AD.
 
     If there are ``train/`` and ``test/``, each holds one folder a class, and everything beside them
     is ignored. The two may be called ``Train`` or ``Testing`` too. Otherwise the folder itself
     holds one folder a class, and there is no official split. Images may lie in folders below a
-    class. Hidden files and folders (the name starts with a dot) are passed over. Masks, and links
-    to folders, are passed over too, and are reported as ignored.
+    class. Hidden files and folders (the name starts with a dot) are passed over. Masks, links to
+    folders, and folders of a system such as ``__MACOSX`` are passed over too, and are reported as
+    ignored.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
@@ -57,9 +70,12 @@ def read_folder(
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
         layout: ``parts`` with ``train/`` and ``test/``, ``classes`` without, or ``auto``.
         masks: How masks are treated, see ``find_masks``.
+        values: The values of 16-bit pictures that become 0 and 255; None takes all 16 bits, if the
+            pictures fill more than half of these.
 
     Raises:
-        ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size is needed.
+        ConfigError: ``mode``, ``layout`` or ``masks`` is none of these, or a size or a range of
+            values is needed.
         DataError: The folder has another layout, or holds several sets, or an image is damaged or
             too large.
     """
@@ -71,7 +87,10 @@ def read_folder(
     class_names = _class_names(folder, {image.class_name for of in found.values() for image in of})
     label_of = {name: label for label, name in enumerate(class_names)}
     names = {part: [image.name for image in found[part]] for part in found}
-    pixels = read_pictures(folder, [name for of in names.values() for name in of], resize, mode)
+    every = [name for of in names.values() for name in of]
+    headers = read_headers(folder, every)
+    chosen = range_of_values(folder, every, headers, values)
+    pixels = read_pictures(folder, every, resize, mode, headers=headers, values=chosen)
     parts: dict[Part, SourceImages] = {}
     for part, images in found.items():
         labels = [label_of[image.class_name] for image in images]
@@ -79,7 +98,12 @@ def read_folder(
         parts[part] = SourceImages(
             images=Images(of_part, np.array(labels, np.int64)), names=names[part]
         )
-    return Source(class_names=class_names, parts=parts, ignored=tuple(sorted(scan.ignored)))
+    return Source(
+        class_names=class_names,
+        parts=parts,
+        ignored=tuple(sorted(scan.ignored)),
+        notes=survey_notes(every, headers, resize.fit if resize else "stretch", chosen),
+    )
 
 
 def find_pictures(folder: Path) -> tuple[list[str], tuple[str, ...]]:
@@ -127,10 +151,10 @@ class _Scan:
                 if entry.name.startswith("."):
                     continue
                 name = f"{place}/{entry.name}" if place else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                elif entry.is_dir():
+                if entry.is_dir() and (entry.is_symlink() or is_cache(entry.name)):
                     self.ignore([f"{name}/"])
+                elif entry.is_dir():
+                    folders.append(name)
                 else:
                     files.append(name)
         return folders, files
@@ -195,18 +219,41 @@ def _find_images(scan: _Scan, layout: Layout) -> dict[Part, list[_Image]]:
         parts = find_parts(scan.root, layout)
         sets = sets_in(scan.root) if not parts and layout == "auto" else []
     if sets:
-        raise DataError(
-            f"{scan.root} holds folders with train/ and test/ of their own, each a data set: "
-            f"{', '.join(sets[:5])}{', ...' if len(sets) > 5 else ''}. Import them one by one, "
-            f"such as --from {scan.root / sets[0]}; or give --layout classes if each is one class."
-        )
+        _refuse_sets(scan.root, sets, "train/ and test/")
     if not parts:
-        return {"train": _find_classes(scan, "")}
+        classes = _find_classes(scan, "")
+        if layout == "auto":
+            check_no_parts(scan.root, {image.class_name for image in classes})
+            _check_no_sets(scan.root, classes)
+        return {"train": classes}
     beside = [name for name in scan.class_folders("") if name not in parts.values()]
     scan.ignore(f"{name}/{_images_text(scan, name)}" for name in beside)
     # Listed as a link to a folder, but it is the one that is read.
     scan.ignored[:] = [name for name in scan.ignored if name.rstrip("/") not in parts.values()]
     return {part: _find_classes(scan, parts[part]) for part in PARTS}
+
+
+def _check_no_sets(root: Path, images: Sequence[_Image]) -> None:
+    """Refuse folders that hold classes: two with a folder ``good`` each, or a single folder."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        inner[image.class_name].update(PurePosixPath(image.name).parts[1:-1])
+    sets = [name for name, of in inner.items() if _NORMAL_NAMES & set(map(str.casefold, of))]
+    if len(sets) > 1:
+        _refuse_sets(root, sorted(sets), "good/ or normal/")
+    if len(inner) == 1 and (name := next(iter(inner))) and len(inner[name]) > 1:
+        raise DataError(
+            f"{root} holds the one folder {name!r}, but must hold two classes at least, or "
+            f"nothing could be anomalous; give --from {root / name} if the classes are in there."
+        )
+
+
+def _refuse_sets(root: Path, sets: Sequence[str], what: str) -> NoReturn:
+    raise DataError(
+        f"{root} holds folders with {what} of their own, each a data set: "
+        f"{', '.join(sets[:5])}{', ...' if len(sets) > 5 else ''}. Import them one by one, "
+        f"such as --from {root / sets[0]}; or give --layout classes if each is one class."
+    )
 
 
 def _images_text(scan: _Scan, place: str) -> str:
@@ -223,7 +270,15 @@ def _without_masks(
         classes[image.class_name].append(image.name)
     masks = set(find_masks(scan.root, classes, rule))
     scan.ignored.extend(masks_text(masks))
-    return {part: [one for one in of if one.name not in masks] for part, of in found.items()}
+    left = {part: [one for one in of if one.name not in masks] for part, of in found.items()}
+    names = {one.class_name for of in left.values() for one in of}
+    if len(names) < 2 <= len(classes):
+        raise DataError(
+            f"{scan.root} holds {', '.join(masks_text(masks))}, which are left out, and so the one "
+            f"class {', '.join(map(repr, names)) or 'none'}, but must hold two at least; give "
+            "--masks keep if these are photos."
+        )
+    return left
 
 
 def _find_classes(scan: _Scan, place: str) -> list[_Image]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agad.config import count_text
 from agad.data.images import PARTS, Part, Source
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.numbered import check_labels, numbered_classes, numbered_images
@@ -58,7 +59,8 @@ def _read_labels(
     labels = _read_values(file, num_axes=1)
     if len(labels) != num_images:
         raise DataError(
-            f"{file} holds {len(labels)} labels, but must hold {num_images}, one for each image; "
+            f"{file} holds {count_text(len(labels), 'label')}, but must hold {num_images}, one "
+            "for each image; "
             "take both files from one release."
         )
     return check_labels(file, labels, class_names)
@@ -91,7 +93,8 @@ def _read_values(file: Path, num_axes: int) -> NDArray[np.uint8]:
         header = data.read(4 + 4 * num_axes)
         if len(header) < 4 + 4 * num_axes or header[:4] != bytes((0, 0, _UBYTE, num_axes)):
             raise DataError(
-                f"{file} is no IDX file of bytes with {num_axes} axes; download it again."
+                f"{file} is no IDX file of bytes with {count_text(num_axes, 'axis', 'axes')}; "
+                "download it again."
             )
         shape = struct.unpack(f">{num_axes}I", header[4:])
         size = math.prod(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection
@@ -16,11 +17,21 @@ Layout: TypeAlias = Literal["auto", "parts", "classes"]
 
 LAYOUTS: tuple[Layout, ...] = ("auto", "parts", "classes")
 
-_SPELLINGS: dict[Part, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-}
-"""Names of each part's folder, in lower case."""
+_SPELLINGS: dict[Part, str] = {"train": "training|train|trn", "test": "testing|test|tst"}
+_OTHER_PARTS = "validation|valid|val|eval"
+_MORE = r"([ ._-]*(set|data|dataset|images|imgs|part|split))?"
+"""What may follow in the name of a part's folder, such as ``Training Set`` or ``test_images``."""
+
+_LIKE_PART = re.compile(rf"({'|'.join(_SPELLINGS.values())}|{_OTHER_PARTS}){_MORE}")
+_NAMED_PART = re.compile(
+    rf"(.*?)[ ._-]*({'|'.join(_SPELLINGS.values())}|{_OTHER_PARTS})[ ._-]*(.*)"
+)
+
+_CACHES = (
+    *("__macosx", "@eadir", "@tmp", "#recycle", "@recycle", "$recycle.bin", "lost+found"),
+    *("system volume information", "__pycache__", "thumbs.db"),
+)
+"""Folders, in lower case, in which a system or a server keeps copies of its own."""
 
 
 def check_layout(layout: str) -> None:
@@ -30,7 +41,9 @@ def check_layout(layout: str) -> None:
 
 
 def find_parts(root: Path, layout: Layout = "auto") -> dict[Part, str]:
-    """Return the names of the folders of both parts, in any case; empty if there are no two parts.
+    """Return the names of the folders of both parts; empty if there are no two parts.
+
+    A part's folder is called ``train`` or ``Testing``, else ``training_set`` or ``Test Images``.
 
     Raises:
         DataError: A part has several folders, such as ``Train`` and ``train``, or ``layout`` is
@@ -39,7 +52,7 @@ def find_parts(root: Path, layout: Layout = "auto") -> dict[Part, str]:
     if layout == "classes":
         return {}
     names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    found = {part: [one for one in names if one.casefold() in _SPELLINGS[part]] for part in PARTS}
+    found = {part: _spelled(names, _SPELLINGS[part]) for part in PARTS}
     if not all(found.values()):
         if layout == "parts":
             raise DataError(
@@ -54,6 +67,40 @@ def find_parts(root: Path, layout: Layout = "auto") -> dict[Part, str]:
                 "part; merge them or remove one."
             )
     return {part: several[0] for part, several in found.items()}
+
+
+def _spelled(names: Collection[str], spellings: str) -> list[str]:
+    """Return the names that are a spelling alone, else those with a word more."""
+    for pattern in (spellings, f"({spellings}){_MORE}"):
+        if alike := [name for name in names if re.fullmatch(pattern, name.casefold())]:
+            return alike
+    return []
+
+
+def is_cache(name: str) -> bool:
+    """Whether a folder's name is that of a system's own folder, such as ``__MACOSX``."""
+    return name.casefold() in _CACHES
+
+
+def check_no_parts(root: Path, folders: Collection[str]) -> None:
+    """Refuse folders of classes that are called like parts, such as train and val without test.
+
+    Raises:
+        DataError: A folder is called like a part, or two are parts of one class, such as
+            ``good_train`` and ``good_test``.
+    """
+    alike = [name for name in folders if _LIKE_PART.fullmatch(name.casefold())]
+    of_class: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in folders:
+        if match := _NAMED_PART.fullmatch(name.casefold()):
+            of_class[match[1], match[3]].append(name)
+    alike += [name for several in of_class.values() if len(several) > 1 for name in several]
+    if alike:
+        raise DataError(
+            f"{root} holds the folders {', '.join(sorted(set(alike)))}, which are called like "
+            "parts of a data set and not like classes. Put the classes into train/ and test/, or "
+            "give --layout classes if each of the folders is a class."
+        )
 
 
 def sets_in(root: Path) -> list[str]:

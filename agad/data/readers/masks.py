@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
@@ -19,13 +19,14 @@ image, ``drop`` leaves out whatever has a mask's name."""
 
 MASK_RULES: tuple[MaskRule, ...] = ("auto", "keep", "drop")
 
-_WORDS = (
-    *("mask", "masks", "gt", "groundtruth", "groundtruths", "seg", "segmentation"),
-    *("segmentations", "annotation", "annotations", "thumb", "thumbs", "thumbnail", "thumbnails"),
-)
-"""Names of folders that hold no photos, in lower case, without spaces, dots and dashes."""
+_WORD = r"(?:mask|gt|ground[ ._-]?truth|seg|segmentation|annotation|label|thumb|thumbnail)s?"
+_WHOLE = re.compile(_WORD)
+"""Name of a folder that holds no photos, in lower case."""
 
-_ENDING = re.compile(r"(.+?)[ ._-]+(mask|gt|ground[ _-]?truth|seg|segmentation|thumb|thumbnail)\d*")
+_PARTLY = re.compile(rf"(.*[ ._-])?{_WORD}([ ._-].*)?")
+"""Name of a folder that may hold no photos: ``NG_masks`` does not, but ``no_mask`` does."""
+
+_ENDING = re.compile(rf"(.+?)[ ._-]+{_WORD}\d*")
 _NUM_LOOKED_AT = 12
 _ENOUGH = 0.5
 """Share of a folder's images with a photo of the same name that shows the folder to hold masks."""
@@ -44,10 +45,15 @@ def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule)
     """Return the images that are no photos.
 
     A name alone shows nothing: face-mask sets have the classes ``mask`` and ``no_mask``. By
-    ``auto``, a folder with a mask's name is left out if half of its images have the names of photos
-    in other folders (``mask/screw_7.png`` beside ``good/screw_7.jpg``), or if they are black and
-    white and the other folders' images are not. A file is left out if it lies beside a photo of the
-    same name (``7_mask.png`` beside ``7.jpg``).
+    ``auto``, these are left out:
+
+    - A folder with a mask's name, if its images are black and white and the other folders' images
+      are not. The folder may be a class, or lie in a class: ``hole/masks/`` beside
+      ``hole/images/``. The name may hold more than the word: ``NG_masks/``.
+    - A folder whose name is the word alone, if half of its images have the names of photos in other
+      folders: ``mask/screw_7.png`` beside ``good/screw_7.jpg``.
+    - A file beside a photo of the same name: ``7_mask.png`` beside ``7.jpg``. Without the word, as
+      in ``7.png`` beside ``7.jpg``, such files must be black and white and their photos not.
 
     Args:
         root: The data set's folder.
@@ -59,10 +65,33 @@ def find_masks(root: Path, classes: Mapping[str, Sequence[str]], rule: MaskRule)
     """
     if rule == "keep":
         return []
-    folders = [name for name in classes if re.sub(r"[ ._-]", "", name.casefold()) in _WORDS]
-    photos = {name: images for name, images in classes.items() if name not in folders}
-    masks = [image for name in folders for image in _of_folder(root, name, classes, photos, rule)]
+    folders, photos = _sorted_by_name(root, classes)
+    others = [image for images in photos.values() for image in images]
+    masks = [
+        image
+        for folder, images in folders.items()
+        for image in _of_folder(root, folder, images, others, rule)
+    ]
     return masks + [image for images in photos.values() for image in _of_files(root, images, rule)]
+
+
+def _sorted_by_name(
+    root: Path, classes: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the images of each folder with a mask's name, and the other images of each class."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    class_of: dict[str, str] = {}
+    photos: dict[str, list[str]] = defaultdict(list)
+    for class_name, images in classes.items():
+        for image in images:
+            folder = _mask_folder(image)
+            (photos[class_name] if folder is None else folders[folder]).append(image)
+            class_of[image] = class_name
+    for folder in [one for one in folders if not _is_whole(one)]:
+        if not _is_black_and_white(root, folders[folder]):
+            for image in folders.pop(folder):
+                photos[class_of[image]].append(image)
+    return folders, photos
 
 
 def masks_text(masks: Iterable[str]) -> list[str]:
@@ -76,41 +105,74 @@ def masks_text(masks: Iterable[str]) -> list[str]:
     ]
 
 
+def _mask_folder(image: str) -> str | None:
+    """Return the outermost folder of an image that has a mask's name, such as ``hole/masks``.
+
+    A name that is the word alone goes before a name that merely holds the word.
+    """
+    parents = PurePosixPath(image).parts[:-1]
+    for pattern in (_WHOLE, _PARTLY):
+        for depth, name in enumerate(parents, start=1):
+            if pattern.fullmatch(name.casefold()):
+                return "/".join(parents[:depth])
+    return None
+
+
+def _is_whole(folder: str) -> bool:
+    return _WHOLE.fullmatch(PurePosixPath(folder).name.casefold()) is not None
+
+
 def _of_folder(
-    root: Path,
-    name: str,
-    classes: Mapping[str, Sequence[str]],
-    photos: Mapping[str, Sequence[str]],
-    rule: MaskRule,
+    root: Path, name: str, images: list[str], others: Sequence[str], rule: MaskRule
 ) -> list[str]:
     """Return all images of a folder with a mask's name, or none of them."""
-    images, others = [*classes[name]], [image for of in photos.values() for image in of]
     if rule == "drop":
         return images
     if not others:
         return []
+    if _is_black_and_white(root, images) and not _is_black_and_white(root, others):
+        return images
+    if not _is_whole(name):
+        return []
     stems = {_stem(image) for image in others}
     share = sum(_is_of_a_photo(image, stems) for image in images) / len(images)
-    if share >= _ENOUGH or (_is_black_and_white(root, images) > _is_black_and_white(root, others)):
+    word = PurePosixPath(name).name.casefold()
+    beside = {PurePosixPath(image).parent.name.casefold() for image in others}
+    # Beside "no_mask", the name "mask" is that of a class.
+    if share >= _ENOUGH and not any(one.endswith(word) or one.startswith(word) for one in beside):
         return images
     if share:
         raise _doubtful(
             root, f"the folder {name!r}, {share:.0%} of whose images have a photo's name"
         )
+    if word.startswith("thumb") and stems.issuperset(_stem(image) for image in images):
+        raise _doubtful(root, f"the folder {name!r}, all of whose images have a photo's number")
     return []
 
 
 def _of_files(root: Path, images: Sequence[str], rule: MaskRule) -> list[str]:
     """Return the images of a class with a mask's ending."""
     places = {(_folder(image), _stem(image)) for image in images}
+    twins = _twins(root, images)
     ending = {image: match for image in images if (match := _ENDING.fullmatch(_stem(image)))}
     if rule == "drop":
-        return [*ending]
+        return sorted({*ending, *twins})
     paired = [one for one, match in ending.items() if (_folder(one), match[1]) in places]
     alone = sorted(set(ending) - set(paired))
     if paired and alone:
         raise _doubtful(root, f"{alone[0]!r}, which is called a mask but lies beside no photo")
-    return paired
+    return sorted({*paired, *twins})
+
+
+def _twins(root: Path, images: Sequence[str]) -> list[str]:
+    """Return the black and white images beside a photo of the same name: 7.png beside 7.jpg."""
+    num_of = Counter((_folder(image), _stem(image)) for image in images)
+    of_suffix: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        if num_of[_folder(image), _stem(image)] > 1:
+            of_suffix[PurePosixPath(image).suffix.casefold()].append(image)
+    masks = [of for of in of_suffix.values() if _is_black_and_white(root, of)]
+    return [] if len(masks) == len(of_suffix) else [image for of in masks for image in of]
 
 
 def _doubtful(root: Path, what: str) -> DataError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agad.config import (
+    MAX_COUNT,
     Asha,
     BatchPlan,
     DetectorDefaults,
@@ -160,12 +161,12 @@ class Agad(DetectorDefaults):
 
     def _check_counts(self) -> None:
         for name, least in (("discriminator_width", 1), ("batch_size", 4)):
-            self._check_count(name, least)
+            self._check_count(name, least, MAX_COUNT)
         if self.base_width is not None:
-            self._check_count("base_width", 1)
+            self._check_count("base_width", 1, MAX_COUNT)
         is_size = type(self.bottleneck_px) is int and self.bottleneck_px in (1, 2)
         self._check("bottleneck_px", is_size, "1 or 2")
-        self._check_count("min_batch_anomalies", 2)
+        self._check_count("min_batch_anomalies", 2, MAX_COUNT)
         self._check(
             "min_batch_anomalies",
             self.min_batch_anomalies <= self.batch_size - 2,

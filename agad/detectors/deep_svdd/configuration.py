@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agad.config import (
+    MAX_COUNT,
     TRAIN,
     Asha,
     BatchPlan,
@@ -61,9 +62,9 @@ class DeepSvdd(DetectorDefaults):
     """Images a step, at least 2."""
 
     def __post_init__(self) -> None:
-        self._check_count("pretrain_epochs", 0)
-        self._check_count("batch_size", 2)
-        self._check_count("image_px", 8)
+        self._check_count("pretrain_epochs", 0, MAX_COUNT)
+        self._check_count("batch_size", 2, MAX_COUNT)
+        self._check_count("image_px", 8, MAX_COUNT)
         self._check("image_px", self.image_px % 4 == 0, "a multiple of 4")
         for name in ("lr", "pretrain_lr"):
             self._check(name, self._is_number(name) and getattr(self, name) > 0, "above 0")

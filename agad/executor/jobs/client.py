@@ -33,6 +33,9 @@ _ADDRESS_VARIABLE = "RAY_API_SERVER_ADDRESS"
 
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
+_FAILING = re.compile(r"status code (5\d\d): *(.*)")
+"""Ray's text of an answer by which the server says that it fails, such as a missing agent."""
+
 _LOOK_EVERY_S = 2.0
 _PATIENCE_S = 120.0
 """The longest wait for a job server that is out of reach."""
@@ -227,6 +230,12 @@ class Jobs:
 
     def _unreached(self, error: Exception) -> JobServerError:
         reason = str(error).strip().splitlines() or [type(error).__name__]
+        if answer := _FAILING.search(reason[0]):
+            return JobServerError(
+                f"the job server {self._address} answers {answer[1]}: {answer[2].rstrip('.')}. Try "
+                "again; if this stays, see dashboard.log and dashboard_agent.log in the folder "
+                "/tmp/ray/session_latest/logs of the head."
+            )
         return JobServerError(
             f"the job server {self._address} does not answer as one ({reason[0]}); start Ray with "
             "its dashboard there, open a tunnel to it, or name another --address."

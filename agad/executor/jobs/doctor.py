@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
+from agad.config import count_text
 from agad.errors import ConfigError, StoreError
 from agad.executor import check_joinable
 from agad.executor.jobs.nodefacts import NodeFacts, listeners, node_facts, node_time
@@ -145,7 +146,7 @@ def _stores(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
     for name, error in bad.items():
         yield _fault("store", f"on {name}: {error}")
     if facts and not bad:
-        yield _ok("store", f"read, written and deleted by a worker on each of {len(facts)} nodes")
+        yield _ok("store", f"read, written and deleted by a worker on {_nodes(len(facts))}")
 
 
 def _caches(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
@@ -157,7 +158,7 @@ def _caches(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
             "who runs Ray, or name another with --cache, to agad run and submit too.",
         )
     if facts and not bad:
-        yield _ok("cache", f"written by a worker on each of {len(facts)} nodes")
+        yield _ok("cache", f"written by a worker on {_nodes(len(facts))}")
 
 
 def _versions(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
@@ -168,7 +169,7 @@ def _versions(facts: dict[str, NodeFacts]) -> Iterator[Finding]:
             each = ", ".join(f"{version} on {name}" for name, version in found.items())
             yield _fault(library, f"{each}; install one version on all nodes.")
         elif distinct:
-            yield _ok(library, f"{distinct[0]} on each of {len(found)} nodes")
+            yield _ok(library, f"{distinct[0]} on {_nodes(len(found))}")
 
 
 def compare_detectors(nodes: dict[str, dict[str, str]]) -> Iterator[Finding]:
@@ -184,7 +185,7 @@ def compare_detectors(nodes: dict[str, dict[str, str]]) -> Iterator[Finding]:
         each = ", ".join(f"{one.get(name, 'none')} on {node}" for node, one in nodes.items())
         yield _fault(check, f"{name}: {each}; install the same packages on all nodes.")
     if names and not different:
-        yield _ok(check, f"{', '.join(names)} in one version on each of {len(nodes)} nodes")
+        yield _ok(check, f"{', '.join(names)} in one version on {_nodes(len(nodes))}")
 
 
 def _gpus(facts: dict[str, NodeFacts], nodes: dict[str, Any]) -> Iterator[Finding]:
@@ -272,3 +273,7 @@ def _exposure(dashboard: str, nodes: dict[str, Any], *, is_locked: bool) -> Find
         "--dashboard-host=127.0.0.1, and reach it through a tunnel."
     )
     return _warning(check, text) if is_locked else _fault(check, text)
+
+
+def _nodes(count: int) -> str:
+    return "the only node" if count == 1 else f"each of {count_text(count, 'node')}"

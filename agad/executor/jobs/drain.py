@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from agad.config import count_text
 from agad.errors import AgadError, ConfigError
 from agad.executor import check_joinable
 from agad.executor.jobs.notices import MetadataError, Notice, Notices
+from agad.executor.private_ray import refusing_without
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +19,8 @@ LOOK_EVERY_S = 5.0
 """Amazon's advice; the shortest notice of any cloud is 30 s."""
 
 _TRY_EVERY_S = 2.0
+
+_WITHOUT = "agad cannot drain a node; call 'ray drain-node' in time"
 
 _ALIVE = 0
 """``GcsNodeInfo.ALIVE`` of Ray's protocol."""
@@ -33,17 +37,18 @@ class Node:
             node_id: Ray's ID of the node; None is the only node of this machine.
 
         Raises:
-            ConfigError: No cluster answers, the cluster refuses the token, or this machine has no
-                node or several nodes in it.
+            ConfigError: No cluster answers, the cluster refuses the token, this machine has no
+                node or several nodes in it, or this version of Ray drains a node in another way.
         """
         # Ray has no public function for this; its own command "ray drain-node" does the same.
-        import ray
         from ray.exceptions import RayError
 
         try:
             found = check_joinable(address or "auto")
-            self._client: Any = ray._raylet.GcsClient(address=found)  # type: ignore[attr-defined]
-            self.id = node_id or self._local(found)
+            with refusing_without(_WITHOUT):
+                self._reason = _preemption()
+                self._client = _client(found)
+                self.id = node_id or self._local(found)
         except (ConnectionError, RayError, ValueError) as error:
             if isinstance(error, AgadError):
                 raise
@@ -64,8 +69,8 @@ class Node:
             here = {one.hex() for one, info in alive if info.node_manager_address == ip}
         if len(here) != 1:
             raise ConfigError(
-                f"this machine has {len(here)} nodes of the Ray cluster {address}, but must "
-                "have one; name it with --node-id, as 'ray list nodes' shows it."
+                f"this machine has {count_text(len(here), 'node')} of the Ray cluster {address}, "
+                "but must have one; name it with --node-id, as 'ray list nodes' shows it."
             )
         return next(iter(here))
 
@@ -79,21 +84,18 @@ class Node:
         Raises:
             ConfigError: Ray refuses, or cannot be reached.
         """
-        from ray.core.generated import autoscaler_pb2
         from ray.exceptions import RayError
 
-        reason = autoscaler_pb2.DrainNodeReason.Value(  # type: ignore[attr-defined]
-            "DRAIN_NODE_REASON_PREEMPTION"
-        )
         end_s = time.time() + notice.within_s
         while True:
             try:
-                is_accepted, refusal = self._client.drain_node(
-                    self.id,
-                    reason,
-                    notice.reason,
-                    int(end_s * 1000),
-                )
+                with refusing_without(_WITHOUT):
+                    is_accepted, refusal = self._client.drain_node(
+                        self.id,
+                        self._reason,
+                        notice.reason,
+                        int(end_s * 1000),
+                    )
             except RayError as error:
                 is_accepted, refusal = False, str(error)
             if is_accepted:
@@ -112,6 +114,21 @@ class Node:
             return any(one.hex() == self.id for one in self._alive())
         except RayError:  # The head has gone, with all that it knew about nodes.
             return False
+
+
+def _client(address: str) -> Any:  # noqa: ANN401  Ray has no types for it.
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    return GcsClient(address=address)
+
+
+def _preemption() -> int:
+    """Return Ray's number for the reason that a machine is taken away."""
+    from ray.core.generated import autoscaler_pb2
+
+    reasons: Any = autoscaler_pb2.DrainNodeReason  # type: ignore[attr-defined]
+    number: int = reasons.Value("DRAIN_NODE_REASON_PREEMPTION")
+    return number
 
 
 def wait_for_notice(notices: Notices, sleep: Callable[[float], None] = time.sleep) -> Notice:

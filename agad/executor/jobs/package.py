@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pathspec import GitIgnoreSpec
 
+from agad.config import count_text
 from agad.errors import ConfigError
 from agad.executor.jobs.secrets import check_no_secret, is_secret_file
 from agad.records import Commit, commit_of
@@ -175,9 +176,9 @@ def _check_size(project: Path, sizes: dict[Path, int]) -> None:
         for path in largest
     )
     raise ConfigError(
-        f"the project {project} is {total / 1024**2:.1f} MiB in {len(sizes)} files, but must be at "
-        f"most {MAX_BYTES / 1024**2:.0f} MiB; the largest are {named}: put what the study does not "
-        "need into .gitignore, or name a smaller folder with --project."
+        f"the project {project} is {total / 1024**2:.1f} MiB in {count_text(len(sizes), 'file')}, "
+        f"but must be at most {MAX_BYTES / 1024**2:.0f} MiB; the largest are {named}: put what "
+        "the study does not need into .gitignore, or name a smaller folder with --project."
     )
 
 

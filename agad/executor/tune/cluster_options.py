@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,12 @@ import ray
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
+from agad.config import MAX_COUNT, shown_number
 from agad.data import NodeCache
 from agad.detectors.compute import Compilation, Compute, Precision
 from agad.errors import ConfigError
 from agad.executor import check_joinable, telling_start_faults
+from agad.executor.private_ray import stepping_aside
 from agad.executor.tune.gpu_shares import MOST_PER_GPU
 from agad.executor.tune.tracking import Tracker, check_trackers
 from agad.trial import Runtime
@@ -78,9 +79,12 @@ class ClusterOptions:
         ):
             value = getattr(self, name)
             is_number = value is not None and value != "auto"
-            if is_number and not (value >= least and math.isfinite(value)):
+            if is_number and not least <= value <= MAX_COUNT:
                 flag = "--" + name.replace("_", "-")
-                raise ConfigError(f"{flag} is {value}, but must be at least {least}.")
+                raise ConfigError(
+                    f"{flag} is {shown_number(value)}, but must be at least {least} and at most "
+                    f"{MAX_COUNT:,}."
+                )
         gpus = self.gpus_per_trial
         self._check_device()
         if isinstance(gpus, int | float) and gpus > 1 and gpus != int(gpus):
@@ -194,11 +198,23 @@ def _init(options: ClusterOptions) -> None:
         include_dashboard=False if options.address is None else None,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        # Ray's public way to extend the workers' path is a runtime environment, which would
-        # clash with that of a submitted job. If a job has a working directory, Ray leaves the
-        # study's folder out.
-        job_config=JobConfig(_py_driver_sys_path=[*options.code_folders]),
+        job_config=_importing_from(options.code_folders),
     )
+
+
+def _importing_from(folders: Sequence[str]) -> JobConfig:
+    """Return Ray's settings of a driver whose workers import modules from some folders, too.
+
+    Ray's public way is a runtime environment, which would clash with that of a submitted job. If a
+    job has a working directory, Ray leaves the study's folder out.
+    """
+    if folders:
+        with stepping_aside(
+            f"workers find a study's own detectors in {', '.join(folders)} only if "
+            "PYTHONPATH named these folders when Ray was started"
+        ):
+            return JobConfig(_py_driver_sys_path=[*folders])
+    return JobConfig()
 
 
 def _living_nodes() -> list[dict[str, Any]]:

@@ -70,7 +70,9 @@ def _question() -> Callable[[], str]:
         import sys
 
         try:
-            importlib.import_module("agad.executor.tune.worker")
+            # The command line, the worker, and what both import only when they need it.
+            for module in ("agad.cli", "agad.executor.tune.worker", "msgspec", "PIL", "sklearn"):
+                importlib.import_module(module)
             version = importlib.import_module("agad.version").__version__
         except ImportError as error:
             return f"error: {error.__cause__ or error}, {sys.executable}"

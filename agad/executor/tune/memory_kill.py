@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from ray._private import serialization
 from ray.exceptions import OutOfMemoryError, RayActorError
+
+from agad.executor.private_ray import stepping_aside
 
 
 class KilledForMemoryError(OutOfMemoryError, RayActorError):
@@ -28,8 +30,17 @@ def memory_kills_as_deaths() -> Iterator[None]:
     a ``RayActorError``, in three places. Any other error ends Tune's experiment with all its
     running trials. Ray has no public way to change this.
     """
-    serialization.OutOfMemoryError = KilledForMemoryError  # type: ignore[attr-defined]
+    raising: Any = None
+    with stepping_aside("a kill by Ray's memory monitor ends the study, until it is run again"):
+        from ray._private import serialization
+
+        before = serialization.OutOfMemoryError  # type: ignore[attr-defined]
+        raising = serialization
+    if raising is None:
+        yield
+        return
+    raising.OutOfMemoryError = KilledForMemoryError
     try:
         yield
     finally:
-        serialization.OutOfMemoryError = OutOfMemoryError  # type: ignore[attr-defined]
+        raising.OutOfMemoryError = before

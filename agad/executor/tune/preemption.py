@@ -6,18 +6,22 @@ import time
 from collections.abc import Callable
 
 import ray
-import ray._private.state
+
+from agad.executor.private_ray import stepping_aside
 
 _LOOK_EVERY_S = 3.0
 """A spot instance has at least 30 s of notice; each look is one request to the head node."""
 
 
-def _is_node_draining() -> bool:
+def is_node_draining() -> bool:
     """Ask the head node. Ray has no public function for this; Ray Train asks the same way."""
     if not ray.is_initialized():
         return False
-    draining = ray._private.state.state.get_draining_nodes()
-    return ray.get_runtime_context().get_node_id() in draining
+    with stepping_aside("trials do not see that their node is about to be taken away"):
+        from ray._private.state import state
+
+        return ray.get_runtime_context().get_node_id() in state.get_draining_nodes()
+    return False
 
 
 class DrainWatch:
@@ -25,7 +29,7 @@ class DrainWatch:
 
     def __init__(
         self,
-        look: Callable[[], bool] = _is_node_draining,
+        look: Callable[[], bool] = is_node_draining,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Look for the first time at the first call of ``is_draining``.

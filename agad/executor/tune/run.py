@@ -19,6 +19,7 @@ from agad.executor.tune.own_detectors import (
     detectors_of_packages,
     own_detectors,
 )
+from agad.executor.tune.preemption import is_node_draining
 from agad.executor.tune.tracking import open_trackers
 from agad.executor.tune.tuning import fit
 from agad.executor.tune.worker import TrainTrial
@@ -32,13 +33,16 @@ from agad.records import (
     models_prefix,
     pictures_prefix,
 )
-from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data
+from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data, kept_config
 from agad.trial import CheckpointPlan, KeptPlan, train_trial
 
 logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[StudyStatus], None]
 """Takes the study's status, to show how far the study is."""
+
+Step: TypeAlias = Callable[[str], None]
+"""Takes the next step of a start, such as ``Starting Ray``, when the step begins."""
 
 WATCH_EVERY_S = 0.5
 """A status counts every cell, so it is shown no more often than a person can read."""
@@ -47,12 +51,13 @@ WATCH_SHARE = 0.02
 """Share of the driver's time that statuses may take. A status of many cells is shown less often."""
 
 
-def run_study(
+def run_study(  # noqa: PLR0913  The last three have defaults.
     study: Study,
     memory: StudyMemory,
     options: ClusterOptions,
     *,
     watch: Watch | None = None,
+    step: Step = lambda _: None,
     train: TrainTrial = train_trial,
 ) -> None:
     """Run the rest of a study; do nothing if the study is finished.
@@ -65,6 +70,7 @@ def run_study(
         memory: Rows of earlier runs, and the place for new rows.
         options: The cluster and the resources of a trial.
         watch: Takes the study's status, at most twice a second, and at the end.
+        step: Takes each step of the start.
         train: Trains one trial on a worker; a worker must be able to import it.
 
     Raises:
@@ -72,14 +78,13 @@ def run_study(
         AgadError: The study does not fit its data or the cluster, or the memory fails.
         KeyboardInterrupt: Ctrl-C. Rows of ended trials are kept; the same call continues.
     """
+    step("Reading the data and the rows of earlier runs")
     objects = open_objects(options.store)
     # The URI is absolute, since workers have other working folders.
     folders = code_folders(own_detectors(study))
     options = replace(options, store=objects.uri, code_folders=folders)
     cell_data = find_cell_data(study, Library(objects))
-    fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
-    # A study has one precision: a ladder or a mean cannot compare trials of two.
-    config = study.as_json() | {"data": fingerprints, "precision": options.precision}
+    config = kept_config(study, cell_data, options.precision)
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=options.precision)
     memory.flush()
     if memory.is_kept(config) and StudyBoard(study, cell_data, memory, rows).is_done:
@@ -90,18 +95,27 @@ def run_study(
         with Publisher(memory) as publisher, StudyBoard(study, cell_data, memory, rows) as board:
             publisher.show(board.status(slots=0))
             if not board.is_done:
-                _run(board, study, options, _all_of(publisher.show, watch), train)
+                _run(board, study, options, _all_of(publisher.show, watch), step, train)
 
 
-def _run(
-    board: StudyBoard, study: Study, options: ClusterOptions, watch: Watch, train: TrainTrial
+def _run(  # noqa: PLR0913  What one call of run_study is given.
+    board: StudyBoard,
+    study: Study,
+    options: ClusterOptions,
+    watch: Watch,
+    step: Step,
+    train: TrainTrial,
 ) -> None:
     trackers = open_trackers(options.log_to, study.name, board)
+    step(f"Joining Ray at {options.address}" if options.address else "Starting Ray")
     with connected(options) as connection, StudyMetrics() as metrics:
         if options.address is not None:  # A Ray that was started here has this driver's Python.
+            step("Asking each node for agad")
             check_agad_on_nodes()
             check_importable(detectors_of_packages(study))
+        step("Starting the first trial")
         check_importable(own_detectors(study))
+        is_node_draining()  # A Ray that cannot say is named here: nobody sees a worker's warning.
         _warn_of_budget(study, connection)
         slots = _keeping(connection, study)
         watch = _all_of(watch, metrics.show)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import ray
 from ray.air.integrations.mlflow import MLflowLoggerCallback
-from ray.air.integrations.wandb import WandbLoggerCallback, _WandbLoggingActor
-from ray.air.util.node import _force_on_current_node
 from ray.tune.logger import LoggerCallback
+
+from agad.executor.private_ray import refusing_without
 
 
 def _mlflow(study: str) -> LoggerCallback:
@@ -22,32 +20,14 @@ def _mlflow(study: str) -> LoggerCallback:
 
 
 def _wandb(study: str) -> LoggerCallback:
+    with refusing_without("W&B would show the API key; leave --log-to wandb out, or use mlflow"):
+        from agad.executor.tune.wandb_runs import WandbRuns
+
     environment = {name: text for name, text in os.environ.items() if name.startswith("WANDB_")}
     # Ray runs the logger in the trial's folder, which is deleted with the study.
     environment.setdefault("WANDB_DIR", str(Path.cwd()))
     project = environment.get("WANDB_PROJECT", "agad")
-    return _Wandb(project=project, group=study, environment=environment)
-
-
-class _WandbActor(_WandbLoggingActor):
-    """Logs one trial, with the driver's settings of W&B."""
-
-    def __init__(self, *args: Any, environment: dict[str, str], **kwargs: Any) -> None:  # noqa: ANN401
-        os.environ.update(environment)
-        super().__init__(*args, **kwargs)
-
-
-class _Wandb(WandbLoggerCallback):
-    """Ray's callback, but with no API key in a runtime environment, which Ray's API shows."""
-
-    _logger_actor_cls = _WandbActor
-
-    def _start_logging_actor(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        if self._remote_logger_class is None:
-            where: dict[str, Any] = _force_on_current_node()  # type: ignore[assignment]
-            remote: Any = ray.remote(num_cpus=0, **where)(self._logger_actor_cls)
-            self._remote_logger_class = remote
-        super()._start_logging_actor(*args, **kwargs)
+    return WandbRuns(project=project, group=study, environment=environment)
 
 
 OPENERS: dict[str, Callable[[str], LoggerCallback]] = {"mlflow": _mlflow, "wandb": _wandb}

@@ -59,6 +59,8 @@ def _opened(name: Tracker, study: str) -> Any:  # noqa: ANN401  It takes no Tria
     try:
         callback = OPENERS[name](study)
         callback.setup()
+    except ConfigError:
+        raise
     except Exception as error:  # noqa: BLE001  Whatever a server, a key or a folder makes it raise.
         # The error's text may hold an address with a password.
         raise ConfigError(

@@ -21,7 +21,7 @@ from agad.executor.tune.cluster_options import Slots
 from agad.executor.tune.memory_kill import memory_kills_as_deaths
 from agad.executor.tune.packing import Packing
 from agad.executor.tune.refusal import is_no_refusal, refusal_of
-from agad.executor.tune.tune_memory import NoProgress, forget_ended, stop_workers
+from agad.executor.tune.tune_memory import forget_ended, no_progress, stop_workers
 from agad.executor.tune.worker import Objective, Order, TrainTrial
 from agad.study import Launch, StudyBoard
 
@@ -102,7 +102,7 @@ def fit(
             run_config=tune.RunConfig(
                 storage_path=folder,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[NoProgress(), Starts(board, after_event, first_error), *callbacks],
+                callbacks=[*no_progress(), Starts(board, after_event, first_error), *callbacks],
                 verbose=0,
             ),
         )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ray import tune
-from ray._raylet import setproctitle  # type: ignore[attr-defined]
 
 from agad.config import Scheduler, SuccessiveHalving
 from agad.errors import ConfigError, DataError, TrialDivergedError
+from agad.executor.private_ray import stepping_aside
 from agad.executor.tune.preemption import DrainWatch
 from agad.executor.tune.refusal import refused_on
 from agad.study import Launch, Progress
@@ -64,8 +64,7 @@ class Objective(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train to the next rung or heartbeat."""
         if self.trial_name:
-            # A worker takes many trials: the process title names the trial, until Ray resets it.
-            setproctitle(f"ray::{self.trial_name}")
+            _set_title(f"ray::{self.trial_name}")
         start = time.perf_counter()
         stops = {*self._order.scheduler.milestones, self._order.launch.spec.max_epochs}
         epochs: list[EpochResult] = []
@@ -109,6 +108,14 @@ class Objective(tune.Trainable):
                 pauses=isinstance(order.scheduler, SuccessiveHalving),
             )
         return replace(order.runtime, checkpoints=plan, is_preempted=self._drain.is_draining)
+
+
+def _set_title(title: str) -> None:
+    """Name the trial in the process's title, until Ray resets the title."""
+    with stepping_aside("the processes of workers do not name their trial"):
+        from ray._raylet import setproctitle  # type: ignore[attr-defined]
+
+        setproctitle(title)
 
 
 def _earlier_s(result: EpochResult) -> float:

@@ -50,7 +50,8 @@ def heat_figures(board: Leaderboard) -> list[Figure]:
             name="auroc-by-class",
             title="Test AUROC of each class at each ratio",
             caption=(
-                f"Each tile: the mean over a cell's confirm seeds, {len(board.cells):,} cells. "
+                f"Each tile: the mean over a cell's confirm seeds, "
+                f"{count_text(len(board.cells), 'cell')}. "
                 "Colours run over what was found, so two figures do not share them. Tiles carry no "
                 f"interval; the table has it.{missing}"
             ),

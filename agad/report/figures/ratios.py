@@ -102,8 +102,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     num_seeds = sum(point.num_seeds for point in points if not point.of.left_out)
     num_missing = sum(one.num_missing for one in whole)
     missing = (
-        f" {count_text(num_missing, 'cell has', 'cells have')} no confirmed seed and "
-        f"{'is' if num_missing == 1 else 'are'} in no mean."
+        f" {count_text(num_missing, 'cell')} without a confirmed seed: in no mean."
         if num_missing
         else ""
     )

@@ -7,7 +7,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from agad.errors import ConfigError
+from agad.errors import naming_missing_package
 from agad.report.pages.page import TextTable
 
 Spec = dict[str, Any]
@@ -108,7 +108,7 @@ def svg(figure: Figure, *, is_dark: bool = False) -> str:
     """Return a figure as an SVG file, which loads nothing.
 
     Raises:
-        ConfigError: The package that renders is not installed.
+        NotInstalledError: The package that renders is not installed.
     """
     text: str = _converter().vegalite_to_svg(**_file_options(figure, is_dark=is_dark))
     return text
@@ -118,7 +118,7 @@ def png(figure: Figure, *, is_dark: bool = False) -> bytes:
     """Return a figure as a PNG file.
 
     Raises:
-        ConfigError: As in ``svg``.
+        NotInstalledError: As in ``svg``.
     """
     options = _file_options(figure, is_dark=is_dark)
     data: bytes = _converter().vegalite_to_png(**options, scale=_PNG_SCALE)
@@ -135,7 +135,7 @@ def javascript() -> str:
     """Return the code that draws figures in a browser: Vega, Vega-Lite and Vega-Embed.
 
     Raises:
-        ConfigError: As in ``svg``.
+        NotInstalledError: As in ``svg``.
     """
     code: str = _converter().javascript_bundle(vl_version=_VEGA_LITE_OF_PAGES)
     return code
@@ -145,16 +145,11 @@ def check_renderer() -> None:
     """Refuse figures before there is anything to draw.
 
     Raises:
-        ConfigError: As in ``svg``.
+        NotInstalledError: As in ``svg``.
     """
     _converter()
 
 
 def _converter() -> Any:  # noqa: ANN401  A module that may be missing.
-    try:
+    with naming_missing_package():
         return importlib.import_module("vl_convert")
-    except ImportError as error:
-        raise ConfigError(
-            "figures are asked for, but vl-convert-python, which renders them, is not installed; "
-            "run pip install 'agad[report]'."
-        ) from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agad.config import count_text
 from agad.records import TrialRow
 from agad.report.figures.figure_data import FigureData, Scores
 from agad.report.figures.parts import (
@@ -108,7 +109,8 @@ def _roc_figure(group: Sequence[_Models], scores: Scores, trials: Sequence[Trial
         name="roc",
         title="ROC curves on the test images",
         caption=(
-            f"{num_models} confirmed models of {len(seeds)} seeds. Line: mean over a cell's seeds "
+            f"{count_text(num_models, 'confirmed model')} of {count_text(len(seeds), 'seed')}. "
+            "Line: mean over a cell's seeds "
             "of the detection rate at each false-positive rate; band: from the lowest to the "
             "highest seed, no interval. Diagonal: chance. Each model's AUROC is that of its whole "
             "curve, of which 41 points are drawn."

@@ -31,12 +31,13 @@ def totals(board: Leaderboard) -> list[Fact]:
         ("Epochs trained", f"{totals.num_epochs:,}"),
         ("Epochs saved by stopping", f"{totals.num_saved_epochs:,}"),
         ("Workers' time", seconds_text(totals.total_s)),
+        ("Wall time, with a trial at work", seconds_text(totals.wall_s)),
         ("GPU time", f"{totals.gpu_s / 3600:,.1f} GPU-hours" if totals.gpu_s else "no GPU"),
         ("Chosen by", ", ".join(selections) or NONE),
         ("Labels to select + to train", labels_span(board) or NONE),
     ]
     if totals.cost is not None:
-        found.append(("Cost of the GPU time", cost_text(totals.cost)))
+        found.append((f"Cost of the {totals.cost_of}", cost_text(totals.cost)))
     return found
 
 

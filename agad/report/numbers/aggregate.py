@@ -16,6 +16,7 @@ from agad.report.numbers.development import Development
 from agad.report.numbers.leaderboard import Leaderboard, RowOrigins, Totals
 from agad.report.numbers.methods import contrasts
 from agad.report.numbers.planned import PlannedDetector, PlannedStudy
+from agad.report.numbers.prices import wall_seconds
 from agad.report.numbers.rankings import rankings
 from agad.report.numbers.results import CellResult
 from agad.report.numbers.summaries import ratio_results, summaries
@@ -83,6 +84,7 @@ def leaderboard(
         provenance=_provenance(rows),
         searches=tuple(searched),
         detectors=_names(plan) if plan.has_several else (),
+        left_out=tuple((one.name, len(one.left_out)) for one in planned if one.left_out),
     )
 
 
@@ -169,6 +171,7 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
         num_confirm_failed=ends["confirm", "failed"] + ends["test", "failed"],
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
+        wall_s=wall_seconds(rows),
         num_epochs=sum(row.epochs * row.num_instances for row in rows),
         num_search_epochs=sum(cell.num_search_epochs for cell in cells),
         num_planned_search_epochs=sum(cell.num_planned_search_epochs for cell in cells),
@@ -202,25 +205,3 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _versions_text(versions: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(json.loads(versions).items()))
-
-
-def priced(board: Leaderboard, price_per_gpu_hour: float | None) -> Leaderboard:
-    """Return a leaderboard with the cost of its GPU time.
-
-    Args:
-        board: Any leaderboard.
-        price_per_gpu_hour: 0 or more, in any currency; None returns the leaderboard unchanged.
-    """
-    if price_per_gpu_hour is None:
-        return board
-    price_per_s = price_per_gpu_hour / 3600
-
-    def with_cost(cells: Iterable[CellResult]) -> tuple[CellResult, ...]:
-        return tuple(replace(cell, cost=cell.gpu_s * price_per_s) for cell in cells)
-
-    return replace(
-        board,
-        cells=with_cost(board.cells),
-        searches=with_cost(board.searches),
-        totals=replace(board.totals, cost=board.totals.gpu_s * price_per_s),
-    )

@@ -49,8 +49,14 @@ class Totals:
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and stopped no trial early."""
 
+    wall_s: float = 0.0
+    """Seconds during which at least one trial was at work."""
+
     cost: float | None = None
-    """Price of the GPU seconds; None if no price was given."""
+    """Price of the GPU seconds or of the wall time; None if no price was given."""
+
+    cost_of: str = ""
+    """``GPU time`` or ``wall time``; empty if no price was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,9 @@ class Leaderboard:
 
     detectors: tuple[str, ...] = ()
     """The names of the detectors that the study compares, in its order; empty if it has one."""
+
+    left_out: tuple[tuple[str, int], ...] = ()
+    """A detector that needs labelled anomalies, and its cells without any, which do not run."""
 
     @property
     def searching(self) -> tuple[CellResult, ...]:

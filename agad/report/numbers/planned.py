@@ -34,6 +34,9 @@ class PlannedDetector:
     external_data: str = ""
     """Data of others that the detector was made from, such as ``ImageNet``."""
 
+    left_out: Sequence[Cell] = ()
+    """The cells without the labelled anomalies that the detector needs."""
+
     @property
     def searching(self) -> Sequence[Cell]:
         """The cells that search: those on development classes, else all."""

@@ -125,7 +125,7 @@ class CellResult:
     """GPU seconds, search and confirm."""
 
     cost: float | None = None
-    """Price of the GPU seconds; None if no price was given."""
+    """Price of the GPU seconds or of a share of the wall time; None if no price was given."""
 
     num_epochs: int = 0
     """Epochs trained, search and confirm; each instance counts its own epochs."""

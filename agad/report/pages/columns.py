@@ -14,13 +14,14 @@ from agad.report.pages.rounding import (
     NONE,
     cells_text,
     classes_text,
-    confirmed_text,
     cost_text,
     count_text,
     difference_text,
     interval_text,
     labels_text,
     left_out_text,
+    marked_result,
+    marked_text,
     objective_text,
     p_text,
     params_text,
@@ -100,7 +101,7 @@ def _cell_table(board: Leaderboard) -> TextTable:
         ("given", lambda cell: cell.given or NONE),
         ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
-        ("test AUROC", confirmed_text),
+        ("test AUROC", marked_result),
         ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
         ("avg. prec.", lambda cell: score_text(cell.test_average_precision)),
         ("val AUROC", lambda cell: score_text(cell.val_auroc)),
@@ -133,7 +134,7 @@ def _ratio_table(board: Leaderboard) -> TextTable:
         ("variant", lambda one: one.variant),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
-        ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
         ("95 % interval", lambda one: interval_text(one.interval)),
         ("± classes", lambda one: score_text(one.sd_over_classes)),
         ("± seeds", lambda one: score_text(one.sd_over_seeds)),
@@ -149,19 +150,19 @@ def _ratio_table(board: Leaderboard) -> TextTable:
 
 def _summary_table(board: Leaderboard) -> TextTable:
     columns: list[Column[Summary]] = [
-        ("data set", lambda one: one.dataset or count_text(one.num_datasets, "data set")),
+        ("data set", lambda one: one.dataset or _several(one.num_datasets, "data set")),
         ("detector", lambda one: one.detector),
         ("variant", lambda one: one.variant),
         (
             "ratio",
             lambda one: (
-                count_text(one.num_ratios, "ratio")
+                _several(one.num_ratios, "ratio")
                 if one.anomaly_ratio is None
                 else ratio_text(one.anomaly_ratio)
             ),
         ),
         ("without", left_out_text),
-        ("test AUROC", lambda one: score_text(one.test_auroc)),
+        ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
         ("95 % interval", lambda one: interval_text(one.interval)),
         ("± data sets", lambda one: score_text(one.sd_over_datasets)),
         ("± seeds", lambda one: score_text(one.sd_over_seeds)),
@@ -242,6 +243,11 @@ def _blocks_text(ranking: Ranking) -> str:
         classes = count_text(ranking.num_blocks, "class", "classes")
         return f"{classes} of {ranking.dataset}{alike}"
     return count_text(ranking.num_blocks, "data set") + alike
+
+
+def _several(count: int, noun: str) -> str:
+    """Return over how many a mean is; a mean over nothing says nothing."""
+    return count_text(count, noun) if count else NONE
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:

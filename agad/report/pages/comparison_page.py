@@ -22,10 +22,10 @@ from agad.report.pages.notes import CONTRAST_NOTE, INTERVALS_NOTE, ranking_note
 from agad.report.pages.page import Column, Layouts, Page, text_table
 from agad.report.pages.rounding import (
     NONE,
-    confirmed_text,
     cost_text,
     count_text,
     difference_text,
+    marked_result,
     names_text,
     plain,
     ratio_text,
@@ -131,8 +131,8 @@ def _pair_layouts(comparison: Comparison) -> Layouts:
         ("outcome", outcome),
     ]
     wide: list[Column[CellPair]] = [
-        ("first AUROC", lambda one: confirmed_text(one.first) if one.first else NONE),
-        ("second AUROC", lambda one: confirmed_text(one.second) if one.second else NONE),
+        ("first AUROC", lambda one: marked_result(one.first) if one.first else NONE),
+        ("second AUROC", lambda one: marked_result(one.second) if one.second else NONE),
     ]
     narrow: list[Column[CellPair]] = [
         ("1st", lambda one: score_text(one.first.test_auroc if one.first else None)),

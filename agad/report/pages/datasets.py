@@ -112,16 +112,22 @@ def _one_class(manifest: Manifest) -> str:
     if not _has_one_class(manifest):
         return ""
     return (
-        " Its training part holds one class alone: a study, which selects by labelled anomalies of "
-        "that part, needs it imported under another name with --test-share."
+        " Its training part holds one class alone, so a study needs a selection without labels, "
+        "such as selection=LabelFree()."
     )
 
 
 def _validation(manifest: Manifest) -> str:
     if _has_one_class(manifest):
         return "Validation: no labelled anomalies, because the training part holds one class alone."
-    num = manifest.num_val_anomalies
-    return f"Validation: {num} labelled anomalies where a study names no number."
+    wanted = manifest.num_val_anomalies
+    counts = [count for count in manifest.train.class_counts if count]
+    fewest, most = sum(counts) - max(counts), sum(counts) - min(counts)
+    few = ""
+    if fewest < wanted:
+        found = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}, by the normal class"
+        few = f"; the training part holds {found}, so name fewer with Labelled(num_anomalies=N)"
+    return f"Validation: {_anomalies(wanted)} where a study names no number{few}."
 
 
 def _has_one_class(manifest: Manifest) -> bool:
@@ -136,5 +142,14 @@ def _duplicates(manifest: Manifest) -> str:
     if not manifest.dropped:
         return "Pixel duplicates: none in training, and none of the test part's in training."
     reasons = Counter(one.reason for one in manifest.dropped)
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    counts = ", ".join(_reason_text(count, reason) for reason, count in sorted(reasons.items()))
     return f"Pixel duplicates kept out of training: {counts}."
+
+
+def _anomalies(count: int) -> str:
+    return count_text(count, "labelled anomaly", "labelled anomalies")
+
+
+def _reason_text(count: int, reason: str) -> str:
+    """Return how many images were dropped for a reason of ``Dropped``, such as ``2 copies``."""
+    return count_text(count, "copy", "copies") if reason == "copy" else f"{count:,} {reason}"

@@ -33,7 +33,7 @@ _WIDE = 100
 STALE_S = 60.0
 """A driver without news for so long may be dead: it publishes a bulletin every 10 s."""
 
-_STATUS_LINE = re.compile(r"[\d,]+/[\d,]+ search trials\b")
+_STATUS_LINE = re.compile(r"[\d,]+/[\d,]+ search trials?\b")
 
 _MIN_LABEL = 8
 """The fewest characters of the column of cells."""
@@ -159,7 +159,7 @@ def _search_text(cells: Sequence[CellStatus]) -> str:
         "failed": sum(cell.failed for cell in cells),
     }
     ends = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return ", ".join([f"{ended:,}/{planned:,} search trials", *ends])
+    return ", ".join([f"{ended:,}/{count_text(planned, 'search trial')}", *ends])
 
 
 def _cost_texts(status: StudyStatus) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +15,23 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from agad.report.numbers.chance import false_positive_bound
 from agad.report.numbers.results import CellResult
 from agad.report.pages.csv_files import csv_value
-from agad.report.pages.rounding import confirmed_text, count_text, plain, score_text
+from agad.report.pages.rounding import (
+    chance_text,
+    confirmed_text,
+    count_text,
+    plain,
+    score_text,
+)
 
 if TYPE_CHECKING:
     from agad.trial import ModelCard, SavedModel
+
+
+_CONFIDENCE = 0.95
+"""Confidence of the bound on the false-positive rate, which is one-sided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,9 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
     assert card.exported is not None
     scores = model.val_normal_scores
     num_above = int((scores.double() > card.exported.threshold).sum())
+    # Scores that equal the threshold may have been above a threshold of other normals.
+    num_counted = int((scores.double() >= card.exported.threshold).sum()) - 1
+    bound = false_positive_bound(num_counted, len(scores), _CONFIDENCE)
     normal = ", ".join(card.class_names[label] for label in card.normal_classes)
     lines = [
         f"Cell: {card.cell}; normal: {normal}.",
@@ -54,9 +69,14 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
         f"Test AUROC: {score_text(card.test_auroc)} of this model, seed {card.seed}, the first and "
         f"not the best; {confirmed_text(cell)} over the confirm seeds.",
         f"Threshold: a score above {_threshold(card)} is called anomalous; {num_above} of "
-        f"{len(scores)} validation normals score above it, which is a false-positive rate of at "
-        f"most {card.exported.false_positive_rate:g}.",
+        f"{count_text(len(scores), 'validation normal')} score above it. With {_CONFIDENCE:.0%} "
+        f"confidence, the false-positive rate on further normals like these is below {bound:.2g} "
+        "(Clopper-Pearson).",
     ]
+    if model.holds:
+        lines.append(
+            f"The file holds {model.holds}: give it only to people who may see these images."
+        )
     title = f"Model of the study {card.exported.study}"
     return Group(Text(plain(title), style="bold"), *(Text(f"• {plain(line)}") for line in lines))
 
@@ -65,11 +85,37 @@ def few_normals(model: SavedModel) -> str:
     """Return a warning if a threshold rests on too few validation normals, else nothing."""
     assert model.card.exported is not None
     rate, num = model.card.exported.false_positive_rate, len(model.val_normal_scores)
-    if Fraction(repr(rate)) * num >= 1:
+    share = Fraction(repr(rate))
+    if share * num >= 1:
         return ""
     return (
-        f"--fpr is {rate:g}, but {num} validation normals cannot tell a rate below {1 / num:.2g}: "
-        "the threshold is the highest of their scores."
+        f"--fpr is {rate:g}, which needs {math.ceil(1 / share):,} validation normals or more, but "
+        f"there {'is' if num == 1 else 'are'} {num}: the threshold is the highest of their scores."
+    )
+
+
+def exported_chance(model: SavedModel, cell: CellResult) -> str:
+    """Return a warning if a cell's test AUROC is not better than chance, else nothing.
+
+    The model's own test AUROC counts if the cell has none.
+    """
+    said = chance_text(cell.test_auroc, cell.test_auroc_interval)
+    if not said:
+        return scored_chance(model.card)
+    return (
+        f"the test AUROC of the cell is {score_text(cell.test_auroc)}, {said}: do not rely on the "
+        "scores of this model."
+    )
+
+
+def scored_chance(card: ModelCard) -> str:
+    """Return a warning if a model's own test AUROC is not better than chance, else nothing."""
+    said = chance_text(card.test_auroc, None)
+    if not said:
+        return ""
+    return (
+        f"the test AUROC of this model is {score_text(card.test_auroc)}, {said}: do not rely on "
+        "its scores."
     )
 
 
@@ -109,7 +155,7 @@ def scores_csv(pictures: Sequence[ScoredPicture]) -> str:
 
 def _pictures(card: ModelCard) -> str:
     colour = "grey" if card.mode == "L" else "colour"
-    return f"{colour}, brought to {card.image_px} x {card.image_px} by Pillow's {card.filter}"
+    return f"{colour}, brought {card.resize}"
 
 
 def _threshold(card: ModelCard) -> str:

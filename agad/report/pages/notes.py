@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from agad.config import FixedEpoch, LabelFree, ranked_apart
-from agad.report.numbers.leaderboard import Leaderboard
+from agad.report.numbers.chance import chance_verdict
+from agad.report.numbers.leaderboard import Leaderboard, Totals
 from agad.report.numbers.methods import answers_by_method
 from agad.report.numbers.rankings import Ranking
 from agad.report.numbers.results import CellResult
@@ -36,6 +37,7 @@ def explanations(board: Leaderboard) -> list[str]:
     """Return all notes but those about the code and machines that made the rows."""
     return [
         *_meaning(board),
+        *_chance(board),
         *_detectors(board),
         *_instances(board),
         *_comparing(board),
@@ -85,6 +87,27 @@ def _meaning(board: Leaderboard) -> list[str]:
     ]
 
 
+def _chance(board: Leaderboard) -> list[str]:
+    """Name the cells whose test AUROC is not better than chance."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for cell in board.cells:
+        if cell.test_auroc is not None:
+            verdict = chance_verdict(cell.test_auroc, cell.test_auroc_interval)
+            found[verdict].append(cell.cell)
+    lines = []
+    if found["worse"]:
+        lines.append(
+            f"Worse than chance, marked <0.5: {count_text(len(found['worse']), 'cell')}: "
+            f"{names_text(found['worse'])}. The scores put normal images above anomalous ones."
+        )
+    if found["chance"]:
+        lines.append(
+            f"Not told apart from chance, marked ~0.5: {count_text(len(found['chance']), 'cell')}: "
+            f"{names_text(found['chance'])}. More confirm seeds make an interval narrower."
+        )
+    return lines
+
+
 def _detectors(board: Leaderboard) -> list[str]:
     """Explain the candidates of a study, and the cells that a detector answers without a run."""
     lines = []
@@ -95,6 +118,11 @@ def _detectors(board: Leaderboard) -> list[str]:
             "selected. A cell whose name has no detector is a cell of "
             f"{plain(board.detectors[0])}."
         )
+    lines += [
+        f"Labels needed: {plain(name)} has no row in {count_text(num, 'cell')} at ratio 0, where "
+        "no labelled anomaly can be fitted."
+        for name, num in board.left_out
+    ]
     standing = [cell for cell in board.cells if cell.stands_for]
     if standing:
         methods = sorted({plain(cell.method) for cell in standing})
@@ -242,7 +270,7 @@ def _cost(board: Leaderboard) -> list[str]:
         f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
         f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
         f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
-        f"{totals.num_planned_search_epochs:,} planned epochs trained, "
+        f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
         f"{totals.num_saved_epochs:,} saved by stopping."
     )
     lines += _ended_early(board.cells)
@@ -253,13 +281,29 @@ def _cost(board: Leaderboard) -> list[str]:
     gpu = f", {seconds_text(totals.gpu_s)} of GPU" if totals.gpu_s else ", no GPU"
     lines.append(
         f"Time: of the workers, from the data to the scores, search and confirm; in all "
-        f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}. One "
+        f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}. Wall "
+        f"time with a trial at work: {seconds_text(totals.wall_s)}. One "
         "attempt a trial counts: what a lost worker did after its last checkpoint, and an attempt "
         "that another replaced, is in no time and no cost."
     )
-    if totals.cost is not None:
-        lines.append(f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given.")
-    return lines
+    return [*lines, *_price(totals)]
+
+
+def _price(totals: Totals) -> list[str]:
+    """Return what the study cost if a price was given."""
+    if totals.cost is None:
+        return []
+    if totals.cost_of == "wall time":
+        return [
+            f"Cost: {cost_text(totals.cost)} for {seconds_text(totals.wall_s)} of wall time, at "
+            "the price given; a cell costs its share of the workers' time."
+        ]
+    if not totals.gpu_s:
+        return [
+            "Cost: none by the GPU-hour, since no trial took a GPU; --price-per-hour prices the "
+            "wall time."
+        ]
+    return [f"Cost: {cost_text(totals.cost)} for the GPU time, at the price given."]
 
 
 def labels_span(board: Leaderboard) -> str:

@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 
 
 def plan_table(
-    plan: StudyPlan, slots: int, price_per_gpu_hour: float | None = None
+    plan: StudyPlan,
+    slots: int,
+    price_per_gpu_hour: float | None = None,
+    price_per_hour: float | None = None,
 ) -> RenderableType:
-    """Return the trials, epochs, seconds, GPU time and labels that a study will take.
+    """Return the trials, epochs, seconds, GPU time and labels that the rest of a study will take.
 
     Args:
         plan: The plan. The table says so if its seconds are unknown.
         slots: Trials that run at once.
-        price_per_gpu_hour: 0 or more, in any currency; None shows no cost.
+        price_per_gpu_hour: 0 or more, in any currency; None shows no cost of GPUs.
+        price_per_hour: The price of all machines together, as the price of GPUs.
     """
+    if plan.is_done:
+        return Text(f"Study {plain(plan.study)}: {_done_text(plan)}, nothing left.", style="bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in ("cell", "epoch", "timed", "labels val+fit"):
         is_cell = header == "cell"
@@ -45,11 +51,27 @@ def plan_table(
             table.add_row(Text(plain(name)), *_numbers(cell))
     counts = [line for one in plan.detectors for line in _counts(one, several=several)]
     lines = [*counts, *_seconds(plan, slots), *_gpu_time(plan, price_per_gpu_hour)]
+    if price_per_hour is not None:
+        lines.append(_wall_cost(plan, slots, price_per_hour))
+    what = "what it will take, nothing was run"
+    if plan.done is not None:
+        what = "what is left, nothing was run"
+        lines.insert(0, f"So far: {_done_text(plan)}; what follows is what is left.")
     return Group(
-        Text(f"Study {plain(plan.study)}: what it will take, nothing was run", style="bold"),
+        Text(f"Study {plain(plan.study)}: {what}", style="bold"),
         table,
         *(Text(f"• {line}") for line in (*lines, _labels(plan))),
     )
+
+
+def _done_text(plan: StudyPlan) -> str:
+    """Return how many of a study's trials are done, such as ``12 of 12 trials done``."""
+    assert plan.done is not None
+    cells = plan.done.cells
+    num_done = sum(cell.ended + cell.confirmed for cell in cells)
+    num_planned = sum(cell.planned + cell.confirm_planned for cell in cells)
+    by = f" ({plain(plan.done.ended_by)} ended the search)" if plan.done.ended_by else ""
+    return f"{num_done:,} of {count_text(num_planned, 'trial')} done{by}"
 
 
 def _numbers(cell: CellPlan) -> tuple[str, str, str]:
@@ -73,18 +95,26 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
         if is_everywhere
         else f" for each of {count_text(plan.num_searches, 'search', 'searches')}"
     )
-    stages = []
+    further = []
     if plan.stage_epochs:
-        stages = [
-            f"{name}Each trial first trains {plan.stage_epochs:,} epochs that nothing scores; the "
-            "time counts each as one of the study's epochs."
+        further = [
+            f"{name}Each trial first trains {count_text(plan.stage_epochs, 'epoch')} that nothing "
+            "scores; the time counts each as one of the study's epochs."
         ]
+    if plan.num_left_out:
+        further.append(
+            f"{name}Left out: {count_text(plan.num_left_out, 'cell')} at ratio 0, where no "
+            "labelled anomaly can be fitted."
+        )
+    is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
+    each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
+    share = "" if is_begun else each_cell
     return [
         f"{name}Trials: {plan.num_search_trials:,} to search, {plan.num_confirm_trials:,} to "
-        f"confirm ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell).",
+        f"confirm{share}.",
         f"{name}Epochs: about {plan.likely_epochs:,.0f} where {plan.expectation}, at most "
         f"{plan.most_epochs:,}; {plan.confirm_epochs:,} of them to confirm.",
-        *stages,
+        *further,
     ]
 
 
@@ -95,18 +125,33 @@ def _seconds(plan: StudyPlan, slots: int) -> list[str]:
     likely, most = plan.likely, plan.most
     if likely is None or most is None:
         num = len(plan.cells) - len(epoch_times)
-        of = "" if not epoch_times else f" of {num} of {len(plan.cells)} cells"
+        of = "" if not epoch_times else f" of {num} of {count_text(len(plan.cells), 'cell')}"
         return [
             f"Time: seconds an epoch unknown{of}: no trial of this kind in the store; --measure "
             "times one."
         ]
     search, confirm = (seconds_text(one / slots) for one in (likely.search_s, likely.confirm_s))
     return [
-        f"Time on {count_text(slots, 'trial')} at once: about {search} to search and {confirm} to "
-        f"confirm, {seconds_text(likely.seconds / slots)} in all, or "
-        f"{seconds_text(most.seconds / slots)} where none is stopped, by what was timed on "
+        f"Wall time on {count_text(slots, 'trial')} at once: about {search} to search and "
+        f"{confirm} to confirm, {seconds_text(likely.seconds / slots)} in all, or "
+        f"{seconds_text(most.seconds / slots)} where none is stopped; the workers' time is "
+        f"{seconds_text(likely.seconds)}, or {seconds_text(most.seconds)}; by what was timed on "
         f"{hardware}; trials beside each other can be slower, and the test is not counted."
     ]
+
+
+def _wall_cost(plan: StudyPlan, slots: int, price_per_hour: float) -> str:
+    """Return the cost of the wall time; unknown if the time is."""
+    likely, most = plan.likely, plan.most
+    if likely is None or most is None:
+        return "Cost: unknown, as the time is."
+    both, all_of_it = (
+        cost_text(one.seconds / slots / 3600 * price_per_hour) for one in (likely, most)
+    )
+    return (
+        f"Cost at {cost_text(price_per_hour)} an hour of all machines together: about {both}, or "
+        f"{all_of_it} where none is stopped."
+    )
 
 
 def _gpu_time(plan: StudyPlan, price_per_gpu_hour: float | None) -> list[str]:
@@ -116,7 +161,9 @@ def _gpu_time(plan: StudyPlan, price_per_gpu_hour: float | None) -> list[str]:
         return [] if price_per_gpu_hour is None else ["Cost: unknown, as the time is."]
     if not most.gpu_s:
         text = "GPU time: none, since no trial that was timed took a GPU"
-        return [f"{text}." if price_per_gpu_hour is None else f"{text}; no cost by the GPU-hour."]
+        if price_per_gpu_hour is not None:
+            text += "; no cost by the GPU-hour, but --price-per-hour prices the wall time"
+        return [f"{text}."]
     search, confirm, both, all_of_it = (
         f"{one / 3600:,.2f}"
         for one in (likely.search_gpu_s, likely.confirm_gpu_s, likely.gpu_s, most.gpu_s)
@@ -142,11 +189,10 @@ def _labels(plan: StudyPlan) -> str:
     labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
     most = max(cell.num_search_instances for cell in plan.cells)
     searched = [cell for cell in plan.cells if cell.num_search_instances]
-    seeds = "one seed" if most == 1 else f"{most} seeds"
     is_everywhere = len(searched) == len(plan.cells)
     where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
     return (
         f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
-        f"shared; the search has {seeds}{where}, the confirm phase "
-        f"{plan.num_confirm_seeds} others."
+        f"shared; the search has {count_text(most, 'seed')}{where}, the confirm phase "
+        f"{count_text(plan.num_confirm_seeds, 'other', 'others')}."
     )

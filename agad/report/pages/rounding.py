@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from agad.config import count_text as count_text  # Beside the other texts.
+from agad.report.numbers.chance import CHANCE, Verdict, chance_verdict
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.results import CellResult, RatioResult, Summary
 from agad.report.numbers.statistics import Interval
@@ -18,9 +20,14 @@ NO_RESULTS = (NONE, "not confirmed", "no trial yet")
 
 def plain(text: str) -> str:
     """Return a text on one line, without characters that control a terminal or reorder a line."""
+    return printable(" ".join(text.split()))
+
+
+def printable(line: str) -> str:
+    """Return a line as ``plain`` does, but with its spaces, which align the columns of a table."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in " ".join(text.split())
+        for character in line.expandtabs()
     )
 
 
@@ -38,6 +45,30 @@ def score_text(score: float | None) -> str:
 def objective_text(objective: float | None) -> str:
     """Return an objective that is no AUROC and may have any unit, with four digits."""
     return NONE if objective is None else f"{objective:.4g}"
+
+
+_MARKS: dict[Verdict, str] = {"better": "", "chance": " ~0.5", "worse": " <0.5"}
+"""The mark of an AUROC in a table, by its verdict."""
+
+
+def chance_mark(auroc: float | None, interval: Interval | None) -> str:
+    """Return the mark of an AUROC that is not better than chance; empty for every other."""
+    return "" if auroc is None else _MARKS[chance_verdict(auroc, interval)]
+
+
+def chance_text(auroc: float | None, interval: Interval | None) -> str:
+    """Return in words that an AUROC is not better than chance; empty for every other."""
+    verdict: Verdict = "better" if auroc is None else chance_verdict(auroc, interval)
+    if verdict == "better":
+        return ""
+    said = "worse than chance" if verdict == "worse" else "not told apart from chance"
+    held = "" if interval is None else f"95 % interval {interval_text(interval)}; "
+    return f"{said} ({held}chance is {CHANCE:g})"
+
+
+def marked_text(auroc: float | None, interval: Interval | None) -> str:
+    """Return an AUROC with three decimals and its mark."""
+    return score_text(auroc) + chance_mark(auroc, interval)
 
 
 def interval_text(interval: Interval | None) -> str:
@@ -92,6 +123,11 @@ def confirmed_text(cell: CellResult) -> str:
     return f"{cell.test_auroc:.3f}{spread} (n={cell.num_confirmed}{of_planned})"
 
 
+def marked_result(cell: CellResult) -> str:
+    """Return ``confirmed_text`` with a mark if the test AUROC is not better than chance."""
+    return confirmed_text(cell) + chance_mark(cell.test_auroc, cell.test_auroc_interval)
+
+
 def labels_text(cell: CellResult) -> str:
     """Return the labelled anomalies of validation and of training, such as ``30+10``."""
     if cell.num_val_anomalies is None or cell.num_fit_anomalies is None:
@@ -126,11 +162,6 @@ def params_text(cell: CellResult) -> str:
 
 def _setting_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def count_text(count: int, singular: str, plural: str = "") -> str:
-    """Return a count and its noun, such as ``1 trial`` or ``1,200 trials``."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def names_text(names: Sequence[str], limit: int = 8) -> str:

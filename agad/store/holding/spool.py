@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from agad.config import count_text
 from agad.errors import StoreError
 from agad.objects import Backoff, LocalObjects, MissingObjectError, ObjectStore, retry
 
@@ -68,6 +69,16 @@ class Spool:
         # Named by its bytes: the same group kept twice is one file.
         self._kept.put_if_absent(f"{self._study}/{hashlib.sha256(data).hexdigest()[:32]}", data)
         self._arrival.set()
+
+    def discard(self) -> None:
+        """Remove the groups that wait, because their study is removed.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        with self._sending:
+            for key in self._keys():
+                self._kept.delete(key)
 
     def flush(self) -> int:
         """Send all waiting groups, and return how many there were.
@@ -135,9 +146,9 @@ class Spool:
             num_waiting = self.num_waiting
         if num_waiting:
             logger.warning(
-                "%d groups of rows of study %s wait in %s and are sent by the next 'agad run' of "
+                "%s of rows of study %s, waiting in %s, will be sent by the next 'agad run' of "
                 "this study on this host (%s).",
-                num_waiting,
+                count_text(num_waiting, "group"),
                 self._study,
                 self.path,
                 error.rstrip("."),
@@ -162,7 +173,8 @@ class Spool:
                     damage.append(str(error))
         num_sent = len(keys) - len(damage)
         if num_sent:
-            logger.warning("%d groups of rows that waited in %s are stored.", num_sent, self.path)
+            groups = count_text(num_sent, "group")
+            logger.warning("Stored now: %s of rows that waited in %s.", groups, self.path)
         return num_sent, " ".join(damage)
 
     def _send(self, key: str) -> None:

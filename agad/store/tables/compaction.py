@@ -25,12 +25,13 @@ from agad.records import (
     compact_prefix,
     manifest_key,
 )
+from agad.store.read import StudyReader
 from agad.store.tables.choose import all_places, in_order
 from agad.store.tables.compacted import overlapping, read_compacted
 from agad.store.tables.manifest import CompactionManifest, newest_number
 from agad.store.tables.merge import put_sorted
 from agad.store.tables.parallel import in_parallel
-from agad.store.tables.params import is_param
+from agad.store.tables.params import ParamTypes, is_param
 from agad.store.tables.schema import (
     ROW_TYPES,
     arrow_schema,
@@ -127,7 +128,7 @@ def _merged(objects: ObjectStore, study: str, snapshot: Snapshot) -> int | None:
         return 0
     _check_columns(objects, study, snapshot)
     number = snapshot.manifest.number + 1 if snapshot.manifest else 1
-    merge = _Merge(objects, study, snapshot)
+    merge = _Merge(objects, study, snapshot, StudyReader(objects, study).param_types())
     with tempfile.TemporaryDirectory(prefix="agad-compact-") as folder:
         files = tuple(
             file
@@ -182,10 +183,13 @@ def _check_file(objects: ObjectStore, table: Table, key: str) -> None:
 class _Merge:
     """The rows of a snapshot, all attempts, in order."""
 
-    def __init__(self, objects: ObjectStore, study: str, snapshot: Snapshot) -> None:
+    def __init__(
+        self, objects: ObjectStore, study: str, snapshot: Snapshot, params: ParamTypes
+    ) -> None:
         self._objects = objects
         self._study = study
         self._snapshot = snapshot
+        self._params = params
         self._trials = self._rows("trials", snapshot.loose, None)
         self._places = all_places(self._trials)
 
@@ -229,7 +233,7 @@ class _Merge:
         files = overlapping(manifest.of(table), cells) if manifest else []
         before = [read_compacted(self._objects, file, cells=cells) for file in files]
         rows = [*before, loose_table(self._objects, self._study, table, loose)]
-        return united(rows, ROW_TYPES[table])
+        return united(rows, ROW_TYPES[table], self._params if table == "trials" else None)
 
 
 def _remove_covered(objects: ObjectStore, study: str, newest: int, grace: timedelta) -> int:

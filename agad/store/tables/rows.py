@@ -15,7 +15,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
 from agad.records import DiagnosticRow, EpochRow, ScoreRow, TrialRow
-from agad.store.tables.params import param_columns
+from agad.store.tables.params import ParamTypes, param_columns
 from agad.store.tables.schema import (
     HINTS,
     RowType,
@@ -29,15 +29,22 @@ from agad.store.tables.schema import (
 _Row = TypeVar("_Row", TrialRow, EpochRow, ScoreRow, DiagnosticRow)
 
 
-def rows_to_parquet(rows: Sequence[_Row], row_type: type[_Row]) -> bytes:
+def rows_to_parquet(
+    rows: Sequence[_Row], row_type: type[_Row], params: ParamTypes | None = None
+) -> bytes:
     """Return a whole Parquet file; each searched parameter of trials gets a column too.
 
     The file is made in memory: a writer that fails on a stream would publish half a file.
+
+    Args:
+        rows: The rows.
+        row_type: Their type.
+        params: The columns of the parameters that the study searches, as ``param_types`` has them.
     """
     buffer = io.BytesIO()
     # Dictionaries and statistics double the size of files of a few rows.
     pq.write_table(
-        rows_to_table(rows, row_type),
+        rows_to_table(rows, row_type, params),
         buffer,
         use_dictionary=False,
         write_statistics=False,
@@ -46,12 +53,14 @@ def rows_to_parquet(rows: Sequence[_Row], row_type: type[_Row]) -> bytes:
     return buffer.getvalue()
 
 
-def rows_to_table(rows: Sequence[_Row], row_type: type[_Row]) -> pa.Table:
+def rows_to_table(
+    rows: Sequence[_Row], row_type: type[_Row], params: ParamTypes | None = None
+) -> pa.Table:
     """Return rows as an Arrow table, with the trials' searched parameters."""
     values = [_storable(dataclasses.asdict(row)) for row in rows]
     table = pa.Table.from_pylist(values, schema=arrow_schema(row_type))
     if row_type is TrialRow:
-        for name, array in param_columns([row["params"] for row in values]).items():
+        for name, array in param_columns([row["params"] for row in values], params).items():
             table = table.append_column(pa.field(name, array.type), array)
     return table
 

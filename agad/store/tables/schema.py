@@ -17,7 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from agad.errors import StoreError
 from agad.records import AnyTable, DiagnosticRow, EpochRow, ScoreRow, TrialRow
-from agad.store.tables.params import is_param, param_columns, param_field, widened
+from agad.store.tables.params import ParamTypes, is_param, param_columns, param_field, widened
 
 RowType: TypeAlias = type[TrialRow] | type[EpochRow] | type[ScoreRow] | type[DiagnosticRow]
 
@@ -220,20 +220,26 @@ def conformed(
         ) from error
 
 
-def united(tables: Sequence[pa.Table], row_type: RowType) -> pa.Table:
+def united(
+    tables: Sequence[pa.Table], row_type: RowType, params: ParamTypes | None = None
+) -> pa.Table:
     """Return the rows of several conformed tables as one, the parameters' types widened.
 
     Without tables, the result is empty, with the columns of the row's fields.
+
+    Args:
+        tables: The tables.
+        row_type: Type of their rows.
+        params: Columns of parameters that are there in any case, and their types.
     """
     if not tables:
         return arrow_schema(row_type).empty_table()
-    params = sorted({name for one in tables for name in one.column_names if is_param(name)})
-    kinds: dict[str, list[pa.DataType]] = {name: [] for name in params}
+    kinds: dict[str, list[pa.DataType]] = {name: [one] for name, one in (params or {}).items()}
     for one in tables:
         for field in one.schema:
             if is_param(field.name):
-                kinds[field.name].append(field.type)
-    fields = [pa.field(name, widened(kinds[name])) for name in params]
+                kinds.setdefault(field.name, []).append(field.type)
+    fields = [pa.field(name, widened(kinds[name])) for name in sorted(kinds)]
     return pa.concat_tables([_with_params(one, fields) for one in tables]).combine_chunks()
 
 

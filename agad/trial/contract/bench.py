@@ -65,12 +65,12 @@ class Bench:
     @property
     def needs_labels(self) -> bool:
         """Whether the detector cannot be fitted without labelled anomalies."""
-        return self.detector.supervision.labels == "required"
+        return self.config.supervision.labels == "required"
 
     @property
     def uses_labels(self) -> bool:
         """Whether the detector learns from labelled anomalies."""
-        return self.detector.supervision.labels != "unused"
+        return self.config.supervision.labels != "unused"
 
     def build(self, seed: int = 0) -> Any:  # noqa: ANN401  Whatever the class builds.
         """Return a fresh detector for the images that are made here."""

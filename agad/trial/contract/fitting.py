@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agad.config import count_text
 from agad.detectors import Localizer, Rebuilder
 from agad.trial.checkpoint import from_bytes, to_bytes
 from agad.trial.contract.bench import Bench, ContractError, fit
@@ -60,7 +61,8 @@ def check_scores(bench: Bench) -> None:
     if not isinstance(scores, Tensor) or tuple(scores.shape) != (num,):
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ContractError(
-            f"score() of {num} images returns {found}, but must return a tensor of shape ({num},)."
+            f"score() of {count_text(num, 'image')} returns {found}, but must return a tensor of "
+            f"shape ({num},)."
         )
     if not scores.is_floating_point() or scores.requires_grad:
         raise ContractError(

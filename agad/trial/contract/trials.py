@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from agad.config import count_text
 from agad.data import on_device, open_images
 from agad.errors import ConfigError
 from agad.trial.contract.bench import Bench, ContractError
@@ -36,7 +37,10 @@ def check_trial(bench: Bench) -> None:
     spec = bench.spec()
     results = list(train_trial(spec, bench.runtime))
     if len(results) != spec.max_epochs or results[-1].test is None:
-        raise ContractError(f"a trial of {spec.max_epochs} epochs yields {len(results)} results.")
+        raise ContractError(
+            f"a trial of {count_text(spec.max_epochs, 'epoch')} yields "
+            f"{count_text(len(results), 'result')}."
+        )
 
 
 def check_measured(bench: Bench) -> None:

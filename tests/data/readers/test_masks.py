@@ -117,3 +117,64 @@ def test_photos_of_16_bits_are_not_taken_for_black_and_white(tmp_path: Path) -> 
         values = np.random.default_rng(ord(name)).integers(9000, 50000, (16, 16), dtype=np.uint16)
         Image.fromarray(values).save(tmp_path / f"mask/{name}.png")
     assert read_folder(tmp_path, None).class_names == ("hat", "mask")
+
+
+def test_masks_in_a_folder_of_their_class_are_left_out(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/images/1.png", "good/images/2.png", "hole/images/1.png")
+    _masks(tmp_path, "hole/masks/1.png", "hole/masks/old/2.png")
+    source = read_folder(tmp_path, None)
+    assert source.parts["train"].names == [
+        "good/images/1.png",
+        "good/images/2.png",
+        "hole/images/1.png",
+    ]
+    assert source.ignored == ("hole/masks/ (1 mask)", "hole/masks/old/ (1 mask)")
+
+
+@pytest.mark.parametrize("folder", ["NG_annotations", "defect masks", "Label.1"])
+def test_a_name_that_holds_the_word_needs_black_and_white(tmp_path: Path, folder: str) -> None:
+    _photos(tmp_path, "good/a.png", "NG/b.png")
+    _masks(tmp_path, f"{folder}/1.png")
+    assert read_folder(tmp_path, None).ignored == (f"{folder}/ (1 mask)",)
+    _photos(tmp_path, f"{folder}/1.png")
+    assert folder in read_folder(tmp_path, None, masks="drop").class_names
+
+
+def test_a_name_that_is_the_word_goes_before_one_that_holds_it(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/1.png", "gt_defect/images/1.png", "gt_defect/images/2.png")
+    _masks(tmp_path, "gt_defect/masks/7.png", "gt_defect/masks/8.png")
+    assert read_folder(tmp_path, None).ignored == ("gt_defect/masks/ (2 masks)",)
+
+
+def test_classes_of_paired_photos_beside_no_mask_are_asked_about(tmp_path: Path) -> None:
+    _photos(tmp_path, "mask/anna.png", "no_mask/anna.png", "hat/anna.png")
+    with pytest.raises(DataError, match=r"'mask', 100% of whose images.*--masks keep"):
+        read_folder(tmp_path, None)
+
+
+def test_numbered_thumbnails_are_asked_about(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/1.png", "bad/2.png", "thumbs/1.png", "thumbs/2.png")
+    with pytest.raises(DataError, match=r"'thumbs', all of whose images have a photo's number"):
+        read_folder(tmp_path, None)
+    assert read_folder(tmp_path, None, masks="drop").class_names == ("good", "bad")
+
+
+@pytest.mark.parametrize("ending", ["_label.png", "-annotation.bmp", "_thumb.png"])
+def test_other_endings_beside_a_photo_are_known(tmp_path: Path, ending: str) -> None:
+    _photos(tmp_path, "good/1.png", "bad/Part 0.jpg", f"bad/Part 0{ending}")
+    assert read_folder(tmp_path, _TO_16).ignored == ("bad/ (1 mask)",)
+
+
+def test_a_black_and_white_file_beside_a_photo_of_its_name_is_left_out(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/1.jpg", "bad/2.jpg", "bad/3.jpg", "bad/3.bmp")
+    _masks(tmp_path, "good/1.png", "bad/2.png")
+    source = read_folder(tmp_path, _TO_16)
+    assert source.ignored == ("bad/ (1 mask)", "good/ (1 mask)")
+    assert "bad/3.bmp" in source.parts["train"].names
+
+
+def test_masks_that_leave_one_class_are_named(tmp_path: Path) -> None:
+    _photos(tmp_path, "good/1.png", "good/2.png")
+    _masks(tmp_path, "mask/1.png", "mask/2.png")
+    with pytest.raises(DataError, match=r"mask/ \(2 masks\), which are left out.*--masks keep"):
+        read_folder(tmp_path, None)

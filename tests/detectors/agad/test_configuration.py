@@ -71,7 +71,7 @@ def test_agad_allows_a_decay_rate_in_0_to_1(value: float) -> None:
 def test_agad_refuses_a_count_that_is_no_whole_number_or_too_small(
     name: str, value: AnyValue
 ) -> None:
-    message = f"Agad.{name} is {value!r}, but must be a whole number, at least {_COUNTS[name]}."
+    message = f"Agad.{name} is {value!r}, but must be a whole number, at least {_COUNTS[name]} and"
     with pytest.raises(ConfigError, match=re.escape(message)):
         Agad(**{name: value})
 

@@ -234,6 +234,7 @@ def _grad(weight: Tensor) -> Tensor:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")  # Torch's compiler warns of torch's own code.
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++, which is absent")
 def test_compiled_networks_give_the_losses_and_scores_of_the_others(

@@ -32,6 +32,9 @@ class JobServer:
     breaks: list[int] = field(default_factory=list)
     status: str = "RUNNING"
     address: str = ""
+    fault: str = ""
+    """Answer to a question for the job, with the status 500; empty to tell of the job."""
+
     submitted: list[dict[str, Any]] = field(default_factory=list)
 
     async def jobs(self, _request: web.Request) -> web.Response:
@@ -49,6 +52,8 @@ class JobServer:
         return web.json_response({"ray_version": ray.__version__, "version": "4"})
 
     async def job(self, _request: web.Request) -> web.Response:
+        if self.fault:
+            return web.Response(status=500, text=self.fault)
         details = {"type": "SUBMISSION", "submission_id": "tiny-1", "entrypoint": "python x"}
         return web.json_response(details | {"status": self.status, "driver_exit_code": 7})
 
@@ -120,6 +125,12 @@ def test_a_server_that_is_gone_is_given_up_after_a_while(
     monkeypatch.setattr(jobs._client, "_address", "http://127.0.0.1:1")
     with pytest.raises(JobServerError, match=r"does not answer as one .* another --address"):
         jobs.follow("tiny-1", lambda _: None)
+
+
+def test_a_server_that_fails_is_told_by_its_own_words(server: JobServer) -> None:
+    server.fault = "No available agent to submit job, please try again later."
+    with pytest.raises(JobServerError, match=r"answers 500: No available agent .* later\. Try"):
+        Jobs(server.address).get("tiny-1")
 
 
 def test_the_address_that_is_given_counts_and_not_that_of_the_environment(

@@ -15,6 +15,11 @@ def test_equal_detectors_on_all_nodes_are_well() -> None:
     assert finding.text == "pca in one version on each of 2 nodes"
 
 
+def test_a_cluster_of_one_node_is_not_counted() -> None:
+    (finding,) = compare_detectors({"one": PCA})
+    assert finding.text == "pca in one version on the only node"
+
+
 @pytest.mark.parametrize(
     ("there", "text"),
     [

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
 from agad.data import NodeCache
@@ -19,18 +17,12 @@ from agad.store import StudyStore
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.usefixtures("shared_ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def local_ray() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: Path) -> None:

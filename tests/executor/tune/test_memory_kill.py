@@ -46,6 +46,7 @@ def _memory(name: str) -> int:
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own.
 def test_a_worker_killed_for_its_memory_fails_its_trial_and_not_the_study(

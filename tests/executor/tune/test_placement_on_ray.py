@@ -153,8 +153,10 @@ def test_a_slow_cell_and_a_fast_one_start_their_trials_in_turn(
 
 @pytest.mark.parametrize(
     "budget",
-    [Budget(gpu_hours=4.0 / 3600), Budget(hours=6.0 / 3600)],
-    ids=["gpu-hours", "hours"],
+    [
+        pytest.param(Budget(gpu_hours=4.0 / 3600), id="gpu-hours"),
+        pytest.param(Budget(hours=6.0 / 3600), id="hours", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_budget_ends_the_search_on_ray(
     make_study: MakeStudy, memory: ListMemory, run: Run, budget: Budget

@@ -128,6 +128,7 @@ def _others(last: Order) -> list[Order]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.filterwarnings("ignore")  # Torch's compiler warns of torch's own code.
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++, which is absent")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
@@ -22,18 +20,12 @@ from agad.store import StudyStore
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.usefixtures("shared_ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def local_ray() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +45,7 @@ def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.Monk
         name="forgetting",
         cells=Grid(dataset="digits", normal_class=0),
         detector=Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
-        search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=10),
+        search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=6),
         scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
     )
@@ -62,6 +54,6 @@ def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.Monk
     )
     store = StudyStore(open_objects(options.store), study.name)
     run_study(study, store, options)
-    assert len(store.trials()) == 11
+    assert len(store.trials()) == 7
     assert len(written[-1]["trial_data"]) <= 4
     assert held[-1] <= 4

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agad.config import Grid
-from agad.errors import ConfigError
+from agad.errors import NotInstalledError
 from agad.report import Figure, PlannedDetector, leaderboard, png, svg, themed
 from agad.report import figures as study_figures
 from agad.report.figures import FigureData
@@ -127,5 +127,5 @@ def test_a_notebook_shows_the_chart_or_else_its_picture_or_its_text(
 def test_a_missing_renderer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     one = Figure(name="x", title="x", caption="x", alt="x", spec={})
-    with pytest.raises(ConfigError, match=r"vl-convert-python.*pip install 'agad\[report\]'"):
+    with pytest.raises(NotInstalledError, match="lacks its package vl_convert; install agad"):
         svg(one)

@@ -11,6 +11,8 @@ from typing import TypeAlias
 import pytest
 from rich.console import Console
 
+from agad.config import Candidate
+from agad.detectors import Probe
 from agad.records import CellStatus, StudyStatus, TrialRow
 from agad.report import (
     Leaderboard,
@@ -28,7 +30,7 @@ from agad.report import (
     plain_line,
     terminal,
 )
-from tests.report.contest_rows import planned, rows_of_contest
+from tests.report.contest_rows import STUDY, planned, rows_of_contest
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 
@@ -158,3 +160,17 @@ def test_a_cell_that_searches_nothing_has_no_best_in_the_live_view() -> None:
     (line,) = [line for line in table.splitlines() if line.startswith("detector=pca")]
     assert line.split()[1:5] == ["confirm", "1", "0/0", "0"]
     assert " - " in line
+
+
+def test_a_page_says_why_a_detector_that_needs_labels_has_no_row_at_ratio_0(
+    make_row: RowBuilder,
+) -> None:
+    study = replace(STUDY, detectors=[*STUDY.detectors, Candidate(Probe(), space={})])
+    board = leaderboard(rows_of_contest(make_row), planned=planned(study))
+    text = " ".join(printed(board, 1000).split())
+    assert (
+        "Labels needed: probe has no row in 9 cells at ratio 0, where no labelled anomaly can be "
+        "fitted." in text
+    )
+    assert "digits class=0 ratio=0 detector=probe" not in {cell.cell for cell in board.cells}
+    assert "digits class=0 ratio=0.05 detector=probe" in {cell.cell for cell in board.cells}

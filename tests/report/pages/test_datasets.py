@@ -59,7 +59,7 @@ def test_dataset_line_says_that_nothing_was_to_do() -> None:
 
 def test_dataset_line_counts_duplicates_by_their_reason() -> None:
     line = dataset_line(replace(PHOTOS, dropped=DUPLICATES), STORE, is_new=True)
-    assert line.endswith("Pixel duplicates kept out of training: 2 copy, 1 in the test part.")
+    assert line.endswith("Pixel duplicates kept out of training: 2 copies, 1 in the test part.")
 
 
 def test_dataset_line_is_one_line_whatever_the_store_is_called() -> None:
@@ -129,14 +129,15 @@ def test_dataset_details_say_where_it_is_from_and_how_it_was_read() -> None:
     text = words(printed(dataset_details(PHOTOS)))
     assert "Images: 3 x 64 x 64; resized: to 64 x 64 by Pillow's bilinear." in text
     assert "Source: folder photos. Test part: official." in text
-    assert "Validation: 62 labelled anomalies where a study names no number." in text
+    assert "Validation: 62 labelled anomalies where a study names no number; the training" in text
+    assert "part holds 34 to 1,200, by the normal class, so name fewer with Labelled(" in text
     assert f"Content: SHA-256 {PHOTOS.fingerprint}." in text
     assert text.endswith(CLEAN)
 
 
 def test_dataset_details_list_each_duplicate_with_what_it_copies() -> None:
     text = words(printed(dataset_details(replace(PHOTOS, dropped=DUPLICATES))))
-    assert "Pixel duplicates kept out of training: 2 copy, 1 in the test part." in text
+    assert "Pixel duplicates kept out of training: 2 copies, 1 in the test part." in text
     assert "a.png (copy): b.png c.png (in the test part): test/good/c.png d.png" in text
 
 

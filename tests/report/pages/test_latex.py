@@ -28,7 +28,7 @@ def test_latex_holds_every_cell_with_missing_ones_and_scores_below_one_half(
     rows = [make_confirm_row(1, 0.31), make_confirm_row(2, 0.33)]
     cells = Grid(dataset="digits", normal_class=[0, 1]).all_cells
     text = latex(leaderboard(rows, planned=[PlannedDetector(cells=cells)]))
-    assert r"{0} & {0} & {0.320 $\pm$ 0.014 (n=2)} & {0.193-0.447}" in text
+    assert r"{0} & {0} & {0.320 $\pm$ 0.014 (n=2) \textless{}0.5} & {0.193-0.447}" in text
     assert r"{1} & {0} & {no trial yet}" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert text.count(rule) == text.count(r"\begin{tabular}") > 0

@@ -77,7 +77,7 @@ def test_a_plan_never_reads_a_label_as_markup_or_as_a_command() -> None:
 def test_a_plan_tells_what_the_search_trains() -> None:
     plain, several = printed(400), printed(400, num_searches=1, instances=(3, 0))
     assert "16 to search, 4 to confirm (8 and 2 a cell)" in plain
-    assert "the search has one seed, the confirm phase 2 others" in plain
+    assert "the search has 1 seed, the confirm phase 2 others" in plain
     assert "8 to search, 4 to confirm (8 for each of 1 search and 2 a cell)" in several
     assert "the search has 3 seeds, on 1 cell alone, the confirm phase 2 others" in several
     assert "at most 756" in several

@@ -156,8 +156,8 @@ def test_a_study_that_ends_with_rows_that_wait_says_how_many_and_where(
     with pytest.raises(KeyboardInterrupt):
         work_until_interrupted()
     last = [one for one in caplog.records if one.levelno >= logging.WARNING][-1].getMessage()
-    assert last.startswith(f"2 groups of rows of study study wait in {_folder(spool)} and are sent")
-    with pytest.raises(StoreError, match=rf"2 groups .* wait in {_folder(spool)} .*: the bucket"):
+    assert last.startswith(f"2 groups of rows of study study, waiting in {_folder(spool)}, will be")
+    with pytest.raises(StoreError, match=rf"2 groups .* in {_folder(spool)} .*: the bucket"):
         store.flush()
     assert len(_files(spool)) == 2
 
@@ -249,7 +249,7 @@ def test_a_damaged_file_keeps_no_other_rows_waiting(
     for row in _numbered(trial_row, 3):
         store.put(row, [])
     damaged = _damage_first(spool)
-    with pytest.raises(StoreError, match=rf"^1 groups .*{damaged.name} is damaged"):
+    with pytest.raises(StoreError, match=rf"^1 group .*{damaged.name} is damaged"):
         store.flush()
     assert _files(spool) == [damaged]
     assert len(store.trials()) == 2
@@ -289,7 +289,7 @@ def test_rows_that_come_beside_a_damaged_file_are_stored_at_once_and_it_is_told_
             assert row in store.trials()
         assert caplog.text.count(f"{damaged.name} is damaged") == 1
     last = caplog.records[-1].getMessage()
-    assert last.startswith("1 groups of rows of study study wait in")
+    assert last.startswith("1 group of rows of study study, waiting in")
     assert f"{damaged.name} is damaged" in last
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import logging
-import os
 import random
 import signal
 import subprocess
@@ -41,10 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-NUM_FAULTS = int(os.environ.get("AGAD_TEST_FAULTS", "8"))
-"""At least 4, one of each kind."""
-
-STUDY = f"""
+STUDY = """
 from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 
 STUDY = Study(
@@ -52,8 +48,8 @@ STUDY = Study(
     cells=Grid(dataset="digits", normal_class=8, anomaly_ratio=0.1),
     detector=Agad(base_width=4, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
     search=Search(
-        space={{"lr": LogUniform(1e-4, 5e-3), "weight_con": LogUniform(10, 250)}},
-        trials_per_cell={2 * NUM_FAULTS},
+        space={"lr": LogUniform(1e-4, 5e-3), "weight_con": LogUniform(10, 250)},
+        trials_per_cell=TRIALS,
     ),
     scheduler=Asha(max_epochs=27, grace_period=3, reduction_factor=3),
     confirm=Confirm(seeds=2),
@@ -172,6 +168,9 @@ class Disaster:
     gate: _Gate
     rng: random.Random
     wait_until: WaitUntil
+    num_faults: int
+    """A multiple of 4, as many of each kind."""
+
     hit: set[str] = field(default_factory=set)
     """Keys of the trials that were the newest at a fault."""
 
@@ -215,7 +214,7 @@ class Disaster:
     def schedule(self) -> list[Callable[[], None]]:
         """As many of each kind, in random order."""
         kinds = [self.worker, self.driver, self.node, self.store]
-        faults = [kinds[number % len(kinds)] for number in range(NUM_FAULTS)]
+        faults = [kinds[number % len(kinds)] for number in range(self.num_faults)]
         self.rng.shuffle(faults)
         return faults
 
@@ -246,15 +245,17 @@ def _environment(endpoint: str, folder: Path) -> Iterator[None]:
         yield
 
 
-def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
+@pytest.mark.parametrize("num_faults", [4, pytest.param(20, marks=pytest.mark.nightly)])
+def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(  # noqa: PLR0913  Fixtures.
     make_nodes: MakeNodes,
     gate: _Gate,
     s3_uri: str,
     wait_until: WaitUntil,
     tmp_path: Path,
+    num_faults: int,
 ) -> None:
     study = tmp_path / "faults.py"
-    study.write_text(STUDY)
+    study.write_text(STUDY.replace("TRIALS", str(2 * num_faults)))
     uris = [f"{s3_uri}/{name}" for name in ("disturbed", "undisturbed")]
     for uri in uris:
         find_manifest(Library(open_objects(uri)), "digits")
@@ -264,7 +265,7 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
         calm = Drivers(study, uris[1], nodes.address, tmp_path)
         calm.finish(limit_s=600)
         drivers = Drivers(study, uris[0], nodes.address, tmp_path)
-        disaster = Disaster(drivers, nodes, gate, random.Random(0), wait_until)
+        disaster = Disaster(drivers, nodes, gate, random.Random(0), wait_until, num_faults)
         for number, fault in enumerate(disaster.schedule):
             disaster.wait(store, number)
             logger.info("Fault %d: %s.", number, fault.__name__)
@@ -277,9 +278,9 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
     assert _leaderboard(store) == _leaderboard(calm_store)
     planned = {claim.trial_key for claim in store.claims()}
     assert {row.trial_key for row in store.trials()} == planned
-    assert len(planned) == 2 * NUM_FAULTS + 2
+    assert len(planned) == 2 * num_faults + 2
     objects = open_objects(uris[0]).list("faults/trials/")
     assert Counter(key.split("/")[2] for key in objects) == dict.fromkeys(planned, 1)
-    assert drivers.exits.count(-signal.SIGKILL) == NUM_FAULTS // 4
+    assert drivers.exits.count(-signal.SIGKILL) == num_faults // 4
     assert gate.num_refused > 0
     assert max(row.attempt for row in store.trials()) > 0

@@ -173,6 +173,7 @@ def test_a_trial_whose_node_is_announced_to_go_loses_no_epoch_and_no_attempt(
     assert _store(options).released() == {(search.trial_key, 0)}
 
 
+@pytest.mark.nightly
 def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_attempt(
     options: ClusterOptions,
     two_nodes: Nodes,
@@ -199,6 +200,7 @@ def test_a_trial_whose_node_goes_soon_after_the_notice_loses_an_epoch_and_no_att
     assert _store(options).released() == {(search.trial_key, 0)}
 
 
+@pytest.mark.nightly
 def test_a_trial_whose_node_goes_without_notice_loses_an_attempt(
     options: ClusterOptions, two_nodes: Nodes, run_while: RunWhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -15,10 +18,12 @@ from agad.config import TRAIN
 from agad.data import FitBatches, on_device
 from agad.detectors import Pca, Rebuilder
 from agad.detectors.compute import Compute
-from agad.detectors.pca.model import PcaDetector
+from agad.detectors.shallow.model import RebuildingModel
 from agad.errors import ConfigError
+from agad.trial import ModelCard
+from agad.trial.contract.bench import Bench
 
-Fit: TypeAlias = Callable[..., PcaDetector]
+Fit: TypeAlias = Callable[..., RebuildingModel]
 
 SHAPE = (2, 6, 6)
 CPU = torch.device("cpu")
@@ -41,12 +46,12 @@ def _batches(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> FitBatc
     )
 
 
-def _build(config: Pca) -> PcaDetector:
-    built: PcaDetector = config.build(SHAPE, torch.Generator().manual_seed(0), Compute())
+def _build(config: Pca) -> RebuildingModel:
+    built: RebuildingModel = config.build(SHAPE, torch.Generator().manual_seed(0), Compute())
     return built
 
 
-def _fitted(variance: float = 0.9, num: int = 300) -> tuple[PcaDetector, dict[str, float]]:
+def _fitted(variance: float = 0.9, num: int = 300) -> tuple[RebuildingModel, dict[str, float]]:
     detector = _build(Pca(variance=variance))
     batches = _batches(_pixels(num, 0))
     detector.begin_stage(TRAIN, batches)
@@ -93,6 +98,23 @@ def test_a_restored_detector_scores_bit_for_bit_as_before() -> None:
     assert torch.equal(other.score(_images()), detector.score(_images()))
 
 
+def test_a_trial_key_is_that_of_before_pca_took_features(tmp_path: Path) -> None:
+    spec = Bench(detector=Pca, folder=tmp_path).spec()
+    assert spec.key == "2f06ed60bbdd82702748593f08238b96"
+    further = replace(spec, detector=Pca(variance=0.5))
+    assert further.key == "8e33f0bcffcae8859a77d6b75d13d988"
+
+
+def test_a_state_and_a_model_of_before_pca_took_features_are_read(tmp_path: Path) -> None:
+    bench = Bench(detector=Pca, folder=tmp_path)
+    training, model = bench.trained
+    assert set(model.weights) == set(training.detector.state()["scorer"]) == {"mean", "components"}
+    document = json.loads(model.card.to_json())
+    del document["detector"]["settings"]["features"]
+    card = ModelCard.from_json(json.dumps(document), "here")
+    assert card == model.card
+
+
 def test_an_image_off_the_plane_scores_higher_than_one_on_it() -> None:
     detector, _ = _fitted()
     noise = torch.rand((20, *SHAPE), generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -122,7 +144,7 @@ def test_weights_of_another_model_are_refused(broken: str) -> None:
 
 
 def test_the_work_of_a_score_is_unknown_before_the_fit() -> None:
-    with pytest.raises(ValueError, match="the number of its components is known after the fit"):
+    with pytest.raises(ValueError, match="the size of its model is known after the fit"):
         Pca().build_scorer(SHAPE, None)
 
 
