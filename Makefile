@@ -1,5 +1,5 @@
-# make study   installs everything into .venv and runs the quickstart study
-# make test    installs everything into .venv and runs every kind of check
+# make study     installs everything into .venv and runs the quickstart study
+# make test      installs everything into .venv and runs every kind of check
 # make test-all  the same with the long and rare tests, which are marked nightly
 .PHONY: study test test-all
 .DELETE_ON_ERROR:
@@ -21,7 +21,8 @@ test: static
 
 test-all: static
 	$(PYTEST) -m "not cluster" --dist worksteal
-	$(PYTEST) -m cluster --dist loadfile
+	$(PYTEST) -m "cluster and not alone" --dist loadfile
+	$(PYTEST) -m alone --numprocesses 1
 
 .PHONY: static
 static: $(VENV)/installed-dev

@@ -87,6 +87,7 @@ def tiny_study() -> Study:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_make_table_trains_only_what_the_table_lacks(tmp_path: Path, tiny_study: Study) -> None:
     path = tmp_path / "a.csv"
     make_table(path, tiny_study, "digits class=8 ratio=0", num=1, processes=1)

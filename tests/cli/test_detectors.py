@@ -247,6 +247,7 @@ def _run(command: list[str], folder: Path, variables: dict[str, str]) -> str:
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_ones_own_detector_from_a_study_to_the_scores_of_pictures(
     tmp_path: Path, run_agad: RunAgad
 ) -> None:

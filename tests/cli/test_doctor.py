@@ -64,6 +64,7 @@ def test_a_cluster_that_is_well_passes_every_check(
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_what_is_wrong_with_a_cluster_is_a_fault_that_says_what_to_do(tmp_path: Path) -> None:
     store = tmp_path / "a-file"
     store.touch()

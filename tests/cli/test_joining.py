@@ -110,7 +110,9 @@ def ended(
     )
 
 
-@pytest.mark.parametrize("way", ["run", pytest.param("file", marks=pytest.mark.nightly), "start"])
+@pytest.mark.parametrize(
+    "way", ["run", *(pytest.param(way, marks=pytest.mark.nightly) for way in ("file", "start"))]
+)
 def test_a_study_joins_by_the_token_file_of_its_user(
     head: dict[str, str], tmp_path: Path, way: str
 ) -> None:

@@ -196,6 +196,7 @@ def _views(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.cluster
+@pytest.mark.nightly
 def test_a_kernel_starts_watches_interrupts_and_goes_on(kernel: _Kernel, home: Path) -> None:
     kernel.outputs(kernel.start_cell(f"{_TINY}\nhandle = agad.start(STUDY)"))
     assert "tiny: " in kernel.value("handle")

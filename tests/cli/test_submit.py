@@ -125,6 +125,25 @@ def ray_job(variables: dict[str, str], *arguments: str) -> str:
 
 @pytest.mark.cluster
 @pytest.mark.slow
+def test_a_submitted_study_ends_in_its_leaderboard_and_shows_no_secret(
+    project: Path, head: dict[str, str]
+) -> None:
+    few = STUDY.replace("trials_per_cell=18", "trials_per_cell=2").replace('"sent"', '"few"')
+    (project / "studies/sent.py").write_text(few)
+    done = submit(project, head | {"AWS_SECRET_ACCESS_KEY": PLANTED})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Left out as secrets: .env." in done.stdout
+    assert "(n=1)" in done.stdout
+    rows = StudyReader(open_objects(str(project.with_name("store"))), "few").trials()
+    assert Counter(row.phase for row in rows) == {"search": 2, "confirm": 1}
+    shown = done.stdout + done.stderr + ray_job(head, "list")
+    assert PLANTED not in shown
+    assert head["RAY_AUTH_TOKEN"] not in shown
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_study_that_is_stopped_and_whose_driver_is_killed_is_finished_by_submitting_it_again(
     project: Path, head: dict[str, str]
 ) -> None:

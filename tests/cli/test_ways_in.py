@@ -48,6 +48,7 @@ def trial_keys(store: Path) -> list[str]:
     return [row.trial_key for row in rows]
 
 
+@pytest.mark.nightly
 def test_three_ways_in_run_the_same_trials(tmp_path: Path, ray_head: dict[str, str]) -> None:
     path = write_study(tmp_path, trials=3)
     commands = {

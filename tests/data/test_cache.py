@@ -346,6 +346,7 @@ def test_the_file_of_another_user_is_opened_all_the_same(
 
 _WORKERS = """
 import json, multiprocessing, sys
+import pyarrow  # Loaded before the processes part, so that their growth is the images alone.
 from pathlib import Path
 from agad.data import Manifest, NodeCache, open_images
 

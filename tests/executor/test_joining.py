@@ -51,10 +51,15 @@ def outcome(script: str, folder: Path, **settings: str) -> str:
     ("settings", "reason", "advice"),
     [
         ({"TMPDIR": "{folder}/" + "x" * 90}, "AF_UNIX path length", "set RAY_TMPDIR to a folder"),
-        ({"RAY_TMPDIR": "/proc/none"}, "No such file", "set RAY_TMPDIR to a folder that exists"),
-        ({"RAY_TMPDIR": "{folder}/file"}, "Not a directory", "set RAY_TMPDIR to a folder that"),
-        ({"HOME": "/proc/none"}, "No such file", "set HOME to a folder that can be written"),
-        ({"HOME": "{folder}/file"}, "Not a directory", "set HOME to a folder that can be written"),
+        *(
+            pytest.param(*case, marks=pytest.mark.nightly)
+            for case in (
+                ({"RAY_TMPDIR": "/proc/none"}, "No such file", "set RAY_TMPDIR to a folder that"),
+                ({"RAY_TMPDIR": "{folder}/file"}, "Not a directory", "set RAY_TMPDIR to a folder"),
+                ({"HOME": "/proc/none"}, "No such file", "set HOME to a folder that can be"),
+                ({"HOME": "{folder}/file"}, "Not a directory", "set HOME to a folder that can be"),
+            )
+        ),
         (
             {"RAY_AUTH_TOKEN_PATH": "/nowhere/token"},
             "cannot be opened or is empty: /nowhere/token",

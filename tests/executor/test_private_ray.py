@@ -243,7 +243,7 @@ LOSSES = (
     "the driver's memory grows by about 98 KB with each trial",
     "a kill by Ray's memory monitor ends the study, until it is run again",
     "trials do not see that their node is about to be taken away",
-    "an interrupted study may keep its slots until this session ends",
+    "an interrupted study may keep its slots until Python ends",
     "workers find a study's own detectors in",
 )
 

@@ -51,7 +51,13 @@ def _texts(action: Callable[[], object], caplog: pytest.LogCaptureFixture) -> st
     return "\n".join([chain, repr(caught.value), *logged])
 
 
-@pytest.mark.parametrize("fault", [*FAULTS[:6], "skewed"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=[pytest.mark.nightly] if fault.startswith("stall") else [])
+        for fault in (*FAULTS[:6], "skewed")
+    ],
+)
 @pytest.mark.parametrize(
     "server",
     [

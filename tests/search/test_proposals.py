@@ -135,7 +135,11 @@ def test_a_process_whose_maximum_is_known_proposes_another_point() -> None:
     assert known.count({"x": 0.0}) == 1
 
 
-@pytest.mark.parametrize("sampler", [Tpe(), CmaEs(), PROCESS], ids=repr)
+@pytest.mark.parametrize(
+    "sampler",
+    [Tpe(), CmaEs(), pytest.param(GaussianProcess(), marks=pytest.mark.nightly)],
+    ids=repr,
+)
 def test_a_sampler_that_learns_finds_more_than_random_draws_do(sampler: Sampler) -> None:
     def best(one: Sampler, seed: int) -> float:
         search = Search(space=NUMBERS, trials_per_cell=18, sampler=one)

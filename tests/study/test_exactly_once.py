@@ -77,7 +77,9 @@ def drive(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "is_written", [pytest.param(False, marks=pytest.mark.nightly), True], ids=["before", "after"]
+)
 def test_a_driver_killed_at_any_write_leaves_a_study_that_ends_with_each_row_once(
     drive: Drive, confirm: Confirm, tmp_path: Path, is_written: bool
 ) -> None:

@@ -145,6 +145,7 @@ def test_of_equal_aurocs_the_one_of_less_work_is_confirmed(
     assert confirmed.work_flop == least
 
 
+@pytest.mark.nightly
 def test_nsga2_fills_more_of_the_front_than_random_draws_do() -> None:
     """The area that both objectives cover, with a hundred trials of which ten make a generation."""
 

@@ -42,7 +42,7 @@ def stop_workers(controller: TuneController) -> None:
     study that is started again in the same session would wait for those slots for ever.
     """
     if ray.is_initialized():
-        with stepping_aside("an interrupted study may keep its slots until this session ends"):
+        with stepping_aside("an interrupted study may keep its slots until Python ends"):
             controller._actor_manager.cleanup()  # type: ignore[no-untyped-call]
 
 

@@ -254,6 +254,7 @@ def test_compiled_networks_give_the_losses_and_scores_of_the_others(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # As above.
+@pytest.mark.nightly
 def test_the_networks_of_every_width_in_one_process_are_compiled(
     make_detector: MakeDetector, make_images: MakeImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

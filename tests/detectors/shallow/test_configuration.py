@@ -73,15 +73,35 @@ def test_only_probes_need_labels() -> None:
 @pytest.mark.parametrize(
     ("detector", "parameter", "values", "constraint"),
     [
-        (Lof, "num_neighbors", (0, 1.5, True), "a whole number, at least 1"),
-        (Knn, "num_neighbors", (0, -1, "3"), "a whole number, at least 1"),
+        (
+            Lof,
+            "num_neighbors",
+            (0, 1.5, True),
+            "a whole number, at least 1 and at most 2,147,483,647",
+        ),
+        (
+            Knn,
+            "num_neighbors",
+            (0, -1, "3"),
+            "a whole number, at least 1 and at most 2,147,483,647",
+        ),
         (OneClassSvm, "nu", (0, 1.1, True), r"in \(0, 1\]"),
         (OneClassSvm, "gamma_scale", (0, -1.0), "above 0"),
-        (IsolationForest, "num_trees", (0, 2.5), "a whole number, at least 1"),
-        (IsolationForest, "max_samples", (1, 2.5), "a whole number, at least 2"),
+        (
+            IsolationForest,
+            "num_trees",
+            (0, 2.5),
+            "a whole number, at least 1 and at most 2,147,483,647",
+        ),
+        (
+            IsolationForest,
+            "max_samples",
+            (1, 2.5),
+            "a whole number, at least 2 and at most 2,147,483,647",
+        ),
         (Probe, "inverse_penalty", (0, -1.0), "above 0"),
         (KnnProbe, "inverse_penalty", (0, float("inf")), "above 0"),
-        (KnnProbe, "num_neighbors", (0,), "a whole number, at least 1"),
+        (KnnProbe, "num_neighbors", (0,), "a whole number, at least 1 and at most 2,147,483,647"),
     ],
 )
 def test_a_value_without_a_meaning_is_refused(

@@ -429,6 +429,7 @@ def troubled(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
+@pytest.mark.nightly
 def test_diverged_and_failed_trials_are_counted_and_never_confirmed(
     options: ClusterOptions,
 ) -> None:
@@ -456,6 +457,7 @@ def hopeless(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
+@pytest.mark.nightly
 def test_workers_that_always_crash_stop_the_study_with_their_last_error(
     options: ClusterOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,16 +479,12 @@ def _refused(error: AgadError) -> Iterator[EpochResult]:
     raise error
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("train", "kind", "message"),
     [
         (refuses_its_settings, ConfigError, r"^on the node [\d.]+: --device is cuda, but"),
-        pytest.param(
-            refuses_its_data,
-            DataError,
-            r"^on the node [\d.]+: the part file of digits is trunc",
-            marks=pytest.mark.nightly,
-        ),
+        (refuses_its_data, DataError, r"^on the node [\d.]+: the part file of digits is trunc"),
     ],
     ids=["settings", "data"],
 )

@@ -45,6 +45,7 @@ def _memory(name: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+@pytest.mark.alone
 @pytest.mark.cluster
 @pytest.mark.nightly
 @pytest.mark.slow

@@ -270,6 +270,7 @@ def greedy(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
 @pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own.
+@pytest.mark.nightly
 def test_a_trial_that_does_not_fit_gets_more_of_a_gpu_before_it_counts_as_failed(
     make_study: MakeStudy,
     make_simulation: MakeSimulation,

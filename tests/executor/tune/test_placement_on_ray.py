@@ -112,6 +112,7 @@ def slow_in_one_cell(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]
     return _epochs(spec, runtime, 0.4 if spec.cell.normal_class == 0 else 0.02)
 
 
+@pytest.mark.nightly
 def test_shares_are_learned_and_one_that_does_not_fit_is_given_up_for_good(
     make_study: MakeStudy, memory: ListMemory, run: Run, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def _titles() -> Iterator[set[str]]:
 
 
 @pytest.mark.usefixtures("local_ray")
+@pytest.mark.nightly
 def test_prometheus_and_the_store_are_told_how_the_study_ended(
     options: ClusterOptions, tmp_path: Path
 ) -> None:

@@ -129,7 +129,7 @@ def test_the_page_is_not_wider_than_the_screen(
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def test_an_accessibility_check_finds_nothing(
     open_page: OpenPage, page_text: str, viewport: ViewportSize, scheme: str
 ) -> None:

@@ -56,6 +56,7 @@ STUDY = Study(
 )
 """
 
+NUM_FAULTS = 20
 _AGAD = "from agad.cli import entry; entry()"
 
 
@@ -245,17 +246,12 @@ def _environment(endpoint: str, folder: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("num_faults", [4, pytest.param(20, marks=pytest.mark.nightly)])
-def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(  # noqa: PLR0913  Fixtures.
-    make_nodes: MakeNodes,
-    gate: _Gate,
-    s3_uri: str,
-    wait_until: WaitUntil,
-    tmp_path: Path,
-    num_faults: int,
+@pytest.mark.nightly
+def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(
+    make_nodes: MakeNodes, gate: _Gate, s3_uri: str, wait_until: WaitUntil, tmp_path: Path
 ) -> None:
     study = tmp_path / "faults.py"
-    study.write_text(STUDY.replace("TRIALS", str(2 * num_faults)))
+    study.write_text(STUDY.replace("TRIALS", str(2 * NUM_FAULTS)))
     uris = [f"{s3_uri}/{name}" for name in ("disturbed", "undisturbed")]
     for uri in uris:
         find_manifest(Library(open_objects(uri)), "digits")
@@ -265,7 +261,7 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(  # n
         calm = Drivers(study, uris[1], nodes.address, tmp_path)
         calm.finish(limit_s=600)
         drivers = Drivers(study, uris[0], nodes.address, tmp_path)
-        disaster = Disaster(drivers, nodes, gate, random.Random(0), wait_until, num_faults)
+        disaster = Disaster(drivers, nodes, gate, random.Random(0), wait_until, NUM_FAULTS)
         for number, fault in enumerate(disaster.schedule):
             disaster.wait(store, number)
             logger.info("Fault %d: %s.", number, fault.__name__)
@@ -278,9 +274,9 @@ def test_a_study_under_random_faults_leaves_the_rows_of_an_undisturbed_one(  # n
     assert _leaderboard(store) == _leaderboard(calm_store)
     planned = {claim.trial_key for claim in store.claims()}
     assert {row.trial_key for row in store.trials()} == planned
-    assert len(planned) == 2 * num_faults + 2
+    assert len(planned) == 2 * NUM_FAULTS + 2
     objects = open_objects(uris[0]).list("faults/trials/")
     assert Counter(key.split("/")[2] for key in objects) == dict.fromkeys(planned, 1)
-    assert drivers.exits.count(-signal.SIGKILL) == num_faults // 4
+    assert drivers.exits.count(-signal.SIGKILL) == NUM_FAULTS // 4
     assert gate.num_refused > 0
     assert max(row.attempt for row in store.trials()) > 0
