@@ -72,6 +72,13 @@ class InputSpec:
     its mean, divided by its mean absolute deviation (global contrast normalisation).
     ``standardised``: each image minus its mean, divided by its standard deviation."""
 
+    encoder: str = ""
+    """The encoder whose features the detector takes instead of pictures; empty for pictures."""
+
+    layers: tuple[str, ...] = ()
+    """Layers of the encoder whose maps the detector takes; empty for features of the whole image.
+    Maps of later layers are resized to the first layer's grid, and all channels are joined."""
+
     def __post_init__(self) -> None:
         if self.image_px is not None:
             check_count("input.image_px", self.image_px, 1)
