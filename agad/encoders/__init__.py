@@ -5,5 +5,10 @@ the store and in a node's cache behind ``agad.encoders.features``.
 """
 
 from agad.encoders.architecture import Architecture, Preprocessing, Pretrained
-from agad.encoders.reference import EncoderReference, check_encoder_name
-from agad.encoders.registry import architecture, encoder_names
+from agad.encoders.reference import FILE_SUFFIX, EncoderReference, check_encoder_name
+from agad.encoders.registry import (
+    architecture,
+    encoder_names,
+    external_data_of,
+    is_encoder_name,
+)

@@ -83,6 +83,12 @@ class Architecture:
     external_data: str = ""
     """The data that ``pretrained`` was trained on, such as ``ImageNet``."""
 
+    source: str = ""
+    """Where ``pretrained`` comes from, for the card of a model that holds the weights."""
+
+    licence: str = ""
+    """The licence of ``pretrained``, such as ``Apache-2.0``; empty if it is not known."""
+
     ignored: tuple[str, ...] = ()
     """Tensors of a file of weights that the network has no use for, such as those of a
     classifier."""
@@ -105,5 +111,9 @@ class Architecture:
         Args:
             image_px: Height and width of the stored pictures.
         """
-        enlarged = max(_SMALLEST_SUITED_PX, self.smallest_px, ENLARGEMENT * image_px)
-        return min(self.native_px, enlarged)
+        return suited_px(image_px, smallest_px=self.smallest_px, native_px=self.native_px)
+
+
+def suited_px(image_px: int, *, smallest_px: int, native_px: int) -> int:
+    """Return the size at which an encoder is shown pictures of a size; see ``Architecture``."""
+    return min(native_px, max(_SMALLEST_SUITED_PX, smallest_px, ENLARGEMENT * image_px))

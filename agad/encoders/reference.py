@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any
 
-from agad.encoders.architecture import Preprocessing
+from agad.encoders.architecture import Preprocessing, suited_px
 from agad.errors import ConfigError
 
 FILE_SUFFIX = ".safetensors"
@@ -46,6 +48,36 @@ class EncoderReference:
     external_data: str = ""
     """The data that the weights come from, such as ``ImageNet``; for weights of unknown origin,
     where they come from."""
+
+    source: str = ""
+    """Where the weights come from, for the card of a model; empty if it is not known."""
+
+    licence: str = ""
+    """The licence of the weights; empty if it is not known."""
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What decides the features, as JSON values; names of encoders and files do not."""
+        return {
+            "encoder_sha256": self.sha256,
+            "architecture": self.architecture,
+            "architecture_version": self.version,
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+            "image_px": self.image_px,
+        }
+
+    def suited_to(self, image_px: int) -> EncoderReference:
+        """Return the encoder at the size at which pictures of a size are shown to it.
+
+        A model of timm or Hugging Face keeps its size: its positions may be learnt for one size.
+
+        Args:
+            image_px: Height and width of the stored pictures.
+        """
+        if not self.architecture:
+            return self
+        size = suited_px(image_px, smallest_px=self.smallest_px, native_px=self.native_px)
+        return replace(self, image_px=size)
 
     @property
     def is_stored(self) -> bool:

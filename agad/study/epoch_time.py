@@ -89,7 +89,7 @@ class StoredEpochTimes:
             return None
         hardware = max(by_hardware, key=lambda one: (len(by_hardware[one]), one))
         chosen = by_hardware[hardware]
-        seconds = sum(row.seconds - row.pretrain_s for row, _ in chosen)
+        seconds = sum(row.seconds - row.pretrain_s - row.encode_s for row, _ in chosen)
         return EpochTime(
             epoch_s=seconds / sum(steps for _, steps in chosen),
             gpus=sum(row.gpu_s for row, _ in chosen) / seconds,
@@ -104,7 +104,8 @@ class StoredEpochTimes:
 
     def _steps(self, cell_data: CellData, past: PastStudy, row: TrialRow) -> int:
         """Return the steps of a trial of the cell's kind; 0 if the trial is of another kind."""
-        timed = row.epochs > 0 and row.seconds > row.pretrain_s and row.phase != "test"
+        before_s = row.pretrain_s + row.encode_s
+        timed = row.epochs > 0 and row.seconds > before_s and row.phase != "test"
         own = cell_data.study.detector
         if (
             not timed

@@ -15,7 +15,7 @@ from agad.config import (
     Supervision,
     Uniform,
 )
-from agad.detectors.patches.encoder_name import check_patch_encoder, external_data_of
+from agad.encoders import encoder_names, external_data_of, is_encoder_name
 
 _CORESETS = ("greedy", "random")
 _LAYERS = re.compile(r"[\w.]+(,[\w.]+)*")
@@ -52,7 +52,13 @@ class PatchDetector(DetectorDefaults):
     the border, the mean is that of the places that exist."""
 
     def __post_init__(self) -> None:
-        check_patch_encoder(type(self).__name__, self.features)
+        is_encoder = isinstance(self.features, str) and is_encoder_name(self.features)
+        named = ", ".join(encoder_names())
+        self._check(
+            "features",
+            is_encoder,
+            f"one of: {named}; or the path of a .safetensors file; or timm:NAME or hf:NAME",
+        )
         is_list = isinstance(self.layers, str) and _LAYERS.fullmatch(self.layers) is not None
         self._check("layers", is_list, "names of layers, separated by commas")
         names = self.layers.split(",")

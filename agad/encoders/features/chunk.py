@@ -61,6 +61,10 @@ class Rows:
         """The images without features so far, ascending."""
         return self.wanted[~self.is_found]
 
+    def places(self, indices: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the row of each image among ``values``; the images are ``wanted``."""
+        return np.searchsorted(self.wanted, indices)
+
     def take(self, images: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Take over what is wanted and not yet found.
 

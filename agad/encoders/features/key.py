@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -21,18 +20,14 @@ class FeatureKey:
     part: Part
     encoder: EncoderReference
     output: str
-    """``global``, or one of the encoder's layers."""
+    """``global``, or the encoder's layers as ``output_of`` joins them."""
 
     def to_json(self) -> str:
         """Return what decides the features, as JSON; names of encoders and files do not."""
         decisive = {
             "data_fingerprint": self.data_fingerprint,
             "part": self.part,
-            "encoder_sha256": self.encoder.sha256,
-            "architecture": self.encoder.architecture,
-            "architecture_version": self.encoder.version,
-            "preprocessing": dataclasses.asdict(self.encoder.preprocessing),
-            "image_px": self.encoder.image_px,
+            **self.encoder.decisive,
             "output": self.output,
         }
         return json.dumps(decisive, sort_keys=True)

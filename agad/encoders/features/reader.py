@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from agad.data import CachedFile, Manifest, NodeCache, Part, mark_used, on_devic
 from agad.encoders.features.chunk import Rows, chunk_bytes
 from agad.encoders.features.key import FeatureKey
 from agad.encoders.features.stored_encoder import open_stored_encoder
-from agad.encoders.networks.encoder import BATCH_SIZE, Encoder
-from agad.encoders.networks.protocol import GLOBAL
+from agad.encoders.networks.encoder import BATCH_SIZE, Encoder, joined
+from agad.encoders.networks.protocol import GLOBAL, layers_of
 from agad.encoders.reference import EncoderReference
 from agad.errors import ConfigError, DataError
 from agad.objects import open_objects
@@ -92,17 +92,45 @@ class FeatureReader:
         Args:
             part: The part of the images.
             indices: Places of the images in the part, shape ``(num_images,)``, in any order.
-            output: ``global``, or one of the encoder's layers.
+            output: ``global``, or some of the encoder's layers as ``output_of`` joins them.
             on_progress: Called after every file of features that was missing, from any process.
 
         Returns:
-            Shape ``(num_images, D)`` for ``global``, ``(num_images, C, H, W)`` for a layer.
+            Shape ``(num_images, D)`` for ``global``, ``(num_images, C, H, W)`` for layers.
 
         Raises:
             ConfigError: The test part is asked for in a search, an index is not in the part, or
                 the encoder cannot be used here.
             DataError: The cache cannot hold the files, or an object of the store was changed.
             StoreError: The store cannot be reached.
+        """
+        reading = self.reading(part, indices, output=output)
+        while True:
+            try:
+                num_done, num_missing = next(reading)
+            except StopIteration as stop:
+                rows: Rows = stop.value
+                break
+            if on_progress is not None and num_done:
+                on_progress(num_done, num_missing)
+        assert rows.values is not None
+        return rows.values[rows.places(indices)]
+
+    def reading(
+        self, part: Part, indices: NDArray[np.integer], *, output: str = GLOBAL
+    ) -> Generator[tuple[int, int], None, Rows]:
+        """Do as ``read``, in steps: one before missing features, and one after each file of them.
+
+        Args:
+            part: As ``read`` takes it.
+            indices: As ``read`` takes them.
+            output: As ``read`` takes it.
+
+        Yields:
+            The missing images whose features are there now, and all that were missing.
+
+        Returns:
+            One row for each image, however often it was asked for.
         """
         self._check(part, indices)
         key = FeatureKey(
@@ -117,15 +145,15 @@ class FeatureReader:
         if len(rows.missing):
             self._take_stored(rows, key, seen)
         num_missing = len(rows.missing)
+        if num_missing:
+            yield 0, num_missing
         while len(rows.missing):
             with self.cache.exclusively(f"features-{key.digest}"):
                 self._take_cached(rows, key, seen)  # What another process computed meanwhile.
                 if len(rows.missing):
                     self._compute(rows, key, seen)
-            if on_progress is not None:
-                on_progress(num_missing - len(rows.missing), num_missing)
-        assert rows.values is not None
-        return rows.values[np.searchsorted(rows.wanted, indices)]
+            yield num_missing - len(rows.missing), num_missing
+        return rows
 
     def _check(self, part: Part, indices: NDArray[np.integer]) -> None:
         if part == "test" and not self.sees_test:
@@ -210,7 +238,7 @@ class FeatureReader:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the first of some images, and their features, up to a file's size."""
         encoder = self._encoder()
-        encoder.check_outputs([key.output])
+        encoder.check_outputs(layers_of(key.output))
         opened = open_images(self.data, key.part, store=self.store, cache=self.cache)
         parts: list[NDArray[np.float32]] = []
         for batch in on_device(opened.pixels, indices, self.device).batches(BATCH_SIZE):
@@ -241,7 +269,9 @@ def _in_full_batch(encoder: Encoder, batch: Tensor, output: str) -> NDArray[np.f
     """
     num_images = len(batch)
     filled = torch.cat([batch, batch[:1].expand(BATCH_SIZE - num_images, -1, -1, -1)])
-    features = encoder.outputs(filled, [output])[output][:num_images]
+    names = layers_of(output)
+    outputs = encoder.outputs(filled, names)
+    features = (outputs[output] if len(names) == 1 else joined(outputs, names))[:num_images]
     computed: NDArray[np.float32] = features.float().cpu().numpy()
     return computed
 

@@ -11,12 +11,94 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agad.encoders.networks.protocol import GLOBAL
+from agad.encoders.networks.protocol import GLOBAL, layers_of
 from agad.encoders.reference import EncoderReference
 from agad.errors import ConfigError
 
 BATCH_SIZE = 64
 """Images that go through the network at once."""
+
+
+class PictureEncoder(nn.Module):
+    """A network behind its preprocessing, from pictures to what a detector takes of it."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, reference: EncoderReference, network: nn.Module) -> None:
+        """Take a network over, and freeze it.
+
+        Args:
+            reference: How the encoder takes pictures.
+            network: An ``EncoderNetwork``.
+        """
+        super().__init__()
+        self.image_px = reference.image_px
+        self.network = network
+        # Numbers of the reference, no weights.
+        self.register_buffer("mean", _by_channel(reference.preprocessing.mean), persistent=False)
+        self.register_buffer("scale", _by_channel(reference.preprocessing.scale), persistent=False)
+        self.eval().requires_grad_(requires_grad=False)
+
+    def outputs(self, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return maps of layers and ``global`` features of pictures, by name.
+
+        Args:
+            images: ``(B, C, H, W)``, C 1 or 3, in [-1, 1].
+            names: What to compute.
+        """
+        found: dict[str, Tensor] = self.network(self._preprocessed(images), names)
+        return found
+
+    def forward(self, images: Tensor, output: str) -> Tensor:
+        """Return what a detector takes in place of pictures ``(B, C, H, W)`` in [-1, 1].
+
+        Args:
+            images: The pictures.
+            output: As ``output_of`` names it.
+
+        Returns:
+            ``(B, D, 1, 1)`` for ``global``; else maps ``(B, C, H', W')`` on the grid of the first
+            layer, concatenated over the channels.
+        """
+        names = layers_of(output)
+        return joined(self.outputs(images, names), names)
+
+    def _preprocessed(self, images: Tensor) -> Tensor:
+        levels = images.float().add(1.0).mul(127.5)
+        size = (self.image_px, self.image_px)
+        if tuple(levels.shape[2:]) != size:
+            levels = functional.interpolate(
+                levels, size=size, mode="bilinear", align_corners=False, antialias=True
+            )
+        scaled = levels.expand(-1, 3, -1, -1).sub(self.mean).div(self.scale)
+        if scaled.device.type == "cpu":
+            return scaled.contiguous(memory_format=torch.channels_last)
+        return scaled
+
+
+def joined(outputs: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+    """Return outputs of an encoder as one tensor, as ``InputSpec.layers`` says.
+
+    Args:
+        outputs: Maps ``(B, C, H', W')`` and global features ``(B, D)``, by name.
+        names: Their order; the first gives the grid.
+
+    Returns:
+        ``(B, C, H', W')``; for ``global`` alone ``(B, D, 1, 1)``.
+    """
+    maps = [outputs[name] for name in names]
+    maps = [one[:, :, None, None] if one.ndim == 2 else one for one in maps]
+    grid = tuple(maps[0].shape[2:])
+    return torch.cat(
+        [
+            one
+            if tuple(one.shape[2:]) == grid
+            else functional.interpolate(one, size=grid, mode="bilinear", align_corners=False)
+            for one in maps
+        ],
+        dim=1,
+    ).contiguous()
 
 
 class Encoder:
@@ -44,11 +126,11 @@ class Encoder:
         self.reference = reference
         self.layers = tuple(layers)
         self.device = device
-        self._network = network.eval().requires_grad_(False).to(device)
+        self.module = PictureEncoder(reference, network).to(device)
+        """From pictures to features, for a scorer."""
+
         if device.type == "cpu":
-            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = _by_channel(reference.preprocessing.mean, device)
-        self._scale = _by_channel(reference.preprocessing.scale, device)
+            self.module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def name(self) -> str:
@@ -91,6 +173,13 @@ class Encoder:
         parts = list(self._batches(images, names))
         return {name: torch.cat([part[name] for part in parts]) for name in names}
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the tensors of the network, as ``opened`` takes them, on the CPU."""
+        return {
+            name: one.detach().cpu().contiguous()
+            for name, one in self.module.network.state_dict().items()
+        }
+
     def check_outputs(self, names: Sequence[str]) -> None:
         """Refuse what the encoder does not return.
 
@@ -110,23 +199,11 @@ class Encoder:
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.no_grad(), exact:
             for batch in torch.split(images, BATCH_SIZE):
-                yield self._network(self._preprocessed(batch.to(self.device)), names)
-
-    def _preprocessed(self, images: Tensor) -> Tensor:
-        levels = images.float().add(1.0).mul(127.5)
-        size = (self.reference.image_px, self.reference.image_px)
-        if tuple(levels.shape[2:]) != size:
-            levels = functional.interpolate(
-                levels, size=size, mode="bilinear", align_corners=False, antialias=True
-            )
-        scaled = levels.expand(-1, 3, -1, -1).sub(self._mean).div(self._scale)
-        if self.device.type == "cpu":
-            return scaled.contiguous(memory_format=torch.channels_last)
-        return scaled
+                yield self.module.outputs(batch.to(self.device), names)
 
 
-def _by_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device).reshape(1, 3, 1, 1)
+def _by_channel(values: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).reshape(1, 3, 1, 1)
 
 
 def _check_images(images: Tensor) -> None:

@@ -25,7 +25,7 @@ from agad.encoders.reference import (
     EncoderReference,
     check_encoder_name,
 )
-from agad.encoders.registry import architecture
+from agad.encoders.registry import architecture, external_data_of
 from agad.errors import ConfigError, DataError
 
 DEFAULT_CACHE = "~/.agad/cache"
@@ -66,7 +66,9 @@ def _reference(kind: Architecture, sha256: str, image_px: int | None) -> Encoder
         preprocessing=kind.preprocessing,
         architecture=kind.name,
         version=kind.version,
-        external_data=kind.external_data,
+        external_data=external_data_of(kind.name),
+        source=kind.source,
+        licence=kind.licence,
     )
 
 
@@ -79,7 +81,9 @@ def _file_reference(path: Path, image_px: int | None) -> EncoderReference:
         _reference(kind, sha256, image_px),
         name=path.name,
         num_bytes=path.stat().st_size,
-        external_data=f"the training data of {path.name}",
+        external_data=external_data_of(path.name),
+        source=f"the file {path.name}",
+        licence="",
     )
 
 
@@ -92,7 +96,8 @@ def _hub_reference(name: str, image_px: int | None) -> EncoderReference:
         native_px=model.native_px,
         smallest_px=model.smallest_px,
         preprocessing=model.preprocessing,
-        external_data=f"the training data of {name}",
+        external_data=external_data_of(name),
+        source=name,
     )
 
 
@@ -153,6 +158,19 @@ def _pretrained_network(kind: Architecture, folder: Path) -> nn.Module:
         return fitted_network(kind, weights)
     except ValueError as error:
         raise DataError(f"the package's weights do not fit {kind.name}: {error}.") from error
+
+
+def opened(reference: EncoderReference, weights: dict[str, Tensor]) -> Encoder:
+    """Return an encoder on the CPU with weights that came with a model.
+
+    Raises:
+        ConfigError: The architecture is not registered here.
+        ValueError: The weights are not those of the architecture.
+    """
+    # Copies, since torch.export wants each tensor in a memory of its own.
+    own = {name: one.clone() for name, one in weights.items()}
+    network = fitted_network(architecture(reference.architecture), own)
+    return Encoder(reference, network, _layers(network), torch.device("cpu"))
 
 
 def _layers(network: nn.Module) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def test_images_are_resized_and_scaled_as_the_reference_says(
     for channel, (mean, scale) in enumerate([(10.0, 40.0), (20.0, 50.0), (30.0, 60.0)]):
         levels[:, channel] = (levels[:, channel] - mean) / scale
     network = lite0().eval()
-    network.load_state_dict(encoder._network.state_dict())
+    network.load_state_dict(encoder.weights())
     with torch.no_grad():
         expected = network(levels, ["global"])["global"]
     found = open_encoder(reference, weights=own_weights).features(images)
@@ -79,13 +79,13 @@ def test_a_picture_of_one_channel_is_a_grey_picture(encoder: Encoder) -> None:
 
 
 def test_an_encoder_is_frozen(encoder: Encoder) -> None:
-    before = {name: one.clone() for name, one in encoder._network.state_dict().items()}
+    before = {name: one.clone() for name, one in encoder.module.network.state_dict().items()}
     images = _images(4).requires_grad_()
     features = encoder.features(images)
-    after = encoder._network.state_dict()
+    after = encoder.module.network.state_dict()
     assert not features.requires_grad
-    assert not any(one.requires_grad for one in encoder._network.parameters())
-    assert not any(module.training for module in encoder._network.modules())
+    assert not any(one.requires_grad for one in encoder.module.network.parameters())
+    assert not any(module.training for module in encoder.module.network.modules())
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
