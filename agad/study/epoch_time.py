@@ -178,5 +178,6 @@ class MeasuredEpochTimes:
 
     def _measured(self, cell_data: CellData) -> EpochCost:
         """Time one instance of a trial in the middle of the search space."""
+        cell_data.encoders.put_files()
         first, *_ = cell_data.middle_spec().instances
         return measure_epoch(first, self._runtime)

@@ -167,9 +167,7 @@ def opened(reference: EncoderReference, weights: dict[str, Tensor]) -> Encoder:
         ConfigError: The architecture is not registered here.
         ValueError: The weights are not those of the architecture.
     """
-    # Copies, since torch.export wants each tensor in a memory of its own.
-    own = {name: one.clone() for name, one in weights.items()}
-    network = fitted_network(architecture(reference.architecture), own)
+    network = fitted_network(architecture(reference.architecture), weights)
     return Encoder(reference, network, _layers(network), torch.device("cpu"))
 
 
