@@ -249,6 +249,9 @@ class DetectorDefaults:
     that stops trials."""
 
     equal_time: ClassVar[tuple[str, ...]] = ()
+    picture_sizes: ClassVar[tuple[int, ...]] = ()
+    """Heights of the stored pictures that the detector takes; empty for all. A study of others is
+    refused before any trial starts."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

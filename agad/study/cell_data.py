@@ -216,6 +216,7 @@ def _cell_data(study: Study, cell: Cell, data: Manifest, encoders: StudyEncoders
     found = CellData(
         study=study, cell=cell, data=data, task=_task(cell, data, study), encoders=encoders
     )
+    _check_size(found)
     _check_test(found)
     is_searched = not study.search.development or cell.given_class in study.search.development
     for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
@@ -335,6 +336,18 @@ def _check_counts(cell_data: CellData, seed: int) -> None:
         cell_data.counts(seed)
     except ConfigError as error:
         raise ConfigError(f"cell {cell_data.cell.label!r}, seed {seed}: {error}") from error
+
+
+def _check_size(cell_data: CellData) -> None:
+    """Refuse pictures of a size that the detector does not take."""
+    detector, data = cell_data.study.detector, cell_data.data
+    sizes: tuple[int, ...] = getattr(detector, "picture_sizes", ())
+    if sizes and data.image_px not in sizes:
+        raise ConfigError(
+            f"{detector.name} takes pictures of {', '.join(map(str, sizes))} px, but {data.name} "
+            f"holds pictures of {data.image_px} px; import them at one of these sizes under "
+            f"another name, or leave {detector.name} out."
+        )
 
 
 def _check_test(cell_data: CellData) -> None:

@@ -91,6 +91,11 @@ class SavedModel:
         return hasattr(scorer, "rebuild")
 
     @property
+    def localizes(self) -> bool:
+        """Whether the model tells where a picture is anomalous, so that heat maps can be drawn."""
+        return hasattr(self._detector_scorer(), "anomaly_map")
+
+    @property
     def holds(self) -> str:
         """What of the training images the file holds; empty if nothing that could be read back.
 
@@ -248,6 +253,17 @@ class PictureScorer:
             rebuilder: Any = self._scorer
             rebuilt = [rebuilder.rebuild(images) for images in self._batches(pixels)]
         return torch.cat(rebuilt).cpu().numpy()
+
+    @torch.no_grad()
+    def anomaly_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return how anomalous each pixel of pictures ``(N, C, H, W)`` is, ``(N, H, W)``.
+
+        Only a model that ``localizes`` has an answer.
+        """
+        with self._compute.exactly():
+            localizer: Any = self._scorer
+            maps = [localizer.anomaly_map(images) for images in self._batches(pixels)]
+        return torch.cat(maps).float().cpu().numpy()
 
     def _batches(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
         return list(on_device(pixels, np.arange(len(pixels)), self._device).batches(_BATCH_SIZE))

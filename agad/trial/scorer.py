@@ -74,11 +74,23 @@ class EncodedLocalizer(EncodedScorer):
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` in [-1, 1] to how anomalous each pixel is, ``(B, H, W)``."""
         localizer: Any = self.scorer
-        coarse = localizer.anomaly_map(self.encoder(images, self.output))
-        size = images.shape[2:]
-        return functional.interpolate(
-            coarse[:, None], size=size, mode="bilinear", align_corners=False
-        )[:, 0]
+        return _resized(localizer.anomaly_map(self.encoder(images, self.output)), images)
+
+
+class PreparedLocalizer(PreparedScorer):
+    """``PreparedScorer`` of a scorer that tells where an image is anomalous."""
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """Map images ``(B, C, H, W)`` in [-1, 1] to how anomalous each pixel is, ``(B, H, W)``."""
+        localizer: Any = self.scorer
+        return _resized(localizer.anomaly_map(prepare_images(images, self.spec)), images)
+
+
+def _resized(maps: Tensor, images: Tensor) -> Tensor:
+    """Return maps ``(B, H', W')`` at the size of images ``(B, C, H, W)``."""
+    return functional.interpolate(
+        maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False
+    )[:, 0]
 
 
 def build_scorer(
@@ -109,7 +121,10 @@ def of_pictures(
         spec: What the detector takes of a picture.
         encoder: The encoder of ``spec``, if ``spec`` names one.
     """
+    localizes = hasattr(scorer, "anomaly_map")
     if encoder is None:
-        return scorer if spec == InputSpec() else PreparedScorer(scorer, spec)
-    kind = EncodedLocalizer if hasattr(scorer, "anomaly_map") else EncodedScorer
+        if spec == InputSpec():
+            return scorer
+        return (PreparedLocalizer if localizes else PreparedScorer)(scorer, spec)
+    kind = EncodedLocalizer if localizes else EncodedScorer
     return kind(scorer, encoder, spec).eval()
