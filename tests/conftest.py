@@ -28,7 +28,7 @@ from agad.records import TrialRow
 if TYPE_CHECKING:
     from agad.data import Library, Manifest, NodeCache
 
-pytest_plugins = ["tests.shared_ray", "tests.simulation"]
+pytest_plugins = ["tests.shared_ray", "tests.simulation", "tests.tiny_encoder"]
 
 RowBuilder = Callable[..., TrialRow]
 

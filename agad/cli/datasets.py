@@ -73,7 +73,10 @@ def _add_import_flags(parser: argparse.ArgumentParser) -> None:
         "(default: the known data set's, else by the path)",
     )
     parser.add_argument(
-        "--size", type=int, metavar="PX", help="height and width to resize to: 16, 32, 64 or 128"
+        "--size",
+        type=int,
+        metavar="PX",
+        help="height and width to resize to: 16, 32, 64, 128, 224 or 256 (AGAD: at most 128)",
     )
     parser.add_argument(
         "--filter", default="bilinear", metavar="F", help="Pillow's (default: bilinear)"

@@ -145,7 +145,7 @@ def _diagnose(arguments: argparse.Namespace) -> int:
         num_threads=os.cpu_count() or 1,
     )
     rows = _undiagnosed(reader, board, winners)
-    specs = specs_of_rows(study, Library(objects), rows)
+    specs = specs_of_rows(study, Library(objects), rows, reader.config())
     check_conditional_put(objects)
     one_pass = _Pass(objects=objects, study=study, runtime=runtime, provenance=find_provenance())
     without = one_pass.run(specs, rows)

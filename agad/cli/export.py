@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agad.cli.files import check_writable, write_file
-from agad.cli.flags import add_detector_flag, add_store_flag, import_detectors
+from agad.cli.flags import (
+    add_cache_flags,
+    add_detector_flag,
+    add_store_flag,
+    import_detectors,
+    node_cache,
+)
 from agad.cli.screen import screen
 from agad.cli.warnings import warn
 from agad.errors import CheckpointError, ConfigError
@@ -54,6 +60,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="write a torch.export program too: images in [-1, 1] to scores",
     )
+    add_cache_flags(parser)
     add_detector_flag(parser)
     parser.set_defaults(do=_export)
 
@@ -86,7 +93,8 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     label = ran or _only([*cells], "--cell", f"study {study} has")
     row = _first_confirmed([row for row in rows if row.cell == label], label, winners.get(label))
-    model = _with_threshold(_stored_model(objects, row), row, arguments.fpr)
+    stored = _with_encoder(_stored_model(objects, row), objects, arguments)
+    model = _with_threshold(stored, row, arguments.fpr)
     if arguments.pt2:
         write_file(arguments.pt2, to_program(model))
     write_file(arguments.out, model.to_bytes())
@@ -161,6 +169,17 @@ def _stored_model(objects: ObjectStore, row: TrialRow) -> SavedModel:
             "the one that its name says; restore it from a copy."
         )
     return model
+
+
+def _with_encoder(
+    model: SavedModel, objects: ObjectStore, arguments: argparse.Namespace
+) -> SavedModel:
+    """Return a model with the weights of the encoder whose features it takes, if it takes any."""
+    if model.card.encoder is None:
+        return model
+    from agad.trial import with_stored_encoder
+
+    return with_stored_encoder(model, objects.uri, node_cache(arguments))
 
 
 def _with_threshold(model: SavedModel, row: TrialRow, false_positive_rate: float) -> SavedModel:

@@ -105,6 +105,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "--address is not given, but must be the cluster's job server, http://HOST:8265."
         )
+    _check_own_encoders(study, store)
     package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
     _say_what_is_packed(project, package)
     jobs = Jobs(address)
@@ -125,6 +126,26 @@ def submit_study(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0 if arguments.no_wait else _follow(jobs, job)
+
+
+def _check_own_encoders(study: Study, store: str) -> None:
+    """Refuse a file of an encoder's weights that no job is given: a package leaves weights out."""
+    from agad.encoders import FILE_SUFFIX
+    from agad.objects import open_objects
+    from agad.store import StudyReader
+
+    own = [one for one in study.encoders if one.endswith(FILE_SUFFIX)]
+    relative = [one for one in own if not Path(one).expanduser().is_absolute()]
+    if not relative:
+        return
+    kept = StudyReader(open_objects(store), study.name).kept() or {}
+    for one in relative:
+        if one not in kept.get("encoders", {}):
+            raise ConfigError(
+                f"the encoder is {one}, a file of this machine, which a job is not given; name a "
+                "path from / that the cluster's head has, or start the study once with agad run "
+                "--store, which puts the file into the store."
+            )
 
 
 def supervise_study(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,9 @@ from agad.errors import ConfigError
 from agad.report import ScoredPicture, count_text, plain, score_table, scored_chance, scores_csv
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from agad.trial import PictureScorer, SavedModel
 
 _NUM_WARNED = 10
@@ -33,7 +36,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--heatmaps",
         type=Path,
         metavar="DIR",
-        help="new folder for a PNG of each picture shown: picture, reconstruction, difference",
+        help="new folder for a PNG of each picture shown: picture, reconstruction and difference, "
+        "or picture and where it is anomalous, as the model's detector can",
     )
     parser.add_argument(
         "--all-heatmaps", action="store_true", help="of every picture, with --heatmaps"
@@ -58,12 +62,15 @@ def _score(arguments: argparse.Namespace) -> int:
     model = SavedModel.read(arguments.model)
     if model.card.exported is None:
         raise ConfigError(f"{arguments.model} has no threshold; write it with agad export.")
+    if arguments.heatmaps:
+        _check_has_heat_maps(arguments.model, model)
     names, ignored = find_pictures(arguments.folder)
     scorer = PictureScorer(model, arguments.device)
     pictures, skipped = _scored(arguments, model, scorer, names)
     if arguments.heatmaps:
         shown = pictures if arguments.all_heatmaps else pictures[: arguments.top]
-        write_folder(arguments.heatmaps, _heat_maps(arguments.folder, model, scorer, shown))
+        maps = _heat_maps(arguments.folder, model, scorer, shown)
+        write_folder(arguments.heatmaps, maps)
     if arguments.csv:
         write_file(arguments.csv, scores_csv(pictures).encode())
     console = screen()
@@ -72,9 +79,25 @@ def _score(arguments: argparse.Namespace) -> int:
         shown_names = plain(", ".join(ignored[:5])) + (", ..." if len(ignored) > 5 else "")
         console.print(f"No images, ignored: {len(ignored):,} ({shown_names})", markup=False)
     if arguments.heatmaps:
-        print(_heat_map_line(arguments.heatmaps))
+        print(_heat_map_line(arguments.heatmaps, model))
     _warn_of(skipped, scored_chance(model.card))
     return 0
+
+
+def _check_has_heat_maps(path: Path, model: SavedModel) -> None:
+    """Refuse heat maps of a model that cannot draw any."""
+    assert model.card.exported is not None
+    name, threshold = model.card.detector.name, model.card.exported.threshold
+    if not model.localizes and not model.rebuilds:
+        raise ConfigError(
+            f"--heatmaps is given, but {path} is a model of {name}, which neither rebuilds "
+            "pictures nor tells where they are anomalous; leave --heatmaps out."
+        )
+    if model.localizes and threshold <= 0:
+        raise ConfigError(
+            f"--heatmaps is given, but the threshold of {path} is {threshold:g}, and the colours "
+            "are shares of a threshold above 0; leave --heatmaps out."
+        )
 
 
 def _warn_of(skipped: Sequence[str], chance: str) -> None:
@@ -142,17 +165,30 @@ def _heat_maps(
     folder: Path, model: SavedModel, scorer: PictureScorer, pictures: Sequence[ScoredPicture]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of a PNG file for each picture, in order of rank."""
-    from agad.data import heat_map, read_in_batches
+    from agad.data import read_in_batches
 
     names = [one.name for one in pictures]
     digits = len(str(len(names)))
     rank = 0
     card = model.card
     for batch in read_in_batches(folder, names, card.resize, card.mode, values=card.values):
-        rebuilt = scorer.rebuild(batch.pixels)
-        for name, pixels, of_it in zip(batch.names, batch.pixels, rebuilt, strict=True):
+        for name, drawn in zip(batch.names, _drawn(batch.pixels, model, scorer), strict=True):
             rank += 1
-            yield f"{rank:0{digits}}-{_slug(name)}.png", heat_map(pixels, of_it)
+            yield f"{rank:0{digits}}-{_slug(name)}.png", drawn
+
+
+def _drawn(pixels: NDArray[np.uint8], model: SavedModel, scorer: PictureScorer) -> Iterator[bytes]:
+    """Yield a PNG of each picture ``(N, C, H, W)``, in the way that the model has."""
+    from agad.data import anomaly_overlay, heat_map
+
+    if model.localizes:
+        assert model.card.exported is not None
+        threshold = model.card.exported.threshold
+        for one, places in zip(pixels, scorer.anomaly_map(pixels), strict=True):
+            yield anomaly_overlay(one, places, threshold)
+        return
+    for one, rebuilt in zip(pixels, scorer.rebuild(pixels), strict=True):
+        yield heat_map(one, rebuilt)
 
 
 def _slug(name: str) -> str:
@@ -161,9 +197,14 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[-100:]
 
 
-def _heat_map_line(folder: Path) -> str:
+def _heat_map_line(folder: Path, model: SavedModel) -> str:
     from agad.data import FULL_SCALE
 
+    if model.localizes:
+        return (
+            f"Heat maps: {plain(str(folder))}; each is picture, and where it is anomalous: clear "
+            "up to half the threshold, red at the threshold, white at three times the threshold."
+        )
     return (
         f"Heat maps: {plain(str(folder))}; each is picture, reconstruction, and their mean "
         f"difference, black at 0 to white at {FULL_SCALE * 127.5:.0f} of 255 grey levels and above."

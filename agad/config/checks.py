@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from agad.config.branches import configurations
 from agad.config.budget import Budget
@@ -50,12 +50,33 @@ def check_space(cells: Grid, search: Search, detector: DetectorConfig) -> None:
             f"{', '.join(sorted(searched))} is in search.space and in cells.settings, but an "
             "axis is never searched; take it out of one of them."
         )
-    # A space with very many corners is checked only at the first of them.
+    for settings in {cell.settings for cell in cells.all_cells}:
+        for one in corner_detectors(dict(settings), search, detector):
+            given = (detector.supervision.external_data, one.supervision.external_data)
+            if given[0] != given[1]:
+                raise ConfigError(
+                    f"{one} has another external data ({given[1] or 'none'}) than {detector} "
+                    f"({given[0] or 'none'}), but a row of the board says what it was given; give "
+                    "each a Candidate of its own in study.detectors."
+                )
+
+
+def corner_detectors(
+    settings: Mapping[str, Setting], search: Search, detector: DetectorConfig
+) -> Iterator[DetectorConfig]:
+    """Yield the detector at every corner of the space: each choice, and both ends of each range.
+
+    Of a space with very many corners, only the first are yielded.
+
+    Args:
+        settings: The parameters that a cell fixes.
+        search: Has the space, and configurations to start with.
+        detector: The detector, with every other parameter.
+    """
     every = configurations(search.space, lambda axis: axis.draw.extremes)
     corners: list[Mapping[str, Setting]] = list(itertools.islice(every, _MAX_CORNERS))
-    for settings in {cell.settings for cell in cells.all_cells}:
-        for corner in (*corners, *search.start):
-            with_parameters(detector, {**dict(settings), **corner})
+    for corner in (*corners, *search.start):
+        yield with_parameters(detector, {**settings, **corner})
 
 
 def check_selection(selection: Selection, search: Search, detector: DetectorConfig) -> None:

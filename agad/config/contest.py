@@ -172,6 +172,7 @@ def stored_detectors(config: Mapping[str, Any]) -> tuple[StoredDetector, ...]:
             scheduler=scheduler_from_json(config.get("scheduler", {"rule": NoStopping.rule})),
             selection=selection,
             answers=answered(grid, _labels_of(values), selection),
+            external_data=_external_data(config, values),
         )
         return (one,)
     stored = config["detectors"]
@@ -206,6 +207,13 @@ def _stored_candidate(
         left_out=tuple(cell for cell in cells if cell not in answers),
         external_data=one.get("external_data", ""),
     )
+
+
+def _external_data(config: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Return the external data of a study's only detector, which need not be installed here."""
+    told = {one.get("external_data", "") for one in config.get("encoders", {}).values()} - {""}
+    found = supervision_of(values)
+    return ", ".join(sorted(told)) or (found.external_data if found is not None else "")
 
 
 def supervision_of(values: Mapping[str, Any]) -> Supervision | None:

@@ -62,7 +62,12 @@ TRAIN = Stage(name="train")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """How a stored picture is prepared for a detector: first its size, then its scale."""
+    """How a stored picture is prepared for a detector: its size and its scale, or its features.
+
+    Example:
+        >>> InputSpec(encoder="efficientnet-lite0")  # Features (B, D, 1, 1) in place of pictures.
+        InputSpec(image_px=None, scaling='symmetric', encoder='efficientnet-lite0', layers=())
+    """
 
     image_px: int | None = None
     """Height and width after bilinear resizing; None keeps the stored size."""
@@ -72,6 +77,15 @@ class InputSpec:
     its mean, divided by its mean absolute deviation (global contrast normalisation).
     ``standardised``: each image minus its mean, divided by its standard deviation."""
 
+    encoder: str = ""
+    """A frozen encoder, whose float32 features take the place of pictures everywhere: a registered
+    name, the path of a ``.safetensors`` file, ``timm:NAME`` or ``hf:NAME``. Empty for pictures."""
+
+    layers: tuple[str, ...] = ()
+    """Layers of the encoder. None of them: the features of the whole image, ``(B, D, 1, 1)``. Else
+    maps ``(B, C, H', W')``: the maps of later layers are resized (bilinear) to the grid of the
+    first layer, and all are concatenated over the channels in the order named."""
+
     def __post_init__(self) -> None:
         if self.image_px is not None:
             check_count("input.image_px", self.image_px, 1)
@@ -79,13 +93,27 @@ class InputSpec:
             raise ConfigError(
                 f"input.scaling is {self.scaling!r}, but must be one of: {', '.join(SCALINGS)}."
             )
+        if self.layers and not self.encoder:
+            raise ConfigError(
+                f"input.layers is {self.layers!r}, but there is no input.encoder; name both."
+            )
+        if self.encoder and (self.image_px, self.scaling) != (None, "symmetric"):
+            raise ConfigError(
+                f"input.encoder is {self.encoder!r}, but an encoder has its own size and scale; "
+                "leave input.image_px and input.scaling out."
+            )
 
     def shape(self, stored: tuple[int, int, int]) -> tuple[int, int, int]:
         """Return channels, height and width of a prepared picture.
 
         Args:
             stored: Channels, height and width of a stored picture.
+
+        Raises:
+            ValueError: Features take the place of pictures; their shape is known to the encoder.
         """
+        if self.encoder:
+            raise ValueError(f"the shape of features is known to the encoder {self.encoder} alone")
         channels, height, width = stored
         return (channels, self.image_px or height, self.image_px or width)
 
@@ -179,7 +207,7 @@ class DetectorConfig(Protocol):
         """Return a fresh ``agad.detectors.Detector``. Torch is imported here, not before.
 
         Args:
-            image_shape: Channels, height and width of a prepared picture.
+            image_shape: Channels, height and width of a prepared picture, or of its features.
             rng: A ``torch.Generator`` on the CPU: the source of every random weight.
             compute: The ``Compute`` to train on: the device and its settings.
         """
@@ -192,7 +220,7 @@ class DetectorConfig(Protocol):
         """Return a ``torch.nn.Module`` that maps prepared pictures to scores.
 
         Args:
-            image_shape: Channels, height and width of a prepared picture.
+            image_shape: Channels, height and width of a prepared picture, or of its features.
             weights: The value that a trained detector's ``scoring_weights`` returned. None asks for
                 a module with arbitrary weights, for counting the operations of a score.
 
@@ -221,6 +249,9 @@ class DetectorDefaults:
     that stops trials."""
 
     equal_time: ClassVar[tuple[str, ...]] = ()
+    picture_sizes: ClassVar[tuple[int, ...]] = ()
+    """Heights of the stored pictures that the detector takes; empty for all. A study of others is
+    refused before any trial starts."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

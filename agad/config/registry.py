@@ -32,6 +32,8 @@ _BUILT_IN = {
     "lof": "agad.detectors:Lof",
     "mahalanobis": "agad.detectors:Mahalanobis",
     "ocsvm": "agad.detectors:OneClassSvm",
+    "patch-knn": "agad.detectors:PatchKnn",
+    "patch-pca": "agad.detectors:PatchPca",
     "pca": "agad.detectors:Pca",
     "probe": "agad.detectors:Probe",
 }

@@ -16,6 +16,7 @@ from agad.config.checks import (
     check_selection,
     check_space,
     check_study_name,
+    corner_detectors,
 )
 from agad.config.confirm import Confirm
 from agad.config.contest import (
@@ -266,6 +267,19 @@ class Study:
     def all_cells(self) -> tuple[Cell, ...]:
         """The cells of all detectors."""
         return tuple(cell for entry in self.entries for cell in entry.cells)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The names of the frozen encoders that a trial can take, each once."""
+        named = {
+            one.input().encoder
+            for entry in self.entries
+            for cell in entry.cells
+            for one in corner_detectors(
+                dict(cell.settings), entry.study.search, entry.study.detector
+            )
+        }
+        return tuple(sorted(named - {""}))
 
     @property
     def search_seeds(self) -> tuple[int, ...]:

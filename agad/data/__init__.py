@@ -1,11 +1,11 @@
 """Images: reading the official formats, data sets by name, protocols, batches."""
 
 from agad.data.batches import FitBatches, Subset, on_device
-from agad.data.cache import NodeCache
+from agad.data.cache import CachedFile, NodeCache, mark_used
 from agad.data.catalogue import FORMATS, KNOWN
 from agad.data.contact_sheet import contact_sheet
 from agad.data.fetch import OfficialFile, fetch_files
-from agad.data.heatmap import FULL_SCALE, heat_map
+from agad.data.heatmap import FULL_SCALE, anomaly_overlay, heat_map
 from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.importing import Imported, find_manifest, import_dataset
 from agad.data.library import Library, open_images

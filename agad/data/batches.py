@@ -19,10 +19,11 @@ from agad.data.prepare import prepare_images
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subset:
-    """Some images of a part, uint8 on the device."""
+    """Some images of a part on the device, or their features."""
 
     images: Tensor
-    """uint8, shape ``(N, C, H, W)``; on the CPU the mapped file itself, which is never written."""
+    """uint8, shape ``(N, C, H, W)``; on the CPU the mapped file itself, which is never written. Or
+    features, float32, which are taken as they are."""
 
     index: Tensor
     """int64, places of the chosen images in ``images``, shape ``(len(self),)``."""
@@ -37,6 +38,8 @@ class Subset:
         """Return the images at some places of the subset, prepared, float32 ``(B, C, H, W)``."""
         # Whole rows at a time: seven times as fast as ``images[index]`` on a CPU.
         pixels = self.images.index_select(0, self.index.index_select(0, chosen))
+        if pixels.is_floating_point():
+            return pixels
         return prepare_images(pixels.div(127.5).sub_(1.0), self.input)
 
     def batches(self, size: int) -> Iterator[Tensor]:

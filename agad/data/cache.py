@@ -1,4 +1,4 @@
-"""A node's cache of imported images: each file is fetched once, for any number of trials."""
+"""A node's cache of imported images and of what is made of them: each file is fetched once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agad.config import is_finite_number, shown_number
 from agad.data.images import Images
@@ -20,6 +21,25 @@ from agad.errors import AgadError, ConfigError, DataError
 logger = logging.getLogger(__name__)
 
 _GIB = 2**30
+
+_PATTERNS = ("*.arrow", "*/*.safetensors")
+"""The cache's files: images, and in folders below the cache features and weights of encoders."""
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedFile:
+    """A file that the cache keeps, and that a store holds too."""
+
+    path: str
+    """Path below the cache's folder, such as ``HASH.arrow``."""
+
+    sha256: str
+    """SHA-256 of the whole file, in hexadecimal."""
+
+    num_bytes: int
+    """Bytes of the whole file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +73,76 @@ class NodeCache:
             DataError: The fetched bytes are not the file, the file does not fit, or the folder
                 cannot be written.
         """
+        file = CachedFile(path=f"{part.sha256}.arrow", sha256=part.sha256, num_bytes=part.num_bytes)
+        return self.read(file, fetch, open_part)
+
+    def read(
+        self,
+        file: CachedFile,
+        fetch: Callable[[Path], None],
+        reader: Callable[[Path], _Value],
+    ) -> _Value:
+        """Return what a reader makes of a file, fetching the file if it is not there.
+
+        Args:
+            file: Which file.
+            fetch: Writes the file to the path it is given.
+            reader: Reads the file at the path it is given; a file that was just fetched still has
+                another name then.
+
+        Raises:
+            DataError: The fetched bytes are not the file, the file does not fit, or the folder
+                cannot be written.
+        """
+        with self.usable() as root:
+            path = root / file.path
+            with contextlib.suppress(FileNotFoundError):
+                return _open_whole(path, file, reader)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.with_suffix(".lock")):
+                with contextlib.suppress(FileNotFoundError):
+                    # Another process fetched it meanwhile.
+                    return _open_whole(path, file, reader)
+                self._make_room(root, file)
+                return _fetched(path, file, fetch, reader)
+
+    def paths(self, folder: str) -> list[Path]:
+        """Return the files in a folder below the cache, sorted; another process may remove them.
+
+        Args:
+            folder: The first part of ``CachedFile.path``.
+        """
+        with self.usable() as root:
+            return sorted((root / folder).glob("*.safetensors"))
+
+    @contextmanager
+    def exclusively(self, name: str) -> Iterator[None]:
+        """Let one process or thread of this node into the block; the others wait.
+
+        Args:
+            name: The block's name, letters, digits and ``-``.
+
+        Raises:
+            DataError: The folder cannot be written.
+        """
+        with self.usable() as root:
+            root.mkdir(parents=True, exist_ok=True)
+            with _locked(root / f"{name}.lock"):
+                yield
+
+    @contextmanager
+    def usable(self) -> Iterator[Path]:
+        """Yield the folder; any error of the disk in the block becomes one that names the cache.
+
+        Raises:
+            DataError: The disk refuses something.
+        """
         try:
             root = Path(self.folder).expanduser()
         except RuntimeError as error:  # Raised for "~nobody".
             raise DataError(f"--cache is {self.folder}, whose home is not known.") from error
-        path = root / f"{part.sha256}.arrow"
         try:
-            with contextlib.suppress(FileNotFoundError):
-                return _open_whole(path, part)
-            root.mkdir(parents=True, exist_ok=True)
-            with _locked(root / f"{part.sha256}.lock"):
-                with contextlib.suppress(FileNotFoundError):
-                    return _open_whole(path, part)  # Another process fetched it meanwhile.
-                self._make_room(root, part)
-                return _fetched(path, part, fetch)
+            yield root
         except AgadError:
             raise
         except OSError as error:
@@ -75,51 +151,61 @@ class NodeCache:
                 "folder with --cache."
             ) from error
 
-    def _make_room(self, root: Path, part: StoredPart) -> None:
+    def _make_room(self, root: Path, file: CachedFile) -> None:
         limit = int(self.max_gib * _GIB)
-        if part.num_bytes > limit:
+        if file.num_bytes > limit:
             raise DataError(
-                f"a file of {part.num_bytes / _GIB:.2g} GiB does not fit the cache {root} of "
+                f"a file of {file.num_bytes / _GIB:.2g} GiB does not fit the cache {root} of "
                 f"{self.max_gib:g} GiB; raise --cache-gib."
             )
         with _locked(root / "evict.lock"):
-            files = sorted(root.glob("*.arrow"), key=_last_used)
-            excess = sum(map(_size, files)) + part.num_bytes - limit
-            for file in files:
+            paths = [path for pattern in _PATTERNS for path in root.glob(pattern)]
+            excess = sum(map(_size, paths)) + file.num_bytes - limit
+            for path in sorted(paths, key=_last_used):
                 if excess <= 0:
                     return
-                if not _is_used(file):
-                    excess -= _size(file)
-                    file.unlink(missing_ok=True)
+                if not _is_used(path):
+                    excess -= _size(path)
+                    path.unlink(missing_ok=True)
         if excess > 0:
             logger.warning("%s holds more than %g GiB: all of it is in use.", root, self.max_gib)
 
 
-def _open_whole(path: Path, part: StoredPart) -> Images:
-    if _size(path) != part.num_bytes:
+def _open_whole(path: Path, file: CachedFile, reader: Callable[[Path], _Value]) -> _Value:
+    if _size(path) != file.num_bytes:
         raise FileNotFoundError(path)
-    images = open_part(path)
-    with contextlib.suppress(PermissionError):  # Another user's file.
-        os.utime(path)  # When it was last used.
-    return images
+    value = reader(path)
+    mark_used(path)
+    return value
 
 
-def _fetched(path: Path, part: StoredPart, fetch: Callable[[Path], None]) -> Images:
+def mark_used(path: Path) -> None:
+    """Note that a file of the cache was used now: the longest unused files are removed first."""
+    with contextlib.suppress(PermissionError, FileNotFoundError):  # Another user's, or evicted.
+        os.utime(path)
+
+
+def _fetched(
+    path: Path,
+    file: CachedFile,
+    fetch: Callable[[Path], None],
+    reader: Callable[[Path], _Value],
+) -> _Value:
     """Fetch a file to a name beside its own, and move it there when its bytes are right."""
     beside = path.with_suffix(".part")  # Under the lock: what a crash left is written over.
     try:
         fetch(beside)
         found = sha256_of(beside)
-        if found != part.sha256:
+        if found != file.sha256:
             raise DataError(
-                f"the fetched file has SHA-256 {found}, but must have {part.sha256}: the store's "
+                f"the fetched file has SHA-256 {found}, but must have {file.sha256}: the store's "
                 "object was changed; restore it from a copy."
             )
-        images = open_part(beside)  # In use from now on, so that nobody evicts it.
+        value = reader(beside)  # Images are in use from now on, so that nobody evicts them.
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    return images
+    return value
 
 
 @contextmanager

@@ -41,6 +41,11 @@ class Library:
         """URI of the store."""
         return self._objects.uri
 
+    @property
+    def objects(self) -> ObjectStore:
+        """The store."""
+        return self._objects
+
     def names(self) -> list[str]:
         """Return the names of the data sets, sorted."""
         names = map(dataset_of, self._objects.list(DATASETS_PREFIX))

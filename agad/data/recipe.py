@@ -22,7 +22,7 @@ from agad.data.readers.layout import Layout, check_layout
 from agad.data.readers.masks import MaskRule, check_masks
 from agad.data.readers.survey import shape_notes
 from agad.data.readers.values import ValueRange
-from agad.data.resize import SIZES, Fit, Resize
+from agad.data.resize import SIZES, UNASKED_SIZES, Fit, Resize
 from agad.errors import ConfigError
 
 
@@ -108,10 +108,11 @@ class Recipe:
             return source, str(self.resize) if self.resize else "none"
         height, width = source.parts["train"].images.pixels.shape[2:]
         if self.resize is None:
-            if height != width or height not in SIZES:
+            if height != width or height not in UNASKED_SIZES:
                 raise ConfigError(
-                    f"{self.path} holds images of {height} x {width}, but the networks take "
-                    f"squares of {', '.join(map(str, SIZES))}; state one of them with --size."
+                    f"{self.path} holds images of {height} x {width}, but without --size they must "
+                    f"be squares of {', '.join(map(str, UNASKED_SIZES))}; give --size N, one of "
+                    f"{', '.join(map(str, SIZES))}."
                 )
             return source, "none"
         if (height, width) == (self.resize.image_px, self.resize.image_px):

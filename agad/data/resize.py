@@ -1,4 +1,4 @@
-"""Bringing images to the size that the networks take, through Pillow."""
+"""Bringing images to the size at which they are stored, through Pillow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from agad.errors import ConfigError
 if TYPE_CHECKING:
     from PIL import Image
 
-SIZES = (16, 32, 64, 128)
-"""Heights and widths in pixels that every network takes."""
+SIZES = (16, 32, 64, 128, 224, 256)
+"""Heights and widths in pixels that pictures are stored at."""
+
+UNASKED_SIZES = (16, 32, 64, 128)
+"""The sizes at which pictures are stored without being asked for: every detector takes them."""
 
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 """The names of Pillow's filters, in lower case."""

@@ -6,6 +6,7 @@ at once is behind ``agad.detectors.compute``.
 
 from agad.detectors.agad.configuration import Agad
 from agad.detectors.deep_svdd.configuration import DeepSvdd
+from agad.detectors.patches.configuration import PatchKnn, PatchPca
 from agad.detectors.protocol import (
     BatchLeak,
     Detector,

@@ -134,10 +134,17 @@ class Rebuilder(Protocol):
 
 @runtime_checkable
 class Localizer(Protocol):
-    """A detector that tells where an image is anomalous."""
+    """A detector, or its scorer, that tells where an image is anomalous."""
 
     def anomaly_map(self, images: Tensor) -> Tensor:
-        """Return how anomalous each place of images is, ``(B, H, W)``; higher is more."""
+        """Return how anomalous each place of images is, ``(B, H, W)``; higher is more.
+
+        A place counts as anomalous if its value is above the threshold of the score, so the values
+        are on the scale of the score: for example, the score is the largest value of the map.
+
+        Args:
+            images: ``(B, C, H, W)``, as ``score`` takes them: pictures, or maps of an encoder.
+        """
 
 
 @runtime_checkable

@@ -5,6 +5,8 @@ kind of object. ``TRIAL`` stands for a trial's key, ``HASH`` for another hash or
 
     _datasets/mnist/manifest.json           what is known of an imported data set
     _datasets/mnist/HASH.arrow              the images of its training or test part
+    _encoders/HASH.safetensors              the weights of a user's own encoder
+    _features/HASH/HASH.safetensors         features of some images of a part, by one encoder
     _probes/passed-2-HASH                   the store has passed check 2 of its puts
     _probes/HASH                            put and removed again while a store is checked
     a-study/study.json                      the study's configuration
@@ -108,6 +110,31 @@ def dataset_file_key(name: str, sha256: str) -> str:
 def dataset_of(key: str) -> str | None:
     """Return the name of the data set whose manifest a key names; None if the key names none."""
     match = re.fullmatch(rf"{DATASETS_PREFIX}([^/]+)/manifest\.json", key)
+    return match[1] if match else None
+
+
+def encoder_key(sha256: str) -> str:
+    """Return the key of a user's own file of an encoder's weights with this digest."""
+    return f"_encoders/{sha256}.safetensors"
+
+
+def features_prefix(digest: str) -> str:
+    """Return the start of the keys of the features that one encoder makes of one part's images.
+
+    Args:
+        digest: Tells the images, the encoder and its input size.
+    """
+    return f"_features/{digest}/"
+
+
+def features_key(digest: str, sha256: str) -> str:
+    """Return the key of the file with this digest among the features of ``features_prefix``."""
+    return f"{features_prefix(digest)}{sha256}.safetensors"
+
+
+def features_sha256(digest: str, key: str) -> str | None:
+    """Return the digest of the file of features that a key names; None if the key names none."""
+    match = re.fullmatch(r"([0-9a-f]{64})\.safetensors", key.removeprefix(features_prefix(digest)))
     return match[1] if match else None
 
 

@@ -31,6 +31,9 @@ class StudyMemory(Protocol):
             StoreError: The records still cannot be stored.
         """
 
+    def kept(self) -> dict[str, Any] | None:
+        """Return the kept configuration, with its latest extension; None if none is kept."""
+
     def is_kept(self, config: dict[str, Any]) -> bool:
         """Whether exactly this configuration is kept; False if it extends the one kept.
 
@@ -165,6 +168,10 @@ class ProcessMemory:
 
     def flush(self) -> None:
         """See ``StudyMemory``. Nothing waits on the disk."""
+
+    def kept(self) -> dict[str, Any] | None:
+        """See ``StudyMemory``."""
+        return self.config
 
     def is_kept(self, config: dict[str, Any]) -> bool:
         """See ``StudyMemory``."""

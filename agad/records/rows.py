@@ -232,6 +232,11 @@ class TrialRow:
     """Seconds of ``seconds`` before the first epoch, such as those of an autoencoder whose encoder
     is trained on."""
 
+    encode_s: float = 0.0
+    """Seconds of ``seconds`` on features of a frozen encoder: computing them, or waiting for
+    another trial that computes them. 0 if all were computed before, and for a detector of
+    pictures."""
+
     development_classes: tuple[int, ...] = ()
     """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
     one; empty where it has one class, that of its cell."""
@@ -315,3 +320,6 @@ class Pause:
 
     pretrain_s: float = 0.0
     """Seconds of ``seconds`` before the first epoch, as in its row."""
+
+    encode_s: float = 0.0
+    """Seconds of ``seconds`` on features of a frozen encoder, as in its row."""

@@ -109,6 +109,12 @@ class StudyStatus:
     """The limit that ended the search before its planned trials, such as ``the budget of 2
     GPU-hours``; empty if none did."""
 
+    features_done: int = 0
+    """Images whose features of an encoder a running trial has, of ``features_missing``."""
+
+    features_missing: int = 0
+    """Images whose features were missing when that trial started; 0 if none are computed now."""
+
     objective: str = "validation AUROC"
     """The name of the figure in ``best_objective``."""
 

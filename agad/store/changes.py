@@ -40,15 +40,15 @@ _AXES = tuple(
     )
 )
 _FURTHER_AXES = "cells.settings."
-_DATA = "data."
-"""Fingerprints by data set: an added data set changes no other data set."""
+_BY_NAME = ("data.", "encoders.")
+"""Fingerprints by data set, and encoders by name: an added one changes no other."""
 
 _CANDIDATE = re.compile(r"detectors\.\d+")
 """A detector added at the end changes no other detector."""
 
 _TRIALS = re.compile(r"detectors\.\d+\.trials")
 
-_BESIDE_STUDY: dict[str, Any] = {"precision": "float32", "data": {}}
+_BESIDE_STUDY: dict[str, Any] = {"precision": "float32", "data": {}, "encoders": {}}
 """The fields kept beside a study's own fields, and their values if they are missing."""
 
 _SECTIONS: dict[str, type] = {
@@ -80,7 +80,7 @@ class _Difference:
         if self.path in _FREE:
             return True
         if self.kept is _Missing.VALUE and (
-            self.path.startswith(_DATA) or _CANDIDATE.fullmatch(self.path)
+            self.path.startswith(_BY_NAME) or _CANDIDATE.fullmatch(self.path)
         ):
             return True
         if _Missing.VALUE in (self.kept, self.wanted):

@@ -81,6 +81,11 @@ class StudyReader:
             )
         return newest[1]
 
+    def kept(self) -> dict[str, Any] | None:
+        """Return the configuration of ``config``; None if no study of this name is kept."""
+        newest = self._newest_config()
+        return None if newest is None else newest[1]
+
     def param_types(self) -> ParamTypes:
         """Return the columns of the searched parameters; none if no study is kept."""
         newest = self._newest_config()

@@ -30,10 +30,11 @@ def last_pauses(study: str, objects: ObjectStore, trial_keys: Collection[str]) -
 
 
 def pause_to_json(pause: Pause) -> bytes:
-    """Return a pause as the bytes of its marker, without ``pretrain_s`` if that is 0."""
+    """Return a pause as the bytes of its marker, without seconds of a part that are 0."""
     values = dataclasses.asdict(pause) | {"started_at": pause.started_at.isoformat()}
-    if not pause.pretrain_s:
-        del values["pretrain_s"]
+    for name in ("pretrain_s", "encode_s"):
+        if not values[name]:
+            del values[name]
     return json.dumps(values).encode()
 
 

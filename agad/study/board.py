@@ -286,6 +286,16 @@ class StudyBoard:
         """Return how far the study is."""
         ended_by = next((cell.ended_by for cell in self._cells.values() if cell.ended_by), "")
         waiting = self._paused | self._promoted
+        # Several trials may wait for the same images, so the sum would count images twice.
+        encoding = max(
+            (
+                one.last.features
+                for one in self._running.values()
+                if one.last.features and not one.last.features.is_done
+            ),
+            key=lambda one: one.num_missing,
+            default=None,
+        )
         return StudyStatus(
             study=self._study.name,
             cells=self._costs.statuses(self._cells, self._running.values(), waiting.values()),
@@ -294,6 +304,8 @@ class StudyBoard:
             most_running=self._most_running,
             budget_left_s=None if ended_by else self._budget.left_s(self._taken, self._cells),
             ended_by=ended_by,
+            features_done=encoding.num_done if encoding else 0,
+            features_missing=encoding.num_missing if encoding else 0,
             objective=self._study.selection.objective,
         )
 

@@ -112,9 +112,8 @@ class BudgetSpent:
         for label, epochs in self._costs.confirm_epochs_left(cells, running).items():
             known = (own[label], alike[cells[label].detector])
             spent = next((one for one in known if one.epochs), whole)
-            if spent.epochs:
-                to_confirm.seconds += epochs * spent.seconds / spent.epochs
-                to_confirm.gpu_s += epochs * spent.gpu_s / spent.epochs
+            to_confirm.seconds += epochs * (spent.seconds_an_epoch or 0.0)
+            to_confirm.gpu_s += epochs * (spent.gpu_s_an_epoch or 0.0)
         return whole, to_confirm
 
 

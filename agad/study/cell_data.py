@@ -18,6 +18,7 @@ from agad.config import (
     LabelledClasses,
     Setting,
     Study,
+    corner_detectors,
     draw,
     with_parameters,
 )
@@ -25,6 +26,7 @@ from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_man
 from agad.detectors.compute import scoring_flop
 from agad.errors import ConfigError, StudyChangedError
 from agad.records import Phase, TrialRow
+from agad.study.encoders import StudyEncoders
 from agad.trial import Instance, TrialSpec
 
 
@@ -39,6 +41,9 @@ class CellData:
     data: Manifest
     task: Task
     """The task of the first class that a search trial trains."""
+
+    encoders: StudyEncoders
+    """The frozen encoders of the whole study."""
 
     development: tuple[Task, ...] = ()
     """The tasks of the development classes after the first one."""
@@ -129,6 +134,7 @@ class CellData:
         seeds = study.search_seeds if phase == "search" else (study.confirm_seeds[number],)
         tasks = (self.task, *self.development)
         first, *further = (Instance(task=task, seed=seed) for task in tasks for seed in seeds)
+        detector = with_parameters(study.detector, {**dict(self.cell.settings), **params})
         return TrialSpec(
             cell=self.cell,
             data=self.data,
@@ -139,7 +145,8 @@ class CellData:
             seed=first.seed,
             further=tuple(further),
             max_epochs=study.scheduler.max_epochs,
-            detector=with_parameters(study.detector, {**dict(self.cell.settings), **params}),
+            detector=detector,
+            encoder=self.encoders.of(detector, self.data.image_px),
             policy=study.selection,
             is_candidate=phase == "confirm" and study.confirm.candidates > 1,
         )
@@ -167,26 +174,34 @@ def work_of(cell_data: CellData, params: Mapping[str, Setting]) -> int:
     )
 
 
-def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
-    """Look up every data set, and check that every cell's split can be drawn. Opens no images.
+def find_cell_data(
+    study: Study, library: Library, kept: Mapping[str, Any] | None = None
+) -> dict[str, CellData]:
+    """Look up every data set and encoder, and check that every cell's split can be drawn.
+
+    No image is opened.
 
     A cell that searches on development classes holds the data of the cells of all classes.
 
     Args:
         study: The study whose cells name data sets and classes.
         library: Holds the data sets.
+        kept: The configuration that the study's memory keeps, whose encoders count if their files
+            are not here; None for a new study.
 
     Returns:
         The data of each cell that searches, by the cell's label.
 
     Raises:
-        ConfigError: A data set or class is unknown, or too small for what the study asks of it.
-        DataError: A manifest is damaged.
+        ConfigError: A data set or class is unknown, or too small for what the study asks of it; or
+            an encoder cannot be used here.
+        DataError: A manifest is damaged, or a file of an encoder's weights.
         StoreError: The store cannot be reached.
     """
+    encoders = StudyEncoders(library.objects, kept)
     manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
     found = [
-        _cell_data(entry.study, cell, manifests[cell.dataset])
+        _cell_data(entry.study, cell, manifests[cell.dataset], encoders)
         for entry in study.entries
         for cell in entry.cells
     ]
@@ -194,9 +209,14 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     return {one.cell.label: one for one in _searching(found)}
 
 
-def _cell_data(study: Study, cell: Cell, data: Manifest) -> CellData:
+def _cell_data(study: Study, cell: Cell, data: Manifest, encoders: StudyEncoders) -> CellData:
     """Return the data of a cell, checked for every seed of its trials."""
-    found = CellData(study=study, cell=cell, data=data, task=_task(cell, data, study))
+    for detector in corner_detectors(dict(cell.settings), study.search, study.detector):
+        encoders.of(detector, data.image_px)
+    found = CellData(
+        study=study, cell=cell, data=data, task=_task(cell, data, study), encoders=encoders
+    )
+    _check_size(found)
     _check_test(found)
     is_searched = not study.search.development or cell.given_class in study.search.development
     for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
@@ -204,14 +224,25 @@ def _cell_data(study: Study, cell: Cell, data: Manifest) -> CellData:
     return found
 
 
-def specs_of_rows(study: Study, library: Library, rows: Sequence[TrialRow]) -> list[TrialSpec]:
+def specs_of_rows(
+    study: Study,
+    library: Library,
+    rows: Sequence[TrialRow],
+    kept: Mapping[str, Any] | None = None,
+) -> list[TrialSpec]:
     """Make the specifications of confirm or test trials again from their rows, in order.
+
+    Args:
+        study: The study of the rows.
+        library: Holds the data sets.
+        rows: Confirm or test trials.
+        kept: As ``find_cell_data`` takes it.
 
     Raises:
         ConfigError: A data set is gone, or has become too small.
         StudyChangedError: The data or the detector of a row have changed since.
     """
-    found = find_cell_data(study, library).values()
+    found = find_cell_data(study, library, kept).values()
     cell_data = {cell.cell.label: cell for one in found for cell in one.confirmed}
     specs = []
     for row in rows:
@@ -234,7 +265,9 @@ def kept_config(study: Study, cell_data: Mapping[str, CellData], precision: str)
     A study has one precision: a ladder or a mean cannot compare trials of two.
     """
     fingerprints = {one.data.name: one.data.fingerprint for one in cell_data.values()}
-    return study.as_json() | {"data": fingerprints, "precision": precision}
+    encoders = next((one.encoders.as_json() for one in cell_data.values()), {})
+    beside = {"encoders": encoders} if encoders else {}
+    return study.as_json() | {"data": fingerprints, "precision": precision} | beside
 
 
 def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
@@ -252,6 +285,7 @@ def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
             cell=cell,
             data=of_class[first].data,
             task=of_class[first].task,
+            encoders=of_class[first].encoders,
             development=tuple(of_class[given].task for given in further),
             classes=tuple(of_class.values()),
         )
@@ -302,6 +336,18 @@ def _check_counts(cell_data: CellData, seed: int) -> None:
         cell_data.counts(seed)
     except ConfigError as error:
         raise ConfigError(f"cell {cell_data.cell.label!r}, seed {seed}: {error}") from error
+
+
+def _check_size(cell_data: CellData) -> None:
+    """Refuse pictures of a size that the detector does not take."""
+    detector, data = cell_data.study.detector, cell_data.data
+    sizes: tuple[int, ...] = getattr(detector, "picture_sizes", ())
+    if sizes and data.image_px not in sizes:
+        raise ConfigError(
+            f"{detector.name} takes pictures of {', '.join(map(str, sizes))} px, but {data.name} "
+            f"holds pictures of {data.image_px} px; import them at one of these sizes under "
+            f"another name, or leave {detector.name} out."
+        )
 
 
 def _check_test(cell_data: CellData) -> None:

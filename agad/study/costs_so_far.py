@@ -24,6 +24,9 @@ class TrialCosts:
 
     seconds: float = 0.0
     gpu_s: float = 0.0
+    encode_s: float = 0.0
+    """Seconds of ``seconds`` on features, which no later epoch needs again."""
+
     search_epochs: int = 0
     """Epochs of search trials that finished or were stopped, each counted once for all instances.
     """
@@ -35,6 +38,7 @@ class TrialCosts:
         self.epochs += other.epochs
         self.seconds += other.seconds
         self.gpu_s += other.gpu_s
+        self.encode_s += other.encode_s
         self.search_epochs += other.search_epochs
         self.num_searched += other.num_searched
 
@@ -46,7 +50,13 @@ class TrialCosts:
 
     @property
     def seconds_an_epoch(self) -> float | None:
-        return self.seconds / self.epochs if self.epochs else None
+        return (self.seconds - self.encode_s) / self.epochs if self.epochs else None
+
+    @property
+    def gpu_s_an_epoch(self) -> float | None:
+        if not self.epochs or not self.seconds:
+            return 0.0 if self.epochs else None
+        return self.gpu_s * (1 - self.encode_s / self.seconds) / self.epochs
 
 
 def by_detector(
@@ -82,6 +92,7 @@ class CostsSoFar:
                     epochs=row.epochs * row.num_instances,
                     seconds=row.seconds,
                     gpu_s=row.gpu_s,
+                    encode_s=row.encode_s,
                     search_epochs=row.epochs if is_typical else 0,
                     num_searched=int(is_typical),
                 )
@@ -105,7 +116,12 @@ class CostsSoFar:
             last = running.last
             epochs = running.num_own_epochs * running.launch.spec.num_instances
             own[running.cell.label].add(
-                TrialCosts(epochs=epochs, seconds=last.seconds, gpu_s=last.gpu_s)
+                TrialCosts(
+                    epochs=epochs,
+                    seconds=last.seconds,
+                    gpu_s=last.gpu_s,
+                    encode_s=last.encode_s,
+                )
             )
         whole = TrialCosts()
         for spent in own.values():

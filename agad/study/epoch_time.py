@@ -97,7 +97,7 @@ class StoredEpochTimes:
             return None
         hardware = max(by_hardware, key=lambda one: (len(by_hardware[one]), one))
         chosen = by_hardware[hardware]
-        seconds = sum(row.seconds - row.pretrain_s for row, _ in chosen)
+        seconds = sum(row.seconds - row.pretrain_s - row.encode_s for row, _ in chosen)
         return EpochTime(
             epoch_s=seconds / sum(steps for _, steps in chosen),
             gpus=sum(row.gpu_s for row, _ in chosen) / seconds,
@@ -112,7 +112,8 @@ class StoredEpochTimes:
 
     def _steps(self, cell_data: CellData, past: PastStudy, row: TrialRow) -> int:
         """Return the steps of a trial of the cell's kind; 0 if the trial is of another kind."""
-        timed = row.epochs > 0 and row.seconds > row.pretrain_s and row.phase != "test"
+        before_s = row.pretrain_s + row.encode_s
+        timed = row.epochs > 0 and row.seconds > before_s and row.phase != "test"
         own = cell_data.study.detector
         if (
             not timed
@@ -202,6 +203,7 @@ class MeasuredEpochTimes:
 
     def _measured(self, cell_data: CellData) -> EpochCost:
         """Time one instance of a trial in the middle of the search space."""
+        cell_data.encoders.put_files()
         first, *_ = cell_data.middle_spec().instances
         if math.isfinite(self._left_s):
             return measure_epoch(first, self._runtime, limit_s=min(self._left_s, _HASTE_S))

@@ -247,7 +247,7 @@ def plan_study(
         StudyChangedError: ``run`` would refuse the study, since its memory holds another study.
         AgadError: The study does not fit its data.
     """
-    cell_data = find_cell_data(study, library)
+    cell_data = find_cell_data(study, library, None if memory is None else memory.kept())
     found = cell_data.values()
     confirmed = {one.cell.label: one for searching in found for one in searching.confirmed}
     done = None if memory is None else _done(study, cell_data, memory, precision)

@@ -72,6 +72,7 @@ class RowMaker:
             peak_gpu_memory_bytes=running.last.peak_gpu_memory_bytes,
             gpu_memory_bytes=running.last.gpu_memory_bytes,
             pretrain_s=running.pretrain_s,
+            encode_s=running.last.encode_s,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
         )
@@ -109,6 +110,7 @@ class RowMaker:
             peak_gpu_memory_bytes=last.peak_gpu_memory_bytes,
             epochs=tuple(self.epoch_rows(running)),
             pretrain_s=running.pretrain_s,
+            encode_s=last.encode_s,
         )
 
     def score_rows(self, running: Running) -> list[ScoreRow]:

@@ -8,7 +8,7 @@ from typing import Self, cast
 
 from agad.records import Pause, objective_of
 from agad.study.cell import CellRun
-from agad.trial import EpochResult, TrialSpec
+from agad.trial import EpochResult, FeatureProgress, TrialSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,18 @@ class Progress:
     epochs: tuple[EpochResult, ...] = ()
     """The epochs since the last report."""
 
+    features: FeatureProgress | None = None
+    """How far the features of an encoder are; None if the worker computes none."""
+
     diverged: str = ""
     """The value that was not finite and ended the trial; else empty."""
 
     seconds: float = 0.0
     """Time worked on the trial so far, including earlier attempts' work on epochs taken over."""
+
+    encode_s: float = 0.0
+    """Seconds of ``seconds`` in which this attempt computed features, or waited for another trial
+    that computed them."""
 
     gpu_s: float = 0.0
     """``seconds`` x the GPUs reserved."""
@@ -79,6 +86,7 @@ class Running:
         progress = Progress(
             epochs=tuple(epochs),
             seconds=pause.seconds,
+            encode_s=pause.encode_s,
             gpu_s=pause.gpu_s,
             hardware=pause.hardware,
             peak_memory_bytes=pause.peak_memory_bytes,

@@ -7,10 +7,11 @@ import logging
 import numpy as np
 import torch
 
-from agad.data import on_device, open_images
+from agad.data import open_images
 from agad.detectors import Detector
 from agad.objects import open_objects
 from agad.records import model_key
+from agad.trial.inputs import Reading, finished, reading_inputs
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import SavedModel
 from agad.trial.model_card import ModelCard
@@ -23,12 +24,15 @@ from agad.trial.trial_spec import Runtime, TrialSpec
 logger = logging.getLogger(__name__)
 
 
-def finish(training: Training, runtime: Runtime) -> TestResult | None:
+def finishing(training: Training, runtime: Runtime) -> Reading[TestResult | None]:
     """Score the test split, and keep the model and pictures if ``runtime`` asks for them.
 
     Args:
         training: A trial after its last epoch.
         runtime: Where the trial ran.
+
+    Yields:
+        How far the features of the test split are, if they are missing.
 
     Returns:
         None for a trial that does not see the test split.
@@ -40,7 +44,7 @@ def finish(training: Training, runtime: Runtime) -> TestResult | None:
     spec = training.spec
     if not spec.sees_test:
         return None
-    part = open_test(spec, runtime)
+    part = yield from _opening_test(spec, runtime)
     test = score_test(training.detector, part)
     # Always the first seed's model: a choice by score would be a choice of the best seed.
     if spec.number == 0 and runtime.models is not None:
@@ -65,12 +69,15 @@ def score_test(detector: Detector, part: TestPart) -> TestResult:
 
 def open_test(spec: TrialSpec, runtime: Runtime) -> TestPart:
     """Open the test split."""
+    return finished(_opening_test(spec, runtime))
+
+
+def _opening_test(spec: TrialSpec, runtime: Runtime) -> Reading[TestPart]:
     images = open_images(spec.data, "test", store=runtime.store, cache=runtime.cache)
     everything = np.arange(len(images.labels))
+    inputs = yield from reading_inputs(spec, runtime, "test", images, everything)
     return TestPart(
-        images=on_device(
-            images.pixels, everything, runtime.compute.torch_device, spec.detector.input()
-        ),
+        images=inputs.subset(everything),
         labels=images.labels,
         is_anomaly=np.isin(images.labels, spec.task.anomalous_classes),
     )
@@ -104,7 +111,10 @@ def trained_model(training: Training, test_auroc: float) -> SavedModel:
     scores = score(training.detector, training.val_images).float().cpu()
     return SavedModel(
         card=ModelCard.of_trial(
-            training.spec, val_auroc=training.history[-1].val_auroc, test_auroc=test_auroc
+            training.spec,
+            val_auroc=training.history[-1].val_auroc,
+            test_auroc=test_auroc,
+            feature_shape=training.feature_shape,
         ),
         weights=training.detector.scoring_weights(),
         val_normal_scores=scores[torch.from_numpy(~training.val_is_anomaly)],

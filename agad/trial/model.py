@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from agad.data import on_device
+from agad.data import NodeCache, on_device
 from agad.detectors.compute import Compute
+from agad.encoders.features import open_stored_encoder
+from agad.encoders.networks import Encoder, open_encoder, opened
 from agad.errors import CheckpointError, ScoreError
 from agad.trial.model_card import Exported, ModelCard, no_model
-from agad.trial.scorer import build_scorer
+from agad.trial.scorer import build_scorer, of_pictures
 
 _SCORES = "val_normal_scores"
 _WEIGHTS = "weights."
+_ENCODER = "encoder."
 _ENTRY = "agad"
 
 _BATCH_SIZE = 32
@@ -46,18 +49,51 @@ class SavedModel:
     val_normal_scores: Tensor
     """Scores of the validation images taken for normal, float32, shape ``(num,)``."""
 
+    encoder: dict[str, Tensor] = field(default_factory=dict)
+    """The tensors of the card's encoder, on the CPU. None in the store of the study, which would
+    keep them once for each cell, and of an encoder of timm or Hugging Face."""
+
     def scorer(self) -> nn.Module:
-        """Return the network on the CPU; it shares the weights.
+        """Return the network on the CPU, from pictures to scores; it shares the weights.
 
         Raises:
+            ConfigError: The encoder needs a package that is not installed here, or has other
+                weights here.
             ValueError: The weights are not those of the card's settings.
         """
-        return build_scorer(self.card.detector, self.card.image_shape, self.weights)
+        reference, encoder = self.card.encoder, None
+        if reference is not None and self.encoder:
+            encoder = opened(reference, self.encoder).module
+        elif reference is not None:
+            encoder = open_encoder(reference).module
+        return of_pictures(self._detector_scorer(), self.card.detector.input(), encoder)
+
+    def _detector_scorer(self) -> nn.Module:
+        """Return the network from what the detector takes to scores."""
+        return build_scorer(self.card.detector, self.card.detector_shape, self.weights)
+
+    def with_encoder(self, encoder: Encoder) -> SavedModel:
+        """Return the model with its encoder's weights, so that it scores without a store.
+
+        The weights of a model of timm or Hugging Face are left out: their package alone can build
+        the network, and finds them.
+
+        Args:
+            encoder: The encoder of the card.
+        """
+        assert encoder.reference == self.card.encoder
+        return replace(self, encoder=encoder.weights()) if encoder.reference.architecture else self
 
     @property
     def rebuilds(self) -> bool:
         """Whether the model rebuilds pictures, so that heat maps can be drawn."""
-        return hasattr(self.scorer(), "rebuild")
+        scorer = of_pictures(self._detector_scorer(), self.card.detector.input())
+        return hasattr(scorer, "rebuild")
+
+    @property
+    def localizes(self) -> bool:
+        """Whether the model tells where a picture is anomalous, so that heat maps can be drawn."""
+        return hasattr(self._detector_scorer(), "anomaly_map")
 
     @property
     def holds(self) -> str:
@@ -65,7 +101,7 @@ class SavedModel:
 
         Example: ``the pixels of every normal image of the fit split``.
         """
-        return getattr(self.scorer(), "holds", "")
+        return getattr(self._detector_scorer(), "holds", "")
 
     def threshold(self, false_positive_rate: float) -> float:
         """Return the lowest validation score that at most this share of the normals exceeds.
@@ -85,6 +121,7 @@ class SavedModel:
     def to_bytes(self) -> bytes:
         """Return the model as a safetensors file."""
         tensors = {f"{_WEIGHTS}{name}": _plain(tensor) for name, tensor in self.weights.items()}
+        tensors |= {f"{_ENCODER}{name}": _plain(one) for name, one in self.encoder.items()}
         tensors[_SCORES] = _plain(self.val_normal_scores)
         card = self.card.to_json()
         # A single entry, because safetensors writes several entries in a random order.
@@ -111,8 +148,13 @@ class SavedModel:
         if digest != _digest(card_text, tensors):
             raise CheckpointError(f"{where} is damaged: its SHA-256 is another; export it again.")
         scores = tensors.pop(_SCORES, torch.empty(0))
+        encoder = {
+            name.removeprefix(_ENCODER): tensors.pop(name)
+            for name in [*tensors]
+            if name.startswith(_ENCODER)
+        }
         weights = {name.removeprefix(_WEIGHTS): tensor for name, tensor in tensors.items()}
-        model = cls(card=card, weights=weights, val_normal_scores=scores)
+        model = cls(card=card, weights=weights, val_normal_scores=scores, encoder=encoder)
         try:
             model._check()
         except ValueError as error:
@@ -140,7 +182,37 @@ class SavedModel:
             raise ValueError(f"{_SCORES} are {scores.dtype} of shape {tuple(scores.shape)}")
         if not torch.isfinite(scores).all():
             raise ValueError(f"{_SCORES} are not finite everywhere")
-        self.scorer()
+        self._detector_scorer()
+        self._check_encoder()
+
+    def _check_encoder(self) -> None:
+        reference = self.card.encoder
+        has_own = reference is not None and bool(reference.architecture)
+        if self.encoder and not has_own:
+            raise ValueError("it holds weights of an encoder that its card does not name")
+        if has_own and self.card.exported is not None and not self.encoder:
+            raise ValueError("it lacks the weights of its encoder")
+        if reference is not None and self.encoder:
+            opened(reference, dict(self.encoder))
+
+
+def with_stored_encoder(model: SavedModel, store: str, cache: NodeCache) -> SavedModel:
+    """Return a model of a store with the weights of its encoder.
+
+    Args:
+        model: A model with an encoder.
+        store: URI of the store, which holds a user's own weights.
+        cache: This machine's cache.
+
+    Raises:
+        ConfigError: The encoder's package is not installed here.
+        DataError: Weights are damaged, or the cache cannot hold them.
+        StoreError: The store cannot be reached, or lacks the weights.
+    """
+    assert model.card.encoder is not None
+    cpu = torch.device("cpu")
+    encoder = open_stored_encoder(model.card.encoder, store=store, cache=cache, device=cpu)
+    return model.with_encoder(encoder)
 
 
 class PictureScorer:
@@ -181,6 +253,17 @@ class PictureScorer:
             rebuilder: Any = self._scorer
             rebuilt = [rebuilder.rebuild(images) for images in self._batches(pixels)]
         return torch.cat(rebuilt).cpu().numpy()
+
+    @torch.no_grad()
+    def anomaly_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return how anomalous each pixel of pictures ``(N, C, H, W)`` is, ``(N, H, W)``.
+
+        Only a model that ``localizes`` has an answer.
+        """
+        with self._compute.exactly():
+            localizer: Any = self._scorer
+            maps = [localizer.anomaly_map(images) for images in self._batches(pixels)]
+        return torch.cat(maps).float().cpu().numpy()
 
     def _batches(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
         return list(on_device(pixels, np.arange(len(pixels)), self._device).batches(_BATCH_SIZE))

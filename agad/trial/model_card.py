@@ -18,15 +18,19 @@ from agad.config import (
     with_parameters,
 )
 from agad.data import FULL_RANGE, Fit, Resize, ValueRange
+from agad.encoders import EncoderReference
 from agad.errors import CheckpointError
 from agad.trial.trial_spec import TrialSpec
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Grows when an older version could no longer read what a newer one writes."""
 
-_SINCE_VERSION_2: dict[str, object] = {"fit": "stretch", "value_range": None}
-"""Fields that version 1 lacks, and their values there. A card with these values is written as
-version 1, so that earlier releases read on."""
+_SINCE: dict[int, dict[str, object]] = {
+    2: {"fit": "stretch", "value_range": None},
+    3: {"encoder": None, "feature_shape": None},
+}
+"""Fields that earlier versions lack, and their values there, by the first version that has them. A
+card with these values is written as the earlier version, so that earlier releases read on."""
 
 Mode: TypeAlias = Literal["L", "RGB"]
 _CHANNELS: dict[Mode, int] = {"L": 1, "RGB": 3}
@@ -89,6 +93,12 @@ class ModelCard:
     trial_key: str
     seed: int
     num_epochs: int
+    encoder: EncoderReference | None = None
+    """The encoder whose features the detector takes; None for a detector of pictures."""
+
+    feature_shape: tuple[int, int, int] | None = None
+    """Channels, height and width of the features; None for a detector of pictures."""
+
     val_auroc: float | None
     """Validation AUROC of this model, after its last epoch; None if the model was chosen without
     validation anomalies."""
@@ -103,11 +113,21 @@ class ModelCard:
         if self.mode not in _CHANNELS:
             raise ValueError(f"mode is {self.mode!r}")
         _ = self.resize  # Checks its values.
+        is_encoded = bool(self.detector.input().encoder)
+        if is_encoded != (self.encoder is not None) or is_encoded != bool(self.feature_shape):
+            raise ValueError("encoder is not the one that the detector takes")
         if not all(0 <= label < len(self.class_names) for label in self.normal_classes):
             raise ValueError(f"normal_classes is {self.normal_classes}")
 
     @classmethod
-    def of_trial(cls, spec: TrialSpec, *, val_auroc: float | None, test_auroc: float) -> ModelCard:
+    def of_trial(
+        cls,
+        spec: TrialSpec,
+        *,
+        val_auroc: float | None,
+        test_auroc: float,
+        feature_shape: tuple[int, int, int] | None = None,
+    ) -> ModelCard:
         """Return the card of a trial's model after its last epoch."""
         return cls(
             detector=spec.detector,
@@ -124,6 +144,8 @@ class ModelCard:
             trial_key=spec.key,
             seed=spec.seed,
             num_epochs=spec.max_epochs,
+            encoder=spec.encoder,
+            feature_shape=feature_shape,
             val_auroc=val_auroc,
             test_auroc=test_auroc,
         )
@@ -140,8 +162,13 @@ class ModelCard:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
+        """Channels, height and width of a picture."""
         return (_CHANNELS[self.mode], self.image_px, self.image_px)
+
+    @property
+    def detector_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the detector takes of a picture."""
+        return self.feature_shape or self.detector.input().shape(self.image_shape)
 
     def to_json(self) -> str:
         """Return the card as a JSON document."""
@@ -152,9 +179,9 @@ class ModelCard:
             "settings": values["detector"],
         }
         version = FORMAT_VERSION
-        if all(values[name] == default for name, default in _SINCE_VERSION_2.items()):
-            values = {name: of for name, of in values.items() if name not in _SINCE_VERSION_2}
-            version = 1
+        while version > 1 and all(values[name] == of for name, of in _SINCE[version].items()):
+            values = {name: of for name, of in values.items() if name not in _SINCE[version]}
+            version -= 1
         document = {"format_version": version} | values
         return json.dumps(document, sort_keys=True, allow_nan=False)
 
@@ -172,7 +199,7 @@ class ModelCard:
         try:
             values = json.loads(text)
             version = values.pop("format_version")
-            if version in (1, FORMAT_VERSION):
+            if version in (1, *_SINCE):
                 values["detector"] = _detector(values["detector"], where)
                 _ = values["exported"]  # Every version wrote it, although it has a default.
                 return typed(cls, values, only_known=True)

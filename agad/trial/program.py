@@ -26,7 +26,8 @@ def to_program(model: SavedModel) -> bytes:
     # The import takes a second, and a worker that trains does not need it.
     import torch.export as exporting
 
-    scorer = model.scorer()
+    # torch.export packs weights in the usual layout alone.
+    scorer = model.scorer().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     rng = torch.Generator().manual_seed(0)
     sample = torch.rand((_NUM_CHECKED, *model.card.image_shape), generator=rng) * 2 - 1
     with torch.no_grad():

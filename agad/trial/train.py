@@ -12,10 +12,11 @@ import torch
 from agad.errors import CheckpointError, GpuMemoryError, PreemptedError
 from agad.trial.checkpoint import from_bytes
 from agad.trial.checkpoint_store import CheckpointStore
-from agad.trial.confirm import finish
+from agad.trial.confirm import finishing
+from agad.trial.inputs import FeatureProgress, Reading
 from agad.trial.lockstep import LockStep
 from agad.trial.results import EpochResult
-from agad.trial.training import Training, prepare
+from agad.trial.training import Training, preparing
 from agad.trial.trial_spec import Runtime, TrialSpec
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,26 @@ def train_trial(
             nothing.
 
     Raises:
+        AgadError: As ``trial_steps`` says.
+    """
+    for step in trial_steps(spec, runtime, checkpoint):
+        if isinstance(step, EpochResult):
+            yield step
+
+
+def trial_steps(
+    spec: TrialSpec, runtime: Runtime, checkpoint: Path | None = None
+) -> Iterator[EpochResult | FeatureProgress]:
+    """Do as ``train_trial``, and yield also how far the features of an encoder are.
+
+    Features are computed before the first epoch, and those of the test split after the last one.
+
+    Args:
+        spec: As ``train_trial`` takes it.
+        runtime: As ``train_trial`` takes it.
+        checkpoint: As ``train_trial`` takes it.
+
+    Raises:
         CheckpointError: The file is damaged, or of another trial.
         ConfigError: The cell's split cannot be drawn from the data set, or the device is not there.
         DataError: The node's cache cannot hold the images, or they were changed in the store.
@@ -65,10 +86,10 @@ def train_trial(
     try:
         checkpoints = CheckpointStore(spec, runtime)
         if checkpoint is not None and checkpoint.exists():
-            training = _prepare_all(spec, runtime)
+            training = yield from _preparing_all(spec, runtime)
             training.restore(checkpoint)
         else:
-            training = _resumed(spec, runtime, checkpoints)
+            training = yield from _resuming(spec, runtime, checkpoints)
         yield from _epochs(training, runtime, checkpoints, checkpoint)
     except torch.OutOfMemoryError as error:
         raise GpuMemoryError(
@@ -78,25 +99,27 @@ def train_trial(
         ) from error
 
 
-def _prepare_all(spec: TrialSpec, runtime: Runtime) -> Training | LockStep:
+def _preparing_all(spec: TrialSpec, runtime: Runtime) -> Reading[Training | LockStep]:
     """Return a trial before its first epoch, of one instance or of several."""
     if not spec.further:
-        return prepare(spec, runtime)
-    instances = tuple(prepare(one, runtime) for one in spec.instances)
-    return LockStep(spec=spec, instances=instances)
+        return (yield from preparing(spec, runtime))
+    instances = []
+    for one in spec.instances:
+        instances.append((yield from preparing(one, runtime)))
+    return LockStep(spec=spec, instances=tuple(instances))
 
 
-def _resumed(
+def _resuming(
     spec: TrialSpec, runtime: Runtime, checkpoints: CheckpointStore
-) -> Training | LockStep:
+) -> Reading[Training | LockStep]:
     """Return a trial after its newest usable checkpoint, or before its first epoch."""
-    training = _prepare_all(spec, runtime)
+    training = yield from _preparing_all(spec, runtime)
     for where, data in checkpoints.found():
         try:
             training.go_on_from(from_bytes(data, where), where)
         except CheckpointError as error:
             logger.warning("An older checkpoint, or none, is gone on from: %s", error)
-            training = _prepare_all(spec, runtime)  # The old one may be half restored.
+            training = yield from _preparing_all(spec, runtime)  # The old one may be half restored.
         else:
             return training
     return training
@@ -107,7 +130,7 @@ def _epochs(
     runtime: Runtime,
     checkpoints: CheckpointStore,
     checkpoint: Path | None,
-) -> Iterator[EpochResult]:
+) -> Iterator[EpochResult | FeatureProgress]:
     spec = training.spec
     _pretrain(training, runtime, checkpoints, checkpoint)
     num_restored = training.num_epochs
@@ -123,7 +146,9 @@ def _epochs(
             checkpoints.keep(training)
             if checkpoints.is_due_at_once(epoch + 1) or (is_last and spec.phase != "search"):
                 checkpoints.put(training)
-        test = finish(training, runtime) if is_last and isinstance(training, Training) else None
+        test = None
+        if is_last and isinstance(training, Training):
+            test = yield from finishing(training, runtime)
         yield replace(training.history[epoch], test=test, is_restored=is_restored)
         # Only now, since a trial that is stopped here needs no checkpoint.
         if not is_restored and not is_last:

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from agad.config import Labelled, Stage
-from agad.data import FitBatches, Purpose, Subset, draw_split, on_device, open_images, stream
+from agad.data import FitBatches, Purpose, Subset, draw_split, open_images, stream
 from agad.detectors import Detector
 from agad.errors import CheckpointError, ConfigError, TrialDivergedError
 from agad.trial.checkpoint import Checkpointed, check_trial
+from agad.trial.inputs import Reading, finished, reading_inputs
 from agad.trial.metrics import auroc, label_free_objective
 from agad.trial.results import EpochResult
 from agad.trial.score import check_scores, score
@@ -55,6 +56,14 @@ class Training(Checkpointed):
 
     pretrain_before_s: float = 0.0
     """Seconds of ``pretrain_s`` that an earlier attempt spent."""
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of an encoder's features; None for a detector of pictures."""
+        if self.spec.encoder is None:
+            return None
+        channels, height, width = self.val_images.images.shape[1:]
+        return channels, height, width
 
     @property
     def num_epochs(self) -> int:
@@ -181,12 +190,19 @@ def _epoch(training: Training) -> EpochResult:
 def prepare(spec: TrialSpec, runtime: Runtime) -> Training:
     """Open the training images, draw the split, build the detector on its device.
 
+    Features of an encoder that nobody has computed are computed, for the images of the split alone.
+
     Raises:
-        ConfigError: The detector needs labelled anomalies, and the fit split has none.
+        ConfigError: The detector needs labelled anomalies, and the fit split has none; or the
+            encoder cannot be used here.
     """
+    return finished(preparing(spec, runtime))
+
+
+def preparing(spec: TrialSpec, runtime: Runtime) -> Reading[Training]:
+    """Do as ``prepare``, in steps if features are missing."""
     runtime.compute.check_available()
     torch.set_num_threads(runtime.num_threads)
-    device = runtime.compute.torch_device
     images = open_images(spec.data, "train", store=runtime.store, cache=runtime.cache)
     split = draw_split(images.labels, spec.task, spec.seed)
     unlabelled = np.concatenate([split.fit_normals, split.fit_hidden])
@@ -201,20 +217,22 @@ def prepare(spec: TrialSpec, runtime: Runtime) -> Training:
             f"{config.name} needs labelled anomalies, but cell {spec.cell.label!r} has none to "
             "fit; use a higher anomaly_ratio."
         )
-    plan, taken = config.batches(spec.cell.anomaly_ratio), config.input()
+    inputs = yield from reading_inputs(
+        spec, runtime, "train", images, np.concatenate([unlabelled, anomalies, val])
+    )
     weights = torch.Generator().manual_seed(
         int(stream(spec.seed, Purpose.WEIGHTS).integers(2**63 - 1))
     )
     return Training(
         spec=spec,
-        detector=config.build(taken.shape(spec.data.image_shape), weights, runtime.compute),
+        detector=config.build(inputs.shape, weights, runtime.compute),
         # A ratio too low for a single anomaly trains as ratio 0 does.
         batches=FitBatches.planned(
-            plan,
-            on_device(images.pixels, unlabelled, device, taken),
-            on_device(images.pixels, anomalies, device, taken),
+            config.batches(spec.cell.anomaly_ratio),
+            inputs.subset(unlabelled),
+            inputs.subset(anomalies),
         ),
-        val_images=on_device(images.pixels, val, device, taken),
+        val_images=inputs.subset(val),
         val_is_anomaly=np.arange(len(val)) >= len(taken_for_normal),
         rng=stream(spec.seed, Purpose.BATCHES),
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from agad.config import Cell, DetectorConfig, Labelled, Selection, Setting
 from agad.data import Manifest, NodeCache, Task
 from agad.detectors.compute import Compute
+from agad.encoders import EncoderReference
 from agad.records import Phase
 
 
@@ -59,6 +60,10 @@ class TrialSpec:
     further: tuple[Instance, ...] = ()
     """Further instances of a search trial, trained in lock-step with that of ``task`` and ``seed``;
     all instances differ."""
+
+    encoder: EncoderReference | None = None
+    """The encoder that ``detector.input()`` names, at the size that suits the data; None for
+    pictures."""
 
     _key: str = field(default="", init=False, repr=False, compare=False)
     """The key after its first use: a driver asks for the key very often."""
@@ -141,6 +146,8 @@ class TrialSpec:
             decisive["is_candidate"] = True
         if self.further:
             decisive["further"] = [asdict(one) for one in self.further]
+        if self.encoder is not None:
+            decisive["encoder"] = self.encoder.decisive
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -35,6 +35,8 @@ from agad.detectors import (
     Lof,
     Mahalanobis,
     OneClassSvm,
+    PatchKnn,
+    PatchPca,
     Pca,
     Probe,
 )
@@ -49,6 +51,8 @@ BUILT_IN = {
     "lof": Lof,
     "mahalanobis": Mahalanobis,
     "ocsvm": OneClassSvm,
+    "patch-knn": PatchKnn,
+    "patch-pca": PatchPca,
     "pca": Pca,
     "probe": Probe,
 }

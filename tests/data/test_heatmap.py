@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agad.data import FULL_SCALE, heat_map
+from agad.data import FULL_SCALE, anomaly_overlay, heat_map
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -56,3 +56,36 @@ def test_the_picture_stands_before_its_reconstruction() -> None:
         shown = np.asarray(image).transpose(2, 0, 1)
     assert (shown[:, :, :128] == pixels).all()
     assert (shown[:, :, 130:258] == other).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "colour"),
+    [
+        (0.0, (100, 100, 100)),
+        (2.0, (100, 100, 100)),
+        (3.0, (132, 65, 65)),  # 35 % of three quarters of red.
+        (4.0, (208, 30, 30)),
+        (8.0, (208, 208, 30)),
+        (12.0, (208, 208, 208)),
+        (99.0, (208, 208, 208)),
+    ],
+)
+def test_an_overlay_is_clear_to_half_the_threshold_and_red_at_the_threshold(
+    value: float, colour: tuple[int, int, int]
+) -> None:
+    grey = np.full((1, 224, 224), 100, np.uint8)
+    data = anomaly_overlay(grey, np.full((224, 224), value, np.float32), threshold=4.0)
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (2 * 224 + 2, 224))
+        assert image.getpixel((5, 5)) == (100, 100, 100)
+        assert image.getpixel((300, 5)) == pytest.approx(colour, abs=1)
+
+
+def test_an_overlay_stands_beside_the_picture_in_its_colours() -> None:
+    pixels = np.random.default_rng(0).integers(256, size=(3, 64, 64), dtype=np.uint8)
+    with Image.open(
+        io.BytesIO(anomaly_overlay(pixels, np.zeros((64, 64), np.float32), 1))
+    ) as image:
+        shown = np.asarray(image).transpose(2, 0, 1)
+    assert (shown[:, ::2, :128:2] == pixels).all()
+    assert (shown[0, ::2, 130::2] == np.rint(pixels.mean(axis=0))).all()

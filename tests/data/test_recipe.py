@@ -81,12 +81,23 @@ def test_an_unknown_data_set_of_a_size_that_networks_take_needs_no_size(
 
 def test_an_unknown_data_set_of_another_size_needs_one(idx: Path) -> None:
     match = (
-        rf"^{idx} holds images of 28 x 28, but the networks take squares of 16, 32, 64, 128; "
-        r"state one of them with --size\.$"
+        rf"^{idx} holds images of 28 x 28, but without --size they must be squares of 16, 32, 64, "
+        r"128; give --size N, one of 16, 32, 64, 128, 224, 256\.$"
     )
     with pytest.raises(ConfigError, match=match):
         _read("mine", idx, format="idx")
     assert _shape(_read("mine", idx, format="idx", image_px=64)[0]) == (1, 64, 64)
+
+
+@pytest.mark.parametrize("image_px", [224, 256])
+def test_a_size_that_few_detectors_take_is_asked_for(
+    tmp_path: Path, write_idx: WriteIdx, image_px: int
+) -> None:
+    folder = write_idx(tmp_path / "idx", _TRAIN, _TEST, image_px)
+    with pytest.raises(ConfigError, match=f"holds images of {image_px} x {image_px}, but without"):
+        _read("mine", folder, format="idx")
+    source, how = _read("mine", folder, format="idx", image_px=image_px)
+    assert (_shape(source), how) == ((1, image_px, image_px), "none")
 
 
 def test_a_known_name_in_another_format_is_not_the_official_data_set(
@@ -190,9 +201,9 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
         find_recipe("mnist", tmp_path / "nowhere", ImportOptions())
 
 
-@pytest.mark.parametrize("image_px", [0, -16, 1, 24, 28, 256])
-def test_a_size_that_networks_do_not_take_is_refused(image_px: int) -> None:
-    match = rf"^--size is {image_px}, but must be one of: 16, 32, 64, 128\.$"
+@pytest.mark.parametrize("image_px", [0, -16, 1, 24, 28, 192, 512])
+def test_a_size_that_is_not_stored_is_refused(image_px: int) -> None:
+    match = rf"^--size is {image_px}, but must be one of: 16, 32, 64, 128, 224, 256\.$"
     with pytest.raises(ConfigError, match=match):
         ImportOptions(image_px=image_px)
 

@@ -16,6 +16,9 @@ from agad.records import (
     config_key,
     dataset_file_key,
     dataset_manifest_key,
+    encoder_key,
+    features_key,
+    features_sha256,
     kept_prefix,
     keys,
     lease_key,
@@ -38,6 +41,8 @@ WINNER = Winner(
 MADE = [
     dataset_manifest_key("mnist"),
     dataset_file_key("mnist", TRIAL),
+    encoder_key(TRIAL),
+    features_key(TRIAL, TRIAL),
     passed_key(2, "s3://a-bucket"),
     new_probe_key(),
     config_key("a-study", 0),
@@ -72,3 +77,10 @@ def _examples() -> list[str]:
 def test_the_layout_of_a_store_shows_every_key_as_it_is_made(example: str, key: str) -> None:
     pattern = re.escape(example).replace("TRIAL", TRIAL).replace("HASH", "[0-9a-f]{16,32}")
     assert re.fullmatch(pattern, key)
+
+
+def test_features_sha256_is_none_for_a_key_that_names_no_features() -> None:
+    sha256 = "0f" * 32
+    assert features_sha256(TRIAL, features_key(TRIAL, sha256)) == sha256
+    assert features_sha256(TRIAL, f"_features/{TRIAL}/a-note.txt") is None
+    assert features_sha256("other", features_key(TRIAL, sha256)) is None

@@ -359,7 +359,7 @@ def test_a_labelled_class_that_is_too_small_is_found_for_the_seeds_that_draw_it(
     (found,) = of_photos(normal_class=0, labelled_classes=1).values()
     sizes = replace(found.data.train, class_counts=(20, 3, 20))
     data = replace(found.data, train=sizes)
-    uneven = CellData(study=found.study, cell=found.cell, data=data, task=found.task)
+    uneven = replace(found, data=data, _counts={})
     drawn = [
         stream(seed, Purpose.LABELLED_CLASSES).permutation(found.task.anomalous_classes)[0]
         for seed in range(10)

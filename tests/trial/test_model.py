@@ -261,8 +261,8 @@ def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
 
 _CHANGES: dict[str, tuple[Change, str]] = {
     "newer format": (
-        lambda card: card.update(format_version=3),
-        "has format version 3, but this version reads 2; install a newer agad",
+        lambda card: card.update(format_version=4),
+        "has format version 4, but this version reads 3; install a newer agad",
     ),
     "other detector": (
         lambda card: card["detector"].update(name="vit"),

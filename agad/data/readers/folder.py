@@ -64,7 +64,7 @@ def read_folder(  # noqa: PLR0913  How a folder is read, a keyword each.
 
     Args:
         folder: Holds PNG, JPEG, BMP, TIFF, WebP, GIF (first frame) or PPM files.
-        resize: None takes images as they are, if all have one size that the networks take.
+        resize: None takes images as they are, if all have one of ``UNASKED_SIZES``.
         mode: ``L`` (grey), ``RGB``, or ``auto``: grey if every image is.
         layout: ``parts`` with ``train/`` and ``test/``, ``classes`` without, or ``auto``.
         masks: How masks are treated, see ``find_masks``.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from agad.config import count_text
 from agad.data.readers.damage import naming_damage
 from agad.data.readers.values import FULL_RANGE, ValueRange
-from agad.data.resize import SIZES, Resize
+from agad.data.resize import SIZES, UNASKED_SIZES, Resize
 from agad.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def read_pictures(  # noqa: PLR0913  How pictures are read, a keyword each.
     Args:
         folder: Where the files are.
         names: Paths below it.
-        resize: None takes images as they are, if all have one size that the networks take.
+        resize: None takes images as they are, if all have one of ``UNASKED_SIZES``.
         mode: ``L``, ``RGB``, or ``auto``: ``L`` if every image is grey by its file's mode.
         headers: The pictures' headers, if they are read already.
         values: The values of 16-bit pictures that become 0 and 255.
@@ -249,7 +249,7 @@ def _native_px(folder: Path, names: Sequence[str], headers: Sequence[Header]) ->
     for header, name in zip(headers, names, strict=True):
         examples.setdefault(header.size, name)
     width, height = headers[0].size
-    if len(examples) == 1 and width == height and width in SIZES:
+    if len(examples) == 1 and width == height and width in UNASKED_SIZES:
         return width
     found = [f"{size[0]} x {size[1]} ({name})" for size, name in examples.items()]
     more = f" and {count_text(len(found) - 3, 'more size')}" if len(found) > 3 else ""

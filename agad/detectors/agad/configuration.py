@@ -60,6 +60,7 @@ class Agad(DetectorDefaults):
         "contextual_adversarial",
     )
     equal_time: ClassVar[tuple[str, ...]] = ("lr", *loss_weights)
+    picture_sizes: ClassVar[tuple[int, ...]] = (16, 32, 64, 128)
 
     backbone: str = "unet++"
     """Generator: ``unet++`` (nested skip connections), ``unet`` or ``naive`` (a bottleneck)."""

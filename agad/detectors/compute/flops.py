@@ -36,8 +36,8 @@ def scoring_flop(config: DetectorConfig, image_shape: tuple[int, int, int]) -> i
     Raises:
         ConfigError: The detector's work is unknown before the detector is fitted.
     """
-    shape = config.input().shape(image_shape)
     try:
+        shape = config.input().shape(image_shape)
         with torch.device("meta"):
             scorer = config.build_scorer(shape, None)
             images = torch.empty((1, *shape))

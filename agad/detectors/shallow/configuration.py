@@ -17,7 +17,7 @@ from agad.config import (
     Supervision,
     Uniform,
 )
-from agad.detectors.shallow.features import KINDS, FeatureKind, check_features
+from agad.detectors.shallow.features import FeatureKind, check_features, kind_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,9 @@ class ShallowDetector(DetectorDefaults):
 
     features: str = "pixels"
     """``pixels``: grey levels in [-1, 1]. ``pixels-standardised``: each image minus its mean,
-    divided by its standard deviation, so that brightness and contrast count for nothing."""
+    divided by its standard deviation, so that brightness and contrast count for nothing. Or a
+    frozen encoder, whose features are scaled to length 1: a registered name such as
+    ``efficientnet-lite0``, the path of a ``.safetensors`` file, ``timm:NAME`` or ``hf:NAME``."""
 
     def __post_init__(self) -> None:
         check_features(type(self).__name__, self.features)
@@ -46,7 +48,7 @@ class ShallowDetector(DetectorDefaults):
     @property
     def kind(self) -> FeatureKind:
         """The kind of the features."""
-        return KINDS[self.features]
+        return kind_of(self.features)
 
     @property
     def supervision(self) -> Supervision:  # type: ignore[override]  # A ClassVar elsewhere.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agad.config import InputSpec
+from agad.encoders import encoder_names, external_data_of, is_encoder_name
 from agad.errors import ConfigError
 
 
@@ -32,11 +33,27 @@ KINDS: dict[str, FeatureKind] = {
         input=InputSpec(scaling="standardised"), holds="standardised pixels"
     ),
 }
-"""Every kind of features by its name. A further kind is one more entry."""
+"""The kinds of features that no encoder computes, by name. A further kind is one more entry."""
+
+
+def kind_of(name: str) -> FeatureKind:
+    """Return the kind of features of a name that ``check_features`` took.
+
+    Raises:
+        ConfigError: The package that registers the encoder cannot be used.
+    """
+    if name in KINDS:
+        return KINDS[name]
+    return FeatureKind(
+        input=InputSpec(encoder=name),
+        external_data=external_data_of(name),
+        module="agad.detectors.shallow.encoded",
+        holds="features",
+    )
 
 
 def check_features(owner: str, name: object) -> None:
-    """Refuse a name that is no kind of features.
+    """Refuse a name that is no kind of features. No encoder is imported, opened or searched.
 
     Args:
         owner: The class with the parameter ``features``, for the error.
@@ -45,7 +62,10 @@ def check_features(owner: str, name: object) -> None:
     Raises:
         ConfigError: No kind has the name.
     """
-    if not isinstance(name, str) or name not in KINDS:
-        raise ConfigError(
-            f"{owner}.features is {name!r}, but must be one of: {', '.join(sorted(KINDS))}."
-        )
+    if isinstance(name, str) and (name in KINDS or is_encoder_name(name)):
+        return
+    raise ConfigError(
+        f"{owner}.features is {name!r}, but must be one of: "
+        f"{', '.join([*sorted(KINDS), *encoder_names()])}; or the path of a .safetensors file; or "
+        "timm:NAME or hf:NAME."
+    )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from agad.detectors.shallow.configuration import Knn, KnnProbe, Lof
+from agad.detectors.shallow.pixels import Features
 from agad.detectors.shallow.scorer import FitFeatures, Matrix, ShallowScorer
 
 _NUM_SPARE = 8
@@ -21,14 +22,13 @@ _NUM_SPARE = 8
 _TIE = 1e-8
 """Distances that differ by less than this share of the images' length are equally far."""
 
-_RESOLUTION = 1e-6
-"""Distances below this share of the images' length are 0: features are float32 before."""
-
 _TINY = 1e-10
 """Keeps the density among equal images finite, as in scikit-learn."""
 
 
-def nearest(x: Tensor, fitted: Tensor, num: int) -> tuple[Tensor, Tensor]:
+def nearest(
+    x: Tensor, fitted: Tensor, num: int, rounding: float = Features.rounding
+) -> tuple[Tensor, Tensor]:
     """Return distances and places of the nearest normal images, both ``(B, K)``, ascending.
 
     Neighbours equally far come in order of their place. So an image has the same neighbours
@@ -38,6 +38,7 @@ def nearest(x: Tensor, fitted: Tensor, num: int) -> tuple[Tensor, Tensor]:
         x: Features ``(B, D)``, float64.
         fitted: Features of the normal images ``(N, D)``.
         num: K, at most N.
+        rounding: Of the features, as ``Features.rounding``.
     """
     fitted = fitted.double()
     squares = fitted.square().sum(dim=1)
@@ -57,7 +58,7 @@ def nearest(x: Tensor, fitted: Tensor, num: int) -> tuple[Tensor, Tensor]:
         ],
         dim=1,
     )
-    distances = torch.where(distances < _RESOLUTION * length, 0.0, distances)
+    distances = torch.where(distances < rounding * length, 0.0, distances)
     order = _keys(distances / length, places).argsort(dim=1)[:, :num]
     return distances.gather(1, order), places.gather(1, order)
 
@@ -72,9 +73,11 @@ def _keys(relative: Tensor, places: Tensor) -> Tensor:
     return (relative / _TIE).round() * 2**20 + places
 
 
-def mean_distances(x: Tensor, fitted: Tensor, num_neighbors: int) -> Tensor:
+def mean_distances(
+    x: Tensor, fitted: Tensor, num_neighbors: int, rounding: float = Features.rounding
+) -> Tensor:
     """Return the mean distance ``(B,)`` from the nearest normal images: from all if N is less."""
-    return nearest(x, fitted, min(num_neighbors, len(fitted)))[0].mean(dim=1)
+    return nearest(x, fitted, min(num_neighbors, len(fitted)), rounding)[0].mean(dim=1)
 
 
 class KnnScorer(ShallowScorer):
@@ -92,7 +95,7 @@ class KnnScorer(ShallowScorer):
 
     def score_features(self, x: Tensor) -> Tensor:
         """Return the mean distance of each image from its nearest normal images."""
-        return mean_distances(x, self.fitted, self.config.num_neighbors)
+        return mean_distances(x, self.fitted, self.config.num_neighbors, self.features.rounding)
 
     def sizes(self) -> dict[str, int]:
         """Return K."""
@@ -133,7 +136,9 @@ class LofScorer(ShallowScorer):
 
     def score_features(self, x: Tensor) -> Tensor:
         """Return the neighbours' mean density over the image's own: definition 7."""
-        distances, places = nearest(x, self.fitted, self.sizes()["neighbours"])
+        distances, places = nearest(
+            x, self.fitted, self.sizes()["neighbours"], self.features.rounding
+        )
         reached = torch.maximum(distances, self.k_distances[places])
         own = 1 / (reached.mean(dim=1) + _TINY)
         return self.densities[places].mean(dim=1) / own

@@ -15,6 +15,9 @@ class Features(nn.Module):
     num_features: int
     """D."""
 
+    rounding: float = 1e-6
+    """Distances below this share of the images' length are 0: features are float32 before."""
+
     def of(self, images: Tensor) -> Tensor:
         """Return the features ``(B, D)``, float32, of pictures ``(B, C, H, W)``, each alone."""
         raise NotImplementedError

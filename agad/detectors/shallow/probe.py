@@ -109,7 +109,9 @@ class KnnProbeScorer(ShallowScorer):
 
     def score_features(self, x: Tensor) -> Tensor:
         """Return the sum of both parts, each in its standard deviations."""
-        distances = mean_distances(x, self.fitted, self.config.num_neighbors)
+        distances = mean_distances(
+            x, self.fitted, self.config.num_neighbors, self.features.rounding
+        )
         parts = torch.stack([distances, log_odds(x, self.direction, self.offset)], dim=1)
         return ((parts - self.means) / self.deviations).sum(dim=1)
 

@@ -34,7 +34,7 @@ from agad.records import (
     pictures_prefix,
 )
 from agad.study import Publisher, RowMaker, StudyBoard, find_cell_data, kept_config
-from agad.trial import CheckpointPlan, KeptPlan, train_trial
+from agad.trial import CheckpointPlan, KeptPlan, trial_steps
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run_study(  # noqa: PLR0913  The last three have defaults.
     *,
     watch: Watch | None = None,
     step: Step = lambda _: None,
-    train: TrainTrial = train_trial,
+    train: TrainTrial = trial_steps,
 ) -> None:
     """Run the rest of a study; do nothing if the study is finished.
 
@@ -83,7 +83,7 @@ def run_study(  # noqa: PLR0913  The last three have defaults.
     # The URI is absolute, since workers have other working folders.
     folders = code_folders(own_detectors(study))
     options = replace(options, store=objects.uri, code_folders=folders)
-    cell_data = find_cell_data(study, Library(objects))
+    cell_data = find_cell_data(study, Library(objects), memory.kept())
     config = kept_config(study, cell_data, options.precision)
     rows = RowMaker(study=study.name, provenance=find_provenance(), precision=options.precision)
     memory.flush()
@@ -91,6 +91,8 @@ def run_study(  # noqa: PLR0913  The last three have defaults.
         return
     with memory.hold():
         memory.open(config)
+        for encoders in {one.encoders for one in cell_data.values()}:
+            encoders.put_files()
         # The rows are read again: another driver may have gone on before the hold.
         with Publisher(memory) as publisher, StudyBoard(study, cell_data, memory, rows) as board:
             publisher.show(board.status(slots=0))

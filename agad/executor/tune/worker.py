@@ -15,13 +15,23 @@ from agad.executor.private_ray import stepping_aside
 from agad.executor.tune.preemption import DrainWatch
 from agad.executor.tune.refusal import refused_on
 from agad.study import Launch, Progress
-from agad.trial import EpochResult, PeakMemory, Runtime, TrialSpec, describe_hardware
+from agad.trial import (
+    EpochResult,
+    FeatureProgress,
+    PeakMemory,
+    Runtime,
+    TrialSpec,
+    describe_hardware,
+)
 
-TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult]]
-"""Trains a trial and yields after every epoch, for example ``agad.trial.train_trial``."""
+TrainTrial: TypeAlias = Callable[[TrialSpec, Runtime], Iterator[EpochResult | FeatureProgress]]
+"""Trains a trial and yields after every epoch, for example ``agad.trial.trial_steps``."""
 
 HEARTBEAT_S = 30.0
 """A worker returns to the driver after this time or at a rung, whichever comes first."""
+
+FEATURES_S = 1.0
+"""While a worker computes features, it returns to the driver as soon as this time has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class Objective(tune.Trainable):
         self._order: Order = new_config["order"]
         self._epochs = self._order.train(self._order.launch.spec, self._runtime())
         self._seconds = 0.0
+        self._encode_s = 0.0
         self._peak = PeakMemory(self._order.runtime.compute.device)
         return True
 
@@ -68,11 +79,19 @@ class Objective(tune.Trainable):
         start = time.perf_counter()
         stops = {*self._order.scheduler.milestones, self._order.launch.spec.max_epochs}
         epochs: list[EpochResult] = []
+        features: FeatureProgress | None = None
         diverged = ""
         try:
             for result in self._epochs:
-                epochs.append(result)
-                if result.epoch + 1 in stops or time.perf_counter() - start > HEARTBEAT_S:
+                limit_s = HEARTBEAT_S
+                if isinstance(result, FeatureProgress):
+                    features, limit_s = result, FEATURES_S
+                    self._encode_s += result.seconds
+                else:
+                    features = None
+                    epochs.append(result)
+                is_stop = features is None and epochs[-1].epoch + 1 in stops
+                if is_stop or time.perf_counter() - start > limit_s:
                     break
         except TrialDivergedError as error:
             diverged = str(error)
@@ -85,7 +104,9 @@ class Objective(tune.Trainable):
         num_epochs = epochs[-1].epoch + 1 if epochs else 0
         progress = Progress(
             epochs=tuple(epochs),
+            features=features,
             diverged=diverged,
+            encode_s=self._encode_s,
             seconds=self._seconds,
             gpu_s=self._seconds * self._order.runtime.gpus,
             hardware=describe_hardware(self._order.runtime.compute.device),

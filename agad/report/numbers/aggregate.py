@@ -102,7 +102,16 @@ def _results(
         candidate = plan.by_cell.get(label) if plan.has_several else None
         if of_cell:
             cell = plan.cells.get(label)
-            found.append(cell_result(of_cell, cell, winners.get(label), candidate=candidate))
+            planned = plan.by_cell.get(label)
+            found.append(
+                cell_result(
+                    of_cell,
+                    cell,
+                    winners.get(label),
+                    candidate=candidate,
+                    external_data=planned.external_data if planned else "",
+                )
+            )
         elif candidate is not None:
             missing = (study, plan.cells[label], candidate.name, candidate.policy)
             found.append(missing_cell(*missing, is_ranked_apart=False))
@@ -171,6 +180,7 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
         num_confirm_failed=ends["confirm", "failed"] + ends["test", "failed"],
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
+        encode_s=math.fsum(row.encode_s for row in rows),
         wall_s=wall_seconds(rows),
         num_epochs=sum(row.epochs * row.num_instances for row in rows),
         num_search_epochs=sum(cell.num_search_epochs for cell in cells),

@@ -30,6 +30,7 @@ def cell_result(
     winner: Winner | None,
     *,
     candidate: PlannedDetector | None = None,
+    external_data: str = "",
 ) -> CellResult:
     """Return the result of a cell.
 
@@ -38,6 +39,7 @@ def cell_result(
         planned: The cell as the study plans it; None if the cell is not planned.
         winner: The winner that the cell keeps for what is planned.
         candidate: The cell's detector, if the study compares several; None otherwise.
+        external_data: The external data of the cell's detector; empty for none.
     """
     search = [row for row in rows if row.phase == "search"]
     chosen = confirmed_rows(rows, winner)
@@ -97,11 +99,12 @@ def cell_result(
         data_fingerprint=", ".join(sorted({row.data_fingerprint for row in rows})),
         total_s=math.fsum(row.seconds for row in rows),
         gpu_s=math.fsum(row.gpu_s for row in rows),
+        encode_s=math.fsum(row.encode_s for row in rows),
         num_epochs=sum(row.epochs * row.num_instances for row in rows),
         num_search_epochs=sum(row.epochs * row.num_instances for row in search),
         num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
         num_instances=max((row.num_instances for row in search), default=1),
-        given=_given(rows, candidate.external_data) if candidate else "",
+        given=_given(rows, external_data) if candidate or external_data else "",
     )
 
 
@@ -154,7 +157,14 @@ def standing_cell(ran: CellResult, asked: Cell) -> CellResult:
 _COUNTED_ONCE = (
     *("num_trials", "num_trials_planned", "num_finished", "num_pruned", "num_diverged"),
     *("num_failed", "num_confirm_diverged", "num_confirm_failed", "num_other_confirm_trials"),
-    *("total_s", "gpu_s", "num_epochs", "num_search_epochs", "num_planned_search_epochs"),
+    *(
+        "total_s",
+        "gpu_s",
+        "encode_s",
+        "num_epochs",
+        "num_search_epochs",
+        "num_planned_search_epochs",
+    ),
 )
 
 

@@ -49,6 +49,9 @@ class Totals:
     unstopped_cells: tuple[str, ...]
     """Labels of the cells that searched and stopped no trial early."""
 
+    encode_s: float = 0.0
+    """Seconds of ``total_s`` on features of encoders."""
+
     wall_s: float = 0.0
     """Seconds during which at least one trial was at work."""
 

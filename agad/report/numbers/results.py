@@ -122,7 +122,7 @@ class CellResult:
     """Fingerprint of the data set; empty if there are no rows."""
 
     total_s: float = 0.0
-    """Seconds of training and validating, search and confirm."""
+    """Seconds of training and validating, search and confirm, and ``encode_s``."""
 
     gpu_s: float = 0.0
     """GPU seconds, search and confirm."""
@@ -138,6 +138,9 @@ class CellResult:
 
     num_planned_search_epochs: int = 0
     """Epochs that the search trials would have trained if none had ended early."""
+
+    encode_s: float = 0.0
+    """Seconds of ``total_s`` on features of an encoder."""
 
     num_instances: int = 1
     """Pairs of class and seed that a search trial trained in lock-step."""

@@ -84,8 +84,9 @@ _RUN_COLUMNS: tuple[Column[CellResult], ...] = (
     ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
     ("diverged", lambda cell: _trials(cell, cell.num_diverged)),
     ("failed", lambda cell: _trials(cell, cell.num_failed)),
-    ("time", lambda cell: seconds_text(cell.total_s) if cell.num_epochs else NONE),
-    ("GPU time", lambda cell: seconds_text(cell.gpu_s) if cell.num_epochs else NONE),
+    ("time", lambda cell: _time_text(cell, cell.total_s - cell.encode_s)),
+    ("features", lambda cell: _time_text(cell, cell.encode_s)),
+    ("GPU time", lambda cell: _time_text(cell, cell.gpu_s)),
     ("cost", lambda cell: cost_text(cell.cost)),
     ("labels val+fit", labels_text),
 )
@@ -282,20 +283,24 @@ def _several(count: int, noun: str) -> str:
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:
-    empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
-    if not board.detectors:
-        empty |= {"detector", "given"}
-    if not board.searches:
-        empty.add("without")
-    if not any(cell.policy for cell in board.cells):
-        empty.add("objective")
-    elif all(cell.policy for cell in board.cells):
-        empty.add("val AUROC")
-    if not board.totals.gpu_s:
-        empty.add("GPU time")
-    if board.totals.cost is None:
-        empty.add("cost")
-    return empty
+    """Return the columns that say nothing in a leaderboard."""
+    cells, totals = board.cells, board.totals
+    is_empty = {
+        "variant": not any(cell.variant for cell in cells),
+        "detector": not board.detectors,
+        "given": not any(cell.given for cell in cells),
+        "without": not board.searches,
+        "objective": not any(cell.policy for cell in cells),
+        "val AUROC": bool(cells) and all(cell.policy for cell in cells),
+        "features": not totals.encode_s,
+        "GPU time": not totals.gpu_s,
+        "cost": totals.cost is None,
+    }
+    return {name for name, one in is_empty.items() if one}
+
+
+def _time_text(cell: CellResult, seconds: float) -> str:
+    return seconds_text(seconds) if cell.num_epochs else NONE
 
 
 def _trials(cell: CellResult, count: int) -> str:

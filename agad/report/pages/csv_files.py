@@ -36,7 +36,7 @@ def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
     ]
 
 
-_OF_CANDIDATES = ("stands_for", "given")
+_OF_SOME = ("stands_for", "given", "encode_s")
 """Fields of ``CellResult`` that have no column if they are empty in every cell."""
 
 
@@ -46,7 +46,7 @@ def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
     return [
         field.name
         for field in fields(CellResult)
-        if field.name not in _OF_CANDIDATES or any(getattr(cell, field.name) for cell in cells)
+        if field.name not in _OF_SOME or any(getattr(cell, field.name) for cell in cells)
     ]
 
 

@@ -85,7 +85,7 @@ def plain_line(status: StudyStatus) -> str:
     """Return the whole status on one line, without colour."""
     best = _best_text(_named(status))
     search = [_search_text(status.cells), *_ended_text(status)]
-    parts = [*search, *best, _confirm_text(status.cells)]
+    parts = [*search, *best, _confirm_text(status.cells), *_features_text(status)]
     return ", ".join([*parts, *_cost_texts(status)])
 
 
@@ -146,6 +146,7 @@ def _driver_text(bulletin: Bulletin, age_s: float) -> tuple[str, str]:
 def _progress_text(status: StudyStatus) -> str:
     running = sum(cell.running for cell in status.cells)
     parts = [_search_text(status.cells), *_ended_text(status), _confirm_text(status.cells)]
+    parts += _features_text(status)
     busy = f"{running:,} of {count_text(status.slots, 'slot')} busy"
     return ", ".join([*parts, *_cost_texts(status), busy])
 
@@ -185,6 +186,13 @@ def _hours_text(seconds: float) -> str:
 
 def _ended_text(status: StudyStatus) -> list[str]:
     return [f"{plain(status.ended_by)} ended the search"] if status.ended_by else []
+
+
+def _features_text(status: StudyStatus) -> list[str]:
+    """Return how far the features of an encoder are; nothing if none are computed now."""
+    if not status.features_missing:
+        return []
+    return [f"features {status.features_done:,} of {status.features_missing:,}"]
 
 
 def _best_text(status: StudyStatus) -> list[str]:

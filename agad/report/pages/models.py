@@ -27,6 +27,7 @@ from agad.report.pages.rounding import (
 )
 
 if TYPE_CHECKING:
+    from agad.encoders import EncoderReference
     from agad.trial import ModelCard, SavedModel
 
 
@@ -73,6 +74,8 @@ def export_summary(model: SavedModel, cell: CellResult) -> Group:
         f"confidence, the false-positive rate on further normals like these is below {bound:.2g} "
         "(Clopper-Pearson).",
     ]
+    if card.encoder is not None:
+        lines.append(_encoder_text(card.encoder, is_inside=bool(model.encoder)))
     if model.holds:
         lines.append(
             f"The file holds {model.holds}: give it only to people who may see these images."
@@ -151,6 +154,19 @@ def scores_csv(pictures: Sequence[ScoredPicture]) -> str:
     for one in pictures:
         writer.writerow((csv_value(one.name), repr(one.score), "yes" if one.is_above else "no"))
     return out.getvalue()
+
+
+def _encoder_text(encoder: EncoderReference, *, is_inside: bool) -> str:
+    """Return a sentence about the encoder of a model, its source and its licence."""
+    source = f"from {encoder.source}, " if encoder.source else ""
+    licence = encoder.licence or "not known"
+    where = "The file holds its weights"
+    if not is_inside:
+        where = "The file names its weights alone, so scoring needs the library that has them"
+    return (
+        f"Encoder: {encoder.name} at {encoder.image_px} px, {source}licence {licence}, trained on "
+        f"{encoder.external_data}; SHA-256 {encoder.sha256}. {where}."
+    )
 
 
 def _pictures(card: ModelCard) -> str:

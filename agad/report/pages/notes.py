@@ -39,6 +39,7 @@ def explanations(board: Leaderboard) -> list[str]:
         *_meaning(board),
         *_chance(board),
         *_detectors(board),
+        *_external_data(board),
         *_instances(board),
         *_comparing(board),
         *_variants(board),
@@ -148,6 +149,24 @@ def _detectors(board: Leaderboard) -> list[str]:
             "stands with the configuration."
         )
     return lines
+
+
+def _external_data(board: Leaderboard) -> list[str]:
+    """Say which cells had data of others, and if these data hold the classes of the cells."""
+    given = [cell for cell in board.cells if _IMAGENET in cell.given.split(", ")]
+    cifar = sorted({plain(cell.dataset) for cell in given if cell.dataset.startswith("cifar")})
+    lines = []
+    if not board.detectors and any(cell.given for cell in board.cells):
+        lines.append("Given: what the detector had beside normal images.")
+    if cifar:
+        lines.append(
+            f"External data: the classes of {names_text(cifar)} are among those of {_IMAGENET}, so "
+            f"a row that was given {_IMAGENET} has seen labelled images of the anomalous classes."
+        )
+    return lines
+
+
+_IMAGENET = "ImageNet"
 
 
 def _settings(variant: str) -> list[tuple[str, str]]:
@@ -280,6 +299,11 @@ def _cost(board: Leaderboard) -> list[str]:
         f"{totals.num_confirm_diverged:,} diverged, {totals.num_confirm_failed:,} failed."
     )
     gpu = f", {seconds_text(totals.gpu_s)} of GPU" if totals.gpu_s else ", no GPU"
+    if totals.encode_s:
+        gpu += (
+            f", {seconds_text(totals.encode_s)} of it on features of an encoder, which the column "
+            "of the time leaves out"
+        )
     lines.append(
         f"Time: of the workers, from the data to the scores, search and confirm; in all "
         f"{seconds_text(totals.total_s)}{gpu}, {count_text(totals.num_epochs, 'epoch')}. Wall "

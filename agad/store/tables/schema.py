@@ -51,6 +51,7 @@ ADDED: dict[Any, dict[str, Any]] = {
         "work_flop": None,
         "objective": None,
         "pretrain_s": 0.0,
+        "encode_s": 0.0,
         "development_classes": (),
     },
     EpochRow: {"objective": None},

@@ -5,7 +5,7 @@ Axes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ from agad.data import (
     on_device,
 )
 from agad.detectors.compute import Compute
+from agad.encoders import EncoderReference
+from agad.encoders.features import open_stored_encoder, put_encoder
+from agad.encoders.networks import Encoder, find_encoder, output_of
 from agad.errors import AgadError
 from agad.objects import open_objects
 from agad.trial.confirm import trained_model
-from agad.trial.model import SavedModel
+from agad.trial.model import SavedModel, with_stored_encoder
 from agad.trial.training import Training, prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
 
@@ -74,17 +77,25 @@ class Bench:
 
     def build(self, seed: int = 0) -> Any:  # noqa: ANN401  Whatever the class builds.
         """Return a fresh detector for the images that are made here."""
-        shape = self.config.input().shape(IMAGE_SHAPE)
+        normals, _ = self._fit
+        (channels, height, width) = normals.take(torch.arange(1)).shape[1:]
+        shape = (channels, height, width)
         return self.config.build(shape, torch.Generator().manual_seed(seed), Compute())
 
     def batches(self, *, with_anomalies: bool) -> FitBatches:
         """Return smooth images to fit, with noise as labelled anomalies or with none."""
-        num_anomalies = _NUM_ANOMALIES if with_anomalies else 0
+        normals, anomalies = self._fit
+        if not with_anomalies:
+            anomalies = replace(anomalies, index=anomalies.index[:0])
         return FitBatches.planned(
-            self.config.batches(0.1 if with_anomalies else 0.0),
-            self._subset(_smooth(_NUM_FIT, seed=0)),
-            self._subset(_noise(num_anomalies, seed=1)),
+            self.config.batches(0.1 if with_anomalies else 0.0), normals, anomalies
         )
+
+    @cached_property
+    def _fit(self) -> tuple[Subset, Subset]:
+        """Smooth images, and noise as labelled anomalies."""
+        noise = _noise(_NUM_ANOMALIES, seed=1)
+        return self._subset(_smooth(_NUM_FIT, seed=0)), self._subset(noise)
 
     @property
     def usual_batches(self) -> FitBatches:
@@ -150,6 +161,26 @@ class Bench:
             seed=0,
             max_epochs=min(STAGE_EPOCHS, self.config.default_scheduler().max_epochs),
             detector=self.config,
+            encoder=self._encoder_for(self.digits.image_px),
+        )
+
+    def _encoder_for(self, image_px: int) -> EncoderReference | None:
+        """Return the encoder for pictures of a size, its weights in the store; None for none."""
+        name = self.config.input().encoder
+        if not name:
+            return None
+        reference = find_encoder(name)
+        if reference.is_stored:
+            put_encoder(reference, Path(name).expanduser(), open_objects(self.runtime.store))
+        return reference.suited_to(image_px)
+
+    def opened(self, reference: EncoderReference) -> Encoder:
+        """Return an encoder, to compute with."""
+        return open_stored_encoder(
+            reference,
+            store=self.runtime.store,
+            cache=self.runtime.cache,
+            device=torch.device("cpu"),
         )
 
     @cached_property
@@ -165,12 +196,21 @@ class Bench:
             raise ContractError(
                 f"scoring_weights() has {', '.join(wrong)}, but must return tensors by name."
             )
-        data = trained_model(training, test_auroc=0.5).to_bytes()
-        return training, SavedModel.from_bytes(data, "the saved model")
+        model = trained_model(training, test_auroc=0.5)
+        if training.spec.encoder is not None:
+            model = with_stored_encoder(model, self.runtime.store, self.runtime.cache)
+        return training, SavedModel.from_bytes(model.to_bytes(), "the saved model")
 
     def _subset(self, pixels: NDArray[np.uint8]) -> Subset:
-        places = np.arange(len(pixels))
-        return on_device(pixels, places, torch.device("cpu"), self.config.input())
+        places, cpu = np.arange(len(pixels)), torch.device("cpu")
+        reference = self._encoder_for(IMAGE_SHAPE[1])
+        if reference is None:
+            return on_device(pixels, places, cpu, self.config.input())
+        images = on_device(pixels, places, cpu)
+        encoder, output = self.opened(reference), output_of(self.config.input().layers)
+        with torch.no_grad():
+            features = torch.cat([encoder.module(one, output) for one in images.batches(64)])
+        return Subset(images=features, index=images.index)
 
 
 def fit(

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 
 from agad.config import count_text
-from agad.data import on_device, open_images
+from agad.data import open_images
 from agad.errors import ConfigError
 from agad.trial.contract.bench import Bench, ContractError
+from agad.trial.inputs import finished, reading_inputs
 from agad.trial.measure import measure_epoch
 from agad.trial.model import PictureScorer
 from agad.trial.program import to_program
+from agad.trial.score import score
 from agad.trial.train import train_trial
 from agad.trial.training import prepare
 
@@ -51,12 +53,11 @@ def check_measured(bench: Bench) -> None:
 def check_saved_model(bench: Bench) -> None:
     """A model that was written and read scores as its detector: ``agad export``, ``agad score``."""
     training, model = bench.trained
-    pixels = open_images(
-        bench.digits, "train", store=bench.runtime.store, cache=bench.runtime.cache
-    ).pixels[:_NUM_PICTURES]
-    pictures = on_device(pixels, np.arange(len(pixels)), torch.device("cpu"), bench.config.input())
-    expected = torch.cat([training.detector.score(one) for one in pictures.batches(len(pixels))])
-    found = torch.from_numpy(PictureScorer(model).scores(pixels))
+    runtime, shown = bench.runtime, np.arange(_NUM_PICTURES)
+    images = open_images(bench.digits, "train", store=runtime.store, cache=runtime.cache)
+    inputs = finished(reading_inputs(training.spec, runtime, "train", images, shown))
+    expected = score(training.detector, inputs.subset(shown))
+    found = torch.from_numpy(PictureScorer(model).scores(images.pixels[shown]))
     gap = float(((found - expected).abs() / expected.abs().clamp_min(1e-12)).max())
     if not gap <= _TOLERANCE:
         raise ContractError(
@@ -68,7 +69,7 @@ def check_saved_model(bench: Bench) -> None:
 def check_wrong_weights(bench: Bench) -> None:
     """A model whose weights are damaged is refused by a ``ValueError``."""
     _, model = bench.trained
-    shape = bench.config.input().shape(model.card.image_shape)
+    shape = model.card.detector_shape
     wrong = {"no such weight": torch.zeros(1)}
     try:
         bench.config.build_scorer(shape, wrong)

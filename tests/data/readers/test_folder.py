@@ -186,7 +186,7 @@ def test_read_folder_asks_for_a_size_where_there_are_several(mvtec: Path) -> Non
     _draw(mvtec, "test/good/001.png", size=(20, 30))
     match = (
         r"--size is missing, but must be given for images of 16 x 16 \(train/good/000\.png\), "
-        r"20 x 30 \(test/good/001\.png\) in .*bottle; give --size N, one of 16, 32, 64, 128"
+        r"20 x 30 \(test/good/001\.png\) in .*bottle; give --size N, one of 16, 32, 64, 128, 224, "
     )
     with pytest.raises(ConfigError, match=match):
         read_folder(mvtec, None)

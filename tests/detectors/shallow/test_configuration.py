@@ -33,7 +33,8 @@ def test_an_unknown_kind_of_features_is_refused_with_all_that_are_allowed(
 ) -> None:
     message = (
         rf"{detector.__name__}\.features is 'resnet', but must be one of: pixels, "
-        r"pixels-standardised\.$"
+        r"pixels-standardised, efficientnet-lite0, efficientnet-lite1, efficientnet-lite2; or the "
+        r"path of a \.safetensors file; or timm:NAME or hf:NAME\.$"
     )
     with pytest.raises(ConfigError, match=message):
         detector(features="resnet")

@@ -1,0 +1,1 @@
+"""Detectors that score every patch of an image, and say where the image is anomalous."""
