@@ -36,6 +36,7 @@ def variant_label(
     pollution_ratio: float,
     labelled_classes: str,
     settings: Mapping[str, Setting],
+    num_normals: int | None = None,
 ) -> str:
     """Return the part of a cell's label after data set, class and ratio; empty at the defaults.
 
@@ -44,12 +45,15 @@ def variant_label(
         pollution_ratio: A share in [0, 1).
         labelled_classes: The text that ``labelled_text`` returns.
         settings: The detector's parameters that the cell fixes, by name.
+        num_normals: Normal images of the fit split; None for all.
     """
     words = [] if protocol == "one-class" else [protocol]
     if pollution_ratio:
         words.append(f"pollution={canonical(pollution_ratio)}")
     if labelled_classes != "all":
         words.append(f"labelled={labelled_classes}")
+    if num_normals is not None:
+        words.append(f"normals={num_normals}")
     words += [f"{name}={canonical(settings[name])}" for name in sorted(settings)]
     return " ".join(words)
 
@@ -83,6 +87,9 @@ class Cell:
     development_classes: tuple[ClassGiven, ...] = ()
     """Classes that each trial of the cell trains, ``given_class`` first; empty if the cell trains
     only that class."""
+
+    num_normals: int | None = None
+    """Normal images of the fit split, drawn by the trial's seed; None for all."""
 
     @property
     def protocol(self) -> Protocol:
@@ -125,6 +132,7 @@ class Cell:
             pollution_ratio=self.pollution_ratio,
             labelled_classes=labelled_text(self.labelled_classes),
             settings=dict(self.settings),
+            num_normals=self.num_normals,
         )
 
     @property

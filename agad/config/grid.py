@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from agad.config.cell import Cell, ClassGiven, LabelledClasses
-from agad.config.counts import MAX_COUNT, is_count
+from agad.config.counts import MAX_COUNT, count_rule, is_count, shown_number
 from agad.config.space import Setting, setting_values
 from agad.errors import ConfigError
 
@@ -59,6 +59,21 @@ def _labelled(value: object) -> list[LabelledClasses]:
     return values
 
 
+def _num_normals(value: object) -> tuple[int | None, ...]:
+    """Return the axis of the numbers of normals as a tuple."""
+    name = "cells.num_normals"
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    values: tuple[Any, ...] = (value,) if is_one else tuple(value)  # type: ignore[arg-type]
+    for one in values:
+        if one is not None and not is_count(one, 2, MAX_COUNT):
+            raise ConfigError(
+                f"{name} holds {shown_number(one)}, but must hold None for all, or "
+                f"{count_rule(2, MAX_COUNT)}."
+            )
+    _check_distinct(name, values)
+    return values
+
+
 def _in_order(value: Any) -> Any:  # noqa: ANN401  Not checked yet.
     return in_order(value) if isinstance(value, tuple) else value
 
@@ -73,6 +88,11 @@ def _check_distinct(name: str, values: Sequence[object]) -> None:
         raise ConfigError(f"{name} is empty, but must hold at least one value.")
     if len(set(values)) < len(values):
         raise ConfigError(f"{name} is {list(values)}, but must not name a value twice.")
+
+
+_LATER_AXES: dict[str, object] = {"num_normals": (None,)}
+"""Axes that earlier versions did not have, and their values there. A ``study.json`` with these
+values is written without the axis, as an earlier version wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +126,12 @@ class Grid:
     settings: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
     """Further axes: parameters of the detector, each with the values that it takes in turn."""
 
+    num_normals: int | Sequence[int | None] | None = None
+    """Normal images to fit on, at least 2 each; None for all. The seed of the trial draws them from
+    the fit split, and fewer are always among more: the 10 are among the 50. Validation has the same
+    images at every value. ``anomaly_ratio`` and ``pollution_ratio`` of the fit split are relative
+    to these images."""
+
     def __post_init__(self) -> None:
         if (self.normal_class is None) == (self.anomalous_class is None):
             raise ConfigError(
@@ -121,6 +147,7 @@ class Grid:
         self._set("pollution_ratio", _ratios("cells.pollution_ratio", self.pollution_ratio, hidden))
         self._set("labelled_classes", _labelled(self.labelled_classes))
         self._set("settings", self._checked_settings())
+        self._set("num_normals", _num_normals(self.num_normals))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -142,13 +169,26 @@ class Grid:
         """Return the grid that a stored configuration holds.
 
         Raises:
-            KeyError: An axis is missing.
+            KeyError: An axis is missing that every version writes.
         """
-        axes = {one.name: values[one.name] for one in fields(cls)}
+        axes = {
+            one.name: values[one.name]
+            for one in fields(cls)
+            if one.name in values or one.name not in _LATER_AXES
+        }
         labelled = [
             tuple(one) if isinstance(one, list) else one for one in axes["labelled_classes"]
         ]
         return cls(**axes | {"labelled_classes": labelled})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the axes as plain JSON values; an axis of a later version only if it is set."""
+        values = asdict(self)
+        return {
+            name: axis
+            for name, axis in values.items()
+            if name not in _LATER_AXES or axis != _LATER_AXES[name]
+        }
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -187,6 +227,7 @@ class Grid:
             "pollution_ratio": self.pollution_ratio,
             "labelled_classes": self.labelled_classes,
             "settings": settings,
+            "num_normals": self.num_normals,
         }
         return tuple(
             Cell(**dict(zip(axes, values, strict=True)))
@@ -198,7 +239,10 @@ class Grid:
         ratios: Any = self.anomaly_ratio
         first: dict[str, Any] = {
             name: axis[:1]
-            for name in ("normal_class", "anomalous_class", "pollution_ratio", "labelled_classes")
+            for name in (
+                *("normal_class", "anomalous_class", "pollution_ratio", "labelled_classes"),
+                "num_normals",
+            )
             if (axis := getattr(self, name)) is not None
         }
         return replace(

@@ -379,6 +379,7 @@ class Study:
         else:
             values["detector"] = detector_as_json(self.detector)
             values["scheduler"] = scheduler_as_json(self.scheduler)
+        values["cells"] = self.cells.as_json()
         values["search"] = self.search.as_json()
         values["selection"] = selection_as_json(self.selection)
         return values

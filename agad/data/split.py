@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,22 @@ class Task:
 
     val_share: float
     """Share of the training normals held out, in (0, 1); at least one image."""
+
+    num_normals: int | None = None
+    """Normal images of the fit split; None for all that do not validate."""
+
+    def as_key(self) -> dict[str, Any]:
+        """Return what decides a draw, for a trial's key.
+
+        A field that an earlier version did not have is left out at its default, so that the keys of
+        that version stay.
+        """
+        later = {one.name: one.default for one in fields(self) if one.default is not MISSING}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in later or value != later[name]
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +126,9 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     - hidden, of any anomalous class,
     - labelled, so that a higher ``anomaly_ratio`` keeps all anomalies of a lower ratio.
 
+    With ``num_normals``, only so many of the normals are fitted. Fewer normals are always among
+    more, and so are the anomalies beside them. Validation stays as it is without ``num_normals``.
+
     Hidden anomalies pollute validation at the same ratio as fitting: a user who cannot tell them
     apart for fitting cannot for validation either.
 
@@ -126,15 +146,17 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     num_val = _num_val_normals(task, len(normals))
     shuffled = stream(seed, Purpose.VAL_NORMALS).permutation(normals)
     num_fit = len(normals) - num_val
+    num_taken = _num_fit_normals(task, num_fit, num_val)
 
     pools = _Anomalies(labels, task, seed)
     val_anomalies = pools.draw_for_validation()
     hidden = pools.draw_hidden(num_fit, num_val)
     fit_hidden, val_hidden = np.split(hidden, [num_for_share(num_fit, task.pollution_ratio)])
+    fit_hidden = fit_hidden[: num_for_share(num_taken, task.pollution_ratio)]
     return Split(
-        fit_normals=np.sort(shuffled[num_val:]),
+        fit_normals=np.sort(shuffled[num_val:][:num_taken]),
         fit_hidden=np.sort(fit_hidden),
-        fit_anomalies=np.sort(pools.draw_labelled(num_fit + len(fit_hidden))),
+        fit_anomalies=np.sort(pools.draw_labelled(num_taken + len(fit_hidden))),
         val_normals=np.sort(shuffled[:num_val]),
         val_hidden=np.sort(val_hidden),
         val_anomalies=np.sort(val_anomalies),
@@ -150,6 +172,18 @@ def _num_val_normals(task: Task, num_normals: int) -> int:
             f"{num_val} to validate; choose another class or a smaller selection.val_share."
         )
     return num_val
+
+
+def _num_fit_normals(task: Task, num_fit: int, num_val: int) -> int:
+    """Return how many of the ``num_fit`` normals that do not validate are fitted."""
+    if task.num_normals is None:
+        return num_fit
+    if task.num_normals > num_fit:
+        raise ConfigError(
+            f"cells.num_normals holds {task.num_normals}, but the fit split has {num_fit} normal "
+            f"images, beside the {num_val} that validate; use at most {num_fit}, or None for all."
+        )
+    return task.num_normals
 
 
 class _Anomalies:

@@ -236,6 +236,9 @@ class TrialRow:
     """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
     one; empty where it has one class, that of its cell."""
 
+    num_normals: int | None = None
+    """Normal images that the cell fits on; None for all that do not validate."""
+
     @property
     def num_instances(self) -> int:
         """Trained in lock-step: numbers of images are of all, AUROCs and losses are means."""

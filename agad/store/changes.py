@@ -37,6 +37,7 @@ _AXES = tuple(
         "anomaly_ratio",
         "pollution_ratio",
         "labelled_classes",
+        "num_normals",
     )
 )
 _FURTHER_AXES = "cells.settings."

@@ -273,6 +273,7 @@ def _task(cell: Cell, data: Manifest, study: Study) -> Task:
         pollution_ratio=cell.pollution_ratio,
         num_val_anomalies=study.selection.num_val_anomalies(data.num_val_anomalies),
         val_share=study.selection.val_share,
+        num_normals=cell.num_normals,
     )
 
 
@@ -299,9 +300,20 @@ def _labelled(
 
 def _check_counts(cell_data: CellData, seed: int) -> None:
     try:
-        cell_data.counts(seed)
+        _check_normals(cell_data.study.detector, cell_data.counts(seed))
     except ConfigError as error:
         raise ConfigError(f"cell {cell_data.cell.label!r}, seed {seed}: {error}") from error
+
+
+def _check_normals(detector: DetectorConfig, counts: SplitCounts) -> None:
+    """Refuse a fit split with too few images that count as normal for the detector."""
+    num = counts.num_fit_normals + counts.num_fit_hidden
+    least = getattr(detector, "least_normals", 1)
+    if num < least:
+        raise ConfigError(
+            f"{type(detector).__name__} needs at least {least} normal images to fit, but the fit "
+            f"split has {num}; use a larger cells.num_normals, or another detector."
+        )
 
 
 def _check_test(cell_data: CellData) -> None:

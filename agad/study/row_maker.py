@@ -74,6 +74,7 @@ class RowMaker:
             pretrain_s=running.pretrain_s,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
+            num_normals=spec.cell.num_normals,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:

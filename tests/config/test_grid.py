@@ -444,3 +444,40 @@ def test_the_order_inside_a_tuple_of_labelled_classes_does_not_matter() -> None:
         for classes in ((3, "dog", 1), ("dog", 1, 3))
     )
     assert one.all_cells == other.all_cells
+
+
+def test_num_normals_is_an_axis_that_joins_a_label_only_if_it_is_set() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None])
+    assert [cell.num_normals for cell in grid.all_cells] == [10, None]
+    assert [cell.label for cell in grid.all_cells] == [
+        "digits class=0 ratio=0 normals=10",
+        "digits class=0 ratio=0",
+    ]
+
+
+@pytest.mark.parametrize("value", [0, 1, 2.5, "10", True, [10, "all"]], ids=repr)
+def test_num_normals_are_whole_numbers_of_at_least_2(value: AnyValue) -> None:
+    with pytest.raises(ConfigError, match=r"^cells\.num_normals holds .*, but must hold None for"):
+        Grid(dataset="digits", normal_class=0, num_normals=value)
+
+
+@pytest.mark.parametrize("values", [[10, 10], [None, None]], ids=repr)
+def test_num_normals_does_not_name_a_value_twice(values: AnyValue) -> None:
+    with pytest.raises(ConfigError, match="must not name a value twice"):
+        Grid(dataset="digits", normal_class=0, num_normals=values)
+
+
+def test_a_grid_without_a_later_axis_is_stored_as_an_earlier_version_stored_it() -> None:
+    stored = Grid(dataset="digits", normal_class=0).as_json()
+    assert "num_normals" not in stored
+    assert Grid.from_json(stored) == Grid(dataset="digits", normal_class=0)
+
+
+def test_a_grid_with_a_later_axis_is_what_it_was_after_its_json() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None])
+    assert Grid.from_json(json.loads(json.dumps(grid.as_json()))) == grid
+
+
+def test_a_reduced_grid_has_the_first_number_of_normals() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None]).reduced()
+    assert grid.num_normals == (10,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -461,3 +462,44 @@ def test_draw_split_rejects_a_share_that_leaves_less_than_two_to_fit() -> None:
     match = r"^normal class 3 has 100 training images, .* 99 to validate; .* selection\.val_share"
     with pytest.raises(ConfigError, match=match):
         draw_split(_LABELS, replace(_ONE_CLASS, val_share=0.99), 0)
+
+
+_POLLUTED = replace(_ONE_CLASS, pollution_ratio=0.2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("part", ["fit_normals", "fit_hidden", "fit_anomalies"])
+def test_fewer_normals_and_the_anomalies_beside_them_are_among_more(part: str, seed: int) -> None:
+    nums = (4, 20, 50, None)
+    drawn = [
+        set(getattr(draw_split(_LABELS, replace(_POLLUTED, num_normals=num), seed), part).tolist())
+        for num in nums
+    ]
+    assert all(few < more for few, more in itertools.pairwise(drawn))
+
+
+@pytest.mark.parametrize("part", ["val_normals", "val_hidden", "val_anomalies"])
+def test_the_number_of_normals_changes_nothing_of_validation(part: str) -> None:
+    splits = [draw_split(_LABELS, replace(_POLLUTED, num_normals=num), 3) for num in (2, 50, None)]
+    assert len({tuple(getattr(split, part)) for split in splits}) == 1
+
+
+def test_ratios_are_relative_to_the_normals_that_are_fitted() -> None:
+    counts = draw_split(_LABELS, replace(_POLLUTED, num_normals=40), 0).counts
+    # A fifth of 50 unlabelled images is hidden, and a fifth of 62 in all is labelled.
+    assert (counts.num_fit_normals, counts.num_fit_hidden) == (40, 10)
+    assert counts.num_fit_anomalies == 12
+
+
+def test_draw_split_rejects_more_normals_than_the_fit_split_has() -> None:
+    message = (
+        "cells.num_normals holds 91, but the fit split has 90 normal images, beside the 10 that "
+        "validate; use at most 90, or None for all."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        draw_split(_LABELS, replace(_ONE_CLASS, num_normals=91), 0)
+
+
+def test_a_task_names_for_its_key_only_what_differs_from_an_earlier_version() -> None:
+    assert "num_normals" not in _ONE_CLASS.as_key()
+    assert replace(_ONE_CLASS, num_normals=5).as_key() == _ONE_CLASS.as_key() | {"num_normals": 5}

@@ -32,6 +32,7 @@ _EXTENSIONS = {
     "ratio": replace(STUDY, cells=replace(STUDY.cells, anomaly_ratio=[0.0, 0.05])),
     "pollution": replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=[0.1, 0.0])),
     "labelled": replace(STUDY, cells=replace(STUDY.cells, labelled_classes=["all", 1, (3, 5)])),
+    "normals": replace(STUDY, cells=replace(STUDY.cells, num_normals=[10, None])),
     "class-by-name": replace(STUDY, cells=replace(STUDY.cells, normal_class=[0, 1, "two"])),
     "settings": replace(STUDY, cells=replace(STUDY.cells, settings={"beta1": [0.9, 0.7, 0.5]})),
     "two-at-once": replace(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import stdev
 from typing import Any
 
-from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
+from agad.config import Cell, Setting, ranked_apart, variant_label
 from agad.records import TrialRow, Winner, objective_of
 from agad.report.numbers.chosen import (
     confirm_trials,
@@ -63,11 +63,10 @@ def cell_result(
                 pollution_ratio=first.pollution_ratio,
                 labelled_classes=first.labelled_classes,
                 settings=settings,
+                num_normals=first.num_normals,
             ),
         ),
-        task=named_apart(
-            apart, _task(first.protocol, first.pollution_ratio, first.labelled_classes)
-        ),
+        task=named_apart(apart, _task_of(first)),
         method=_method(first.detector, settings),
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
@@ -120,7 +119,7 @@ def missing_cell(
         variant=named_apart(apart, cell.variant),
         task=named_apart(
             apart,
-            _task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+            replace(cell, settings=()).variant,
         ),
         method=_method(detector, dict(cell.settings)),
         policy=policy,
@@ -176,12 +175,13 @@ def _class_of_plan(cell: Cell) -> int | str:
     return ", ".join(map(str, cell.development_classes)) or cell.given_class
 
 
-def _task(protocol: str, pollution_ratio: float, labelled_classes: str) -> str:
+def _task_of(row: TrialRow) -> str:
     return variant_label(
-        protocol=protocol,
-        pollution_ratio=pollution_ratio,
-        labelled_classes=labelled_classes,
+        protocol=row.protocol,
+        pollution_ratio=row.pollution_ratio,
+        labelled_classes=row.labelled_classes,
         settings={},
+        num_normals=row.num_normals,
     )
 
 

@@ -201,6 +201,8 @@ _VARIANTS = {
     "validation count as normal in the validation AUROC.",
     "labelled": "Labelled: anomalous classes of which images are labelled, how many or (which); "
     "anomalies of the others are first met in the test split.",
+    "normals": "Normals: how many normal images were fitted, drawn by the seed of the trial. Fewer "
+    "are always among more, and validation has the same images at every number.",
 }
 
 

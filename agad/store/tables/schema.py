@@ -52,6 +52,7 @@ ADDED: dict[Any, dict[str, Any]] = {
         "objective": None,
         "pretrain_s": 0.0,
         "development_classes": (),
+        "num_normals": None,
     },
     EpochRow: {"objective": None},
     ScoreRow: {},
