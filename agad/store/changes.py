@@ -38,6 +38,7 @@ _AXES = tuple(
         "pollution_ratio",
         "labelled_classes",
         "num_normals",
+        "labels",
     )
 )
 _FURTHER_AXES = "cells.settings."

@@ -9,19 +9,31 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agad.config import (
     Cell,
     Choice,
     ClassGiven,
     DetectorConfig,
+    Labelled,
     LabelledClasses,
     Setting,
     Study,
     draw,
     with_parameters,
 )
-from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
+from agad.data import (
+    LabelPool,
+    Library,
+    Manifest,
+    NamedImages,
+    SplitCounts,
+    Task,
+    draw_split,
+    find_manifest,
+    find_named,
+)
 from agad.detectors.compute import scoring_flop
 from agad.errors import ConfigError, StudyChangedError
 from agad.records import Phase, TrialRow
@@ -47,9 +59,13 @@ class CellData:
     """The cells of all classes, on which the winner is confirmed. Empty unless the cell searches on
     development classes."""
 
-    _counts: dict[tuple[Task, int], SplitCounts] = field(
+    labels: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    """Class of every training image; None unless the task names images, whose places count."""
+
+    _drawn: dict[tuple[Task, int], tuple[SplitCounts, NDArray[np.intp]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    """The sizes of each split, and the labelled anomalies that are used of it."""
 
     def counts(self, seed: int) -> SplitCounts:
         """Return how many images each part of a seed's split has, without opening any.
@@ -74,15 +90,48 @@ class CellData:
         )
 
     def _counts_of(self, task: Task, seed: int) -> SplitCounts:
-        if (task, seed) not in self._counts:
+        return self._draw(task, seed)[0]
+
+    def _draw(self, task: Task, seed: int) -> tuple[SplitCounts, NDArray[np.intp]]:
+        if (task, seed) not in self._drawn:
             # The sizes depend on the classes' sizes and the seed, not on the order of the images.
             sizes = self.data.train.class_counts
-            labels = np.repeat(np.arange(len(sizes)), sizes)
-            counts = draw_split(labels, task, seed).counts
+            labels = np.repeat(np.arange(len(sizes)), sizes) if self.labels is None else self.labels
+            split = draw_split(labels, task, seed)
+            counts, fitted = split.counts, split.fit_anomalies
             if self.study.detector.supervision.labels == "unused":
-                counts = replace(counts, num_fit_anomalies=0)
-            self._counts[task, seed] = counts
-        return self._counts[task, seed]
+                counts, fitted = replace(counts, num_fit_anomalies=0), fitted[:0]
+            self._drawn[task, seed] = counts, np.concatenate([fitted, split.val_anomalies])
+        return self._drawn[task, seed]
+
+    @property
+    def num_labelled(self) -> int:
+        """Distinct labelled anomalies that all planned trials of the cell use together.
+
+        With development classes, those of the classes that the cell's trials train, summed.
+        """
+        return sum(
+            len(np.unique(np.concatenate([self._draw(task, seed)[1] for seed in self._seeds])))
+            for task in (self.task, *self.development)
+        )
+
+    @property
+    def _seeds(self) -> tuple[int, ...]:
+        """The seeds of the trials that train the cell's class."""
+        study = self.study
+        is_searched = bool(study.num_search_trials) and (
+            self.cell.given_class in self.cell.over(study.search.development).classes
+        )
+        return (
+            *(study.search_seeds if is_searched else ()),
+            *(() if self.classes else study.confirm_seeds),
+        )
+
+    @property
+    def num_test_anomalies(self) -> int:
+        """Labelled anomalies of the test split, which judge and build nothing."""
+        counts = self.data.test.class_counts
+        return sum(counts[label] for label in self.task.anomalous_classes)
 
     @property
     def confirmed(self) -> tuple[CellData, ...]:
@@ -95,7 +144,8 @@ class CellData:
         counts = self.counts(self.study.seed)
         detector = self.middle_spec().detector
         num_normals = counts.num_fit_normals + counts.num_fit_hidden
-        return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
+        ratio = self.task.ratio_of(num_normals, counts.num_fit_anomalies)
+        return steps_of(detector, ratio, num_normals, counts.num_fit_anomalies)
 
     def middle_spec(self) -> TrialSpec:
         """Return a typical search trial, for estimates before any trial is drawn.
@@ -152,7 +202,7 @@ def steps_of(
 
     Args:
         detector: Plans the batches.
-        anomaly_ratio: The ratio of the cell.
+        anomaly_ratio: The ratio of the fit split.
         num_normals: Images that are trained on as normal.
         num_anomalies: Labelled anomalies that are trained on.
     """
@@ -185,8 +235,9 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
         StoreError: The store cannot be reached.
     """
     manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
+    labelling = _Labelling(seed=study.seed, named=_named(study, manifests, library))
     found = [
-        _cell_data(entry.study, cell, manifests[cell.dataset])
+        _cell_data(entry.study_of(cell), cell, manifests[cell.dataset], labelling)
         for entry in study.entries
         for cell in entry.cells
     ]
@@ -194,9 +245,55 @@ def find_cell_data(study: Study, library: Library) -> dict[str, CellData]:
     return {one.cell.label: one for one in _searching(found)}
 
 
-def _cell_data(study: Study, cell: Cell, data: Manifest) -> CellData:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Labelling:
+    """How the pools of a study's label budgets are drawn, the same for all of its detectors."""
+
+    seed: int
+    """The study's seed."""
+
+    named: NamedImages | None
+    """The images that the user named; None if the pool is drawn from all."""
+
+    def pool(self, cell: Cell, anomalous: tuple[int, ...]) -> LabelPool | None:
+        """Return the pool of a cell; None without a budget above 0.
+
+        Raises:
+            ConfigError: The user named an image that is normal in the cell.
+        """
+        if not cell.labels:
+            return None
+        if self.named is None:
+            return LabelPool(num_anomalies=cell.labels, seed=self.seed)
+        places = self.named.indices.tolist()
+        for name, place in zip(self.named.names, places, strict=True):
+            if int(self.named.labels[place]) not in anomalous:
+                raise ConfigError(
+                    f"selection.pool names {name!r}, which is normal in cell {cell.label!r}; name "
+                    "anomalous images alone."
+                )
+        named = tuple(sorted(places))
+        return LabelPool(num_anomalies=cell.labels, seed=self.seed, named=named)
+
+
+def _named(study: Study, manifests: Mapping[str, Manifest], library: Library) -> NamedImages | None:
+    """Return the labelled anomalies that a study names; None if it names none."""
+    selection = study.selection
+    if not (isinstance(selection, Labelled) and selection.pool):
+        return None
+    (manifest,) = manifests.values()
+    return find_named("selection.pool", selection.named, manifest, library)
+
+
+def _cell_data(study: Study, cell: Cell, data: Manifest, labelling: _Labelling) -> CellData:
     """Return the data of a cell, checked for every seed of its trials."""
-    found = CellData(study=study, cell=cell, data=data, task=_task(cell, data, study))
+    found = CellData(
+        study=study,
+        cell=cell,
+        data=data,
+        task=_task(cell, data, study, labelling),
+        labels=labelling.named.labels if labelling.named else None,
+    )
     _check_test(found)
     is_searched = not study.search.development or cell.given_class in study.search.development
     for seed in (*(study.search_seeds if is_searched else ()), *study.confirm_seeds):
@@ -251,13 +348,14 @@ def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
             study=of_class[first].study,
             cell=cell,
             data=of_class[first].data,
+            labels=of_class[first].labels,
             task=of_class[first].task,
             development=tuple(of_class[given].task for given in further),
             classes=tuple(of_class.values()),
         )
 
 
-def _task(cell: Cell, data: Manifest, study: Study) -> Task:
+def _task(cell: Cell, data: Manifest, study: Study, labelling: _Labelling) -> Task:
     every = range(len(data.class_names))
     if cell.normal_class is not None:
         normal = {data.label_of("cells.normal_class", cell.normal_class)}
@@ -265,15 +363,22 @@ def _task(cell: Cell, data: Manifest, study: Study) -> Task:
         assert cell.anomalous_class is not None
         normal = {*every} - {data.label_of("cells.anomalous_class", cell.anomalous_class)}
     anomalous = tuple(label for label in every if label not in normal)
+    selection = study.selection
+    if cell.labels is None:
+        num_val = selection.num_val_anomalies(data.num_val_anomalies)
+    else:
+        fits_labels = study.detector.supervision.labels != "unused"
+        num_val = selection.num_val_of(cell.labels, fits_labels=fits_labels)
     return Task(
         normal_classes=tuple(sorted(normal)),
         anomalous_classes=anomalous,
         labelled_classes=_labelled(cell.labelled_classes, data, anomalous),
         anomaly_ratio=cell.anomaly_ratio,
         pollution_ratio=cell.pollution_ratio,
-        num_val_anomalies=study.selection.num_val_anomalies(data.num_val_anomalies),
-        val_share=study.selection.val_share,
+        num_val_anomalies=num_val,
+        val_share=selection.val_share,
         num_normals=cell.num_normals,
+        pool=labelling.pool(cell, anomalous),
     )
 
 

@@ -201,7 +201,8 @@ def prepare(spec: TrialSpec, runtime: Runtime) -> Training:
             f"{config.name} needs labelled anomalies, but cell {spec.cell.label!r} has none to "
             "fit; use a higher anomaly_ratio."
         )
-    plan, taken = config.batches(spec.cell.anomaly_ratio), config.input()
+    ratio = spec.task.ratio_of(len(unlabelled), len(anomalies))
+    plan, taken = config.batches(ratio), config.input()
     weights = torch.Generator().manual_seed(
         int(stream(spec.seed, Purpose.WEIGHTS).integers(2**63 - 1))
     )

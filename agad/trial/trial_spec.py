@@ -105,7 +105,8 @@ class TrialSpec:
     @property
     def selection(self) -> str:
         """The selection policy's name in every row."""
-        return self.policy.name(self.task.num_val_anomalies)
+        pool = self.task.pool
+        return self.policy.name(self.task.num_val_anomalies, pool.num_anomalies if pool else None)
 
     @property
     def key(self) -> str:

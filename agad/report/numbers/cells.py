@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
 from typing import Any
@@ -48,7 +48,8 @@ def cell_result(
     first = rows[0]
     settings = json.loads(first.settings)
     policy = ranked_apart(first.selection)
-    apart = "" if candidate else policy
+    # At a label budget of 0, nothing is searched whatever chooses elsewhere.
+    apart = "" if candidate or first.label_budget == 0 else policy
     return CellResult(
         study=first.study,
         cell=first.cell,
@@ -58,15 +59,9 @@ def cell_result(
         anomaly_ratio=first.anomaly_ratio,
         variant=named_apart(
             apart,
-            variant_label(
-                protocol=first.protocol,
-                pollution_ratio=first.pollution_ratio,
-                labelled_classes=first.labelled_classes,
-                settings=settings,
-                num_normals=first.num_normals,
-            ),
+            _variant_of(first, settings),
         ),
-        task=named_apart(apart, _task_of(first)),
+        task=named_apart(apart, _variant_of(first, {})),
         method=_method(first.detector, settings),
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
@@ -101,6 +96,10 @@ def cell_result(
         num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
         num_instances=max((row.num_instances for row in search), default=1),
         given=_given(rows, candidate.external_data) if candidate else "",
+        label_budget=first.label_budget,
+        num_normals=first.num_normals,
+        num_labelled=_most(row.num_labelled for row in rows),
+        num_test_anomalies=_most(row.num_test_anomalies for row in rows),
     )
 
 
@@ -123,6 +122,8 @@ def missing_cell(
         ),
         method=_method(detector, dict(cell.settings)),
         policy=policy,
+        label_budget=cell.labels,
+        num_normals=cell.num_normals,
     )
 
 
@@ -145,6 +146,7 @@ def standing_cell(ran: CellResult, asked: Cell) -> CellResult:
         anomaly_ratio=missing.anomaly_ratio,
         variant=missing.variant,
         task=missing.task,
+        label_budget=missing.label_budget,
         stands_for=ran.cell,
         **counted,
     )
@@ -157,10 +159,19 @@ _COUNTED_ONCE = (
 )
 
 
+def _most(counts: Iterable[int | None]) -> int | None:
+    return max((one for one in counts if one is not None), default=None)
+
+
 def _given(rows: Sequence[TrialRow], external_data: str) -> str:
-    """Return what the trials of a cell were given beside normal images."""
+    """Return what the trials of a cell were given beside normal images.
+
+    Labels that only chose the configuration were given too. All labels of a budget count.
+    """
     uses_labels = any(row.num_val_anomalies or row.num_fit_anomalies for row in rows)
-    return ", ".join(filter(None, ("labels" if uses_labels else "", external_data))) or "nothing"
+    budget = rows[0].label_budget
+    labels = ("labels" if budget is None else f"{budget:,} labels") if uses_labels else ""
+    return ", ".join(filter(None, (labels, external_data))) or "nothing"
 
 
 def _class_of(row: TrialRow) -> int | str:
@@ -175,13 +186,13 @@ def _class_of_plan(cell: Cell) -> int | str:
     return ", ".join(map(str, cell.development_classes)) or cell.given_class
 
 
-def _task_of(row: TrialRow) -> str:
+def _variant_of(row: TrialRow, settings: Mapping[str, Setting]) -> str:
     return variant_label(
         protocol=row.protocol,
         pollution_ratio=row.pollution_ratio,
         labelled_classes=row.labelled_classes,
-        settings={},
-        num_normals=row.num_normals,
+        settings=settings,
+        counts=(("labels", row.label_budget), ("normals", row.num_normals)),
     )
 
 

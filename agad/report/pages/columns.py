@@ -8,7 +8,7 @@ from itertools import chain
 from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.rankings import Ranking
-from agad.report.numbers.results import CellResult, RatioResult, Summary
+from agad.report.numbers.results import CellResult, RatioResult, Summary, without_words
 from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
 from agad.report.pages.rounding import (
     NONE,
@@ -79,6 +79,18 @@ def _summary_layouts(board: Leaderboard) -> Layouts:
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
+_BUDGET = "label budget"
+
+
+def _shown_variant(one: CellResult | RatioResult | Summary) -> str:
+    """Return a variant without the label budget, which has a column of its own."""
+    return without_words(one.variant, "labels")
+
+
+def _budget_text(one: CellResult | RatioResult | Summary) -> str:
+    return NONE if one.label_budget is None else f"{one.label_budget:,}"
+
+
 _RUN_COLUMNS: tuple[Column[CellResult], ...] = (
     ("trials", lambda cell: _trials(cell, cell.num_trials)),
     ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
@@ -97,8 +109,9 @@ def _cell_table(board: Leaderboard) -> TextTable:
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("detector", lambda cell: cell.detector),
-        ("variant", lambda cell: cell.variant),
+        ("variant", _shown_variant),
         ("given", lambda cell: cell.given or NONE),
+        (_BUDGET, _budget_text),
         ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("test AUROC", marked_result),
@@ -117,7 +130,8 @@ def _search_table(board: Leaderboard) -> TextTable:
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("detector", lambda cell: cell.detector),
-        ("variant", lambda cell: cell.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         ("searched on", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("instances", lambda cell: _trials(cell, cell.num_instances)),
@@ -131,7 +145,8 @@ def _ratio_table(board: Leaderboard) -> TextTable:
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
         ("detector", lambda one: one.detector),
-        ("variant", lambda one: one.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
         ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
@@ -152,7 +167,8 @@ def _summary_table(board: Leaderboard) -> TextTable:
     columns: list[Column[Summary]] = [
         ("data set", lambda one: one.dataset or _several(one.num_datasets, "data set")),
         ("detector", lambda one: one.detector),
-        ("variant", lambda one: one.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         (
             "ratio",
             lambda one: (
@@ -251,7 +267,8 @@ def _several(count: int, noun: str) -> str:
 
 
 def _empty_headers(board: Leaderboard) -> set[str]:
-    empty = set() if any(cell.variant for cell in board.cells) else {"variant"}
+    empty = set() if any(_shown_variant(cell) for cell in board.cells) else {"variant"}
+    empty.add("ratio" if board.has_budgets else _BUDGET)
     if not board.detectors:
         empty |= {"detector", "given"}
     if not board.searches:

@@ -36,7 +36,10 @@ def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
     ]
 
 
-_OF_CANDIDATES = ("stands_for", "given")
+_IF_ANY = (
+    *("stands_for", "given", "label_budget", "num_normals"),
+    *("num_labelled", "num_test_anomalies"),
+)
 """Fields of ``CellResult`` that have no column if they are empty in every cell."""
 
 
@@ -46,7 +49,8 @@ def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
     return [
         field.name
         for field in fields(CellResult)
-        if field.name not in _OF_CANDIDATES or any(getattr(cell, field.name) for cell in cells)
+        if field.name not in _IF_ANY
+        or any(getattr(cell, field.name) not in ("", None) for cell in cells)
     ]
 
 
