@@ -16,7 +16,7 @@ from agad.cli.flags import add_run_flags
 from agad.cli.following import showing
 from agad.cli.screen import screen
 from agad.cli.studyfile import load_study
-from agad.config import check_count, count_text
+from agad.config import Study, check_count, count_text
 from agad.errors import ConfigError, StoreError
 from agad.reading import store_uri
 from agad.report import plain
@@ -87,7 +87,8 @@ def submit_study(arguments: argparse.Namespace) -> int:
     sys.path.insert(
         0, str(project)
     )  # So that the study file can import the project's modules, as in the job.
-    name = asked_name(load_study(file), arguments)
+    study = load_study(file)
+    name = asked_name(study, arguments)
     given = arguments.store or os.environ.get("AGAD_STORE")
     if not given:
         raise ConfigError(
@@ -105,7 +106,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "--address is not given, but must be the cluster's job server, http://HOST:8265."
         )
-    _check_own_encoders(study, store)
+    _check_own_encoders(study, name, store)
     package = pack(project, file, known_secrets=tuple(secrets_of(os.environ)))
     _say_what_is_packed(project, package)
     jobs = Jobs(address)
@@ -128,7 +129,7 @@ def submit_study(arguments: argparse.Namespace) -> int:
     return 0 if arguments.no_wait else _follow(jobs, job)
 
 
-def _check_own_encoders(study: Study, store: str) -> None:
+def _check_own_encoders(study: Study, name: str, store: str) -> None:
     """Refuse a file of an encoder's weights that no job is given: a package leaves weights out."""
     from agad.encoders import FILE_SUFFIX
     from agad.objects import open_objects
@@ -138,7 +139,7 @@ def _check_own_encoders(study: Study, store: str) -> None:
     relative = [one for one in own if not Path(one).expanduser().is_absolute()]
     if not relative:
         return
-    kept = StudyReader(open_objects(store), study.name).kept() or {}
+    kept = StudyReader(open_objects(store), name).kept() or {}
     for one in relative:
         if one not in kept.get("encoders", {}):
             raise ConfigError(

@@ -67,6 +67,7 @@ from agad.config.selection import (
     Labelled,
     Selection,
     ranked_apart,
+    searches,
     selection_from_json,
 )
 from agad.config.space import (

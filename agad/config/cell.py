@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -36,6 +36,7 @@ def variant_label(
     pollution_ratio: float,
     labelled_classes: str,
     settings: Mapping[str, Setting],
+    counts: Iterable[tuple[str, int | None]] = (),
 ) -> str:
     """Return the part of a cell's label after data set, class and ratio; empty at the defaults.
 
@@ -44,12 +45,15 @@ def variant_label(
         pollution_ratio: A share in [0, 1).
         labelled_classes: The text that ``labelled_text`` returns.
         settings: The detector's parameters that the cell fixes, by name.
+        counts: Further numbers that the cell fixes, such as its label budget, each with its word;
+            None if the cell does not fix the number.
     """
     words = [] if protocol == "one-class" else [protocol]
     if pollution_ratio:
         words.append(f"pollution={canonical(pollution_ratio)}")
     if labelled_classes != "all":
         words.append(f"labelled={labelled_classes}")
+    words += [f"{name}={count}" for name, count in counts if count is not None]
     words += [f"{name}={canonical(settings[name])}" for name in sorted(settings)]
     return " ".join(words)
 
@@ -84,6 +88,13 @@ class Cell:
     """Classes that each trial of the cell trains, ``given_class`` first; empty if the cell trains
     only that class."""
 
+    num_normals: int | None = None
+    """Normal images of the fit split, drawn by the trial's seed; None for all."""
+
+    labels: int | None = None
+    """Label budget: labelled anomalies to fit and to validate, in all trials of the cell together.
+    None if ``anomaly_ratio`` says how many are labelled; ``anomaly_ratio`` is 0 with a budget."""
+
     @property
     def protocol(self) -> Protocol:
         """``one-class``, or ``leave-one-out`` if the anomalous class is given."""
@@ -115,7 +126,17 @@ class Cell:
 
     def without_labels(self) -> Cell:
         """Return the cell as a detector that uses no label sees it."""
-        return replace(self, anomaly_ratio=0.0, labelled_classes="all")
+        return replace(
+            self,
+            anomaly_ratio=0.0,
+            labelled_classes="all",
+            labels=None,
+        )
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the cell has labelled anomalies to fit on."""
+        return bool(self.labels or self.anomaly_ratio)
 
     @property
     def variant(self) -> str:
@@ -125,12 +146,16 @@ class Cell:
             pollution_ratio=self.pollution_ratio,
             labelled_classes=labelled_text(self.labelled_classes),
             settings=dict(self.settings),
+            counts=(("labels", self.labels), ("normals", self.num_normals)),
         )
 
     @property
     def label(self) -> str:
-        """The cell's name in every row, such as ``digits class=0 ratio=0.05``."""
-        ratio = f"ratio={canonical(self.anomaly_ratio)}"
+        """The cell's name in every row, such as ``digits class=0 ratio=0.05``.
+
+        A label budget replaces the ratio: ``digits class=0 labels=30``.
+        """
+        ratio = f"ratio={canonical(self.anomaly_ratio)}" if self.labels is None else ""
         given = str(self.given_class)
         if self.development_classes:
             given = f"({','.join(map(str, self.development_classes))})"

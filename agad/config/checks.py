@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from agad.config.branches import configurations
 from agad.config.budget import Budget
 from agad.config.detector import DetectorConfig, with_parameters
 from agad.config.grid import Grid
 from agad.config.search import Search
-from agad.config.selection import FixedEpoch, LabelFree, Selection
+from agad.config.selection import FixedEpoch, LabelFree, Labelled, Selection
 from agad.config.space import Setting
 from agad.errors import ConfigError
 
@@ -37,6 +39,50 @@ def check_development_classes(cells: Grid, search: Search) -> None:
                 f"search.development_classes holds {one!r}, but cells.{name} is "
                 f"{', '.join(map(repr, known))}; name classes of it, as it names them."
             )
+
+
+def budgeted(cells: Grid, selection: Labelled) -> tuple[Grid, Labelled]:
+    """Return the cells with the budget of a selection as their axis, and the selection without it.
+
+    A selection that names a pool and no budget has the budget of the whole pool.
+    """
+    budget = selection.budget or len(selection.named)
+    if cells.labels is not None:
+        raise ConfigError(
+            f"selection.budget is {budget} and cells.labels is given, but both are label budgets; "
+            "leave one of them out."
+        )
+    if cells.anomaly_ratio != (0.0,):
+        raise ConfigError(
+            f"selection.budget is {budget} and cells.anomaly_ratio is given, but both say how many "
+            "anomalies are labelled; leave one of them out."
+        )
+    return replace(cells, labels=budget), replace(selection, budget=None)
+
+
+def check_label_budgets(cells: Grid, selection: Labelled) -> None:
+    """Refuse a number of validation anomalies beside budgets, and a pool that does not fit."""
+    budgets: Any = cells.labels or ()
+    if budgets and selection.num_anomalies is not None:
+        raise ConfigError(
+            f"selection.num_anomalies is {selection.num_anomalies} and cells.labels is given, but "
+            "a label budget is split between fitting and validation by itself; leave num_anomalies "
+            "out."
+        )
+    if not selection.pool:
+        return
+    if max(budgets) > len(selection.named):
+        raise ConfigError(
+            f"cells.labels holds {max(budgets)}, but selection.pool names {len(selection.named)} "
+            "images; name more, or use a smaller budget."
+        )
+    if len(cells.datasets) > 1 or cells.labelled_classes != ["all"]:
+        axis = "dataset" if len(cells.datasets) > 1 else "labelled_classes"
+        raise ConfigError(
+            f"selection.pool names images and cells.{axis} is given, but the names are of one data "
+            "set and say themselves which classes are labelled; "
+            + ("give one data set." if axis == "dataset" else "leave labelled_classes out.")
+        )
 
 
 def check_space(cells: Grid, search: Search, detector: DetectorConfig) -> None:

@@ -14,7 +14,13 @@ from agad.config.grid import Grid
 from agad.config.registry import detector_class
 from agad.config.scheduler import NoStopping, Scheduler, scheduler_from_json
 from agad.config.search import Search
-from agad.config.selection import FixedEpoch, Labelled, Selection, selection_from_json
+from agad.config.selection import (
+    FixedEpoch,
+    Labelled,
+    Selection,
+    searches,
+    selection_from_json,
+)
 from agad.config.space import Setting
 from agad.errors import ConfigError
 
@@ -48,8 +54,8 @@ def answered(cells: Iterable[Cell], labels: Labels, selection: Selection) -> dic
     """Return the cell that runs, for each cell that a detector answers.
 
     A detector that needs labels answers no cell without labels. A detector that uses labels neither
-    for its fit nor for its selection runs once, at the first ratio. The result counts at every
-    ratio.
+    for its fit nor for its selection runs once, at the first ratio or label budget. The result
+    counts at every ratio and budget.
 
     Args:
         cells: The detector's cells.
@@ -59,7 +65,7 @@ def answered(cells: Iterable[Cell], labels: Labels, selection: Selection) -> dic
     if labels == "unused" and not isinstance(selection, Labelled):
         first: dict[Cell, Cell] = {}
         return {cell: first.setdefault(cell.without_labels(), cell) for cell in cells}
-    return {cell: cell for cell in cells if cell.anomaly_ratio > 0 or labels != "required"}
+    return {cell: cell for cell in cells if cell.has_labels or labels != "required"}
 
 
 def unsearched(selection: Selection, epochs: int) -> FixedEpoch:
@@ -151,6 +157,10 @@ class StoredDetector:
     def num_cell_trials(self) -> int:
         """Search trials of a cell; 0 if nothing is searched."""
         return self.search.num_cell_trials if self.selection.searches else 0
+
+    def searches(self, cell: Cell) -> bool:
+        """Whether configurations are tried in a cell before one is confirmed."""
+        return searches(self.selection, cell.labels)
 
 
 def stored_detectors(config: Mapping[str, Any]) -> tuple[StoredDetector, ...]:

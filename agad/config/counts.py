@@ -27,6 +27,21 @@ def check_count(name: str, value: object, least: int, most: int = MAX_COUNT) -> 
         )
 
 
+def check_label_budget(stated: str, value: object, *, least: int) -> None:
+    """Refuse a value that is no label budget: a whole number of at least 2, or ``least``.
+
+    ``stated`` is what the error says before the value, such as ``cells.labels holds``.
+    """
+    if value == 1 and is_count(value, 1, 1):
+        raise ConfigError(
+            f"{stated} 1, but must be at least 2: one anomaly to fit on, and another to validate."
+        )
+    if not is_count(value, least, MAX_COUNT):
+        raise ConfigError(
+            f"{stated} {shown_number(value)}, but must be {count_rule(least, MAX_COUNT)}."
+        )
+
+
 def is_count(value: object, least: int, most: int) -> bool:
     """Whether a value is a whole number from ``least`` to ``most``, and neither True nor False."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -248,6 +248,9 @@ class DetectorDefaults:
     """Whether a second epoch would only repeat the first. A study then has one epoch, and no rule
     that stops trials."""
 
+    least_normals: ClassVar[int] = 1
+    """The fewest images that count as normal on which the detector can be fitted."""
+
     equal_time: ClassVar[tuple[str, ...]] = ()
     picture_sizes: ClassVar[tuple[int, ...]] = ()
     """Heights of the stored pictures that the detector takes; empty for all. A study of others is

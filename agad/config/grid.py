@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from agad.config.cell import Cell, ClassGiven, LabelledClasses
-from agad.config.counts import MAX_COUNT, is_count
+from agad.config.counts import MAX_COUNT, check_label_budget, count_rule, is_count, shown_number
 from agad.config.space import Setting, setting_values
 from agad.errors import ConfigError
 
@@ -59,6 +59,34 @@ def _labelled(value: object) -> list[LabelledClasses]:
     return values
 
 
+def _num_normals(value: object) -> tuple[int | None, ...]:
+    """Return the axis of the numbers of normals as a tuple."""
+    name = "cells.num_normals"
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    values: tuple[Any, ...] = (value,) if is_one else tuple(value)  # type: ignore[arg-type]
+    for one in values:
+        if one is not None and not is_count(one, 2, MAX_COUNT):
+            raise ConfigError(
+                f"{name} holds {shown_number(one)}, but must hold None for all, or "
+                f"{count_rule(2, MAX_COUNT)}."
+            )
+    _check_distinct(name, values)
+    return values
+
+
+def _labels(value: object) -> tuple[int, ...] | None:
+    """Return the axis of the label budgets as a tuple; None if there is no budget."""
+    name = "cells.labels"
+    if value is None:
+        return None
+    is_one = isinstance(value, str) or not isinstance(value, Iterable)
+    values: tuple[Any, ...] = (value,) if is_one else tuple(value)  # type: ignore[arg-type]
+    for one in values:
+        check_label_budget(f"{name} holds", one, least=0)
+    _check_distinct(name, values)
+    return values
+
+
 def _in_order(value: Any) -> Any:  # noqa: ANN401  Not checked yet.
     return in_order(value) if isinstance(value, tuple) else value
 
@@ -68,11 +96,20 @@ def in_order(classes: Iterable[ClassGiven]) -> tuple[ClassGiven, ...]:
     return tuple(sorted(classes, key=lambda one: (isinstance(one, str), str(one))))
 
 
+def _listed(axis: Any) -> str:  # noqa: ANN401  A tuple of numbers.
+    return ", ".join(f"{one:g}" for one in axis)
+
+
 def _check_distinct(name: str, values: Sequence[object]) -> None:
     if not values:
         raise ConfigError(f"{name} is empty, but must hold at least one value.")
     if len(set(values)) < len(values):
         raise ConfigError(f"{name} is {list(values)}, but must not name a value twice.")
+
+
+_LATER_AXES: dict[str, object] = {"num_normals": (None,), "labels": None}
+"""Axes that earlier versions did not have, and their values there. A ``study.json`` with these
+values is written without the axis, as an earlier version wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +143,18 @@ class Grid:
     settings: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
     """Further axes: parameters of the detector, each with the values that it takes in turn."""
 
+    num_normals: int | Sequence[int | None] | None = None
+    """Normal images to fit on, at least 2 each; None for all. The seed of the trial draws them from
+    the fit split, and fewer are always among more: the 10 are among the 50. Validation has the same
+    images at every value. ``anomaly_ratio`` and ``pollution_ratio`` of the fit split are relative
+    to these images."""
+
+    labels: int | Sequence[int] | None = None
+    """Label budgets: labelled anomalies to fit and to validate, each 0 or at least 2. All seeds,
+    phases and detectors of a cell share one pool of so many images, which the study's seed draws;
+    the pool of 10 lies inside the pool of 30. Replaces ``anomaly_ratio``. At 0, nothing is searched
+    by labels: the default configurations are confirmed."""
+
     def __post_init__(self) -> None:
         if (self.normal_class is None) == (self.anomalous_class is None):
             raise ConfigError(
@@ -121,6 +170,14 @@ class Grid:
         self._set("pollution_ratio", _ratios("cells.pollution_ratio", self.pollution_ratio, hidden))
         self._set("labelled_classes", _labelled(self.labelled_classes))
         self._set("settings", self._checked_settings())
+        self._set("num_normals", _num_normals(self.num_normals))
+        self._set("labels", _labels(self.labels))
+        if self.labels is not None and self.anomaly_ratio != (0.0,):
+            raise ConfigError(
+                f"cells.labels is {_listed(self.labels)} and cells.anomaly_ratio is "
+                f"{_listed(self.anomaly_ratio)}, but both say how many anomalies are labelled; "
+                "leave one of them out."
+            )
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -142,13 +199,26 @@ class Grid:
         """Return the grid that a stored configuration holds.
 
         Raises:
-            KeyError: An axis is missing.
+            KeyError: An axis is missing that every version writes.
         """
-        axes = {one.name: values[one.name] for one in fields(cls)}
+        axes = {
+            one.name: values[one.name]
+            for one in fields(cls)
+            if one.name in values or one.name not in _LATER_AXES
+        }
         labelled = [
             tuple(one) if isinstance(one, list) else one for one in axes["labelled_classes"]
         ]
         return cls(**axes | {"labelled_classes": labelled})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the axes as plain JSON values; an axis of a later version only if it is set."""
+        values = asdict(self)
+        return {
+            name: axis
+            for name, axis in values.items()
+            if name not in _LATER_AXES or axis != _LATER_AXES[name]
+        }
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -168,9 +238,14 @@ class Grid:
         return replace(self, anomalous_class=classes)
 
     def with_labels(self) -> Grid:
-        """Return the grid without the ratio 0; the same grid if it has no other ratio."""
+        """Return the grid without the ratio and the budget 0; each stays if it is the only one."""
         ratios: Any = self.anomaly_ratio
-        return replace(self, anomaly_ratio=[one for one in ratios if one] or ratios)
+        budgets: Any = self.labels
+        return replace(
+            self,
+            anomaly_ratio=[one for one in ratios if one] or ratios,
+            labels=[one for one in budgets if one] or budgets if budgets else None,
+        )
 
     @property
     def all_cells(self) -> tuple[Cell, ...]:
@@ -187,6 +262,8 @@ class Grid:
             "pollution_ratio": self.pollution_ratio,
             "labelled_classes": self.labelled_classes,
             "settings": settings,
+            "num_normals": self.num_normals,
+            "labels": self.labels or (None,),
         }
         return tuple(
             Cell(**dict(zip(axes, values, strict=True)))
@@ -194,16 +271,24 @@ class Grid:
         )
 
     def reduced(self) -> Grid:
-        """Return all data sets, the lowest and the highest ratio, and the first of other axes."""
+        """Return all data sets, and the first value of the other axes.
+
+        Of the ratios and of the label budgets, the lowest and the highest stay.
+        """
         ratios: Any = self.anomaly_ratio
+        budgets: Any = self.labels
         first: dict[str, Any] = {
             name: axis[:1]
-            for name in ("normal_class", "anomalous_class", "pollution_ratio", "labelled_classes")
+            for name in (
+                *("normal_class", "anomalous_class", "pollution_ratio", "labelled_classes"),
+                "num_normals",
+            )
             if (axis := getattr(self, name)) is not None
         }
         return replace(
             self,
             **first,
             anomaly_ratio=sorted({min(ratios), max(ratios)}),
+            labels=sorted({min(budgets), max(budgets)}) if budgets else None,
             settings={name: values[:1] for name, values in self.settings.items()},
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
-from agad.config.counts import check_count
+from agad.config.counts import check_count, check_label_budget
+from agad.config.named_pool import named_pool
 from agad.config.typed_json import one_of_kinds
 from agad.errors import ConfigError
 
@@ -30,23 +32,60 @@ class Labelled:
     """Whether a cell tries configurations before it confirms one."""
 
     num_anomalies: int | None = None
-    """Labelled validation anomalies, the same at every ratio; None is the data set's default."""
+    """Labelled validation anomalies, the same at every ratio; None is the data set's default.
+    Anomalies to fit on come in addition, and each seed draws its own. If the number of labels is
+    what is limited, give ``budget``."""
 
     val_share: float = 0.1
     """Share of the class's training normals held out for validation, in (0, 1)."""
+
+    budget: int | None = None
+    """Labelled anomalies to fit and to validate, in all trials of a cell together, at least 2. The
+    short form of ``Grid(labels=...)`` with one budget; None is no budget, or the size of
+    ``pool``."""
+
+    pool: str | Path | Sequence[str] = ()
+    """The labelled anomalies by name, if the study's seed is not to draw them: a list of names, a
+    file with a name on each line, or a folder with a copy of each picture. A picture's name is its
+    path below the imported folder, or the end of that path if no other picture has it; an image
+    of an official format has a name such as ``train[17]``. Read when the study is built."""
 
     def __post_init__(self) -> None:
         if self.num_anomalies is not None:
             check_count("selection.num_anomalies", self.num_anomalies, 1)
         _check_val_share(self.val_share)
+        object.__setattr__(self, "pool", named_pool("selection.pool", self.pool))
+        if self.budget is None:
+            return
+        check_label_budget("selection.budget is", self.budget, least=2)
+        if self.num_anomalies is not None:
+            raise ConfigError(
+                f"selection.num_anomalies is {self.num_anomalies} and selection.budget is "
+                f"{self.budget}, but a budget is split between fitting and validation by itself; "
+                "leave num_anomalies out."
+            )
 
     def num_val_anomalies(self, default: int) -> int:
         """Return the labelled validation anomalies of a data set with this default."""
         return self.num_anomalies or default
 
-    def name(self, num_val_anomalies: int) -> str:
-        """Return the policy's name in every row, such as ``labelled(30)``."""
-        return f"{self.policy}({num_val_anomalies})"
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names in ``pool``; empty if the study's seed draws the labelled anomalies."""
+        return tuple(map(str, self.pool))  # type: ignore[arg-type]  # A path was read before.
+
+    def num_val_of(self, budget: int, *, fits_labels: bool) -> int:
+        """Return how many labelled anomalies of a label budget validate; the others are fitted.
+
+        Half of the budget validates, rounded down, so that at least one anomaly does each. All of
+        it validates if the detector's fit uses no labels.
+        """
+        return budget // 2 if fits_labels else budget
+
+    def name(self, num_val_anomalies: int, budget: int | None = None) -> str:
+        """Return the policy's name in every row: ``labelled(30)``, or ``labelled(15 of 30)``."""
+        of_budget = "" if budget is None else f" of {budget}"
+        return f"{self.policy}({num_val_anomalies}{of_budget})"
 
     def reduced(self, max_epochs: int) -> Labelled:  # noqa: ARG002  As the others have it.
         """Return the policy as it is: it names no epochs."""
@@ -80,7 +119,11 @@ class LabelFree:
         """Return 0: no labelled anomaly validates."""
         return 0
 
-    def name(self, num_val_anomalies: int) -> str:  # noqa: ARG002  As ``Labelled`` has it.
+    def num_val_of(self, budget: int, *, fits_labels: bool) -> int:  # noqa: ARG002  As above.
+        """Return 0: all labelled anomalies of a label budget are fitted."""
+        return 0
+
+    def name(self, num_val_anomalies: int, budget: int | None = None) -> str:  # noqa: ARG002
         """Return the policy's name in every row."""
         return self.policy
 
@@ -119,7 +162,11 @@ class FixedEpoch:
         """Return 0: no labelled anomaly validates."""
         return 0
 
-    def name(self, num_val_anomalies: int) -> str:  # noqa: ARG002  As ``Labelled`` has it.
+    def num_val_of(self, budget: int, *, fits_labels: bool) -> int:  # noqa: ARG002  As above.
+        """Return 0: all labelled anomalies of a label budget are fitted."""
+        return 0
+
+    def name(self, num_val_anomalies: int, budget: int | None = None) -> str:  # noqa: ARG002
         """Return the policy's name in every row, such as ``fixed_epoch(12)``."""
         return f"{self.policy}({self.epochs})"
 
@@ -133,9 +180,24 @@ SELECTIONS = (Labelled, LabelFree, FixedEpoch)
 
 
 def selection_as_json(selection: Selection) -> dict[str, Any]:
-    """Return a policy as plain JSON values; ``Labelled`` is written without its name."""
+    """Return a policy as plain JSON values; ``Labelled`` is written without its name.
+
+    ``budget`` and ``pool`` are left out if they are not given, as an earlier version wrote it.
+    """
     kind = {} if isinstance(selection, Labelled) else {"policy": selection.policy}
-    return kind | dataclasses.asdict(selection)
+    values = dataclasses.asdict(selection)
+    given = {name: [*value] if name == "pool" else value for name, value in values.items()}
+    return kind | {
+        name: value for name, value in given.items() if name not in ("budget", "pool") or value
+    }
+
+
+def searches(selection: Selection, labels: int | None) -> bool:
+    """Whether a cell with a label budget tries configurations before it confirms one.
+
+    With a budget of 0, there is nothing for ``Labelled`` to search by.
+    """
+    return selection.searches and not (labels == 0 and isinstance(selection, Labelled))
 
 
 def selection_from_json(values: Mapping[str, Any]) -> Selection:

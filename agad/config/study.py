@@ -11,7 +11,9 @@ from agad.config.budget import Budget
 from agad.config.candidate import Candidate, check_detector
 from agad.config.cell import Cell, ClassGiven
 from agad.config.checks import (
+    budgeted,
     check_development_classes,
+    check_label_budgets,
     check_nothing_searched,
     check_selection,
     check_space,
@@ -43,6 +45,7 @@ from agad.config.selection import (
     FixedEpoch,
     Labelled,
     Selection,
+    searches,
     selection_as_json,
     selection_from_json,
 )
@@ -93,18 +96,19 @@ class Study:
         if detector is None and not self.detectors:
             object.__setattr__(self, "detector", detector_class("agad")())
         self._check_types()
+        self._take_label_budget()
         # The seeds of the confirm phase follow, and must fit their column too.
         num_seeds = self.search.seeds + self.confirm.seeds
         check_count("study.seed", self.seed, 0, MAX_INT64 - num_seeds)
         if self.detectors:
             self._check_candidates()
             return
-        _check_answered(self.cells, self.entries)
         check_development_classes(self.cells, self.search)
         if isinstance(self.selection, FixedEpoch):
             check_nothing_searched(self.search, self.budget)
             self._fix_epochs(self.selection.epochs)
         self._fix_single_fit()
+        _check_answered(self.cells, self.entries)
         check_selection(self.selection, self.search, self.detector)
         num_trials = self.search.num_cell_trials
         if self.confirm.candidates > num_trials:
@@ -119,6 +123,16 @@ class Study:
                 "at the end is not known."
             )
         check_space(self.cells, self.search, self.detector)
+
+    def _take_label_budget(self) -> None:
+        """Make the budget of the selection an axis of the cells, and check it there."""
+        if not isinstance(self.selection, Labelled):
+            return
+        if self.selection.budget is not None or (self.selection.pool and self.cells.labels is None):
+            cells, selection = budgeted(self.cells, self.selection)
+            object.__setattr__(self, "cells", cells)
+            object.__setattr__(self, "selection", selection)
+        check_label_budgets(self.cells, self.selection)
 
     def _check_candidates(self) -> None:
         """Refuse fields that the candidates replace, then check each candidate as its own study."""
@@ -208,7 +222,8 @@ class Study:
             )
             labels = self.detector.supervision.labels
             answers = answered(self.cells.all_cells, labels, self.selection)
-            return (Entry(candidate=given, study=self, answers=answers),)
+            unsearched = self._unsearched(given, self.cells, answers)
+            return (Entry(candidate=given, study=self, answers=answers, unsearched=unsearched),)
         return tuple(self._entries())
 
     def _entries(self) -> Iterator[Entry]:
@@ -218,15 +233,24 @@ class Study:
         )
         for place, (one, cells) in enumerate(zip(self.detectors, own_cells, strict=True)):
             labels = one.detector.supervision.labels
-            if labels == "required" and not any(cell.anomaly_ratio for cell in cells):
+            if labels == "required" and not any(cell.has_labels for cell in cells):
+                axis, more = ("anomaly_ratio", "a ratio above 0")
+                if self.cells.labels is not None:
+                    axis, more = ("labels", "a budget of at least 2")
                 raise ConfigError(
                     f"study.detectors[{place}] is {one.detector}, which needs labelled anomalies, "
-                    "but cells.anomaly_ratio is 0; add a ratio above 0."
+                    f"but cells.{axis} is 0; add {more}."
                 )
             alone = self._alone(one)
             answers = answered(cells, labels, alone.selection)
             left_out = tuple(cell for cell in cells if cell not in answers)
-            yield Entry(candidate=one, study=alone, answers=answers, left_out=left_out)
+            yield Entry(
+                candidate=one,
+                study=alone,
+                answers=answers,
+                left_out=left_out,
+                unsearched=self._unsearched(one, alone.cells, answers),
+            )
 
     def _alone(self, one: Candidate) -> Study:
         """Return the study of one candidate; its trials have the same keys as in this study."""
@@ -248,6 +272,22 @@ class Study:
                 scheduler=one.rule,
                 confirm=replace(self.confirm, candidates=most),
             )
+        return self._confirming(one, cells)
+
+    def _unsearched(
+        self, one: Candidate, cells: Grid, answers: Mapping[Cell, Cell]
+    ) -> Study | None:
+        """Return the study of a candidate where nothing can be searched; None without such a cell.
+
+        The cells of the study are those of the candidate alone: it is not to be run as it is.
+        """
+        is_needed = self.selection.searches and not all(
+            searches(self.selection, cell.labels) for cell in answers.values()
+        )
+        return self._confirming(one, cells) if is_needed else None
+
+    def _confirming(self, one: Candidate, cells: Grid) -> Study:
+        """Return the study of one candidate that confirms its configuration as it is."""
         epochs = one.rule.max_epochs
         return replace(
             self,
@@ -419,6 +459,7 @@ class Study:
         else:
             values["detector"] = detector_as_json(self.detector)
             values["scheduler"] = scheduler_as_json(self.scheduler)
+        values["cells"] = self.cells.as_json()
         values["search"] = self.search.as_json()
         values["selection"] = selection_as_json(self.selection)
         return values
@@ -437,6 +478,14 @@ class Entry:
 
     left_out: tuple[Cell, ...] = ()
     """The cells without the labelled anomalies that the detector needs."""
+
+    unsearched: Study | None = None
+    """The study of the cells at a label budget of 0, if labels would choose the configuration."""
+
+    def study_of(self, cell: Cell) -> Study:
+        """Return the study as it would be with this detector and a cell alone."""
+        is_searched = searches(self.study.selection, cell.labels)
+        return self.study if is_searched or self.unsearched is None else self.unsearched
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -459,13 +508,16 @@ def _check_entry(entries: Sequence[Entry], place: int) -> None:
 
 def _check_answered(cells: Grid, entries: Sequence[Entry]) -> None:
     """Refuse cells without labelled anomalies, if every detector needs some."""
-    ratios: Any = cells.anomaly_ratio
+    axis, values, noun = "anomaly_ratio", cells.anomaly_ratio, "ratios"
+    if cells.labels is not None:
+        axis, values, noun = "labels", cells.labels, "budgets"
+    given: Any = values
     needs = all(one.candidate.detector.supervision.labels == "required" for one in entries)
-    if needs and not all(ratios):
+    if needs and not all(given):
         names = dict.fromkeys(type(one.candidate.detector).__name__ for one in entries)
         raise ConfigError(
-            f"cells.anomaly_ratio is {', '.join(f'{one:g}' for one in ratios)}, but "
-            f"{', '.join(names)} cannot be fitted without labelled anomalies; give ratios above 0 "
+            f"cells.{axis} is {', '.join(f'{one:g}' for one in given)}, but "
+            f"{', '.join(names)} cannot be fitted without labelled anomalies; give {noun} above 0 "
             "alone, or compare with a detector that needs none, such as Knn()."
         )
 

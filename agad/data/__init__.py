@@ -10,6 +10,7 @@ from agad.data.images import PARTS, Images, Part, Source, SourceImages
 from agad.data.importing import Imported, find_manifest, import_dataset
 from agad.data.library import Library, open_images
 from agad.data.manifest import Dropped, Manifest, StoredPart
+from agad.data.named import NamedImages, find_named
 from agad.data.partition import TestChoice
 from agad.data.prepare import prepare_images
 from agad.data.readers.folder import find_pictures
@@ -17,5 +18,5 @@ from agad.data.readers.pictures import PictureBatch, read_in_batches
 from agad.data.readers.values import FULL_RANGE, ValueRange
 from agad.data.recipe import ImportOptions
 from agad.data.resize import FILTERS, FITS, SIZES, Fit, Resize
-from agad.data.split import Split, SplitCounts, Task, draw_split
+from agad.data.split import LabelPool, Split, SplitCounts, Task, draw_split
 from agad.data.streams import Purpose, stream

@@ -7,9 +7,13 @@ import re
 import uuid
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agad.data.cache import NodeCache
 from agad.data.images import PARTS, Images, Part
 from agad.data.manifest import Manifest
+from agad.data.partfile import read_names
 from agad.errors import ConfigError, DataError
 from agad.objects import MissingObjectError, ObjectStore, check_conditional_put, open_objects
 from agad.records import DATASETS_PREFIX, dataset_file_key, dataset_manifest_key, dataset_of
@@ -68,6 +72,17 @@ class Library:
         if manifest.name != name:
             raise DataError(f"{self.uri}/{key} is the manifest of {manifest.name!r}; restore it.")
         return manifest
+
+    def names_of(self, manifest: Manifest, part: Part) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the name and the label of each image of a part, without fetching the images.
+
+        Raises:
+            DataError: The part's file is damaged.
+            StoreError: The store cannot be reached.
+        """
+        key = _file_key(manifest, part)
+        with self._objects.open(key) as file:
+            return read_names(file, f"{self.uri}/{key}")
 
     def put(self, manifest: Manifest, files: dict[Part, Path]) -> bool:
         """Keep a data set; whoever reads its manifest finds its files.

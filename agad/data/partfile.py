@@ -13,8 +13,10 @@ import json
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agad.data.images import Images, SourceImages
 from agad.data.manifest import StoredPart
@@ -100,6 +102,29 @@ def open_part(path: Path) -> Images:
     except (pa.ArrowException, KeyError, TypeError, ValueError, IndexError, OSError) as error:
         raise DataError(
             f"{path} is no file of imported images ({error}); remove it, and it is fetched again."
+        ) from error
+
+
+def read_names(file: BinaryIO, where: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the name and the label of each image in a file, of which no pixels are read.
+
+    Args:
+        file: The file, open for reading.
+        where: Where the file is, for the error.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        options = pa.ipc.IpcReadOptions(included_fields=[0, 1])
+        table = pa.ipc.open_file(file, options=options).read_all()
+        return table["name"].to_pylist(), table["label"].to_numpy()
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise DataError(
+            f"{where} is no file of imported images ({error}); restore it from a copy, or import "
+            "the data set again."
         ) from error
 
 

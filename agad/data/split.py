@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agad.data.streams import Purpose, stream
 from agad.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPool:
+    """The labelled anomalies of a label budget, the same in every trial that has the budget."""
+
+    num_anomalies: int
+    """Images of the pool, at least 2."""
+
+    seed: int
+    """The study's seed, which draws the pool; never that of a trial."""
+
+    named: tuple[int, ...] = ()
+    """Indices of the images that a user named, from which the pool is drawn; empty if all images of
+    labelled classes may be drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +59,32 @@ class Task:
 
     val_share: float
     """Share of the training normals held out, in (0, 1); at least one image."""
+
+    num_normals: int | None = None
+    """Normal images of the fit split; None for all that do not validate."""
+
+    pool: LabelPool | None = None
+    """The labelled anomalies that a label budget allows: ``num_val_anomalies`` of them validate,
+    and the others are fitted. None if ``anomaly_ratio`` says how many are fitted."""
+
+    def ratio_of(self, num_unlabelled: int, num_anomalies: int) -> float:
+        """Return the anomaly ratio of the fit split, which a label budget does not state."""
+        if self.pool is None:
+            return self.anomaly_ratio
+        return num_anomalies / (num_unlabelled + num_anomalies)
+
+    def as_key(self) -> dict[str, Any]:
+        """Return what decides a draw, for a trial's key.
+
+        A field that an earlier version did not have is left out at its default, so that the keys of
+        that version stay.
+        """
+        later = {one.name: one.default for one in fields(self) if one.default is not MISSING}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in later or value != later[name]
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +151,13 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     - hidden, of any anomalous class,
     - labelled, so that a higher ``anomaly_ratio`` keeps all anomalies of a lower ratio.
 
+    With ``num_normals``, only so many of the normals are fitted. Fewer normals are always among
+    more, and so are the anomalies beside them. Validation stays as it is without ``num_normals``.
+
+    With a ``pool``, the labelled anomalies are drawn first: the pool by the study's seed, evenly
+    over the labelled classes, a smaller pool inside a larger one. The seed of the trial then draws
+    which of the pool are fitted and which validate. No other labelled anomaly is ever used.
+
     Hidden anomalies pollute validation at the same ratio as fitting: a user who cannot tell them
     apart for fitting cannot for validation either.
 
@@ -126,15 +175,20 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     num_val = _num_val_normals(task, len(normals))
     shuffled = stream(seed, Purpose.VAL_NORMALS).permutation(normals)
     num_fit = len(normals) - num_val
+    num_taken = _num_fit_normals(task, num_fit, num_val)
 
     pools = _Anomalies(labels, task, seed)
-    val_anomalies = pools.draw_for_validation()
+    of_pool = pools.draw_pool() if task.pool else None
+    val_anomalies = of_pool[1] if of_pool else pools.draw_for_validation()
     hidden = pools.draw_hidden(num_fit, num_val)
     fit_hidden, val_hidden = np.split(hidden, [num_for_share(num_fit, task.pollution_ratio)])
+    fit_hidden = fit_hidden[: num_for_share(num_taken, task.pollution_ratio)]
+    num_unlabelled = num_taken + len(fit_hidden)
+    fit_anomalies = of_pool[0] if of_pool else pools.draw_labelled(num_unlabelled)
     return Split(
-        fit_normals=np.sort(shuffled[num_val:]),
+        fit_normals=np.sort(shuffled[num_val:][:num_taken]),
         fit_hidden=np.sort(fit_hidden),
-        fit_anomalies=np.sort(pools.draw_labelled(num_fit + len(fit_hidden))),
+        fit_anomalies=np.sort(fit_anomalies),
         val_normals=np.sort(shuffled[:num_val]),
         val_hidden=np.sort(val_hidden),
         val_anomalies=np.sort(val_anomalies),
@@ -152,6 +206,18 @@ def _num_val_normals(task: Task, num_normals: int) -> int:
     return num_val
 
 
+def _num_fit_normals(task: Task, num_fit: int, num_val: int) -> int:
+    """Return how many of the ``num_fit`` normals that do not validate are fitted."""
+    if task.num_normals is None:
+        return num_fit
+    if task.num_normals > num_fit:
+        raise ConfigError(
+            f"cells.num_normals holds {task.num_normals}, but the fit split has {num_fit} normal "
+            f"images, beside the {num_val} that validate; use at most {num_fit}, or None for all."
+        )
+    return task.num_normals
+
+
 class _Anomalies:
     """Draws anomalies of a data set for one purpose after the other, none of them twice."""
 
@@ -162,9 +228,31 @@ class _Anomalies:
         self._left = np.flatnonzero(np.isin(labels, task.anomalous_classes))
         classes = task.labelled_classes
         if isinstance(classes, int):
-            rng = stream(seed, Purpose.LABELLED_CLASSES)
+            rng = stream(task.pool.seed if task.pool else seed, Purpose.LABELLED_CLASSES)
             classes = tuple(rng.permutation(task.anomalous_classes)[:classes].tolist())
         self._labelled_classes = classes
+
+    def draw_pool(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Draw the labelled anomalies of the label budget: those to fit, and those to validate."""
+        task = self._task
+        assert task.pool is not None
+        candidates = self._left_of_labelled_classes()
+        if task.pool.named:
+            candidates = np.intersect1d(candidates, task.pool.named)
+        wanted = task.pool.num_anomalies
+        if wanted > len(candidates):
+            raise ConfigError(
+                f"cells.labels holds {wanted}, but the training part holds {len(candidates)} "
+                "anomalies of labelled classes; use a budget of at most so many."
+            )
+        order = _balanced_order(
+            self._labels, candidates, stream(task.pool.seed, Purpose.LABEL_POOL)
+        )
+        pool = np.sort(order[:wanted])
+        self._left = np.setdiff1d(self._left, pool, assume_unique=True)
+        mixed = _balanced_order(self._labels, pool, stream(self._seed, Purpose.FIT_ANOMALIES))
+        num_fit = wanted - task.num_val_anomalies
+        return mixed[:num_fit], mixed[num_fit:]
 
     def draw_for_validation(self) -> NDArray[np.intp]:
         """Draw the labelled anomalies of validation."""
@@ -189,10 +277,16 @@ class _Anomalies:
         wanted = num_for_share(num_fit, ratio) + num_for_share(num_val, ratio)
         if wanted > len(self._left):
             limit = _largest_share(len(self._left), num_fit + num_val)
+            pool = self._task.pool
+            labelled = (
+                f"{pool.num_anomalies} labelled ones"
+                if pool
+                else f"{self._task.num_val_anomalies} labelled ones for validation"
+            )
             raise ConfigError(
                 f"cells.pollution_ratio is {ratio:g}, which needs {wanted} anomalies beside the "
-                f"{self._task.num_val_anomalies} labelled ones for validation, but the training "
-                f"part has {len(self._left)} left; use a ratio of at most {limit}."
+                f"{labelled}, but the training part has {len(self._left)} left; use a ratio of at "
+                f"most {limit}."
             )
         return self._draw(self._left, wanted, Purpose.HIDDEN_ANOMALIES)
 

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     LABELLED_CLASSES = 5
     HIDDEN_ANOMALIES = 6
     PICTURES = 7
+    LABEL_POOL = 8
 
 
 def stream(seed: int, purpose: Purpose) -> np.random.Generator:

@@ -39,9 +39,19 @@ class Planned:
         """Return the detector of a cell; of a cell that is not planned, the first detector."""
         return self.by_cell.get(label, self.detectors[0])
 
+    @cached_property
+    def _unsearched(self) -> set[str]:
+        """The labels of the cells in which nothing is searched."""
+        return {
+            cell.label for one in self.detectors for cell in one.cells if not one.searches(cell)
+        }
+
     def has(self, winner: Winner) -> bool:
         """Whether a winner was chosen for this plan, even if the budget ended its search early."""
-        is_searched = winner.num_search_trials == self.of_cell(winner.cell).num_cell_trials
+        num_trials = self.of_cell(winner.cell).num_cell_trials
+        is_searched = winner.num_search_trials == (
+            0 if winner.cell in self._unsearched else num_trials
+        )
         is_ended = winner.ended_by in self.budget.names.values()
         return winner.num_seeds == self.num_seeds and (is_searched or is_ended)
 
@@ -106,13 +116,15 @@ def _planned(one: StoredDetector) -> PlannedDetector:
         standing={asked: ran for asked, ran in one.answers.items() if asked != ran},
         external_data=one.external_data,
         left_out=one.left_out,
+        unsearched=[cell for cell in one.cells if not one.searches(cell)],
     )
 
 
 def searches_of(one: StoredDetector) -> list[Cell]:
     """Return the cells that search on development classes for others, if any do."""
     development = one.search.development
-    return list(dict.fromkeys(cell.over(development) for cell in one.cells if development))
+    searched = [cell for cell in one.cells if development and one.searches(cell)]
+    return list(dict.fromkeys(cell.over(development) for cell in searched))
 
 
 def stored_winners(store: StudyReader) -> dict[str, Winner]:
@@ -134,7 +146,7 @@ def winners_of(store: StudyReader, plan: Planned) -> dict[str, Winner]:
     """Return the winners that are kept for a plan, by the labels of the confirmed cells."""
     kept = {one.cell: one for one in store.winners() if plan.has(one)}
     searched = {
-        cell.label: cell.over(one.search.development).label
+        cell.label: cell.over(one.search.development if one.searches(cell) else ()).label
         for one in plan.detectors
         for cell in one.cells
     }

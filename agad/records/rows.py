@@ -241,6 +241,21 @@ class TrialRow:
     """Labels of the classes that the trial trained in turn as the normal one, or as the anomalous
     one; empty where it has one class, that of its cell."""
 
+    num_normals: int | None = None
+    """Normal images that the cell fits on; None for all that do not validate."""
+
+    label_budget: int | None = None
+    """Labelled anomalies that all trials of the cell may use together; None where
+    ``anomaly_ratio`` says how many are labelled. ``anomaly_ratio`` is 0 with a budget."""
+
+    num_labelled: int | None = None
+    """Distinct labelled anomalies that all trials planned for the cell use together, to fit and to
+    validate; None in a row of an earlier version."""
+
+    num_test_anomalies: int | None = None
+    """Anomalies of the test split, whose labels judge the confirmed trials and build nothing; None
+    in a row of an earlier version."""
+
     @property
     def num_instances(self) -> int:
         """Trained in lock-step: numbers of images are of all, AUROCs and losses are means."""

@@ -37,6 +37,8 @@ _AXES = tuple(
         "anomaly_ratio",
         "pollution_ratio",
         "labelled_classes",
+        "num_normals",
+        "labels",
     )
 )
 _FURTHER_AXES = "cells.settings."

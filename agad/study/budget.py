@@ -44,7 +44,7 @@ class BudgetSpent:
         self._clock = clock
         self._start_s = clock()
         halved = {
-            cell.over(entry.study.search.development).label
+            cell.over(entry.study_of(cell).search.development).label
             for entry in study.entries
             for cell in entry.cells
             if isinstance(entry.study.scheduler, SuccessiveHalving)

@@ -53,6 +53,10 @@ class CellRun:
         """Labels of this cell and of the cells that its winner is confirmed on."""
         return tuple(self._cell_data)
 
+    def data_of(self, label: str) -> CellData:
+        """Return the data of the cell with one of ``labels``."""
+        return self._cell_data[label]
+
     def spec_of(
         self, phase: Phase, number: int, params: Mapping[str, Setting], label: str = ""
     ) -> TrialSpec:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agad.config import (
     Cell,
@@ -22,11 +23,19 @@ from agad.config import (
     draw,
     with_parameters,
 )
-from agad.data import Library, Manifest, SplitCounts, Task, draw_split, find_manifest
+from agad.data import (
+    Library,
+    Manifest,
+    SplitCounts,
+    Task,
+    draw_split,
+    find_manifest,
+)
 from agad.detectors.compute import scoring_flop
 from agad.errors import ConfigError, StudyChangedError
 from agad.records import Phase, TrialRow
 from agad.study.encoders import StudyEncoders
+from agad.study.labelling import Labelling
 from agad.trial import Instance, TrialSpec
 
 
@@ -52,9 +61,13 @@ class CellData:
     """The cells of all classes, on which the winner is confirmed. Empty unless the cell searches on
     development classes."""
 
-    _counts: dict[tuple[Task, int], SplitCounts] = field(
+    labels: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    """Class of every training image; None unless the task names images, whose places count."""
+
+    _drawn: dict[tuple[Task, int], tuple[SplitCounts, NDArray[np.intp]]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    """The sizes of each split, and the labelled anomalies that are used of it."""
 
     def counts(self, seed: int) -> SplitCounts:
         """Return how many images each part of a seed's split has, without opening any.
@@ -79,15 +92,48 @@ class CellData:
         )
 
     def _counts_of(self, task: Task, seed: int) -> SplitCounts:
-        if (task, seed) not in self._counts:
+        return self._draw(task, seed)[0]
+
+    def _draw(self, task: Task, seed: int) -> tuple[SplitCounts, NDArray[np.intp]]:
+        if (task, seed) not in self._drawn:
             # The sizes depend on the classes' sizes and the seed, not on the order of the images.
             sizes = self.data.train.class_counts
-            labels = np.repeat(np.arange(len(sizes)), sizes)
-            counts = draw_split(labels, task, seed).counts
+            labels = np.repeat(np.arange(len(sizes)), sizes) if self.labels is None else self.labels
+            split = draw_split(labels, task, seed)
+            counts, fitted = split.counts, split.fit_anomalies
             if self.study.detector.supervision.labels == "unused":
-                counts = replace(counts, num_fit_anomalies=0)
-            self._counts[task, seed] = counts
-        return self._counts[task, seed]
+                counts, fitted = replace(counts, num_fit_anomalies=0), fitted[:0]
+            self._drawn[task, seed] = counts, np.concatenate([fitted, split.val_anomalies])
+        return self._drawn[task, seed]
+
+    @property
+    def num_labelled(self) -> int:
+        """Distinct labelled anomalies that all planned trials of the cell use together.
+
+        With development classes, those of the classes that the cell's trials train, summed.
+        """
+        return sum(
+            len(np.unique(np.concatenate([self._draw(task, seed)[1] for seed in self._seeds])))
+            for task in (self.task, *self.development)
+        )
+
+    @property
+    def _seeds(self) -> tuple[int, ...]:
+        """The seeds of the trials that train the cell's class."""
+        study = self.study
+        is_searched = bool(study.num_search_trials) and (
+            self.cell.given_class in self.cell.over(study.search.development).classes
+        )
+        return (
+            *(study.search_seeds if is_searched else ()),
+            *(() if self.classes else study.confirm_seeds),
+        )
+
+    @property
+    def num_test_anomalies(self) -> int:
+        """Labelled anomalies of the test split, which judge and build nothing."""
+        counts = self.data.test.class_counts
+        return sum(counts[label] for label in self.task.anomalous_classes)
 
     @property
     def confirmed(self) -> tuple[CellData, ...]:
@@ -100,7 +146,8 @@ class CellData:
         counts = self.counts(self.study.seed)
         detector = self.middle_spec().detector
         num_normals = counts.num_fit_normals + counts.num_fit_hidden
-        return steps_of(detector, self.cell.anomaly_ratio, num_normals, counts.num_fit_anomalies)
+        ratio = self.task.ratio_of(num_normals, counts.num_fit_anomalies)
+        return steps_of(detector, ratio, num_normals, counts.num_fit_anomalies)
 
     def middle_spec(self) -> TrialSpec:
         """Return a typical search trial, for estimates before any trial is drawn.
@@ -159,7 +206,7 @@ def steps_of(
 
     Args:
         detector: Plans the batches.
-        anomaly_ratio: The ratio of the cell.
+        anomaly_ratio: The ratio of the fit split.
         num_normals: Images that are trained on as normal.
         num_anomalies: Labelled anomalies that are trained on.
     """
@@ -200,8 +247,9 @@ def find_cell_data(
     """
     encoders = StudyEncoders(library.objects, kept)
     manifests = {name: find_manifest(library, name) for name in study.cells.datasets}
+    labelling = Labelling.of(study, manifests, library)
     found = [
-        _cell_data(entry.study, cell, manifests[cell.dataset], encoders)
+        _cell_data(entry.study_of(cell), cell, manifests[cell.dataset], labelling, encoders)
         for entry in study.entries
         for cell in entry.cells
     ]
@@ -209,12 +257,19 @@ def find_cell_data(
     return {one.cell.label: one for one in _searching(found)}
 
 
-def _cell_data(study: Study, cell: Cell, data: Manifest, encoders: StudyEncoders) -> CellData:
+def _cell_data(
+    study: Study, cell: Cell, data: Manifest, labelling: Labelling, encoders: StudyEncoders
+) -> CellData:
     """Return the data of a cell, checked for every seed of its trials."""
     for detector in corner_detectors(dict(cell.settings), study.search, study.detector):
         encoders.of(detector, data.image_px)
     found = CellData(
-        study=study, cell=cell, data=data, task=_task(cell, data, study), encoders=encoders
+        study=study,
+        cell=cell,
+        data=data,
+        task=_task(cell, data, study, labelling),
+        encoders=encoders,
+        labels=labelling.named.labels if labelling.named else None,
     )
     _check_size(found)
     _check_test(found)
@@ -284,6 +339,7 @@ def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
             study=of_class[first].study,
             cell=cell,
             data=of_class[first].data,
+            labels=of_class[first].labels,
             task=of_class[first].task,
             encoders=of_class[first].encoders,
             development=tuple(of_class[given].task for given in further),
@@ -291,7 +347,7 @@ def _searching(cells: Iterable[CellData]) -> Iterator[CellData]:
         )
 
 
-def _task(cell: Cell, data: Manifest, study: Study) -> Task:
+def _task(cell: Cell, data: Manifest, study: Study, labelling: Labelling) -> Task:
     every = range(len(data.class_names))
     if cell.normal_class is not None:
         normal = {data.label_of("cells.normal_class", cell.normal_class)}
@@ -299,14 +355,22 @@ def _task(cell: Cell, data: Manifest, study: Study) -> Task:
         assert cell.anomalous_class is not None
         normal = {*every} - {data.label_of("cells.anomalous_class", cell.anomalous_class)}
     anomalous = tuple(label for label in every if label not in normal)
+    selection = study.selection
+    if cell.labels is None:
+        num_val = selection.num_val_anomalies(data.num_val_anomalies)
+    else:
+        fits_labels = study.detector.supervision.labels != "unused"
+        num_val = selection.num_val_of(cell.labels, fits_labels=fits_labels)
     return Task(
         normal_classes=tuple(sorted(normal)),
         anomalous_classes=anomalous,
         labelled_classes=_labelled(cell.labelled_classes, data, anomalous),
         anomaly_ratio=cell.anomaly_ratio,
         pollution_ratio=cell.pollution_ratio,
-        num_val_anomalies=study.selection.num_val_anomalies(data.num_val_anomalies),
-        val_share=study.selection.val_share,
+        num_val_anomalies=num_val,
+        val_share=selection.val_share,
+        num_normals=cell.num_normals,
+        pool=labelling.pool(cell, anomalous),
     )
 
 
@@ -333,7 +397,7 @@ def _labelled(
 
 def _check_counts(cell_data: CellData, seed: int) -> None:
     try:
-        cell_data.counts(seed)
+        _check_normals(cell_data.study.detector, cell_data.counts(seed))
     except ConfigError as error:
         raise ConfigError(f"cell {cell_data.cell.label!r}, seed {seed}: {error}") from error
 
@@ -347,6 +411,17 @@ def _check_size(cell_data: CellData) -> None:
             f"{detector.name} takes pictures of {', '.join(map(str, sizes))} px, but {data.name} "
             f"holds pictures of {data.image_px} px; import them at one of these sizes under "
             f"another name, or leave {detector.name} out."
+        )
+
+
+def _check_normals(detector: DetectorConfig, counts: SplitCounts) -> None:
+    """Refuse a fit split with too few images that count as normal for the detector."""
+    num = counts.num_fit_normals + counts.num_fit_hidden
+    least = getattr(detector, "least_normals", 1)
+    if num < least:
+        raise ConfigError(
+            f"{type(detector).__name__} needs at least {least} normal images to fit, but the fit "
+            f"split has {num}; use a larger cells.num_normals, or another detector."
         )
 
 

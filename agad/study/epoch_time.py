@@ -126,7 +126,11 @@ class StoredEpochTimes:
         if detector is None:
             return 0
         num_normals = row.num_fit_normals + row.num_fit_hidden
-        steps = steps_of(detector, row.anomaly_ratio, num_normals, row.num_fit_anomalies)
+        num_anomalies = row.num_fit_anomalies
+        ratio = row.anomaly_ratio
+        if row.label_budget is not None:
+            ratio = num_anomalies / (num_normals + num_anomalies)
+        steps = steps_of(detector, ratio, num_normals, num_anomalies)
         return row.epochs * steps
 
     def _detector(

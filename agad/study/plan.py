@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from agad.config import Cell, Entry, Study
 from agad.data import Library
@@ -28,6 +28,21 @@ class CellPlan:
 
     num_val_anomalies: int
     num_fit_anomalies: int
+    num_labelled: int = 0
+    """Distinct labelled anomalies that all trials of the cell use together."""
+
+    num_test_anomalies: int = 0
+    """Labelled anomalies of the test split."""
+
+    num_confirm_trials: int | None = None
+    """Confirm trials of the cell; None for the detector's ``confirm_per_cell``."""
+
+    label_budget: int | None = None
+    """The label budget of the cell; None if its ratio says how many anomalies are labelled."""
+
+    labelled_for: object = None
+    """What cells share that label the same images: data set, class and task."""
+
     num_search_instances: int = 1
     """Instances of the cell's class that each search trial trains; 0 if the search uses other
     classes."""
@@ -104,6 +119,9 @@ class DetectorPlan:
     num_left_out: int = 0
     """Cells without the labelled anomalies that the detector needs, which do not run."""
 
+    num_unsearched: int = 0
+    """Cells at a label budget of 0, where nothing is searched."""
+
     @property
     def num_search_trials(self) -> int:
         """Search trials of all cells that are still to run."""
@@ -112,7 +130,11 @@ class DetectorPlan:
     @property
     def num_confirm_trials(self) -> int:
         """Confirm trials of all cells that are still to run."""
-        return round(self.confirm_per_cell * sum(cell.confirm_left for cell in self.cells))
+        return round(sum(self._num_confirm_of(cell) * cell.confirm_left for cell in self.cells))
+
+    def _num_confirm_of(self, cell: CellPlan) -> int:
+        own = cell.num_confirm_trials
+        return self.confirm_per_cell if own is None else own
 
     @property
     def confirm_epochs(self) -> int:
@@ -162,7 +184,7 @@ class DetectorPlan:
         search = (
             self.trials_per_cell * (search_epochs + self.stage_epochs) * cell.num_search_instances
         )
-        confirm = self.confirm_per_cell * (self.max_epochs + self.stage_epochs)
+        confirm = self._num_confirm_of(cell) * (self.max_epochs + self.stage_epochs)
         search_s = cell.epoch_time.epoch_s * search * cell.search_left
         test_s = cell.epoch_time.test_s * self.tested_per_cell
         confirm_s = (cell.epoch_time.epoch_s * confirm + test_s) * cell.confirm_left
@@ -205,6 +227,20 @@ class StudyPlan:
         return sum((one.known for one in self.detectors), WorkerTime())
 
     @property
+    def num_labelled(self) -> int:
+        """Distinct labelled anomalies that build the study: to fit and to validate, in all trials.
+
+        An image is counted once for each data set, class and task. Detectors, ratios and budgets
+        share their labelled anomalies: the most that any of them uses counts.
+        """
+        return _most_of_each((cell.labelled_for, cell.num_labelled) for cell in self.cells)
+
+    @property
+    def num_test_anomalies(self) -> int:
+        """Labelled anomalies of the test split, which judge; counted as ``num_labelled``."""
+        return _most_of_each((cell.labelled_for, cell.num_test_anomalies) for cell in self.cells)
+
+    @property
     def likely(self) -> WorkerTime | None:
         """Workers' time if the schedulers do what is expected; None if it is unknown."""
         return _sum(one.likely for one in self.detectors)
@@ -213,6 +249,14 @@ class StudyPlan:
     def most(self) -> WorkerTime | None:
         """Workers' time if no trial is stopped; None if it is unknown."""
         return _sum(one.most for one in self.detectors)
+
+
+def _most_of_each(counts: Iterable[tuple[object, int]]) -> int:
+    """Return the sum over all keys of the highest count of each."""
+    most: dict[object, int] = {}
+    for key, count in counts:
+        most[key] = max(count, most.get(key, 0))
+    return sum(most.values())
 
 
 def _sum(times: Iterable[WorkerTime | None]) -> WorkerTime | None:
@@ -275,9 +319,10 @@ def _done(
     return status if any(map(_has_begun, status.cells)) else None
 
 
-def _has_begun(cell: CellStatus) -> bool:
-    """Whether a trial of the cell has ended. Where nothing is searched, confirming comes first."""
-    return bool(cell.ended or cell.confirmed or (cell.planned and cell.phase != "search"))
+def _has_begun(status: CellStatus) -> bool:
+    """Whether a trial of a cell has ended, or a limit has ended its search."""
+    is_searched = status.planned > 0 and status.phase != "search"
+    return bool(status.ended or status.confirmed or is_searched)
 
 
 def _detector_plan(
@@ -287,17 +332,19 @@ def _detector_plan(
     statuses: Mapping[str, CellStatus],
 ) -> DetectorPlan:
     study = entry.study
-    searches = {one.cell.over(study.search.development).label for one in cells}
-    ended = [_num_ended(statuses[label]) for label in searches if label in statuses]
+    is_searched = study.selection.searches
+    searched = [one for one in cells if one.study.selection.searches or not is_searched]
+    searching = {one.cell.over(study.search.development).label for one in searched}
+    ended = [_num_ended(statuses[label]) for label in searching if label in statuses]
     return DetectorPlan(
         detector=study.detector.name,
         cells=tuple(
             _cell_plan(
-                one, epoch_times, statuses.get(one.cell.over(study.search.development).label)
+                one, epoch_times, statuses.get(one.cell.over(one.study.search.development).label)
             )
             for one in cells
         ),
-        num_searches=len(searches),
+        num_searches=len(searching),
         trials_per_cell=study.num_search_trials,
         confirm_per_cell=study.confirm.num_trials,
         tested_per_cell=study.confirm.seeds,
@@ -307,6 +354,7 @@ def _detector_plan(
         expectation=study.scheduler.expectation,
         num_search_ended=sum(ended),
         num_left_out=len(entry.left_out),
+        num_unsearched=len(cells) - len(searched),
     )
 
 
@@ -326,6 +374,11 @@ def _cell_plan(
         epoch_time=next((epoch_time for epoch_time in known if epoch_time is not None), None),
         num_val_anomalies=counts.num_val_anomalies,
         num_fit_anomalies=counts.num_fit_anomalies,
+        num_labelled=cell_data.num_labelled,
+        num_test_anomalies=cell_data.num_test_anomalies,
+        num_confirm_trials=cell_data.study.confirm.num_trials,
+        label_budget=cell_data.cell.labels,
+        labelled_for=_labelled_for(cell_data.cell),
         num_search_instances=_num_search_instances(cell_data.study, cell_data.cell),
         search_left=1.0 if status is None else _share_left(_num_ended(status), status.planned),
         confirm_left=1.0 if status is None else _confirm_left(status),
@@ -344,4 +397,11 @@ def _share_left(num_ended: int, num_planned: int) -> float:
 
 def _num_search_instances(study: Study, cell: Cell) -> int:
     is_searched = cell.given_class in cell.over(study.search.development).classes
-    return study.search.seeds if is_searched else 0
+    is_left_out = cell.labels == 0 and not study.selection.searches
+    return study.search.seeds if is_searched and not is_left_out else 0
+
+
+def _labelled_for(cell: Cell) -> Cell:
+    """Return what a cell shares with cells that label the same images, or some of them."""
+    shared = replace(cell, settings=(), detector="", num_normals=None, labels=None)
+    return replace(shared, anomaly_ratio=0.0)

@@ -22,7 +22,8 @@ class RowMaker:
     def trial_row(self, running: Running, state: State, error: str) -> TrialRow:
         """Return the trial row of a trial that ends now."""
         spec = running.launch.spec
-        counts = running.cell.cell_data.trial_counts(spec)
+        cell_data = running.cell.data_of(spec.cell.label)
+        counts = cell_data.trial_counts(spec)
         is_one_class = spec.cell.protocol == "one-class"
         is_alone = not spec.cell.development_classes
         results = running.results
@@ -75,6 +76,10 @@ class RowMaker:
             encode_s=running.last.encode_s,
             work_flop=running.cell.work_of(spec.params) if running.cell.work_of else None,
             objective=last.objective if last else None,
+            num_normals=spec.cell.num_normals,
+            label_budget=spec.cell.labels,
+            num_labelled=cell_data.num_labelled,
+            num_test_anomalies=cell_data.num_test_anomalies,
         )
 
     def epoch_rows(self, running: Running) -> list[EpochRow]:

@@ -220,6 +220,7 @@ def preparing(spec: TrialSpec, runtime: Runtime) -> Reading[Training]:
     inputs = yield from reading_inputs(
         spec, runtime, "train", images, np.concatenate([unlabelled, anomalies, val])
     )
+    ratio = spec.task.ratio_of(len(unlabelled), len(anomalies))
     weights = torch.Generator().manual_seed(
         int(stream(spec.seed, Purpose.WEIGHTS).integers(2**63 - 1))
     )
@@ -228,7 +229,7 @@ def preparing(spec: TrialSpec, runtime: Runtime) -> Reading[Training]:
         detector=config.build(inputs.shape, weights, runtime.compute),
         # A ratio too low for a single anomaly trains as ratio 0 does.
         batches=FitBatches.planned(
-            config.batches(spec.cell.anomaly_ratio),
+            config.batches(ratio),
             inputs.subset(unlabelled),
             inputs.subset(anomalies),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from agad.config import Cell, DetectorConfig, Labelled, Selection, Setting
 from agad.data import Manifest, NodeCache, Task
@@ -110,7 +110,8 @@ class TrialSpec:
     @property
     def selection(self) -> str:
         """The selection policy's name in every row."""
-        return self.policy.name(self.task.num_val_anomalies)
+        pool = self.task.pool
+        return self.policy.name(self.task.num_val_anomalies, pool.num_anomalies if pool else None)
 
     @property
     def key(self) -> str:
@@ -131,7 +132,7 @@ class TrialSpec:
             if (value := getattr(self.detector, field.name)) != field.default
         }
         decisive = {
-            "task": asdict(self.task),
+            "task": self.task.as_key(),
             "data_fingerprint": self.data.fingerprint,
             "phase": self.phase,
             "seeds": [self.seed],
@@ -145,7 +146,9 @@ class TrialSpec:
         if self.is_candidate:
             decisive["is_candidate"] = True
         if self.further:
-            decisive["further"] = [asdict(one) for one in self.further]
+            decisive["further"] = [
+                {"task": one.task.as_key(), "seed": one.seed} for one in self.further
+            ]
         if self.encoder is not None:
             decisive["encoder"] = self.encoder.decisive
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)

@@ -444,3 +444,91 @@ def test_the_order_inside_a_tuple_of_labelled_classes_does_not_matter() -> None:
         for classes in ((3, "dog", 1), ("dog", 1, 3))
     )
     assert one.all_cells == other.all_cells
+
+
+def test_num_normals_is_an_axis_that_joins_a_label_only_if_it_is_set() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None])
+    assert [cell.num_normals for cell in grid.all_cells] == [10, None]
+    assert [cell.label for cell in grid.all_cells] == [
+        "digits class=0 ratio=0 normals=10",
+        "digits class=0 ratio=0",
+    ]
+
+
+@pytest.mark.parametrize("value", [0, 1, 2.5, "10", True, [10, "all"]], ids=repr)
+def test_num_normals_are_whole_numbers_of_at_least_2(value: AnyValue) -> None:
+    with pytest.raises(ConfigError, match=r"^cells\.num_normals holds .*, but must hold None for"):
+        Grid(dataset="digits", normal_class=0, num_normals=value)
+
+
+@pytest.mark.parametrize("values", [[10, 10], [None, None]], ids=repr)
+def test_num_normals_does_not_name_a_value_twice(values: AnyValue) -> None:
+    with pytest.raises(ConfigError, match="must not name a value twice"):
+        Grid(dataset="digits", normal_class=0, num_normals=values)
+
+
+def test_a_grid_without_a_later_axis_is_stored_as_an_earlier_version_stored_it() -> None:
+    stored = Grid(dataset="digits", normal_class=0).as_json()
+    assert "num_normals" not in stored
+    assert Grid.from_json(stored) == Grid(dataset="digits", normal_class=0)
+
+
+def test_a_grid_with_a_later_axis_is_what_it_was_after_its_json() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None])
+    assert Grid.from_json(json.loads(json.dumps(grid.as_json()))) == grid
+
+
+def test_a_reduced_grid_has_the_first_number_of_normals() -> None:
+    grid = Grid(dataset="digits", normal_class=0, num_normals=[10, None]).reduced()
+    assert grid.num_normals == (10,)
+
+
+def test_labels_is_an_axis_that_takes_the_place_of_the_ratio_in_a_label() -> None:
+    grid = Grid(dataset="digits", normal_class=0, labels=[0, 10], num_normals=[5, None])
+    assert [cell.label for cell in grid.all_cells] == [
+        "digits class=0 labels=0 normals=5",
+        "digits class=0 labels=10 normals=5",
+        "digits class=0 labels=0",
+        "digits class=0 labels=10",
+    ]
+    assert [cell.has_labels for cell in grid.all_cells] == [False, True] * 2
+    assert {cell.labels for cell in Grid(dataset="digits", normal_class=0).all_cells} == {None}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1, "cells.labels holds 1, but must be at least 2: one anomaly to fit on, and another to"),
+        ([0, 1], "cells.labels holds 1, but must be at least 2"),
+        (-1, "cells.labels holds -1, but must be a whole number, at least 0"),
+        (2.0, "cells.labels holds 2.0, but must be a whole number"),
+        ("10", "cells.labels holds '10', but must be a whole number"),
+        (True, "cells.labels holds True, but must be a whole number"),
+        ([], "cells.labels is empty"),
+        ([5, 5], "cells.labels is [5, 5], but must not name a value twice"),
+    ],
+    ids=repr,
+)
+def test_grid_refuses_what_is_no_label_budget(value: AnyValue, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        Grid(dataset="digits", normal_class=0, labels=value)
+
+
+def test_grid_refuses_budgets_beside_ratios_in_one_line() -> None:
+    message = (
+        "cells.labels is 0, 10 and cells.anomaly_ratio is 0, 0.1, but both say how many anomalies "
+        "are labelled; leave one of them out."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        Grid(dataset="digits", normal_class=0, labels=[0, 10], anomaly_ratio=[0, 0.1])
+
+
+def test_a_grid_with_budgets_is_what_it_was_after_its_json() -> None:
+    grid = Grid(dataset="digits", normal_class=0, labels=[0, 10])
+    assert Grid.from_json(json.loads(json.dumps(grid.as_json()))) == grid
+    assert "labels" not in Grid(dataset="digits", normal_class=0).as_json()
+
+
+def test_a_reduced_grid_has_the_lowest_and_the_highest_budget() -> None:
+    grid = Grid(dataset="digits", normal_class=0, labels=[10, 0, 30]).reduced()
+    assert grid.labels == (0, 30)

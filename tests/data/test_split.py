@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agad.data import Split, SplitCounts, Task, draw_split
+from agad.data import LabelPool, Split, SplitCounts, Task, draw_split
 from agad.data.split import num_for_share
 from agad.errors import ConfigError
 
@@ -461,3 +462,129 @@ def test_draw_split_rejects_a_share_that_leaves_less_than_two_to_fit() -> None:
     match = r"^normal class 3 has 100 training images, .* 99 to validate; .* selection\.val_share"
     with pytest.raises(ConfigError, match=match):
         draw_split(_LABELS, replace(_ONE_CLASS, val_share=0.99), 0)
+
+
+_POLLUTED = replace(_ONE_CLASS, pollution_ratio=0.2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("part", ["fit_normals", "fit_hidden", "fit_anomalies"])
+def test_fewer_normals_and_the_anomalies_beside_them_are_among_more(part: str, seed: int) -> None:
+    nums = (4, 20, 50, None)
+    drawn = [
+        set(getattr(draw_split(_LABELS, replace(_POLLUTED, num_normals=num), seed), part).tolist())
+        for num in nums
+    ]
+    assert all(few < more for few, more in itertools.pairwise(drawn))
+
+
+@pytest.mark.parametrize("part", ["val_normals", "val_hidden", "val_anomalies"])
+def test_the_number_of_normals_changes_nothing_of_validation(part: str) -> None:
+    splits = [draw_split(_LABELS, replace(_POLLUTED, num_normals=num), 3) for num in (2, 50, None)]
+    assert len({tuple(getattr(split, part)) for split in splits}) == 1
+
+
+def test_ratios_are_relative_to_the_normals_that_are_fitted() -> None:
+    counts = draw_split(_LABELS, replace(_POLLUTED, num_normals=40), 0).counts
+    # A fifth of 50 unlabelled images is hidden, and a fifth of 62 in all is labelled.
+    assert (counts.num_fit_normals, counts.num_fit_hidden) == (40, 10)
+    assert counts.num_fit_anomalies == 12
+
+
+def test_draw_split_rejects_more_normals_than_the_fit_split_has() -> None:
+    message = (
+        "cells.num_normals holds 91, but the fit split has 90 normal images, beside the 10 that "
+        "validate; use at most 90, or None for all."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        draw_split(_LABELS, replace(_ONE_CLASS, num_normals=91), 0)
+
+
+def test_a_task_names_for_its_key_only_what_differs_from_an_earlier_version() -> None:
+    assert "num_normals" not in _ONE_CLASS.as_key()
+    assert replace(_ONE_CLASS, num_normals=5).as_key() == _ONE_CLASS.as_key() | {"num_normals": 5}
+
+
+_SEEDS = range(20)
+
+
+def _of_budget(num: int, num_val: int, **changes: Any) -> Task:  # noqa: ANN401
+    pool = LabelPool(num_anomalies=num, seed=changes.pop("study_seed", 0))
+    values: dict[str, Any] = {"anomaly_ratio": 0.0, "num_val_anomalies": num_val, "pool": pool}
+    return replace(_ONE_CLASS, **(values | changes))
+
+
+def _labelled(task: Task, seed: int) -> set[int]:
+    split = draw_split(_LABELS, task, seed)
+    return {*split.fit_anomalies.tolist(), *split.val_anomalies.tolist()}
+
+
+@pytest.mark.parametrize("num_val", [0, 15, 30])
+@pytest.mark.parametrize("labelled", [9, 2, (2, 7)], ids=["all", "drawn", "named"])
+def test_no_seed_uses_a_labelled_anomaly_outside_of_the_pool(num_val: int, labelled: Any) -> None:  # noqa: ANN401
+    task = _of_budget(30, num_val, labelled_classes=labelled)
+    used = [_labelled(task, seed) for seed in _SEEDS]
+    assert len(set().union(*used)) == 30
+    assert {len(one) for one in used} == {30}
+
+
+@pytest.mark.parametrize("study_seed", range(5))
+def test_a_smaller_pool_lies_inside_a_larger_one(study_seed: int) -> None:
+    pools = [_labelled(_of_budget(n, n // 2, study_seed=study_seed), 7) for n in (2, 5, 10, 30)]
+    assert all(small < large for small, large in itertools.pairwise(pools))
+
+
+@pytest.mark.parametrize("num", [2, 3, 9, 10, 30, 31])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_pool_and_its_halves_are_even_over_the_classes(num: int, seed: int) -> None:
+    split = draw_split(_LABELS, _of_budget(num, num // 2), seed)
+    assert (len(split.fit_anomalies), len(split.val_anomalies)) == (num - num // 2, num // 2)
+    whole = np.concatenate([split.fit_anomalies, split.val_anomalies])
+    for part, most in ((whole, 1), (split.fit_anomalies, 1), (split.val_anomalies, 2)):
+        assert _spread(_LABELS[part], _ONE_CLASS.anomalous_classes) <= most
+
+
+def test_the_seed_of_a_trial_draws_who_of_the_pool_is_fitted() -> None:
+    halves = {tuple(draw_split(_LABELS, _of_budget(10, 5), seed).fit_anomalies) for seed in _SEEDS}
+    assert len(halves) > 10
+
+
+def test_the_seed_of_the_study_draws_the_pool() -> None:
+    pools = {tuple(sorted(_labelled(_of_budget(10, 5, study_seed=one), 0))) for one in range(5)}
+    assert len(pools) == 5
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_a_polluted_split_with_a_pool_draws_no_image_twice(seed: int) -> None:
+    split = draw_split(_LABELS, _of_budget(30, 15, pollution_ratio=0.3), seed)
+    everyone = [index for part in _lists(split).values() for index in part]
+    assert len(set(everyone)) == len(everyone)
+    assert len(split.fit_hidden) > 0
+
+
+def test_a_pool_is_drawn_from_the_images_that_a_user_named() -> None:
+    named = tuple(np.flatnonzero(np.isin(_LABELS, (2, 7)))[:20].tolist())
+    pool = LabelPool(num_anomalies=20, seed=0, named=named)
+    assert _labelled(_of_budget(20, 10, pool=pool), 4) == {*named}
+    few = replace(pool, num_anomalies=5)
+    assert _labelled(_of_budget(5, 2, pool=few), 4) < {*named}
+
+
+def test_draw_split_rejects_a_budget_above_the_labelled_anomalies() -> None:
+    message = (
+        "cells.labels holds 201, but the training part holds 200 anomalies of labelled classes; "
+        "use a budget of at most so many."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        draw_split(_LABELS, _of_budget(201, 100, labelled_classes=(2, 7)), 0)
+
+
+def test_a_pool_leaves_the_normals_of_a_split_as_they_are() -> None:
+    ratio, budget = (draw_split(_LABELS, task, 3) for task in (_ONE_CLASS, _of_budget(10, 5)))
+    for part in ("fit_normals", "val_normals"):
+        assert getattr(ratio, part).tolist() == getattr(budget, part).tolist()
+
+
+def test_the_ratio_of_a_pool_is_that_of_the_images_that_are_fitted() -> None:
+    assert _of_budget(10, 5).ratio_of(95, 5) == 0.05
+    assert _ONE_CLASS.ratio_of(95, 5) == 0.2

@@ -32,6 +32,7 @@ _EXTENSIONS = {
     "ratio": replace(STUDY, cells=replace(STUDY.cells, anomaly_ratio=[0.0, 0.05])),
     "pollution": replace(STUDY, cells=replace(STUDY.cells, pollution_ratio=[0.1, 0.0])),
     "labelled": replace(STUDY, cells=replace(STUDY.cells, labelled_classes=["all", 1, (3, 5)])),
+    "normals": replace(STUDY, cells=replace(STUDY.cells, num_normals=[10, None])),
     "class-by-name": replace(STUDY, cells=replace(STUDY.cells, normal_class=[0, 1, "two"])),
     "settings": replace(STUDY, cells=replace(STUDY.cells, settings={"beta1": [0.9, 0.7, 0.5]})),
     "two-at-once": replace(
@@ -395,3 +396,16 @@ def test_the_search_of_the_first_candidate_may_not_differ_from_the_stored_one() 
     wanted = Study(name="study", cells=_ONE.cells, detectors=(other, _PCA))
     with pytest.raises(StudyChangedError, match=r"detectors\.0\.space\.lr\.high was 0\.001 and is"):
         extends(_as_kept(_ONE), _as_kept(wanted))
+
+
+def test_more_label_budgets_extend_a_study_and_other_budgets_do_not() -> None:
+    budgets = [
+        replace(STUDY, cells=replace(STUDY.cells, anomaly_ratio=0, labels=labels))
+        for labels in ([5, 10], [0, 10, 5], [10])
+    ]
+    kept, more, fewer = (json.loads(json.dumps(study.as_json())) for study in budgets)
+    assert extends(kept, more)
+    with pytest.raises(StudyChangedError, match=r"cells\.labels was \[5, 10\] and is now \[10\]"):
+        extends(kept, fewer)
+    with pytest.raises(StudyChangedError, match=r"cells\.labels was null and is now \[5, 10\]"):
+        extends(json.loads(json.dumps(STUDY.as_json())), kept)

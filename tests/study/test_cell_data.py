@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from agad.config import Grid, Labelled, Study
+from agad.config import Candidate, Grid, Labelled, Study
 from agad.data import (
     ImportOptions,
     Library,
@@ -27,6 +27,7 @@ from agad.data import (
     open_images,
     stream,
 )
+from agad.detectors import KnnProbe
 from agad.errors import ConfigError, DataError
 from agad.objects import open_objects
 from agad.study.cell_data import CellData, find_cell_data
@@ -359,7 +360,9 @@ def test_a_labelled_class_that_is_too_small_is_found_for_the_seeds_that_draw_it(
     (found,) = of_photos(normal_class=0, labelled_classes=1).values()
     sizes = replace(found.data.train, class_counts=(20, 3, 20))
     data = replace(found.data, train=sizes)
-    uneven = replace(found, data=data, _counts={})
+    uneven = CellData(
+        study=found.study, cell=found.cell, data=data, task=found.task, encoders=found.encoders
+    )
     drawn = [
         stream(seed, Purpose.LABELLED_CLASSES).permutation(found.task.anomalous_classes)[0]
         for seed in range(10)
@@ -441,3 +444,27 @@ def test_what_is_kept_is_no_part_of_a_trials_key(study: Study, cell_data_of: Mat
             for cell in (one, other)
         )
         assert next(keys) == next(keys)
+
+
+def test_more_normals_than_there_are_is_refused_with_their_number(
+    make_study: MakeStudy, cell_data_of: MaterialsOf
+) -> None:
+    study = make_study(cells=Grid(dataset="digits", normal_class=0, num_normals=[10, 5000]))
+    message = (
+        "cell 'digits class=0 ratio=0 normals=5000', seed 0: cells.num_normals holds 5000, but the "
+        "fit split has 107 normal images, beside the 12 that validate; use at most 107, or None "
+        "for all."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        cell_data_of(study)
+
+
+def test_fewer_normals_than_a_detector_needs_are_refused(cell_data_of: MaterialsOf) -> None:
+    cells = Grid(dataset="digits", normal_class=0, num_normals=2, anomaly_ratio=0.5)
+    study = Study(name="few", cells=cells, detectors=[Candidate(KnnProbe())])
+    message = (
+        "KnnProbe needs at least 3 normal images to fit, but the fit split has 2; use a larger "
+        "cells.num_normals, or another detector."
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        cell_data_of(study)

@@ -211,3 +211,21 @@ def test_a_trial_that_was_paused_keeps_the_seconds_before_its_first_epoch(
     pause = MAKER.pause(running)
     later = Running.paused(running.launch.spec, running.cell, pause)
     assert MAKER.trial_row(later, "pruned", "").pretrain_s == pause.pretrain_s == 3.0
+
+
+def test_a_row_says_on_how_many_normals_its_cell_fits(row_of: RowOf) -> None:
+    row = row_of(normal_class=0, num_normals=20)
+    assert (row.num_normals, row.num_fit_normals) == (20, 20)
+    assert row.cell == "digits class=0 ratio=0 normals=20"
+    assert row_of(normal_class=0).num_normals is None
+
+
+def test_a_row_counts_the_labels_of_its_cell_and_of_the_test_split(
+    row_of: RowOf, digits: Manifest
+) -> None:
+    row = row_of(normal_class=0, anomaly_ratio=0.1)
+    assert (row.label_budget, row.num_val_anomalies, row.num_fit_anomalies) == (None, 20, 11)
+    # Three seeds, a search and two to confirm, draw 31 each.
+    assert row.num_labelled is not None
+    assert 31 < row.num_labelled <= 93
+    assert row.num_test_anomalies == digits.test.num_images - digits.test.class_counts[0]

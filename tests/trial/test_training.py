@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agad.config import Cell
-from agad.data import Subset, draw_split
+from agad.data import LabelPool, Subset, draw_split
 from agad.trial import Runtime, TrialSpec
 from agad.trial.training import prepare
 
@@ -113,3 +113,30 @@ def test_prepare_takes_the_share_of_anomalies_that_the_detector_asks_for(
     detector = replace(make_spec().detector, batch_anomaly_share=0.25)
     batches = prepare(make_spec(detector=detector), runtime).batches
     assert (batches.num_normals, batches.num_anomalies) == (24, 8)
+
+
+def test_prepare_fits_and_validates_on_a_pool_alone(
+    make_spec: MakeSpec, runtime: Runtime, load: Load
+) -> None:
+    cell = Cell(dataset="digits", normal_class=0, anomaly_ratio=0.0, labels=10)
+    spec = make_spec(cell=cell)
+    pool = LabelPool(num_anomalies=10, seed=0)
+    spec = replace(spec, task=replace(spec.task, pool=pool, num_val_anomalies=5))
+    prepared = prepare(spec, runtime)
+    is_normal = load("train").labels == 0
+    fitted = _places(prepared.batches.anomalies)
+    validated = _places(prepared.val_images)[prepared.val_is_anomaly]
+    assert (len(fitted), len(validated)) == (5, 5)
+    assert len({*fitted, *validated}) == 10
+    assert not is_normal[[*fitted, *validated]].any()
+    # The ratio of the fit split is 5 / (107 + 5), so a batch holds its least number of anomalies.
+    assert prepared.batches.num_anomalies == 16
+
+
+def test_prepare_fits_on_so_many_normals_alone(make_spec: MakeSpec, runtime: Runtime) -> None:
+    spec = make_spec(cell=Cell(dataset="digits", normal_class=0, anomaly_ratio=0.0))
+    whole = prepare(spec, runtime)
+    few = prepare(replace(spec, task=replace(spec.task, num_normals=10)), runtime)
+    assert len(few.batches.normals) == 10
+    assert set(_places(few.batches.normals)) < set(_places(whole.batches.normals))
+    assert _places(few.val_images).tolist() == _places(whole.val_images).tolist()

@@ -294,3 +294,10 @@ def test_selection_names_the_label_budget(
 ) -> None:
     spec = make_spec()
     assert replace(spec, task=task_of(spec.cell, num_val_anomalies=12)).selection == "labelled(12)"
+
+
+def test_key_changes_with_the_number_of_normals(make_spec: Callable[..., TrialSpec]) -> None:
+    spec = make_spec()
+    keys = {replace(spec, task=replace(spec.task, num_normals=num)).key for num in (None, 10, 50)}
+    assert len(keys) == 3
+    assert spec.key in keys

@@ -33,9 +33,6 @@ class ShallowDetector(DetectorDefaults):
     scorer: ClassVar[str]
     """Module and class of the detector's ``ShallowScorer``."""
 
-    least_normals: ClassVar[int] = 1
-    """The fewest normal images that the detector can be fitted on."""
-
     features: str = "pixels"
     """``pixels``: grey levels in [-1, 1]. ``pixels-standardised``: each image minus its mean,
     divided by its standard deviation, so that brightness and contrast count for nothing. Or a

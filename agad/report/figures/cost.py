@@ -14,6 +14,8 @@ from agad.report.figures.parts import (
     keyed,
     layer,
     layers,
+    level,
+    level_name,
     mean_key,
     number_tip,
     panels,
@@ -37,7 +39,9 @@ class _Spent:
 
     dataset: str
     method: str
-    anomaly_ratio: float
+    level: float
+    """The anomaly ratio or the label budget."""
+
     seconds: float
     score: float
     is_complete: bool
@@ -54,13 +58,14 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
     if not found:
         return []
     unit = "GPU time" if is_gpu else "time of the workers"
-    standing = " A result that stands at several ratios has one mark." if _stands(board) else ""
+    name = level_name(board.ratios)
+    standing = f" A result that stands at several {name}s has one mark." if _stands(board) else ""
     return [
         Figure(
             name="cost",
             title=f"Test AUROC against {unit}",
             caption=(
-                f"Each mark: a method at a ratio, its mean over classes and the {unit} of all "
+                f"Each mark: a method at a {name}, its mean over classes and the {unit} of all "
                 "their trials, search and confirm. Line: the front, that is marks which no other "
                 "of the data set beats for as little. Hollow: a class is missing, so it is on no "
                 "front. Labels cost too, and stand in no time; differences within the intervals "
@@ -69,16 +74,16 @@ def cost_figures(board: Leaderboard) -> list[Figure]:
             alt=f"Test AUROC and {unit}: "
             + told(
                 f"{plain(one.dataset)}, {plain(one.method)}, "
-                f"ratio {ratio_text(one.anomaly_ratio)}: {score_text(one.score)} for "
+                f"{name} {ratio_text(one.level)}: {score_text(one.score)} for "
                 f"{seconds_text(one.seconds)}" + (", on the front" if one.is_best else "")
                 for one in found
             ),
-            spec=_spec(found, unit),
+            spec=_spec(found, unit, name),
             table=text_table(
                 [
                     ("data set", lambda one: one.dataset),
                     ("method", lambda one: one.method),
-                    ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
+                    (name, lambda one: ratio_text(one.level)),
                     ("test AUROC", lambda one: score_text(one.score)),
                     (unit, lambda one: seconds_text(one.seconds)),
                     ("on the front", lambda one: "yes" if one.is_best else "no"),
@@ -105,7 +110,7 @@ def _spent(board: Leaderboard, *, is_gpu: bool) -> list[_Spent]:
                 _Spent(
                     dataset=one.dataset,
                     method=series(one),
-                    anomaly_ratio=one.anomaly_ratio,
+                    level=level(one),
                     seconds=seconds,
                     score=one.test_auroc,
                     is_complete=one.num_missing == 0,
@@ -133,7 +138,7 @@ def _fronted(found: Sequence[_Spent]) -> list[_Spent]:
     ]
 
 
-def _spec(found: Sequence[_Spent], unit: str) -> Spec:
+def _spec(found: Sequence[_Spent], unit: str, level_of: str) -> Spec:
     longest = max(one.seconds for one in found)
     name, seconds = next(
         (name, seconds) for name, seconds in _UNITS if longest >= 2 * seconds or seconds == 1
@@ -142,7 +147,7 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
         {
             "dataset": plain(one.dataset),
             "method": plain(one.method),
-            "ratio": ratio_text(one.anomaly_ratio),
+            "ratio": ratio_text(one.level),
             "time": one.seconds / seconds,
             "score": one.score,
             "is_complete": one.is_complete,
@@ -151,7 +156,8 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
         for one in found
     ]
     methods = {datum["method"] for datum in values}
-    ratios = [ratio_text(ratio) for ratio in sorted({one.anomaly_ratio for one in found})]
+    ratios = [ratio_text(ratio) for ratio in sorted({one.level for one in found})]
+    title = "anomaly ratio" if level_of == "ratio" else level_of
     time = f"{unit}, {name}"
     is_hollow = {"test": "!datum.is_complete", "value": "transparent"}
     panel = layers(
@@ -169,10 +175,10 @@ def _spec(found: Sequence[_Spent], unit: str) -> Spec:
             {"type": "point", "size": 90, "strokeWidth": 2},
             color=keyed("method", "method", methods),
             fill=keyed("method", "method", methods, condition=is_hollow),
-            shape=keyed("ratio", "anomaly ratio", ratios, scale={"domain": ratios}),
+            shape=keyed("ratio", title, ratios, scale={"domain": ratios}),
             tooltip=[
                 tip("method"),
-                tip("ratio"),
+                tip("ratio", level_of),
                 score_tip("score", "test AUROC"),
                 number_tip("time", time, ".3~g"),
             ],

@@ -10,6 +10,8 @@ from agad.report.figures.parts import (
     chart,
     layer,
     layers,
+    level,
+    level_name,
     number_tip,
     panels,
     series,
@@ -48,7 +50,7 @@ def heat_figures(board: Leaderboard) -> list[Figure]:
     return [
         Figure(
             name="auroc-by-class",
-            title="Test AUROC of each class at each ratio",
+            title=f"Test AUROC of each class at each {level_name(board.cells)}",
             caption=(
                 f"Each tile: the mean over a cell's confirm seeds, "
                 f"{count_text(len(board.cells), 'cell')}. "
@@ -63,7 +65,7 @@ def heat_figures(board: Leaderboard) -> list[Figure]:
                     ("data set", lambda cell: cell.dataset),
                     ("method", series),
                     ("class", lambda cell: str(cell.given_class)),
-                    ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
+                    (level_name(board.cells), lambda cell: ratio_text(level(cell))),
                     ("test AUROC", confirmed_text),
                     ("95 % interval", lambda cell: interval_text(cell.test_auroc_interval)),
                 ],
@@ -82,7 +84,7 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
         {
             "panel": plain(f"{cell.dataset} · {series(cell)}"),
             "class": plain(str(cell.given_class)),
-            "ratio": ratio_text(cell.anomaly_ratio),
+            "ratio": ratio_text(level(cell)),
             "score": cell.test_auroc,
             "shown": score_text(cell.test_auroc),
             "n": cell.num_confirmed,
@@ -91,7 +93,9 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
         }
         for cell in cells
     ]
-    ratios = [ratio_text(ratio) for ratio in sorted({cell.anomaly_ratio for cell in cells})]
+    ratios = [ratio_text(ratio) for ratio in sorted({level(cell) for cell in cells})]
+    name = level_name(cells)
+    title = "anomaly ratio" if name == "ratio" else name
     classes = list(dict.fromkeys(datum["class"] for datum in values))
     shown = list(dict.fromkeys(datum["panel"] for datum in values))
     colour = axis(
@@ -109,9 +113,9 @@ def _spec(cells: Sequence[CellResult]) -> Spec:
         layer({"type": "rect", "stroke": "#888888", "strokeWidth": 0.5}, color=colour),
         layer(text, where="isValid(datum.score)", text={"field": "shown"}, color=black_or_white),
         layer(text, where="!isValid(datum.score)", text={"field": "shown"}),
-        x=axis("ratio", "anomaly ratio", "ordinal", sort=ratios, axis={"labelAngle": 0}),
+        x=axis("ratio", title, "ordinal", sort=ratios, axis={"labelAngle": 0}),
         y=axis("class", "class", "ordinal", sort=classes),
-        tooltip=[tip("class"), tip("ratio"), tip("shown", "test AUROC"), number_tip("n")],
+        tooltip=[tip("class"), tip("ratio", name), tip("shown", "test AUROC"), number_tip("n")],
     )
     own_scales = ["y"] if len(shown) > 1 else []
     return chart(values, panels("panel", shown, panel, own_scales=own_scales))

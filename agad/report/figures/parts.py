@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from agad.config import Labelled
 from agad.records import STATES, TrialRow, objective_of
 from agad.report.figures.render import Figure, Spec
-from agad.report.numbers.results import CellResult, RatioResult
+from agad.report.numbers.results import CellResult, RatioResult, without_words
 from agad.report.pages.rounding import objective_text, score_text
 
 _One = TypeVar("_One")
@@ -190,8 +190,18 @@ def spread(all_of_them: Sequence[_One], num: int, is_kept: Callable[[_One], bool
 
 
 def series(one: CellResult | RatioResult) -> str:
-    """Return the name of a line: the detector and its variant."""
-    return f"{one.detector or 'no trial yet'} {one.variant}".strip()
+    """Return the name of a line: the detector and its variant, but for the label budget."""
+    return f"{one.detector or 'no trial yet'} {without_words(one.variant, 'labels')}".strip()
+
+
+def level(one: CellResult | RatioResult) -> float:
+    """Return how much is labelled: the label budget if there is one, else the anomaly ratio."""
+    return one.anomaly_ratio if one.label_budget is None else one.label_budget
+
+
+def level_name(found: Iterable[CellResult | RatioResult]) -> str:
+    """Return what ``level`` is of some cells: ``ratio`` or ``label budget``."""
+    return "ratio" if all(one.label_budget is None for one in found) else "label budget"
 
 
 def by_mean(cells: Iterable[CellResult]) -> dict[tuple[str, str, float], list[CellResult]]:
@@ -203,8 +213,8 @@ def by_mean(cells: Iterable[CellResult]) -> dict[tuple[str, str, float], list[Ce
 
 
 def mean_key(one: CellResult | RatioResult) -> tuple[str, str, float]:
-    """Return what the cells of a mean over classes share: data set, method, anomaly ratio."""
-    return one.dataset, series(one), one.anomaly_ratio
+    """Return what the cells of a mean over classes share: data set, method, ratio or budget."""
+    return one.dataset, series(one), level(one)
 
 
 def first_upper(text: str) -> str:

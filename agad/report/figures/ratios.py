@@ -1,4 +1,4 @@
-"""Test AUROC and average precision against the anomaly ratio, with intervals."""
+"""Test AUROC and average precision against the anomaly ratio or the label budget."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from agad.report.figures.parts import (
     keyed,
     layer,
     layers,
+    level,
+    level_name,
     mean_key,
     number_tip,
     panels,
@@ -99,6 +101,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
         return []
     # The mean over all classes already counts every seed of a mean that leaves classes out.
     whole = [point.of for point in points if not point.of.left_out]
+    axis_name = _axis_name(points)
     num_seeds = sum(point.num_seeds for point in points if not point.of.left_out)
     num_missing = sum(one.num_missing for one in whole)
     missing = (
@@ -109,17 +112,17 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     return [
         Figure(
             name=name,
-            title=f"{first_upper(measure)} against anomaly ratio",
+            title=f"{first_upper(measure)} against {axis_name}",
             caption=(
                 f"Large marks: means over classes of n = {num_seeds} confirm seeds in all; bars: "
                 "their 95 % intervals over seeds, none where a class has one seed; small marks: "
                 "each class. The intervals say nothing of other classes or other test images."
                 + missing
             ),
-            alt=f"{first_upper(measure)} at each anomaly ratio: "
+            alt=f"{first_upper(measure)} at each {axis_name}: "
             + told(
-                f"{plain(point.of.dataset)}, {plain(point.method)}, ratio "
-                f"{ratio_text(point.of.anomaly_ratio)}: {score_text(point.score)} "
+                f"{plain(point.of.dataset)}, {plain(point.method)}, {level_name(whole)} "
+                f"{ratio_text(level(point.of))}: {score_text(point.score)} "
                 f"({interval_text(point.interval)})"
                 for point in points
             ),
@@ -128,7 +131,7 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
                 [
                     ("data set", lambda point: point.of.dataset),
                     ("method", lambda point: point.method),
-                    ("ratio", lambda point: ratio_text(point.of.anomaly_ratio)),
+                    (level_name(whole), lambda point: ratio_text(level(point.of))),
                     (measure, lambda point: score_text(point.score)),
                     ("95 % interval", lambda point: interval_text(point.interval)),
                     ("classes", lambda point: classes_text(point.of)),
@@ -140,9 +143,15 @@ def _figure(name: str, measure: str, points: Sequence[_Point]) -> list[Figure]:
     ]
 
 
+def _axis_name(points: Sequence[_Point]) -> str:
+    name = level_name(point.of for point in points)
+    return "anomaly ratio" if name == "ratio" else name
+
+
 def _spec(measure: str, points: Sequence[_Point]) -> Spec:
     values = [datum for point in points for datum in _data(point)]
     methods = {datum["method"] for datum in values}
+    name = level_name(point.of for point in points)
     ratios = sorted({datum["ratio"] for datum in values})
     panel = layers(
         (300, 220),
@@ -150,7 +159,12 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
             {"type": "point", "size": 16, "opacity": 0.45, "filled": True},
             where="isValid(datum.score)",
             y=score_axis("score", measure),
-            tooltip=[tip("method"), tip("class"), number_tip("ratio"), score_tip("score", measure)],
+            tooltip=[
+                tip("method"),
+                tip("class"),
+                number_tip("ratio", name),
+                score_tip("score", measure),
+            ],
         ),
         layer(
             {"type": "rule", "strokeWidth": 2},
@@ -164,7 +178,7 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
             y=score_axis("mean", measure),
             tooltip=[
                 tip("method"),
-                number_tip("ratio"),
+                number_tip("ratio", name),
                 score_tip("mean", measure),
                 score_tip("low", "95 % from"),
                 score_tip("high", "to"),
@@ -173,7 +187,7 @@ def _spec(measure: str, points: Sequence[_Point]) -> Spec:
         ),
         x=axis(
             "ratio",
-            "anomaly ratio",
+            _axis_name(points),
             axis={"values": ratios, "format": ".6~g", "labelOverlap": True},
             scale={"nice": False, "padding": 15},
         ),
@@ -187,7 +201,7 @@ def _data(point: _Point) -> list[Datum]:
     place: Datum = {
         "dataset": plain(point.of.dataset),
         "method": plain(point.method),
-        "ratio": point.of.anomaly_ratio,
+        "ratio": level(point.of),
     }
     mean: Datum = {
         "mean": point.score,

@@ -150,7 +150,7 @@ def _check_rows(rows: Sequence[TrialRow]) -> None:
 def _cell_order(cell: CellResult) -> tuple[object, ...]:
     given = cell.given_class
     place = (0, given, "") if isinstance(given, int) else (1, 0, given)
-    return (cell.dataset, cell.detector, cell.variant, *place, cell.anomaly_ratio)
+    return (cell.dataset, cell.detector, *cell.variant_order, *place, cell.anomaly_ratio)
 
 
 def _searched_for(cell: CellResult) -> tuple[object, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
 from typing import Any
 
-from agad.config import Cell, Setting, labelled_text, ranked_apart, variant_label
+from agad.config import Cell, Setting, ranked_apart, variant_label
 from agad.records import TrialRow, Winner, objective_of
 from agad.report.numbers.chosen import (
     confirm_trials,
@@ -50,7 +50,8 @@ def cell_result(
     first = rows[0]
     settings = json.loads(first.settings)
     policy = ranked_apart(first.selection)
-    apart = "" if candidate else policy
+    # At a label budget of 0, nothing is searched whatever chooses elsewhere.
+    apart = "" if candidate or first.label_budget == 0 else policy
     return CellResult(
         study=first.study,
         cell=first.cell,
@@ -60,16 +61,9 @@ def cell_result(
         anomaly_ratio=first.anomaly_ratio,
         variant=named_apart(
             apart,
-            variant_label(
-                protocol=first.protocol,
-                pollution_ratio=first.pollution_ratio,
-                labelled_classes=first.labelled_classes,
-                settings=settings,
-            ),
+            _variant_of(first, settings),
         ),
-        task=named_apart(
-            apart, _task(first.protocol, first.pollution_ratio, first.labelled_classes)
-        ),
+        task=named_apart(apart, _variant_of(first, {})),
         method=_method(first.detector, settings),
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
@@ -105,6 +99,10 @@ def cell_result(
         num_planned_search_epochs=sum(row.max_epochs * row.num_instances for row in search),
         num_instances=max((row.num_instances for row in search), default=1),
         given=_given(rows, external_data) if candidate or external_data else "",
+        label_budget=first.label_budget,
+        num_normals=first.num_normals,
+        num_labelled=_most(row.num_labelled for row in rows),
+        num_test_anomalies=_most(row.num_test_anomalies for row in rows),
     )
 
 
@@ -123,10 +121,12 @@ def missing_cell(
         variant=named_apart(apart, cell.variant),
         task=named_apart(
             apart,
-            _task(cell.protocol, cell.pollution_ratio, labelled_text(cell.labelled_classes)),
+            replace(cell, settings=()).variant,
         ),
         method=_method(detector, dict(cell.settings)),
         policy=policy,
+        label_budget=cell.labels,
+        num_normals=cell.num_normals,
     )
 
 
@@ -149,6 +149,7 @@ def standing_cell(ran: CellResult, asked: Cell) -> CellResult:
         anomaly_ratio=missing.anomaly_ratio,
         variant=missing.variant,
         task=missing.task,
+        label_budget=missing.label_budget,
         stands_for=ran.cell,
         **counted,
     )
@@ -168,10 +169,19 @@ _COUNTED_ONCE = (
 )
 
 
+def _most(counts: Iterable[int | None]) -> int | None:
+    return max((one for one in counts if one is not None), default=None)
+
+
 def _given(rows: Sequence[TrialRow], external_data: str) -> str:
-    """Return what the trials of a cell were given beside normal images."""
+    """Return what the trials of a cell were given beside normal images.
+
+    Labels that only chose the configuration were given too. All labels of a budget count.
+    """
     uses_labels = any(row.num_val_anomalies or row.num_fit_anomalies for row in rows)
-    return ", ".join(filter(None, ("labels" if uses_labels else "", external_data))) or NOTHING
+    budget = rows[0].label_budget
+    labels = ("labels" if budget is None else f"{budget:,} labels") if uses_labels else ""
+    return ", ".join(filter(None, (labels, external_data))) or NOTHING
 
 
 def _class_of(row: TrialRow) -> int | str:
@@ -186,12 +196,13 @@ def _class_of_plan(cell: Cell) -> int | str:
     return ", ".join(map(str, cell.development_classes)) or cell.given_class
 
 
-def _task(protocol: str, pollution_ratio: float, labelled_classes: str) -> str:
+def _variant_of(row: TrialRow, settings: Mapping[str, Setting]) -> str:
     return variant_label(
-        protocol=protocol,
-        pollution_ratio=pollution_ratio,
-        labelled_classes=labelled_classes,
-        settings={},
+        protocol=row.protocol,
+        pollution_ratio=row.pollution_ratio,
+        labelled_classes=row.labelled_classes,
+        settings=settings,
+        counts=(("labels", row.label_budget), ("normals", row.num_normals)),
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from agad.config import FixedEpoch
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.rankings import Ranking
-from agad.report.numbers.results import CellResult, RatioResult, Summary
+from agad.report.numbers.results import CellResult, RatioResult, Summary, without_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,36 @@ class Leaderboard:
 
     left_out: tuple[tuple[str, int], ...] = ()
     """A detector that needs labelled anomalies, and its cells without any, which do not run."""
+
+    @property
+    def has_budgets(self) -> bool:
+        """Whether label budgets say how many anomalies are labelled, in every cell."""
+        return bool(self.cells) and all(cell.label_budget is not None for cell in self.cells)
+
+    @property
+    def num_labelled(self) -> int | None:
+        """Distinct labelled anomalies that built the study: to fit and to validate, in all trials.
+
+        An image counts once for each data set, class and task. Detectors, ratios and budgets share
+        their labelled anomalies: the most that any of them uses counts. None if unknown.
+        """
+        return self._most_of_each({cell.cell: cell.num_labelled for cell in self.cells})
+
+    @property
+    def num_test_anomalies(self) -> int | None:
+        """Labelled anomalies of the test split, which judge; counted as ``num_labelled``."""
+        return self._most_of_each({cell.cell: cell.num_test_anomalies for cell in self.cells})
+
+    def _most_of_each(self, counts: Mapping[str, int | None]) -> int | None:
+        most: dict[object, int] = {}
+        for cell in self.cells:
+            count = counts[cell.cell]
+            if count is None and cell.selection:
+                return None  # An earlier version wrote a row without the count.
+            task = without_words(cell.task, "labels", "normals")
+            asked = (cell.dataset, cell.given_class, task)
+            most[asked] = max(count or 0, most.get(asked, 0))
+        return sum(most.values())
 
     @property
     def searching(self) -> tuple[CellResult, ...]:

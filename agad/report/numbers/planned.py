@@ -37,10 +37,13 @@ class PlannedDetector:
     left_out: Sequence[Cell] = ()
     """The cells without the labelled anomalies that the detector needs."""
 
+    unsearched: Sequence[Cell] = ()
+    """The cells in which nothing is searched, although the detector has a search elsewhere."""
+
     @property
     def searching(self) -> Sequence[Cell]:
         """The cells that search: those on development classes, else all."""
-        return self.searches or self.cells
+        return self.searches or [cell for cell in self.cells if cell not in self.unsearched]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,12 @@ NOTHING = "nothing"
 """What a detector was given if it had normal images alone."""
 
 
+def without_words(variant: str, *names: str) -> str:
+    """Return a variant or a task without the words of some names, such as ``labels=10``."""
+    starts = tuple(f"{name}=" for name in names)
+    return " ".join(word for word in variant.split() if not word.startswith(starts))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
     """The search of a cell, its confirmed configuration and their cost."""
@@ -160,6 +166,26 @@ class CellResult:
     """What the detector was given beside normal images, such as ``labels``; empty if the study has
     one detector, or if the cell has no row."""
 
+    label_budget: int | None = None
+    """Labelled anomalies that all trials of the cell may use together; None if the ratio says how
+    many are labelled."""
+
+    num_normals: int | None = None
+    """Normal images that the cell fits on; None for all."""
+
+    num_labelled: int | None = None
+    """Distinct labelled anomalies that all trials of the cell use, to fit and to validate; None
+    if no row says so."""
+
+    num_test_anomalies: int | None = None
+    """Labelled anomalies of the test split, which judge; None if no row says so."""
+
+    @property
+    def variant_order(self) -> tuple[str, int]:
+        """The place of the variant among others: budgets are in order of their number."""
+        budget = -1 if self.label_budget is None else self.label_budget
+        return without_words(self.variant, "labels"), budget
+
     @property
     def origin(self) -> str:
         """The label of the cell whose trials gave the result."""
@@ -177,6 +203,9 @@ class RatioResult:
 
     anomaly_ratio: float
     """In [0, 1)."""
+
+    label_budget: int | None = None
+    """As ``CellResult.label_budget``."""
 
     test_auroc: float | None
     """Mean over the confirmed classes of the means over seeds."""
@@ -236,6 +265,9 @@ class Summary:
 
     anomaly_ratio: float | None
     """In [0, 1); None if there are several."""
+
+    label_budget: int | None = None
+    """As ``CellResult.label_budget``."""
 
     num_datasets: int
     """Data sets with a confirmed cell."""

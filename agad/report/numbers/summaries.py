@@ -27,7 +27,7 @@ def ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
         groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
     return _marked(
         (_ratio_result(counted, left_out), counted[0].task)
-        for key in sorted(groups)
+        for key in sorted(groups, key=lambda key: _group_order(groups[key][0]))
         for counted, left_out in with_and_without(groups[key])
     )
 
@@ -54,6 +54,10 @@ def _marked(results: Iterable[tuple[RatioResult, str]]) -> list[RatioResult]:
     ]
 
 
+def _group_order(cell: CellResult) -> tuple[object, ...]:
+    return (cell.dataset, cell.detector, *cell.variant_order, cell.anomaly_ratio)
+
+
 def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> RatioResult:
     means = [cell.test_auroc for cell in cells if cell.test_auroc is not None]
     precisions = [
@@ -65,6 +69,7 @@ def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) 
         detector=cells[0].detector,
         variant=cells[0].variant,
         anomaly_ratio=cells[0].anomaly_ratio,
+        label_budget=cells[0].label_budget,
         test_auroc=fmean(means) if means else None,
         interval=mean_interval(strata),
         iqm=interquartile_mean([score for scores in strata for score in scores]),
@@ -129,6 +134,7 @@ def _summary(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) -> Su
         detector=cells[0].detector,
         variant=cells[0].variant,
         anomaly_ratio=cells[0].anomaly_ratio if num_ratios == 1 else None,
+        label_budget=cells[0].label_budget,
         num_datasets=num_confirmed_datasets,
         num_ratios=num_confirmed_ratios,
         test_auroc=fmean(means) if means else None,

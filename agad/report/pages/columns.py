@@ -8,7 +8,13 @@ from itertools import chain
 from agad.report.numbers.leaderboard import Leaderboard
 from agad.report.numbers.methods import Contrast
 from agad.report.numbers.rankings import Ranking
-from agad.report.numbers.results import NOTHING, CellResult, RatioResult, Summary
+from agad.report.numbers.results import (
+    NOTHING,
+    CellResult,
+    RatioResult,
+    Summary,
+    without_words,
+)
 from agad.report.pages.page import CONFIGURATION, Column, Layouts, TextTable, text_table
 from agad.report.pages.rounding import (
     NONE,
@@ -79,6 +85,18 @@ def _summary_layouts(board: Leaderboard) -> Layouts:
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
+_BUDGET = "label budget"
+
+
+def _shown_variant(one: CellResult | RatioResult | Summary) -> str:
+    """Return a variant without the label budget, which has a column of its own."""
+    return without_words(one.variant, "labels")
+
+
+def _budget_text(one: CellResult | RatioResult | Summary) -> str:
+    return NONE if one.label_budget is None else f"{one.label_budget:,}"
+
+
 _RUN_COLUMNS: tuple[Column[CellResult], ...] = (
     ("trials", lambda cell: _trials(cell, cell.num_trials)),
     ("stopped", lambda cell: _trials(cell, cell.num_pruned)),
@@ -98,8 +116,9 @@ def _cell_table(board: Leaderboard) -> TextTable:
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("detector", lambda cell: cell.detector),
-        ("variant", lambda cell: cell.variant),
+        ("variant", _shown_variant),
         ("given", lambda cell: cell.given or NONE),
+        (_BUDGET, _budget_text),
         ("class", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("test AUROC", marked_result),
@@ -118,7 +137,8 @@ def _search_table(board: Leaderboard) -> TextTable:
     columns: list[Column[CellResult]] = [
         ("data set", lambda cell: cell.dataset),
         ("detector", lambda cell: cell.detector),
-        ("variant", lambda cell: cell.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         ("searched on", lambda cell: str(cell.given_class)),
         ("ratio", lambda cell: ratio_text(cell.anomaly_ratio)),
         ("instances", lambda cell: _trials(cell, cell.num_instances)),
@@ -145,7 +165,8 @@ def _ratio_table(board: Leaderboard) -> TextTable:
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
         ("detector", lambda one: one.detector),
-        ("variant", lambda one: one.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
         ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
@@ -160,10 +181,11 @@ def _given_table(board: Leaderboard) -> TextTable:
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
         ("given", lambda one: one.given or NONE),
+        (_BUDGET, _budget_text),
         ("ratio", lambda one: ratio_text(one.anomaly_ratio)),
         ("without", left_out_text),
         ("detector", lambda one: one.detector),
-        ("variant", lambda one: one.variant),
+        ("variant", _shown_variant),
         ("test AUROC", lambda one: marked_text(one.test_auroc, one.interval)),
         ("highest", lambda one: "highest" if one.is_highest else ""),
         *_MEAN_COLUMNS,
@@ -175,8 +197,9 @@ def _given_table(board: Leaderboard) -> TextTable:
 
 def _by_given(one: RatioResult) -> tuple[object, ...]:
     """Return the place of a mean: nothing given first, then the highest mean first."""
-    is_given = one.given != NOTHING
-    place = (one.dataset, is_given, one.given, one.anomaly_ratio, one.left_out != ())
+    external = [given for given in one.given.split(", ") if not given.endswith("labels")]
+    group = (one.dataset, one.given != NOTHING, external, one.label_budget or 0, one.given)
+    place = (*group, one.anomaly_ratio, one.left_out != ())
     return (*place, -(one.test_auroc or 0.0), one.detector, one.variant)
 
 
@@ -184,7 +207,8 @@ def _summary_table(board: Leaderboard) -> TextTable:
     columns: list[Column[Summary]] = [
         ("data set", lambda one: one.dataset or _several(one.num_datasets, "data set")),
         ("detector", lambda one: one.detector),
-        ("variant", lambda one: one.variant),
+        ("variant", _shown_variant),
+        (_BUDGET, _budget_text),
         (
             "ratio",
             lambda one: (
@@ -286,7 +310,9 @@ def _empty_headers(board: Leaderboard) -> set[str]:
     """Return the columns that say nothing in a leaderboard."""
     cells, totals = board.cells, board.totals
     is_empty = {
-        "variant": not any(cell.variant for cell in cells),
+        "variant": not any(map(_shown_variant, cells)),
+        "ratio": board.has_budgets,
+        _BUDGET: not board.has_budgets,
         "detector": not board.detectors,
         "given": not any(cell.given for cell in cells),
         "without": not board.searches,

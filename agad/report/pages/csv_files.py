@@ -36,8 +36,12 @@ def cell_rows(*boards: Leaderboard) -> list[dict[str, Any]]:
     ]
 
 
-_OF_SOME = ("stands_for", "given", "encode_s")
-"""Fields of ``CellResult`` that have no column if they are empty in every cell."""
+_EMPTY = {
+    **dict.fromkeys(("stands_for", "given"), ""),
+    **dict.fromkeys(("label_budget", "num_normals", "num_labelled", "num_test_anomalies")),
+    "encode_s": 0.0,
+}
+"""Fields of ``CellResult`` that have no column if every cell has this value."""
 
 
 def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
@@ -46,7 +50,8 @@ def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
     return [
         field.name
         for field in fields(CellResult)
-        if field.name not in _OF_SOME or any(getattr(cell, field.name) for cell in cells)
+        if field.name not in _EMPTY
+        or any(getattr(cell, field.name) != _EMPTY[field.name] for cell in cells)
     ]
 
 

@@ -121,8 +121,8 @@ def _detectors(board: Leaderboard) -> list[str]:
             f"{plain(board.detectors[0])}."
         )
     lines += [
-        f"Labels needed: {plain(name)} has no row in {count_text(num, 'cell')} at ratio 0, where "
-        "no labelled anomaly can be fitted."
+        f"Labels needed: {plain(name)} has no row in {count_text(num, 'cell')} at {_axis(board)} "
+        "0, where no labelled anomaly can be fitted."
         for name, num in board.left_out
     ]
     standing = [cell for cell in board.cells if cell.stands_for]
@@ -134,7 +134,7 @@ def _detectors(board: Leaderboard) -> list[str]:
             "once, and so are shown as -."
         )
     if board.detectors and len({len(one) for one in answers_by_method(board.cells).values()}) > 1:
-        lines.append("Ranks hold only the ratios that every method answers.")
+        lines.append(f"Ranks hold only the {_axis(board)}s that every method answers.")
     searched = sorted(
         {
             f"{plain(cell.method)} sets {name}"
@@ -167,6 +167,11 @@ def _external_data(board: Leaderboard) -> list[str]:
 
 
 _IMAGENET = "ImageNet"
+
+
+def _axis(board: Leaderboard) -> str:
+    """Return the name of the axis that says how many anomalies are labelled."""
+    return "label budget" if board.has_budgets else "ratio"
 
 
 def _settings(variant: str) -> list[tuple[str, str]]:
@@ -214,6 +219,11 @@ _CHOSEN_BY = {
 
 
 _VARIANTS = {
+    "labels": "Label budget: labelled anomalies of one pool, drawn by the study's seed or named by "
+    "the user, for all seeds, phases and detectors of a cell; a smaller pool lies inside a larger "
+    "one. Half of it is fitted and half validates, drawn by the seed of the trial; all of it "
+    "validates where the fit uses no labels, and all of it is fitted where they choose nothing. At "
+    "0, nothing is searched by labels.",
     "selection": "Selection: cells of a policy without labelled validation anomalies are ranked "
     "apart; no mean, contrast or ranking holds them beside those that labels selected.",
     "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
@@ -221,6 +231,8 @@ _VARIANTS = {
     "validation count as normal in the validation AUROC.",
     "labelled": "Labelled: anomalous classes of which images are labelled, how many or (which); "
     "anomalies of the others are first met in the test split.",
+    "normals": "Normals: how many normal images were fitted, drawn by the seed of the trial. Fewer "
+    "are always among more, and validation has the same images at every number.",
 }
 
 
@@ -284,6 +296,13 @@ def _cost(board: Leaderboard) -> list[str]:
         is_one = all(cell.num_instances == 1 for cell in (*board.cells, *board.searches))
         unit = "a seed" if is_one else "a trial, all its instances together"
         lines.append(f"Labels: anomalies labelled to select + to train; {labels} {unit}.")
+    if board.num_labelled is not None and board.num_test_anomalies is not None and labels:
+        distinct = count_text(board.num_labelled, "distinct anomaly", "distinct anomalies")
+        lines.append(
+            f"Labels in all: {distinct} to build, to select and to train in all seeds and phases; "
+            f"{board.num_test_anomalies:,} more of the test split to judge; each counted once a "
+            "class."
+        )
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
     lines.append(

@@ -44,6 +44,7 @@ _SHORT = {
     "diverged": "div",
     "failed": "fail",
     "labels val+fit": "labels",
+    "label budget": "budget",
     "difference": "diff.",
     "optimism gap": "gap",
     "BN ordered": "BN ord.",

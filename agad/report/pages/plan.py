@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -40,7 +41,7 @@ def plan_table(
     if plan.is_done:
         return Text(f"Study {plain(plan.study)}: {_done_text(plan)}, nothing left.", style="bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("cell", "epoch", "timed", "labels val+fit"):
+    for header in ("cell", "epoch", "timed", "labels val+fit", "distinct"):
         is_cell = header == "cell"
         justify: JustifyMethod = "left" if is_cell else "right"
         table.add_column(header, justify=justify, overflow="fold", no_wrap=not is_cell)
@@ -92,22 +93,26 @@ def _done_text(plan: StudyPlan) -> str:
     return f"{num_done:,} of {count_text(num_planned, 'trial')} done{by}"
 
 
-def _numbers(cell: CellPlan) -> tuple[str, str, str]:
+def _numbers(cell: CellPlan) -> tuple[str, str, str, str]:
     labels = f"{cell.num_val_anomalies}+{cell.num_fit_anomalies}"
+    distinct = f"{cell.num_labelled:,}"
     if cell.epoch_time is None:
-        return "unknown", NONE, labels
+        return "unknown", NONE, labels, distinct
     epoch_s = cell.epoch_time.epoch_s
     return (
         f"{epoch_s:.3f} s" if epoch_s < 1 else seconds_text(epoch_s),
         cell.epoch_time.source,
         labels,
+        distinct,
     )
 
 
 def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
     """Return how many trials and epochs a detector takes, by its name if there are several."""
     name = f"{plain(plan.detector)}: " if several else ""
-    is_everywhere = all(cell.num_search_instances for cell in plan.cells)
+    # A cell where nothing is searched does not share the search of another.
+    shares = [cell for cell in plan.cells if cell.label_budget != 0]
+    is_everywhere = all(cell.num_search_instances for cell in shares)
     each = (
         ""
         if is_everywhere
@@ -121,8 +126,13 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
         ]
     if plan.num_left_out:
         further.append(
-            f"{name}Left out: {count_text(plan.num_left_out, 'cell')} at ratio 0, where no "
-            "labelled anomaly can be fitted."
+            f"{name}Left out: {count_text(plan.num_left_out, 'cell')} at {_axis(plan.cells)} 0, "
+            "where no labelled anomaly can be fitted."
+        )
+    if plan.num_unsearched:
+        further.append(
+            f"{name}Nothing is searched in {count_text(plan.num_unsearched, 'cell')} at label "
+            "budget 0: the configuration is confirmed as it is."
         )
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
     each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
@@ -205,14 +215,32 @@ def _gpu_time(plan: StudyPlan, price_per_gpu_hour: float | None) -> list[str]:
     return lines
 
 
+def _axis(cells: Sequence[CellPlan]) -> str:
+    """Return the name of the axis that says how many anomalies are labelled."""
+    return "ratio" if any(cell.label_budget is None for cell in cells) else "label budget"
+
+
 def _labels(plan: StudyPlan) -> str:
+    counted = (
+        f"Labels: {count_text(plan.num_labelled, 'distinct anomaly', 'distinct anomalies')} to "
+        f"build, to select and to train in all seeds and phases; {plan.num_test_anomalies:,} more "
+        "of the test split to judge; each counted once a class."
+    )
+    if _axis(plan.cells) != "ratio":
+        return counted
+    return f"{counted} {_labels_of_seeds(plan)}"
+
+
+def _labels_of_seeds(plan: StudyPlan) -> str:
+    """Return the labels of a seed, where each seed draws its own."""
     labels = sum(cell.num_val_anomalies + cell.num_fit_anomalies for cell in plan.cells)
     most = max(cell.num_search_instances for cell in plan.cells)
     searched = [cell for cell in plan.cells if cell.num_search_instances]
     is_everywhere = len(searched) == len(plan.cells)
     where = "" if is_everywhere else f", on {count_text(len(searched), 'cell')} alone"
     return (
-        f"Labels: anomalies to select + to train, {labels:,} a seed over all cells if none is "
-        f"shared; the search has {count_text(most, 'seed')}{where}, the confirm phase "
-        f"{count_text(plan.num_confirm_seeds, 'other', 'others')}."
+        f"Each seed draws its own: {labels:,} to select + to train a seed over all cells if none "
+        f"is shared; the search has {count_text(most, 'seed')}{where}, the confirm phase "
+        f"{count_text(plan.num_confirm_seeds, 'other', 'others')}. Grid(labels=...) keeps all of "
+        "them to one pool."
     )
