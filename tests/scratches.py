@@ -18,10 +18,10 @@ IMAGE_PX = 256
 NUM_TRAIN, NUM_GOOD, NUM_SCRATCHED = 30, 10, 10
 
 _THREAD_PX = 16
-_SCRATCH_PX = 22
+_SCRATCH_PX = 16
 
 
-def write_scratches(folder: Path, seed: int = 0) -> Path:
+def write_scratches(folder: Path, seed: int = 2) -> Path:
     """Write pictures of a texture, and return the folder.
 
     ``train/good`` has normal pictures. ``test/good`` and ``test/scratch`` have further ones, and
@@ -54,7 +54,7 @@ def _texture(rng: np.random.Generator) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:IMAGE_PX, :IMAGE_PX] + rng.uniform(0, _THREAD_PX, (2, 1, 1))
     rows = rows + 1.5 * np.sin(columns / 40 + rng.uniform(0, 6))
     weave = np.sin(rows * 2 * np.pi / _THREAD_PX) * np.sin(columns * 2 * np.pi / _THREAD_PX)
-    light = rng.uniform(100, 140) + rng.uniform(-0.1, 0.1) * rows + rng.uniform(-0.1, 0.1) * columns
+    light = rng.uniform(80, 160) + rng.uniform(-0.2, 0.2) * rows + rng.uniform(-0.2, 0.2) * columns
     noise = rng.normal(0, rng.uniform(4, 8), (IMAGE_PX, IMAGE_PX))
     levels = light + rng.uniform(25, 40) * weave + noise
     pixels: NDArray[np.uint8] = levels.clip(0, 255).astype(np.uint8)
@@ -72,7 +72,7 @@ def _scratched(
     ends = [tuple(centre - reach), tuple(centre + reach)]
     ImageDraw.Draw(mask).line(ends, fill=255, width=2)
     depth = np.asarray(mask.filter(ImageFilter.GaussianBlur(0.6))) / 255.0
-    levels = picture + rng.choice([-1, 1]) * rng.uniform(60, 90) * depth
+    levels = picture + rng.choice([-1, 1]) * rng.uniform(75, 105) * depth
     return levels.clip(0, 255).astype(np.uint8), np.asarray(mask)
 
 

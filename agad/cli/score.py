@@ -203,7 +203,7 @@ def _heat_map_line(folder: Path, model: SavedModel) -> str:
     if model.localizes:
         return (
             f"Heat maps: {plain(str(folder))}; each is picture, and where it is anomalous: clear "
-            "up to half the threshold, red at the threshold, white at three times the threshold."
+            "up to 0.75 times the threshold, red at the threshold, white at 3 times and above."
         )
     return (
         f"Heat maps: {plain(str(folder))}; each is picture, reconstruction, and their mean "

@@ -44,8 +44,8 @@ def anomaly_overlay(
 ) -> bytes:
     """Return a PNG: the picture, and the picture in grey with its anomalous places in colour.
 
-    A place is clear up to half the threshold, red at the threshold, yellow at twice and white at
-    three times the threshold and above. The scale is the same for every picture.
+    A place is clear up to three quarters of the threshold, red at the threshold, yellow at twice
+    and white at three times the threshold and above. The scale is the same for every picture.
 
     Args:
         pixels: The picture, shape ``(C, H, W)`` with C 1 or 3.
@@ -53,7 +53,7 @@ def anomaly_overlay(
         threshold: The value above which a place is anomalous, above 0.
     """
     share = anomaly_map / np.float32(threshold)
-    opacity = _MOST_OPACITY * np.clip(2 * share - 1, 0, 1)
+    opacity = _MOST_OPACITY * np.clip(4 * share - 3, 0, 1)
     grey = pixels.mean(axis=0)
     drawn = grey * (1 - opacity) + _coloured(share / 3) * opacity
     scale = _tile_scale(pixels)

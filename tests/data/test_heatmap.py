@@ -62,15 +62,15 @@ def test_the_picture_stands_before_its_reconstruction() -> None:
     ("value", "colour"),
     [
         (0.0, (100, 100, 100)),
-        (2.0, (100, 100, 100)),
-        (3.0, (132, 65, 65)),  # 35 % of three quarters of red.
+        (3.0, (100, 100, 100)),
+        (3.5, (143, 65, 65)),  # 35 % of seven eighths of red.
         (4.0, (208, 30, 30)),
         (8.0, (208, 208, 30)),
         (12.0, (208, 208, 208)),
         (99.0, (208, 208, 208)),
     ],
 )
-def test_an_overlay_is_clear_to_half_the_threshold_and_red_at_the_threshold(
+def test_an_overlay_is_clear_below_the_threshold_and_red_at_the_threshold(
     value: float, colour: tuple[int, int, int]
 ) -> None:
     grey = np.full((1, 224, 224), 100, np.uint8)
