@@ -198,7 +198,13 @@ def test_a_detector_unlike_agad_passes_every_check(detector: type[DetectorConfig
     assert {one.failure for one in results} == {""}
 
 
-@pytest.mark.parametrize("name", registered())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.nightly] if name == "iforest" else [])
+        for name in registered()
+    ],
+)
 def test_a_registered_detector_passes_every_check(name: str) -> None:
     results = list(check_contract(registered()[name].load()))
     assert [one.check for one in results] == check_names()

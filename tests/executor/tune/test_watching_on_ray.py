@@ -14,21 +14,13 @@ import pytest
 import ray
 
 from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
-from agad.data import NodeCache
 from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.metrics import METRICS, STATES
 from agad.objects import open_objects
 from agad.store import StudyStore
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 STUDY = Study(
     name="watched",
@@ -55,13 +47,6 @@ def local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     )
     yield
     ray.shutdown()
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> ClusterOptions:
-    return ClusterOptions(
-        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
-    )
 
 
 def _store(options: ClusterOptions, tmp_path: Path) -> StudyStore:
