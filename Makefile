@@ -8,8 +8,14 @@ PYTHON ?= python3
 VENV := .venv
 # Processes that share the tests. Those with a Ray are in such a process even where there is one
 # alone: a native library that crashes when Python ends would otherwise fail tests that passed.
-WORKERS ?= 2
+# Tests wait for Ray, for servers and for processes, so a third process keeps two cores busy. Each
+# process takes up to 1 GiB, with a Ray up to 3 GiB.
+WORKERS ?= 3
 PYTEST = $(VENV)/bin/pytest --numprocesses $(WORKERS)
+# A file of tests with a Ray stays in one process, since most of them share a Ray. tests/shared_ray.py
+# puts the long files first. Other files are not even read.
+WITH_RAY = $(PYTEST) --dist loadfile --no-loadscope-reorder \
+	$(shell grep -rl --include='test_*.py' 'mark\.cluster' tests | sort)
 INSTALL := $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable
 
 study: $(VENV)/installed
@@ -17,12 +23,12 @@ study: $(VENV)/installed
 
 test: static
 	$(PYTEST) -m "not cluster and not nightly" --dist worksteal
-	$(PYTEST) -m "cluster and not nightly" --dist loadfile
+	$(WITH_RAY) -m "cluster and not nightly"
 
 test-all: static
 	$(PYTEST) -m "not cluster" --dist worksteal
-	$(PYTEST) -m "cluster and not alone" --dist loadfile
-	$(PYTEST) -m alone --numprocesses 1
+	$(WITH_RAY) -m "cluster and not alone"
+	$(WITH_RAY) -m alone --numprocesses 1
 
 .PHONY: static
 static: $(VENV)/installed-dev

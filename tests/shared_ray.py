@@ -1,9 +1,10 @@
-"""One local Ray for all tests that leave it as it is, whichever file they stand in."""
+"""What tests with a Ray share: one local Ray, Ray's own warnings, and the order they run in."""
 
 from __future__ import annotations
 
 import gc
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,37 @@ def ray_until_the_end(own_ray_folder: None) -> Iterator[None]:  # noqa: ARG001
 def shared_ray(ray_until_the_end: None) -> None:  # noqa: ARG001
     """Be connected to the Ray that such tests share; ``run_study`` uses the connection."""
     _RAY.start()
+
+
+_WARNINGS = (
+    "ignore::ResourceWarning",
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+"""Ray's own, which are of no test."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Pass over Ray's own warnings; where processes share the tests, start the long ones first.
+
+    A file of tests with a Ray is of one process. If a long file came last, the other processes
+    would wait for it.
+    """
+    for item in items:
+        if item.get_closest_marker("cluster") is not None:
+            for warning in _WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+    if hasattr(config, "workerinput"):
+        num_tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (-_limit_s(item), -num_tests[item.path]))
+
+
+def _limit_s(item: pytest.Item) -> float:
+    """Return the seconds that a test may take, or 0 if the test has no limit of its own."""
+    mark = item.get_closest_marker("timeout")
+    limit_s: float = mark.args[0] if mark is not None else 0.0
+    return limit_s
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

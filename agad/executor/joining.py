@@ -30,10 +30,8 @@ def find_token() -> bool:
     Raises:
         ConfigError: ``RAY_AUTH_MODE`` is no mode, or the file of the token cannot be read.
     """
-    mode = os.environ.get(_MODE)
-    if mode is not None and mode.lower() not in ("token", "disabled"):
-        raise ConfigError(f"{_MODE} is {mode!r}, but must be token or disabled.")
-    if mode is not None and mode.lower() == "disabled":
+    mode = _mode()
+    if mode == "disabled":
         return False
     # Ray's own loader knows all the places. Ray has no public function for this.
     with stepping_aside(f"no token is looked for: set {_MODE}=token if the cluster has a token"):
@@ -54,17 +52,27 @@ def find_token() -> bool:
     return mode is not None
 
 
+def _mode() -> str | None:
+    mode = os.environ.get(_MODE)
+    if mode is not None and mode.lower() not in ("token", "disabled"):
+        raise ConfigError(f"{_MODE} is {mode!r}, but must be token or disabled.")
+    return None if mode is None else mode.lower()
+
+
 def check_joinable(address: str) -> str:
     """Return the HOST:PORT of a Ray head that lets this process in.
 
-    ``ray.init`` would ask for 20 seconds, with a line of gRPC on stderr for each second.
+    ``ray.init`` would ask for 20 seconds, with a line of gRPC on stderr for each second. Ray sends
+    a token only if the head asks for a token: a process in the mode ``token`` refuses every call of
+    a cluster without a token, so that no trial would ever start.
 
     Args:
         address: HOST:PORT, or ``auto`` for the cluster of this machine. The address of Ray's
             client, ``ray://HOST:PORT``, is returned unchecked.
 
     Raises:
-        ConfigError: The head asks for a token, and this process has none or another one.
+        ConfigError: The head asks for a token, and this process has none or another one; or the
+            head asks for no token, and ``RAY_AUTH_MODE`` is ``token``.
         ConnectionError: No Ray head answers.
         ValueError: The address is none.
     """
@@ -79,16 +87,32 @@ def check_joinable(address: str) -> str:
         raise ConnectionError("no Ray runs on this machine")
     asked = found if address == "auto" else address
     check_listening(asked)
-    has_token = find_token()
-    if asked != "auto":
-        _ask(asked, has_token=has_token)
+    if asked == "auto" or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        find_token()  # Ray alone knows the address, or the certificates.
+    else:
+        _be_let_in(asked)
     return found
 
 
-def _ask(address: str, *, has_token: bool) -> None:
-    """Ask the head for the ID of its cluster."""
-    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return  # Ray alone knows the certificates.
+def _be_let_in(address: str) -> None:
+    """Have Ray send the token if the head asks for a token."""
+    mode = _mode()
+    is_open = _lets_in(address, has_token=False)
+    if is_open is None:
+        find_token()
+    elif is_open and mode == "token":
+        raise ConfigError(
+            f"the Ray cluster at {address} was started without a token, but {_MODE} is token here; "
+            f"unset {_MODE}, or start the cluster with the token."
+        )
+    elif not is_open:
+        has_token = find_token()
+        if not has_token or _lets_in(address, has_token=True) is False:
+            raise ConfigError(refused(address, has_token=has_token))
+
+
+def _lets_in(address: str, *, has_token: bool) -> bool | None:
+    """Ask the head for the ID of its cluster; return None if Ray alone knows how to ask."""
     import grpc  # type: ignore[import-untyped]
 
     # A proxy of the environment is for the web, and never for the cluster.
@@ -96,13 +120,15 @@ def _ask(address: str, *, has_token: bool) -> None:
         try:
             with stepping_aside("ray.init alone finds out whether a cluster lets agad in"):
                 _ask_for_id(channel, has_token=has_token)
+                return True
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-                raise ConfigError(refused(address, has_token=has_token)) from None
+                return False
             raise ConnectionError(
                 f"what listens at {address} does not answer as a Ray head: "
                 f"{error.code().name.lower()}"
             ) from None
+    return None
 
 
 def _ask_for_id(channel: Any, *, has_token: bool) -> None:  # noqa: ANN401  grpc has no types.

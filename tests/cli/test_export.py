@@ -371,10 +371,6 @@ def test_the_exported_program_scores_as_the_model(
 @pytest.mark.cluster
 @pytest.mark.nightly
 @pytest.mark.usefixtures("shared_ray")
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_study_on_ray_keeps_one_model_a_cell(tmp_path: Path) -> None:
     options = ClusterOptions(
         store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))

@@ -145,6 +145,67 @@ def test_a_token_that_does_not_do_is_one_line(
     assert message in line
 
 
+@pytest.fixture(scope="module")
+def open_head() -> Iterator[dict[str, str]]:
+    """A head that was started without a token."""
+    with heads.ray_head(auth="disabled") as variables:
+        yield variables
+
+
+JOIN = """\
+import sys
+
+import ray
+
+from agad.errors import ConfigError
+from agad.executor.tune import ClusterOptions
+from agad.executor.tune.cluster_options import connected
+
+
+@ray.remote
+class Worker:
+    def answer(self):
+        return "a worker answers"
+
+
+try:
+    with connected(ClusterOptions(store="s3://none/at-all", address=sys.argv[1])):
+        print(ray.get(Worker.remote().answer.remote(), timeout=60))
+except ConfigError as error:
+    sys.exit(f"agad: {error}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"),
+    [
+        ({}, "a worker answers"),
+        (
+            {"RAY_AUTH_MODE": "token"},
+            "was started without a token, but RAY_AUTH_MODE is token here; unset RAY_AUTH_MODE",
+        ),
+    ],
+    ids=["no-mode", "token"],
+)
+def test_who_has_a_token_joins_a_cluster_without_one_unless_the_mode_asks_for_it(
+    open_head: dict[str, str], tmp_path: Path, mode: dict[str, str], outcome: str
+) -> None:
+    words = [sys.executable, "-c", JOIN, open_head["AGAD_TEST_GCS"]]
+    done = ended(words, tmp_path, open_head, RAY_AUTH_TOKEN="0" * 64, **mode)
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert outcome in line
+    assert done.returncode == bool(mode)
+
+
+@pytest.mark.nightly
+def test_a_study_with_a_token_runs_on_a_cluster_without_one(
+    open_head: dict[str, str], tmp_path: Path
+) -> None:
+    words = command("run", tmp_path, open_head["AGAD_TEST_GCS"])
+    done = ended(words, tmp_path, open_head, RAY_AUTH_TOKEN="0" * 64)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_doctor_without_an_address_that_meets_another_users_ray_is_one_line(
     head: dict[str, str], tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def _contend(study: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_second_process_declines_with_3_while_the_first_lives_and_takes_over_when_it_is_released(
     write_study: WriteStudy, tmp_path: Path

@@ -124,7 +124,6 @@ def test_an_interrupted_study_ends_within_10_s_and_goes_on(
     assert set(stored) <= set(keys)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_study_keeps_its_rows_in_s3(tmp_path: Path, s3_uri: str) -> None:
     command = [str(BIN / "agad"), "run", str(write_study(tmp_path, trials=2)), f"--store={s3_uri}"]
     for _ in range(2):

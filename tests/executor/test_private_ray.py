@@ -84,7 +84,7 @@ def test_without_rays_services_ray_looks_for_the_cluster(address: str) -> None:
 
 @pytest.mark.usefixtures("hidden")
 def test_without_rays_protocol_nobody_asks_the_head(caplog: pytest.LogCaptureFixture) -> None:
-    joining._ask("127.0.0.1:1", has_token=False)
+    assert joining._lets_in("127.0.0.1:1", has_token=False) is None
     (warning,) = caplog.messages
     assert "ray.init alone finds out whether a cluster lets agad in" in warning
 
@@ -249,6 +249,7 @@ LOSSES = (
 
 
 @pytest.mark.cluster
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_study_runs_on_a_ray_without_private_parts(tmp_path: Path) -> None:
     shutil.copy(private_parts.__file__, tmp_path / "sitecustomize.py")

@@ -48,7 +48,12 @@ class _Deadly(LocalObjects):
         super().delete(key)
 
 
-@pytest.fixture(params=[Confirm(seeds=2), Confirm(seeds=1, candidates=2)], ids=["one", "two"])
+@pytest.fixture(
+    params=[
+        pytest.param(Confirm(seeds=2), id="one"),
+        pytest.param(Confirm(seeds=1, candidates=2), id="two", marks=pytest.mark.nightly),
+    ]
+)
 def confirm(request: pytest.FixtureRequest) -> Confirm:
     """Return a confirm phase of two trials; of two candidates, the winner is tested beside."""
     confirm: Confirm = request.param

@@ -203,8 +203,9 @@ def test_a_detector_unlike_agad_passes_every_check(detector: type[DetectorConfig
     assert {one.failure for one in results} == {""}
 
 
-# An encoder takes half a minute; one detector of its maps by day is enough.
-_LONG = {"patch-pca"}
+# An encoder takes half a minute, so one detector of its maps by day is enough. The forest is the
+# slowest of the shallow detectors, whose trainer the others share.
+_LONG = {"patch-pca", "iforest"}
 
 
 @pytest.mark.parametrize(

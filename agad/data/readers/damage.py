@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import struct
 import tarfile
@@ -51,8 +52,9 @@ def naming_damage(path: Path, advice: str = "download it again") -> Iterator[Non
     except AgadError:
         raise
     except OSError as error:
-        # Decompressors and Pillow raise bare OSErrors too; only the system's have a number.
-        if error.errno is None:
+        # Decompressors and Pillow raise bare OSErrors too; only the system's have a number. The
+        # system refuses a place in the file that a damaged header names, if no file can have it.
+        if error.errno in (None, errno.EINVAL):
             raise DataError(f"{path} is damaged ({_reason(error)}); {advice}.") from error
         raise DataError(f"{path} cannot be read ({error.strerror}).") from error
     except _DAMAGE as error:

@@ -169,11 +169,10 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
     at_sigterm = signal.getsignal(signal.SIGTERM)
     if options.address in (None, "local"):
         with telling_start_faults():
-            _init(options)
+            _init(options, "local")
     else:
         try:
-            check_joinable(options.address)
-            _init(options)
+            _init(options, check_joinable(options.address))
         except (ConnectionError, ValueError, RayError) as error:
             if isinstance(error, ConfigError):
                 raise
@@ -191,9 +190,9 @@ def connected(options: ClusterOptions) -> Iterator[Slots]:
         ray.shutdown()
 
 
-def _init(options: ClusterOptions) -> None:
+def _init(options: ClusterOptions, address: str) -> None:
     ray.init(
-        address=options.address or "local",
+        address=address,
         # A running cluster accepts no value here: None leaves the default.
         include_dashboard=False if options.address is None else None,
         log_to_driver=False,

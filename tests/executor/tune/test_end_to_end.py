@@ -47,23 +47,9 @@ from agad.report import PlannedDetector, leaderboard
 from agad.store import StudyStore
 from agad.trial import EpochResult, Runtime, TrialSpec, train_trial
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.usefixtures("shared_ray"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_ray")]
 
 TINY = Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16)
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> ClusterOptions:
-    """A store and a cache for one test alone."""
-    cache = NodeCache(folder=str(tmp_path / "cache"))
-    return ClusterOptions(store=str(tmp_path / "store"), cache=cache)
 
 
 @pytest.fixture
@@ -279,6 +265,7 @@ def test_a_label_may_be_longer_than_the_name_of_a_file(
     assert keys_by_phase(store.trials()) == {"search": 2, "confirm": 1}
 
 
+@pytest.mark.nightly
 def test_a_finished_study_runs_nothing_more_and_an_extended_one_the_rest(
     options: ClusterOptions,
 ) -> None:
@@ -328,6 +315,7 @@ def killed_once(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult]:
         yield result
 
 
+@pytest.mark.nightly
 def test_a_killed_worker_costs_an_attempt_and_no_trial(options: ClusterOptions) -> None:
     study = small_study("killed")
     store = open_store(options, study)

@@ -8,24 +8,19 @@ from pathlib import Path
 import pytest
 
 from agad.config import Confirm, Grid, LogUniform, Search, Study, SuccessiveHalving
-from agad.data import NodeCache
 from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.records import StudyStatus
 from agad.store import StudyStore
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.usefixtures("shared_ray"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_ray")]
 
 
-def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: Path) -> None:
+@pytest.mark.nightly
+def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(
+    options: ClusterOptions, tmp_path: Path
+) -> None:
     study = Study(
         name="halving",
         cells=Grid(dataset="digits", normal_class=0),
@@ -33,9 +28,6 @@ def test_paused_trials_are_promoted_and_outlive_an_interrupted_driver(tmp_path: 
         search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=6),
         scheduler=SuccessiveHalving(max_epochs=4, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
-    )
-    options = ClusterOptions(
-        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
     store = StudyStore(open_objects(options.store), study.name, tmp_path / "spool")
 

@@ -137,6 +137,7 @@ def test_shares_are_learned_and_one_that_does_not_fit_is_given_up_for_good(
     assert len(memory.released()) == shares.count(0.25)
 
 
+@pytest.mark.nightly
 def test_a_slow_cell_and_a_fast_one_start_their_trials_in_turn(
     make_study: MakeStudy, memory: ListMemory, run: Run, tmp_path: Path
 ) -> None:
@@ -152,12 +153,11 @@ def test_a_slow_cell_and_a_fast_one_start_their_trials_in_turn(
     assert [row.state for row in memory.trials()] == ["finished"] * 14
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "budget",
-    [
-        pytest.param(Budget(gpu_hours=4.0 / 3600), id="gpu-hours"),
-        pytest.param(Budget(hours=6.0 / 3600), id="hours", marks=pytest.mark.nightly),
-    ],
+    [Budget(gpu_hours=4.0 / 3600), Budget(hours=6.0 / 3600)],
+    ids=["gpu-hours", "hours"],
 )
 def test_a_budget_ends_the_search_on_ray(
     make_study: MakeStudy, memory: ListMemory, run: Run, budget: Budget

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-import ray
 
 from agad.config import (
     Asha,
@@ -18,7 +16,6 @@ from agad.config import (
     LogUniform,
     Study,
 )
-from agad.data import NodeCache
 from agad.detectors import Agad, Knn, KnnProbe, Lof
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
@@ -26,13 +23,7 @@ from agad.reading import stored_leaderboard
 from agad.report import markdown
 from agad.store import StudyStore
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_ray")]
 
 STUDY = Study(
     name="shallow",
@@ -53,16 +44,9 @@ STUDY = Study(
 )
 
 
-def test_a_study_of_shallow_detectors_beside_agad_runs_and_reports(tmp_path: Path) -> None:
-    options = ClusterOptions(
-        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
-    )
+def test_a_study_of_shallow_detectors_beside_agad_runs_and_reports(options: ClusterOptions) -> None:
     objects = open_objects(options.store)
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        run_study(STUDY, StudyStore(objects, "shallow"), options)
-    finally:
-        ray.shutdown()
+    run_study(STUDY, StudyStore(objects, "shallow"), options)
     rows = StudyStore(objects, "shallow").trials()
     of_lof = [row for row in rows if row.detector == "lof" and row.phase == "search"]
     # A small grid ends the search of each cell, and nothing stops a trial that fits once.

@@ -12,23 +12,17 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
-from agad.data import NodeCache
 from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.objects import open_objects
 from agad.store import StudyStore
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.usefixtures("shared_ray"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("shared_ray")]
 
 
-def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tune_keeps_no_trial_that_ended(
+    options: ClusterOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held: list[int] = []
     written: list[dict[str, Any]] = []
     save: Any = TuneController.save_to_dir
@@ -48,9 +42,6 @@ def test_tune_keeps_no_trial_that_ended(tmp_path: Path, monkeypatch: pytest.Monk
         search=Search(space={"lr": LogUniform(1e-4, 5e-3)}, trials_per_cell=6),
         scheduler=Asha(max_epochs=2, grace_period=1, reduction_factor=2),
         confirm=Confirm(seeds=1),
-    )
-    options = ClusterOptions(
-        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
     )
     store = StudyStore(open_objects(options.store), study.name)
     run_study(study, store, options)

@@ -8,27 +8,20 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import ray
 
 from agad.config import Asha, Confirm, Grid, LogUniform, Search, Study
-from agad.data import NodeCache
 from agad.detectors import Agad
 from agad.executor.tune import ClusterOptions, run_study
 from agad.executor.tune.metrics import METRICS, STATES
 from agad.objects import open_objects
 from agad.store import StudyStore
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 STUDY = Study(
     name="watched",
@@ -39,6 +32,12 @@ STUDY = Study(
     confirm=Confirm(seeds=1),
 )
 CELLS = ["digits class=0 ratio=0", "digits class=8 ratio=0"]
+
+
+def _needs(*packages: str) -> pytest.MarkDecorator:
+    """Skip a test, before its Ray starts, where a package is not installed."""
+    lacking = [name for name in packages if find_spec(name) is None]
+    return pytest.mark.skipif(bool(lacking), reason=f"not installed: {', '.join(lacking)}")
 
 
 @pytest.fixture
@@ -55,13 +54,6 @@ def local_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     )
     yield
     ray.shutdown()
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> ClusterOptions:
-    return ClusterOptions(
-        store=str(tmp_path / "store"), cache=NodeCache(folder=str(tmp_path / "cache"))
-    )
 
 
 def _store(options: ClusterOptions, tmp_path: Path) -> StudyStore:
@@ -168,12 +160,12 @@ def test_prometheus_and_the_store_are_told_how_the_study_ended(
     assert seconds == pytest.approx(sum(row.seconds for row in rows))
 
 
+@_needs("mlflow", "sqlalchemy")
 @pytest.mark.usefixtures("local_ray")
 def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
     options: ClusterOptions, tmp_path: Path
 ) -> None:
-    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
-    pytest.importorskip("sqlalchemy", reason="MLflow's own store needs sqlalchemy")
+    mlflow = pytest.importorskip("mlflow")
     store = _store(options, tmp_path)
     run_study(
         STUDY, store, ClusterOptions(store=options.store, cache=options.cache, log_to=("mlflow",))
@@ -194,9 +186,9 @@ def test_mlflow_has_a_run_a_trial_with_its_parameters_its_scores_and_its_end(
         assert {one.step for one in history} == {1, row.epochs}
 
 
+@_needs("wandb")
 @pytest.mark.usefixtures("local_ray")
 def test_wandb_writes_an_offline_run_a_trial(options: ClusterOptions, tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason="wandb is not installed")
     store = _store(options, tmp_path)
     run_study(
         STUDY, store, ClusterOptions(store=options.store, cache=options.cache, log_to=("wandb",))

@@ -128,8 +128,15 @@ def test_the_page_is_not_wider_than_the_screen(
         assert opened.tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [
+        pytest.param(DESKTOP, "light", id="light-desktop"),
+        pytest.param(PHONE, "light", id="light-phone", marks=pytest.mark.nightly),
+        pytest.param(DESKTOP, "dark", id="dark-desktop", marks=pytest.mark.nightly),
+        pytest.param(PHONE, "dark", id="dark-phone"),
+    ],
+)
 def test_an_accessibility_check_finds_nothing(
     open_page: OpenPage, page_text: str, viewport: ViewportSize, scheme: str
 ) -> None:

@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.slow,
-    pytest.mark.timeout(1500),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 STUDY = """
 from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
@@ -46,12 +38,12 @@ from agad import Agad, Asha, Confirm, Grid, LogUniform, Search, Study
 STUDY = Study(
     name="faults",
     cells=Grid(dataset="digits", normal_class=8, anomaly_ratio=0.1),
-    detector=Agad(base_width=4, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
+    detector=Agad(base_width=2, discriminator_width=4, batch_size=32, min_batch_anomalies=16),
     search=Search(
         space={"lr": LogUniform(1e-4, 5e-3), "weight_con": LogUniform(10, 250)},
         trials_per_cell=TRIALS,
     ),
-    scheduler=Asha(max_epochs=27, grace_period=3, reduction_factor=3),
+    scheduler=Asha(max_epochs=9, grace_period=1, reduction_factor=3),
     confirm=Confirm(seeds=2),
 )
 """

@@ -30,14 +30,7 @@ from tests.executor.jobs.metadata import metadata_service
 if TYPE_CHECKING:
     from tests.executor.tune.faults.conftest import MakeNodes, Nodes, WaitUntil
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 RunWhile: TypeAlias = Callable[..., list[TrialRow]]
 
