@@ -181,10 +181,11 @@ class CellResult:
     """Labelled anomalies of the test split, which judge; None if no row says so."""
 
     @property
-    def variant_order(self) -> tuple[str, int]:
-        """The place of the variant among others: budgets are in order of their number."""
+    def variant_order(self) -> tuple[str, float, int]:
+        """The place of the variant among others: numbers of normals and budgets ascend."""
+        normals = float("inf") if self.num_normals is None else self.num_normals
         budget = -1 if self.label_budget is None else self.label_budget
-        return without_words(self.variant, "labels"), budget
+        return without_words(self.variant, "labels", "normals"), normals, budget
 
     @property
     def origin(self) -> str:

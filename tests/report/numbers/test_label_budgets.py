@@ -74,6 +74,18 @@ def test_budgets_are_in_order_of_their_number(board: Leaderboard) -> None:
     ]
 
 
+def test_numbers_of_normals_are_in_order_and_all_of_them_last(make_row: RowBuilder) -> None:
+    cells = _cells(num_normals=[None, 200, 50])
+    board = leaderboard([_row(make_row, cell, 1) for cell in cells])
+    places = [(cell.num_normals, cell.label_budget, cell.given_class) for cell in board.cells]
+    assert places == [
+        (normals, budget, given)
+        for normals in (50, 200, None)
+        for budget in BUDGETS
+        for given in (0, 8)
+    ]
+
+
 def test_labels_that_only_selected_were_given(board: Leaderboard) -> None:
     given = {(cell.detector, cell.label_budget): cell.given for cell in board.cells}
     assert given["knn", 0] == "nothing"
