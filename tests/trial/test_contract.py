@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,8 +28,9 @@ from agad.config import (
     registered,
     registry,
 )
-from agad.detectors import StepwiseDetector
+from agad.detectors import KnnProbe, Pca, StepwiseDetector
 from agad.detectors.compute import take_weights
+from agad.detectors.shallow.configuration import ShallowDetector
 from agad.errors import ConfigError
 from agad.trial import check_contract, check_names
 
@@ -37,6 +39,9 @@ from agad.trial import check_contract, check_names
 def _forgetful(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
     """Forget the detectors of a test after the test; train on one thread."""
     monkeypatch.setattr(registry, "_used", dict(registry._used))
+
+
+SHALLOW = ("iforest", "knn", "knn-probe", "lof", "mahalanobis", "ocsvm", "pca", "probe")
 
 
 def failures_of(detector: Any) -> dict[str, str]:
@@ -506,3 +511,36 @@ def test_a_wrong_class_is_told_and_nothing_else_is_checked(detector: Any, senten
     (result,) = check_contract(detector)
     assert result.check == "class"
     assert sentence in result.failure
+
+
+# Detectors on the features of a frozen encoder.
+
+
+def on_encoder(kind: type[ShallowDetector], encoder: str) -> type[ShallowDetector]:
+    """Return a detector whose default features are those of an encoder, as a user may define it."""
+    values = {
+        "__annotations__": {"name": "ClassVar[str]", "features": "str"},
+        "__module__": __name__,
+        "name": f"{kind.name}-encoded",
+        "features": encoder,
+    }
+    cls: Any = type(f"Encoded{kind.__name__}", (kind,), values)
+    made: type[ShallowDetector] = dataclass(frozen=True, kw_only=True)(cls)
+    return made
+
+
+@pytest.mark.parametrize("kind", [KnnProbe, Pca])
+def test_a_detector_on_an_encoder_of_ones_own_passes_every_check(
+    kind: type[ShallowDetector], tiny_file: Path
+) -> None:
+    assert failures_of(on_encoder(kind, str(tiny_file))) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", SHALLOW)
+def test_every_shallow_detector_on_efficientnet_passes_every_check(
+    name: str, published: None
+) -> None:
+    kind: Any = registered()[name].load()
+    assert failures_of(on_encoder(kind, "efficientnet-lite0")) == {}

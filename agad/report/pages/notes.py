@@ -159,8 +159,8 @@ def _external_data(board: Leaderboard) -> list[str]:
         lines.append("Given: what the detector had beside normal images.")
     if cifar:
         lines.append(
-            f"External data: the classes of {names_text(cifar)} are among those of {_IMAGENET}, so "
-            f"a row that was given {_IMAGENET} has seen labelled images of the anomalous classes."
+            f"External data: the classes of {names_text(cifar)} are among those of {_IMAGENET}, on "
+            "whose labels the encoder was trained, so objects of other kinds may be harder."
         )
     return lines
 

@@ -126,7 +126,32 @@ def test_configurations_need_neither_torch_nor_scikit_learn() -> None:
         "for one in (agad.Lof, agad.Knn, agad.Pca, agad.OneClassSvm, agad.IsolationForest, "
         "agad.Mahalanobis, agad.Probe, agad.KnnProbe):\n"
         "    one(features='pixels-standardised').default_space()\n"
-        "print([one for one in ('torch', 'sklearn', 'scipy') if one in sys.modules])"
+        "    one(features='efficientnet-lite0').supervision\n"
+        "print([one for one in ('torch', 'sklearn', 'scipy', 'torchvision') if one in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@every
+@pytest.mark.parametrize(
+    ("features", "external_data"),
+    [
+        ("efficientnet-lite1", "ImageNet"),
+        ("weights/mine.safetensors", "the training data of mine.safetensors"),
+        ("timm:resnet18", "the training data of timm:resnet18"),
+        ("hf:facebook/dinov2-small", "the training data of hf:facebook/dinov2-small"),
+    ],
+)
+def test_an_encoder_gives_the_input_and_the_external_data(
+    detector: type[ShallowDetector], features: str, external_data: str
+) -> None:
+    config = detector(features=features)
+    assert config.input() == InputSpec(encoder=features)
+    assert config.supervision.external_data == external_data
+
+
+@pytest.mark.parametrize("features", [".safetensors", "timm:", "hf:", "", "Efficientnet-lite0"])
+def test_a_text_that_names_no_encoder_is_refused(features: str) -> None:
+    with pytest.raises(ConfigError, match=r"or the path of a \.safetensors file"):
+        Knn(features=features)

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from agad.data import Library, Manifest, Part, find_manifest, on_device, open_images
 from agad.encoders import EncoderReference
 from agad.encoders.features import FeatureReader, open_stored_encoder, put_encoder, reader
-from agad.encoders.networks import find_encoder
+from agad.encoders.networks import find_encoder, output_of
 from agad.errors import ConfigError, DataError, StoreError
 from agad.objects import open_objects
 
@@ -424,3 +424,14 @@ def test_after_a_killed_writer_the_next_reader_goes_on(
     assert again.num_computed == 96 - 3 * 16  # The third file had reached the store.
     assert _left_over(tmp_path / "node") == []
     _assert_close(found, _directly(again, np.arange(96)))
+
+
+def test_several_layers_are_computed_in_one_pass_and_kept_joined(make_reader: MakeReader) -> None:
+    one = make_reader()
+    found = one.read("train", SOME, output=output_of(["stage2", "stage3"]))
+    assert found.shape == (5, 24 + 40, 8, 8)
+    _assert_close(found[:, :24], _directly(one, SOME, output="stage2"))
+    assert one.num_computed == 4
+    again = make_reader()
+    np.testing.assert_array_equal(found, again.read("train", SOME, output="stage2+stage3"))
+    assert again.num_computed == 0

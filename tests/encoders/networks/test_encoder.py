@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agad.encoders import Preprocessing
-from agad.encoders.networks import Encoder, find_encoder, lite0, open_encoder
+from agad.encoders.networks import GLOBAL, Encoder, find_encoder, lite0, open_encoder, output_of
 from agad.errors import ConfigError
 
 
@@ -111,3 +111,16 @@ def test_no_image_is_refused(encoder: Encoder) -> None:
 def test_an_unknown_layer_lists_the_known_ones(encoder: Encoder, layers: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"must be among: global, stem, stage1, .*, head"):
         encoder.maps(_images(1), layers)
+
+
+def test_what_a_detector_takes_is_joined_on_the_grid_of_the_first_layer(encoder: Encoder) -> None:
+    images = _images(2)
+    outputs = encoder.outputs(images, ["stage2", "stage3", GLOBAL])
+    whole = encoder.module(images, GLOBAL)
+    assert whole.shape == (2, 1280, 1, 1)
+    torch.testing.assert_close(whole[:, :, 0, 0], outputs[GLOBAL])
+    both = encoder.module(images, output_of(["stage2", "stage3"]))
+    larger = functional.interpolate(
+        outputs["stage3"], size=outputs["stage2"].shape[2:], mode="bilinear"
+    )
+    torch.testing.assert_close(both, torch.cat([outputs["stage2"], larger], dim=1))

@@ -22,6 +22,7 @@ from agad.study.running import Launch, Progress
 from agad.trial import (
     CheckpointPlan,
     EpochResult,
+    FeatureProgress,
     Runtime,
     TrialSpec,
     describe_hardware,
@@ -270,3 +271,29 @@ def test_the_fifth_trial_of_a_worker_equals_the_same_trial_in_a_new_one(
     used.reset_config({"order": last})
     fresh = Objective(config={"order": last})
     assert _results(_steps(used)) == _results(_steps(fresh))
+
+
+def encode(spec: TrialSpec, runtime: Runtime) -> Iterator[EpochResult | FeatureProgress]:
+    """Compute the features of 1,024 images, then train nothing."""
+    for num_done in (0, 512, 1024):
+        yield FeatureProgress(num_done=num_done, num_missing=1024, seconds=0.25)
+    yield from count_up(spec, runtime)
+
+
+def test_an_objective_returns_while_it_computes_features(
+    make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agad.executor.tune.worker, "FEATURES_S", -1.0)
+    steps = _steps(Objective(config={"order": make_order(encode)}))
+    features = [one.features.num_done for one in steps if one.features is not None]
+    assert features == [0, 512, 1024]
+    assert all(one.epochs == () for one in steps[:3])
+    assert [len(one.epochs) for one in steps[3:]] == [1, 2, 6]
+    assert [one.encode_s for one in steps] == [0.25, 0.5, 0.75, 0.75, 0.75, 0.75]
+    assert all(one.seconds >= 0 for one in steps)
+
+
+def test_fast_features_do_not_interrupt_the_way_to_the_first_rung(make_order: MakeOrder) -> None:
+    steps = _steps(Objective(config={"order": make_order(encode)}))
+    assert [one.features for one in steps] == [None] * 3
+    assert steps[0].encode_s == 0.75

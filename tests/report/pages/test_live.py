@@ -193,3 +193,10 @@ def test_columns_that_would_say_nothing_are_left_out() -> None:
 
     assert "pause" not in header
     assert "GPU" not in header
+
+
+def test_a_study_that_computes_features_says_how_far_they_are() -> None:
+    status = replace(study_of(CELL), features_done=512, features_missing=2000)
+    assert "features 512 of 2,000" in plain_line(status)
+    assert "features 512 of 2,000" in printed(status, 80)
+    assert "features" not in plain_line(study_of(CELL))
