@@ -53,16 +53,17 @@ def anomaly_overlay(
         threshold: The value above which a place is anomalous, above 0.
     """
     share = anomaly_map / np.float32(threshold)
-    opacity = _MOST_OPACITY * np.clip(4 * share - 3, 0, 1)
+    opacity = np.float32(_MOST_OPACITY) * np.clip(4 * share - 3, 0, 1)
     grey = pixels.mean(axis=0)
-    drawn = grey * (1 - opacity) + _coloured(share / 3) * opacity
+    drawn = grey * (1 - opacity) + _coloured(share / np.float32(3)) * opacity
     scale = _tile_scale(pixels)
     tiles = [_enlarged(tile, scale) for tile in (pixels, np.rint(drawn).astype(np.uint8))]
     return _png(tiles)
 
 
 def _tile_scale(pixels: NDArray[np.uint8]) -> int:
-    return max(1, -(-_MIN_TILE_PX // pixels.shape[-1]))
+    width: int = pixels.shape[-1]
+    return max(1, -(-_MIN_TILE_PX // width))
 
 
 def _png(tiles: Sequence[NDArray[np.uint8]]) -> bytes:
