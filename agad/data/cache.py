@@ -116,19 +116,29 @@ class NodeCache:
             return sorted((root / folder).glob("*.safetensors"))
 
     @contextmanager
-    def exclusively(self, name: str) -> Iterator[None]:
-        """Let one process or thread of this node into the block; the others wait.
+    def exclusively(self, *names: str) -> Iterator[int]:
+        """Let one process or thread of this node into the block under each name; others wait.
 
         Args:
-            name: The block's name, letters, digits and ``-``.
+            names: The block's names, letters, digits and ``-``. The first free name is taken; if
+                none is free, the caller waits for the first.
+
+        Yields:
+            The place of the name that was taken.
 
         Raises:
             DataError: The folder cannot be written.
         """
         with self.usable() as root:
             root.mkdir(parents=True, exist_ok=True)
-            with _locked(root / f"{name}.lock"):
-                yield
+            paths = [root / f"{name}.lock" for name in names]
+            for place, path in enumerate(paths):
+                with _locked(path, waits=False) as is_taken:
+                    if is_taken:
+                        yield place
+                        return
+            with _locked(paths[0]):
+                yield 0
 
     @contextmanager
     def usable(self) -> Iterator[Path]:
@@ -209,11 +219,16 @@ def _fetched(
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, *, waits: bool = True) -> Iterator[bool]:
+    """Yield whether the lock was taken, which is certain for a caller that waits."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_taken = True
+        except BlockingIOError:
+            is_taken = False
+        yield is_taken
     finally:
         os.close(descriptor)
 

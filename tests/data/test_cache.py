@@ -479,3 +479,30 @@ def test_8_processes_share_one_copy_of_the_images(
     )
     assert sums == [int(pixels.sum())] * 8
     assert 0.5 * stored.num_bytes < growth < 2 * stored.num_bytes
+
+
+def test_the_first_free_name_is_taken(tmp_path: Path) -> None:
+    cache = NodeCache(folder=str(tmp_path))
+    with cache.exclusively("a", "b") as first, cache.exclusively("a", "b") as second:
+        assert (first, second) == (0, 1)
+        with cache.exclusively("c", "a") as other:
+            assert other == 0
+    with cache.exclusively("a", "b") as again:
+        assert again == 0
+
+
+def test_where_no_name_is_free_the_caller_waits_for_the_first(tmp_path: Path) -> None:
+    cache = NodeCache(folder=str(tmp_path))
+    order = []
+
+    def wait() -> None:
+        with cache.exclusively("a") as place:
+            order.append(place)
+
+    with cache.exclusively("a"):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        waiting.join(0.2)
+        assert order == []
+    waiting.join(30)
+    assert order == [0]

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 CHUNK_IMAGES = 512
 """Most images of one file of features: what is lost if the process that computes it is killed."""
 
+_MOST_SHARES = 16
+"""Processes of one node that compute at once, at most; each has one thread or a few."""
+
 _CHUNK_BYTES = 32 * 2**20
 """A file of features ends with the batch that reaches this size: maps have many numbers."""
 
@@ -41,9 +44,10 @@ OnProgress = Callable[[int, int], None]
 class FeatureReader:
     """Reads features of a data set's images, and computes those that nobody has computed.
 
-    Any number of processes on any number of nodes read at once. On one node, one of them computes
-    at a time, and the others find what it has put into the cache. Two nodes may compute the
-    features of one image both; either result counts.
+    Any number of processes on any number of nodes read at once. On a node without a GPU, the
+    processes that miss the same features share the work, and each finds in the cache what another
+    computed; on a GPU, one computes at a time. If two compute the features of one image both,
+    either result counts.
 
     Example:
         >>> reader = FeatureReader(
@@ -148,12 +152,22 @@ class FeatureReader:
         if num_missing:
             yield 0, num_missing
         while len(rows.missing):
-            with self.cache.exclusively(f"features-{key.digest}"):
+            num_shares = self._num_shares(len(rows.missing))
+            names = [f"features-{key.digest}-{share}" for share in range(num_shares)]
+            with self.cache.exclusively(*names) as share:
                 self._take_cached(rows, key, seen)  # What another process computed meanwhile.
                 if len(rows.missing):
-                    self._compute(rows, key, seen)
+                    # Each share begins at another place, so that no image is computed twice.
+                    first = share * len(rows.missing) // num_shares
+                    self._compute(rows, first, key, seen)
             yield num_missing - len(rows.missing), num_missing
         return rows
+
+    def _num_shares(self, num_missing: int) -> int:
+        """Return how many processes of this node compute at once: on a GPU, one."""
+        if self.device.type != "cpu":
+            return 1
+        return max(1, min(_MOST_SHARES, num_missing // CHUNK_IMAGES))
 
     def _check(self, part: Part, indices: NDArray[np.integer]) -> None:
         if part == "test" and not self.sees_test:
@@ -208,14 +222,14 @@ class FeatureReader:
             )
             seen.add(sha256)
 
-    def _compute(self, rows: Rows, key: FeatureKey, seen: set[str]) -> None:
-        """Compute the features of the first missing images, and keep them.
+    def _compute(self, rows: Rows, first: int, key: FeatureKey, seen: set[str]) -> None:
+        """Compute the features of some missing images, from a place of them on, and keep them.
 
         The store comes first: a process that is killed in between leaves nothing in the cache that
         the store lacks.
         """
         start = time.perf_counter()
-        images, features = self._chunk(rows.missing[:CHUNK_IMAGES], key)
+        images, features = self._chunk(rows.missing[first : first + CHUNK_IMAGES], key)
         self.compute_s += time.perf_counter() - start
         self.num_computed += len(images)
         data = chunk_bytes(key, images, features)
