@@ -96,16 +96,17 @@ def _say_expected(
     A few steps of each kind of cell are timed here, for some seconds in all.
     """
     from agad.data import Library
-    from agad.study import MeasuredEpochTimes, plan_study
+    from agad.study import MeasuredEpochTimes, feature_time, find_cell_data, plan_study
     from agad.trial import describe_hardware
 
     view.step("Estimating the time")
-    runtime = options.runtime()
+    library, runtime = Library(objects), options.runtime()
     hardware = describe_hardware(runtime.compute.device)
     measured = MeasuredEpochTimes(runtime, hardware, limit_s=_ESTIMATE_S)
-    planned = plan_study(study, Library(objects), [measured], precision=options.precision)
+    planned = plan_study(study, library, [measured], precision=options.precision)
+    features = feature_time(find_cell_data(study, library).values(), runtime)
     slots = options.max_concurrent_trials or _slots_here(planned, options.cpus_per_trial)
-    view.say(f"{expected_line(planned, slots)}.")
+    view.say(f"{expected_line(planned, slots, features)}.")
 
 
 def plan(study: Study, arguments: argparse.Namespace) -> int:

@@ -106,6 +106,11 @@ class Split:
     """Labelled anomalies that the validation AUROC needs."""
 
     @property
+    def parts(self) -> tuple[NDArray[np.intp], ...]:
+        """Every part, in the order of the fields."""
+        return tuple(getattr(self, one.name) for one in fields(self))
+
+    @property
     def counts(self) -> SplitCounts:
         """How many images each part has."""
         return SplitCounts(

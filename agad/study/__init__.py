@@ -9,6 +9,7 @@ from agad.study.epoch_time import (
     PastStudy,
     StoredEpochTimes,
 )
+from agad.study.feature_time import FeatureTime, feature_time
 from agad.study.plan import CellPlan, DetectorPlan, StudyPlan, WorkerTime, plan_study
 from agad.study.publishing import Publisher
 from agad.study.row_maker import RowMaker

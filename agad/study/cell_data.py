@@ -26,6 +26,7 @@ from agad.config import (
 from agad.data import (
     Library,
     Manifest,
+    Split,
     SplitCounts,
     Task,
     draw_split,
@@ -96,15 +97,34 @@ class CellData:
 
     def _draw(self, task: Task, seed: int) -> tuple[SplitCounts, NDArray[np.intp]]:
         if (task, seed) not in self._drawn:
-            # The sizes depend on the classes' sizes and the seed, not on the order of the images.
-            sizes = self.data.train.class_counts
-            labels = np.repeat(np.arange(len(sizes)), sizes) if self.labels is None else self.labels
-            split = draw_split(labels, task, seed)
-            counts, fitted = split.counts, split.fit_anomalies
-            if self.study.detector.supervision.labels == "unused":
-                counts, fitted = replace(counts, num_fit_anomalies=0), fitted[:0]
-            self._drawn[task, seed] = counts, np.concatenate([fitted, split.val_anomalies])
+            split = self._split(task, seed)
+            labelled = np.concatenate([split.fit_anomalies, split.val_anomalies])
+            self._drawn[task, seed] = split.counts, labelled
         return self._drawn[task, seed]
+
+    def _split(self, task: Task, seed: int) -> Split:
+        """Return a split without the labelled anomalies that the detector does not use."""
+        # The sizes depend on the classes' sizes and the seed, not on the order of the images.
+        sizes = self.data.train.class_counts
+        labels = np.repeat(np.arange(len(sizes)), sizes) if self.labels is None else self.labels
+        split = draw_split(labels, task, seed)
+        if self.study.detector.supervision.labels == "unused":
+            return replace(split, fit_anomalies=split.fit_anomalies[:0])
+        return split
+
+    @property
+    def train_images(self) -> NDArray[np.intp]:
+        """Places of the training images that all planned trials of the cell use, ascending.
+
+        The places are those of a training part in order of the classes; their number is that of
+        any order.
+        """
+        splits = [
+            self._split(task, seed)
+            for task in (self.task, *self.development)
+            for seed in self._seeds
+        ]
+        return np.unique(np.concatenate([one for split in splits for one in split.parts]))
 
     @property
     def num_labelled(self) -> int:

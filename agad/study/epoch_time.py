@@ -171,10 +171,13 @@ class MeasuredEpochTimes:
         Args:
             runtime: Where the images are, and what computes.
             hardware: The processor or GPU of this process.
-            limit_s: No measurement begins after so many seconds of measuring.
+            limit_s: No measurement begins after so many seconds of measuring. With a limit, cells
+                that differ in their labels share a measurement too, and those of an encoder, whose
+                features would be computed first, have none.
         """
         self._runtime = runtime
         self._hardware = hardware
+        self._has_limit = math.isfinite(limit_s)
         self._left_s = limit_s
         self._costs: dict[object, EpochCost] = {}
 
@@ -186,9 +189,11 @@ class MeasuredEpochTimes:
         """
         cell = cell_data.cell
         detector = cell_data.middle_spec().detector
-        kind = (detector, cell.dataset, cell.anomaly_ratio, cell.variant)
+        kind: object = (detector, cell.dataset, cell.anomaly_ratio, cell.variant)
+        if self._has_limit:
+            kind = (detector, cell.dataset)
         if kind not in self._costs:
-            if self._left_s <= 0:
+            if self._left_s <= 0 or (self._has_limit and detector.input().encoder):
                 return None
             start = time.perf_counter()
             self._costs[kind] = self._measured(cell_data)
@@ -209,6 +214,6 @@ class MeasuredEpochTimes:
         """Time one instance of a trial in the middle of the search space."""
         cell_data.encoders.put_files()
         first, *_ = cell_data.middle_spec().instances
-        if math.isfinite(self._left_s):
+        if self._has_limit:
             return measure_epoch(first, self._runtime, limit_s=min(self._left_s, _HASTE_S))
         return measure_epoch(first, self._runtime)

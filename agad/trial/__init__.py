@@ -4,7 +4,7 @@ from agad.trial.contract.suite import CheckResult, check_contract, check_names
 from agad.trial.diagnostics import LeakDiagnostics, diagnose_kept, diagnose_leaks
 from agad.trial.hardware import PeakMemory, describe_hardware, num_gpus
 from agad.trial.inputs import FeatureProgress
-from agad.trial.measure import EpochCost, measure_epoch
+from agad.trial.measure import EpochCost, measure_epoch, seconds_per_image
 from agad.trial.metrics import auroc, average_precision
 from agad.trial.model import PictureScorer, SavedModel, with_stored_encoder
 from agad.trial.model_card import Exported, ModelCard

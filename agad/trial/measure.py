@@ -5,6 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import torch
+
+from agad.encoders import EncoderReference
+from agad.encoders.features import open_stored_encoder
+from agad.encoders.networks import BATCH_SIZE, layers_of, output_of
 from agad.trial.score import score
 from agad.trial.training import Training, prepare
 from agad.trial.trial_spec import Runtime, TrialSpec
@@ -37,7 +42,8 @@ def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -
     detector, stage = prepared.detector, prepared.spec.detector.stages[-1]
     step = prepared.batches.first(1)
     detector.begin_stage(stage, step)
-    detector.fit_epoch(stage, step, prepared.rng)  # The first step takes longer than others do.
+    if not getattr(spec.detector, "fits_once", False):
+        detector.fit_epoch(stage, step, prepared.rng)  # The first step takes longer than others do.
     step_s = _fit_s(prepared, 1)
 
     num_measured = max(1, min(prepared.batches.num_batches, int(limit_s / max(step_s, 1e-9))))
@@ -48,6 +54,26 @@ def measure_epoch(spec: TrialSpec, runtime: Runtime, *, limit_s: float = 10.0) -
     score(detector, prepared.val_images).cpu()
     val_image_s = (time.perf_counter() - start) / len(prepared.val_images)
     return EpochCost(step_s=step_s, val_image_s=val_image_s, num_measured=num_measured)
+
+
+def seconds_per_image(
+    encoder: EncoderReference, layers: tuple[str, ...], channels: int, runtime: Runtime
+) -> float:
+    """Time an encoder on a batch of grey noise, after a first batch; return seconds an image.
+
+    Raises:
+        ConfigError: The encoder cannot be used here.
+    """
+    torch.set_num_threads(runtime.num_threads)
+    device = runtime.compute.torch_device
+    opened = open_stored_encoder(encoder, store=runtime.store, cache=runtime.cache, device=device)
+    names = layers_of(output_of(layers))
+    images = torch.rand(BATCH_SIZE, channels, encoder.image_px, encoder.image_px) * 2 - 1
+    opened.outputs(images, names)
+    start = time.perf_counter()
+    for one in opened.outputs(images, names).values():
+        one.cpu()  # Waits for a GPU.
+    return (time.perf_counter() - start) / BATCH_SIZE
 
 
 def _fit_s(training: Training, num_batches: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from agad.config import Candidate, Choice, Confirm, Grid, Search, Study
-from agad.data import Library, find_manifest
+from agad.data import Library, NodeCache, find_manifest
 from agad.detectors import Knn, Lof
 from agad.encoders import encoder_names
 from agad.encoders.networks import find_encoder
@@ -18,8 +18,9 @@ from agad.errors import ConfigError, StudyChangedError
 from agad.objects import open_objects
 from agad.records import encoder_key
 from agad.store import StudyStore
-from agad.study import kept_config
+from agad.study import FeatureTime, feature_time, kept_config
 from agad.study.cell_data import CellData, find_cell_data
+from agad.trial import Runtime
 from tests.tiny_encoder import tiny_weights
 
 Found: TypeAlias = dict[str, CellData]
@@ -160,3 +161,25 @@ def test_the_study_of_one_detector_says_its_external_data(
     assert stored.external_data == "the training data of mine.safetensors"
     (pixels,) = stored_detectors(Study.from_json(kept).as_json() | {"detector": {"name": "knn"}})
     assert pixels.external_data == ""
+
+
+def test_the_features_of_a_new_study_are_counted_and_timed(
+    digits_library: Library, session_cache: NodeCache, tiny_file: Path
+) -> None:
+    encoded = Candidate(Knn(features=str(tiny_file)), space={})
+    study = _study(Candidate(Knn(), space={}), encoded, confirm=Confirm(seeds=2))
+    found = find_cell_data(study, digits_library)
+    time = feature_time(found.values(), Runtime(store=digits_library.uri, cache=session_cache))
+    manifest = digits_library.manifest("digits")
+    # All normal images of both classes are fitted or validate; nothing selects by labels.
+    num_train = sum(manifest.train.class_counts[:2])
+    assert time.num_images == num_train + manifest.test.num_images
+    assert 0 < time.seconds < 60
+
+
+def test_a_study_of_pictures_needs_no_features(
+    digits_library: Library, session_cache: NodeCache
+) -> None:
+    found = find_cell_data(_study(Candidate(Knn(), space={})), digits_library)
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    assert feature_time(found.values(), runtime) == FeatureTime(num_images=0, seconds=0.0)

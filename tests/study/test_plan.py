@@ -164,11 +164,22 @@ def test_no_measurement_begins_after_the_limit(
 ) -> None:
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     times = MeasuredEpochTimes(runtime, "a processor", limit_s=1e-9)
-    cells = Grid(dataset="digits", normal_class=[0, 1], anomaly_ratio=[0.0, 0.1])
+    cells = Grid(
+        dataset="digits",
+        normal_class=0,
+        anomaly_ratio=[0.0, 0.1],
+        settings={"weight_adv": [1.0, 2.0]},
+    )
     plan = plan_study(make_study(cells=cells), digits_library, [times])
-    assert measured == ["digits class=0 ratio=0"]
-    known = [cell.epoch_time is not None for cell in plan.cells]
-    assert known == [cell.label.endswith("ratio=0") for cell in plan.cells]
+    assert measured == ["digits class=0 ratio=0 weight_adv=1"]
+    known = {cell.label: cell.epoch_time is not None for cell in plan.cells}
+    # With a limit, one measurement serves cells that differ in their labels alone.
+    assert known == {
+        "digits class=0 ratio=0 weight_adv=1": True,
+        "digits class=0 ratio=0 weight_adv=2": False,
+        "digits class=0 ratio=0.1 weight_adv=1": True,
+        "digits class=0 ratio=0.1 weight_adv=2": False,
+    }
     assert plan.likely is None
     assert plan.known.seconds > 0
 

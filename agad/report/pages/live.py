@@ -84,7 +84,7 @@ def live_table(status: StudyStatus, width: int, *, height: int = 24) -> Renderab
 def plain_line(status: StudyStatus) -> str:
     """Return the whole status on one line, without colour."""
     best = _best_text(_named(status))
-    search = [_search_text(status.cells), *_ended_text(status)]
+    search = [*_search_texts(status.cells), *_ended_text(status)]
     parts = [*search, *best, _confirm_text(status.cells), *_features_text(status)]
     return ", ".join([*parts, *_cost_texts(status)])
 
@@ -145,14 +145,17 @@ def _driver_text(bulletin: Bulletin, age_s: float) -> tuple[str, str]:
 
 def _progress_text(status: StudyStatus) -> str:
     running = sum(cell.running for cell in status.cells)
-    parts = [_search_text(status.cells), *_ended_text(status), _confirm_text(status.cells)]
+    parts = [*_search_texts(status.cells), *_ended_text(status), _confirm_text(status.cells)]
     parts += _features_text(status)
     busy = f"{running:,} of {count_text(status.slots, 'slot')} busy"
     return ", ".join([*parts, *_cost_texts(status), busy])
 
 
-def _search_text(cells: Sequence[CellStatus]) -> str:
+def _search_texts(cells: Sequence[CellStatus]) -> list[str]:
+    """Return how far the search is; nothing if nothing is searched."""
     ended, planned = sum(cell.ended for cell in cells), sum(cell.planned for cell in cells)
+    if not planned:
+        return []
     counts = {
         "stopped": sum(cell.pruned for cell in cells),
         "paused": sum(cell.paused for cell in cells),
@@ -160,7 +163,7 @@ def _search_text(cells: Sequence[CellStatus]) -> str:
         "failed": sum(cell.failed for cell in cells),
     }
     ends = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return ", ".join([f"{ended:,}/{count_text(planned, 'search trial')}", *ends])
+    return [f"{ended:,}/{count_text(planned, 'search trial')}", *ends]
 
 
 def _cost_texts(status: StudyStatus) -> list[str]:

@@ -21,7 +21,7 @@ from agad.report.pages.rounding import (
 )
 
 if TYPE_CHECKING:
-    from agad.study import CellPlan, DetectorPlan, StudyPlan
+    from agad.study import CellPlan, DetectorPlan, FeatureTime, StudyPlan
 
 
 def plan_table(
@@ -65,22 +65,25 @@ def plan_table(
     )
 
 
-def expected_line(plan: StudyPlan, slots: int) -> str:
+def expected_line(plan: StudyPlan, slots: int, features: FeatureTime) -> str:
     """Return in a line how long the rest of a study is expected to take.
 
     Args:
         plan: The plan. The line names a least time if the time of some cells is unknown.
         slots: Trials that run at once.
+        features: The features of encoders that the study needs.
     """
     num_unknown = sum(cell.epoch_time is None for cell in plan.cells)
-    trials = f"{count_text(plan.num_trials, 'trial')}, {slots:,} at once"
-    if num_unknown == len(plan.cells):
-        return f"Expected time: unknown, {trials}"
-    least, but = "about", ""
+    parts = [f"{count_text(plan.num_trials, 'trial')}, {slots:,} at once"]
+    if features.num_images:
+        parts.append(f"features of {count_text(features.num_images, 'image')}")
+    least = "about"
     if num_unknown:
         least = "more than"
-        but = f"; unknown for {num_unknown:,} of {count_text(len(plan.cells), 'cell')}"
-    return f"Expected time: {least} {seconds_text(plan.known.seconds / slots)}, {trials}{but}"
+        parts.append(f"unknown for {num_unknown:,} of {count_text(len(plan.cells), 'cell')}")
+    seconds = plan.known.seconds + features.seconds
+    time = f"{least} {seconds_text(seconds / slots)}" if seconds else "unknown"
+    return f"Expected time: {time} ({'; '.join(parts)})"
 
 
 def _done_text(plan: StudyPlan) -> str:

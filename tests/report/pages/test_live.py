@@ -131,7 +131,9 @@ def test_table_never_reads_a_name_as_markup() -> None:
 
 
 def test_table_of_a_study_without_cells_shows_its_totals() -> None:
-    assert "0/0 search trials" in printed(study_of(), 80)
+    text = printed(study_of(), 80)
+    assert "0/0 confirmed" in text
+    assert "search trials" not in text  # Nothing is searched.
 
 
 def test_words_that_all_cells_share_stand_once_above_the_table() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from agad.config import Grid
 from agad.report import expected_line, plan_table
-from agad.study import CellPlan, DetectorPlan, EpochTime, StudyPlan
+from agad.study import CellPlan, DetectorPlan, EpochTime, FeatureTime, StudyPlan
 
 CLASSES = ("airplane", "automobile", "bird", "deer", "dog", "frog", "horse", "ship", "truck")
 GRID = Grid(
@@ -21,6 +21,7 @@ GRID = Grid(
 )
 
 
+NO_FEATURES = FeatureTime(num_images=0, seconds=0.0)
 EPOCH_TIME = EpochTime(epoch_s=0.5, gpus=0.0, source="7 of 20 steps here", hardware="a processor")
 
 
@@ -87,15 +88,22 @@ def planned(*epoch_times: EpochTime | None) -> StudyPlan:
 
 def test_the_expected_time_is_that_of_all_trials_over_those_that_run_at_once() -> None:
     tested = replace(EPOCH_TIME, test_s=10.0)
-    line = expected_line(planned(EPOCH_TIME, tested), 2)
+    line = expected_line(planned(EPOCH_TIME, tested), 2, NO_FEATURES)
     # (8 x 5 + 2 x 10) epochs of 0.5 s in each of two cells, and two tests of 10 s in one.
-    assert line == "Expected time: about 40 s, 20 trials, 2 at once"
+    assert line == "Expected time: about 40 s (20 trials, 2 at once)"
 
 
 def test_the_expected_time_says_what_it_does_not_know() -> None:
-    line = expected_line(planned(EPOCH_TIME, None, None), 1)
-    assert line == ("Expected time: more than 30 s, 30 trials, 1 at once; unknown for 2 of 3 cells")
-    assert expected_line(planned(None), 1) == "Expected time: unknown, 10 trials, 1 at once"
+    line = expected_line(planned(EPOCH_TIME, None, None), 1, NO_FEATURES)
+    assert line == "Expected time: more than 30 s (30 trials, 1 at once; unknown for 2 of 3 cells)"
+    nothing = expected_line(planned(None), 1, NO_FEATURES)
+    assert nothing == "Expected time: unknown (10 trials, 1 at once; unknown for 1 of 1 cell)"
+
+
+def test_the_expected_time_counts_the_features() -> None:
+    features = FeatureTime(num_images=12_345, seconds=100.0)
+    line = expected_line(planned(EPOCH_TIME), 2, features)
+    assert line == "Expected time: about 65 s (10 trials, 2 at once; features of 12,345 images)"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
