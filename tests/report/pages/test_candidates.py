@@ -11,12 +11,13 @@ from typing import TypeAlias
 import pytest
 from rich.console import Console
 
-from agad.config import Candidate
+from agad.config import Candidate, Cell
 from agad.detectors import Probe
 from agad.records import CellStatus, StudyStatus, TrialRow
 from agad.report import (
     Leaderboard,
     Page,
+    PlannedDetector,
     baseline_cells,
     compare,
     comparison_csv,
@@ -174,3 +175,30 @@ def test_a_page_says_why_a_detector_that_needs_labels_has_no_row_at_ratio_0(
     )
     assert "digits class=0 ratio=0 detector=probe" not in {cell.cell for cell in board.cells}
     assert "digits class=0 ratio=0.05 detector=probe" in {cell.cell for cell in board.cells}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "data", "is_said"),
+    [("cifar10", "ImageNet", True), ("digits", "ImageNet", False), ("cifar10", "", False)],
+)
+def test_a_page_says_that_the_classes_of_cifar_are_among_those_of_imagenet(
+    make_row: RowBuilder, dataset: str, data: str, is_said: bool
+) -> None:
+    cell = Cell(dataset=dataset, normal_class=0, anomaly_ratio=0.0)
+    row = make_row(
+        cell=cell.label,
+        dataset=dataset,
+        detector="knn",
+        phase="confirm",
+        seeds=(1,),
+        test_auroc=0.9,
+        seconds=10.0,
+        encode_s=4.0,
+        num_val_anomalies=0,
+    )
+    alone = PlannedDetector(cells=[cell], name="knn", external_data=data)
+    text = markdown(leaderboard([row], planned=[alone], confirm_seeds=1))
+    assert ("classes of cifar10 are among those of ImageNet" in text) is is_said
+    assert ("| given |" in text.splitlines()[2]) is bool(data)
+    assert "| 6.0 s | 4.0 s |" in text
+    assert "4.0 s of it on features of an encoder" in text
