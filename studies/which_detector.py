@@ -28,9 +28,7 @@ STUDY = Study(
         Candidate(Probe(features="efficientnet-lite0"), space={}),
         Candidate(KnnProbe(features="efficientnet-lite0"), space={}),
         Candidate(
-            Agad(backbone="naive", base_width=16),
-            space={},
-            scheduler=NoStopping(max_epochs=4),
+            Agad(base_width=8, backbone="naive"), space={}, scheduler=NoStopping(max_epochs=4)
         ),
     ],
     confirm=Confirm(seeds=3),

@@ -1,6 +1,18 @@
 """Which detector suits these images, the deep ones included, and what are 10 or 30 labels worth?"""
 
-from agad import Agad, Candidate, Confirm, DeepSvdd, Grid, Knn, KnnProbe, Lof, LogUniform, Study, main
+from agad import (
+    Agad,
+    Candidate,
+    Confirm,
+    DeepSvdd,
+    Grid,
+    Knn,
+    KnnProbe,
+    Lof,
+    LogUniform,
+    Study,
+    main,
+)
 
 STUDY = Study(
     name="which-detector-deep",

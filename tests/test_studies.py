@@ -17,7 +17,8 @@ def test_all_studies_are_there() -> None:
     assert [path.stem for path in STUDIES] == [
         "cifar_ratio_sweep",
         "digits_quickstart",
-        "which_detector_digits",
+        "which_detector",
+        "which_detector_deep",
     ]
 
 

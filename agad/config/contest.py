@@ -24,25 +24,30 @@ from agad.config.selection import (
 from agad.config.space import Setting
 from agad.errors import ConfigError
 
+_FEATURES = "features"
+"""The parameter that names what a detector sees of an image."""
+
 
 def cells_of_detectors(
-    cells: Sequence[Cell], detectors: Sequence[tuple[str, Mapping[str, Any]]]
+    cells: Sequence[Cell], detectors: Sequence[tuple[str, Mapping[str, Any], str]]
 ) -> Iterator[tuple[Cell, ...]]:
     """Yield the cells of each detector of a study; no two cells share a label.
 
     The first detector has the same labels as in a study of its own. A stored study of one detector
     can therefore be extended by others. If a detector has a second candidate, its labels name the
-    parameters that differ from the first.
+    parameters that differ from the first. A further detector that is made from external data names
+    its features too, such as ``features=efficientnet-lite0``.
 
     Args:
         cells: The cells of the study's grid.
-        detectors: Name and parameters of each detector.
+        detectors: Name, parameters and external data of each detector.
     """
     firsts: dict[str, Mapping[str, Any]] = {}
-    for place, (name, own) in enumerate(detectors):
+    for place, (name, own, external_data) in enumerate(detectors):
         first = firsts.setdefault(name, own)
+        named = {_FEATURES} if place and external_data else set()
         settings: tuple[tuple[str, Setting], ...] = tuple(
-            (one, own[one]) for one in sorted(own) if own[one] != first.get(one)
+            (one, own[one]) for one in sorted(own) if own[one] != first.get(one) or one in named
         )
         yield tuple(
             replace(cell, detector=name if place else "", settings=(*cell.settings, *settings))
@@ -191,7 +196,8 @@ def stored_detectors(config: Mapping[str, Any]) -> tuple[StoredDetector, ...]:
         for one in stored
     ]
     names = [one["detector"]["name"] for one in stored]
-    own_cells = cells_of_detectors(grid, list(zip(names, parameters, strict=True)))
+    external = [one.get("external_data", "") for one in stored]
+    own_cells = cells_of_detectors(grid, list(zip(names, parameters, external, strict=True)))
     return tuple(
         _stored_candidate(one, search, selection, cells)
         for one, cells in zip(stored, own_cells, strict=True)

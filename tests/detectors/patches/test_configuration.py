@@ -47,6 +47,7 @@ def test_a_detector_uses_no_labels_and_was_given_external_data(kind: type[PatchD
         ({"layers": ""}, "layers is '', but must be names of layers, separated by commas"),
         ({"layers": "stage3, stage5"}, "must be names of layers, separated by commas"),
         ({"layers": "stage3,stage3"}, "must be names of different layers"),
+        ({"layers": "stage3,global"}, "must be names of layers, which 'global' is not"),
         ({"patch_size": 2}, "patch_size is 2, but must be an odd number"),
         (
             {"patch_size": 0},
