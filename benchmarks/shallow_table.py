@@ -195,8 +195,8 @@ def report(arguments: argparse.Namespace, found: Sequence[Row], data: Manifest) 
         f"{platform.python_version()}. Images of {data.image_px} px. Test AUROC on "
         f"{data.test.num_images:,} test images after one fit on {_counts(found)} normal images; "
         f"mean over {len({one.point.label for one in found})} classes ± sample SD of that mean "
-        f"over n = {arguments.seeds} draws of the normal images and of the labelled anomalies. Seconds "
-        "are means, without those of the encoder. Nothing was tuned.",
+        f"over n = {arguments.seeds} draws of the normal images and of the labelled anomalies. "
+        "Seconds are means, without those of the encoder. Nothing was tuned.",
         "",
         "| detector | features | labels | of classes | test AUROC | seen | unseen | s to fit | "
         "s to score |",
