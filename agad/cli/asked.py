@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from agad.cli.warnings import warn
 from agad.config import ClassGiven, Study
 from agad.errors import ConfigError
 from agad.reading import store_uri
@@ -63,6 +64,7 @@ def _on_dataset(study: Study, arguments: argparse.Namespace) -> Study:
             )
         return study
     # The data sets need pyarrow, which a wrong flag does without.
+    from agad.cli.fitting import fitted_to
     from agad.data import Library, find_manifest
     from agad.objects import open_objects
 
@@ -70,7 +72,11 @@ def _on_dataset(study: Study, arguments: argparse.Namespace) -> Study:
     classes: list[ClassGiven] = [_class_given(one) for one in arguments.normal_class]
     for one in classes:
         manifest.label_of("--normal-class", one)
-    return study.on_dataset(arguments.dataset, classes or manifest.normal_classes)
+    asked = study.on_dataset(arguments.dataset, classes or manifest.normal_classes)
+    asked, left_out = fitted_to(asked, manifest)
+    for text in left_out:
+        warn(text)
+    return asked
 
 
 def _class_given(text: str) -> ClassGiven:

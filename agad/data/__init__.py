@@ -18,5 +18,12 @@ from agad.data.readers.pictures import PictureBatch, read_in_batches
 from agad.data.readers.values import FULL_RANGE, ValueRange
 from agad.data.recipe import ImportOptions
 from agad.data.resize import FILTERS, FITS, SIZES, Fit, Resize
-from agad.data.split import LabelPool, Split, SplitCounts, Task, draw_split
+from agad.data.split import (
+    LabelPool,
+    Split,
+    SplitCounts,
+    Task,
+    draw_split,
+    num_fit_and_val,
+)
 from agad.data.streams import Purpose, stream

@@ -200,9 +200,20 @@ def draw_split(labels: NDArray[np.int64], task: Task, seed: int) -> Split:
     )
 
 
+def num_fit_and_val(num_normals: int, val_share: float) -> tuple[int, int]:
+    """Return how many normal images of a training part are fitted, and how many validate.
+
+    Args:
+        num_normals: Training images of the normal classes.
+        val_share: Share of them that validate, in (0, 1); at least one image does.
+    """
+    num_val = max(1, round(val_share * num_normals))
+    return max(0, num_normals - num_val), num_val
+
+
 def _num_val_normals(task: Task, num_normals: int) -> int:
-    num_val = max(1, round(task.val_share * num_normals))
-    if num_normals - num_val < 2:
+    num_fit, num_val = num_fit_and_val(num_normals, task.val_share)
+    if num_fit < 2:
         classes = ", ".join(map(str, task.normal_classes))
         raise ConfigError(
             f"normal class {classes} has {num_normals} training images, but needs 2 to fit beside "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from PIL import Image
 
 from agad.cli.asked import add_question_flags, asked_name, asked_study
 from agad.cli.flags import add_store_flag
-from agad.config import FixedEpoch, Grid, LogUniform, Search, Study
+from agad.config import Candidate, FixedEpoch, Grid, LogUniform, Search, Study
+from agad.detectors import Knn, Probe
 from agad.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -145,3 +147,54 @@ def test_plan_shows_the_study_of_the_other_data_set(
     assert (ended.code, ended.err) == (0, "")
     assert "Study tiny-tiles: what it will take" in ended.out
     assert "tiles class=ok ratio=0" in ended.out
+
+
+def _which(labels: list[int], num_normals: int) -> Study:
+    return Study(
+        name="which",
+        cells=Grid(dataset="digits", normal_class=0, labels=labels, num_normals=num_normals),
+        detectors=[Candidate(Knn(), space={}), Candidate(Probe(), space={})],
+    )
+
+
+def test_what_a_small_data_set_lacks_is_left_out_and_told(
+    tiles: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = asked_study(_which([0, 10, 30], 1000), _arguments(["--dataset", tiles]))
+    # Of 36 pictures, a part is the test part: 10 or so of each class train.
+    assert asked.cells.num_normals == (None,)
+    assert asked.cells.labels == (0, 10)
+    assert [one.detector.name for one in asked.detectors] == ["knn", "probe"]
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"agad: warning: tiles has \d+ normal images of a class to fit, and not 1,000, so all are "
+        r"fitted\.",
+        first,
+    )
+    assert re.fullmatch(
+        r"agad: warning: tiles has \d+ anomalies in its training part, so label budgets of 30 are "
+        r"left out\.",
+        second,
+    )
+
+
+def test_without_anomalies_to_train_detectors_that_need_labels_are_left_out(
+    run_agad: RunAgad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = _pictures(tmp_path / "mvtec", "train/good", "test/good", "test/scratch")
+    assert run_agad("data", "import", "metal", "--from", root, "--size", 16).code == 0
+    asked = asked_study(_which([0, 10], 5), _arguments(["--dataset", "metal"]))
+    assert asked.cells.labels == (0,)
+    assert asked.cells.num_normals == (5,)
+    assert [one.detector.name for one in asked.detectors] == ["knn"]
+    told = capsys.readouterr().err
+    assert "metal has 0 anomalies in its training part, so label budgets of 10 are left out" in told
+    assert "without labels, there is nothing to fit for: probe." in told
+
+
+def test_a_data_set_that_is_large_enough_changes_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = asked_study(_which([0, 10, 30], 50), _arguments(["--dataset", "digits"]))
+    assert (asked.cells.labels, asked.cells.num_normals) == ((0, 10, 30), (50,))
+    assert capsys.readouterr().err == ""
