@@ -157,7 +157,8 @@ class FeatureReader:
             with self.cache.exclusively(*names) as share:
                 self._take_cached(rows, key, seen)  # What another process computed meanwhile.
                 if len(rows.missing):
-                    # Each share begins at another place, so that no image is computed twice.
+                    # Each share begins at another place. Only the last files of several shares
+                    # can hold the same images.
                     first = share * len(rows.missing) // num_shares
                     self._compute(rows, first, key, seen)
             yield num_missing - len(rows.missing), num_missing
