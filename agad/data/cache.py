@@ -129,16 +129,17 @@ class NodeCache:
         Raises:
             DataError: The folder cannot be written.
         """
-        with self.usable() as root:
-            root.mkdir(parents=True, exist_ok=True)
-            paths = [root / f"{name}.lock" for name in names]
-            for place, path in enumerate(paths):
-                with _locked(path, waits=False) as is_taken:
-                    if is_taken:
-                        yield place
-                        return
-            with _locked(paths[0]):
-                yield 0
+        with contextlib.ExitStack() as locks:
+            # An error of the block is not one of the folder.
+            with self.usable() as root:
+                root.mkdir(parents=True, exist_ok=True)
+                paths = [root / f"{name}.lock" for name in names]
+                tried = (locks.enter_context(_locked(path, waits=False)) for path in paths)
+                place = next((place for place, taken in enumerate(tried) if taken), None)
+                if place is None:
+                    place = 0
+                    locks.enter_context(_locked(paths[place]))
+            yield place
 
     @contextmanager
     def usable(self) -> Iterator[Path]:

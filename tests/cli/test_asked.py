@@ -182,7 +182,8 @@ def test_without_anomalies_to_train_detectors_that_need_labels_are_left_out(
     run_agad: RunAgad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = _pictures(tmp_path / "mvtec", "train/good", "test/good", "test/scratch")
-    assert run_agad("data", "import", "metal", "--from", root, "--size", 16, "--keep-split").code == 0
+    words = ["metal", "--from", root, "--size", 16, "--keep-split"]
+    assert run_agad("data", "import", *words).code == 0
     asked = asked_study(_which([0, 10], 5), _arguments(["--dataset", "metal"]))
     assert asked.cells.labels == (0,)
     assert asked.cells.num_normals == (5,)
