@@ -44,7 +44,9 @@ class CachedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCache:
-    """Files of imported images in a folder of this machine, named by their SHA-256.
+    """Files in a folder of this machine: imported images, features, and weights of encoders.
+
+    A file of images or features is named by its SHA-256.
 
     Any number of processes use it at once: the first process that needs a file fetches it under the
     file's lock, and the others wait. All processes map the same pages of memory.

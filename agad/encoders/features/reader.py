@@ -46,8 +46,8 @@ class FeatureReader:
 
     Any number of processes on any number of nodes read at once. On a node without a GPU, the
     processes that miss the same features share the work, and each finds in the cache what another
-    computed; on a GPU, one computes at a time. If two compute the features of one image both,
-    either result counts.
+    computed; on a GPU, one computes at a time. If two processes compute the features of
+    one image, either result counts.
 
     Example:
         >>> reader = FeatureReader(
