@@ -1,7 +1,8 @@
-"""A study on a data set that has fewer images than the study's axes ask for."""
+"""A study on a data set that cannot answer all of the study's questions."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,18 +12,20 @@ from agad.data import Manifest, num_fit_and_val
 
 
 def fitted_to(study: Study, manifest: Manifest) -> tuple[Study, list[str]]:
-    """Return a study without the values of its axes that a data set is too small for.
+    """Return a study without what a data set cannot answer.
 
-    Numbers of normal images that a class lacks become all images. Label budgets above the anomalies
-    of the training part are left out, and with them the detectors that nothing is left for.
+    Detectors that do not take pictures of its size are left out. Numbers of normal images that a
+    class lacks become all images. Label budgets above the anomalies of the training part are left
+    out, and with them the detectors that nothing is left for. If no detector would be left, all
+    stay, and the study is refused later.
 
     Returns:
         The study, and a sentence for each change.
     """
+    study, told = _of_size(study, manifest)
     counts = [*_counts(study, manifest)]
     most_normals, most_labels = (min(of) for of in zip(*counts, strict=True))
     axes: dict[str, Any] = {}
-    told = []
     normals: Any = study.cells.num_normals
     many = [num for num in normals if num is not None and num > most_normals]
     if many:
@@ -50,6 +53,26 @@ def fitted_to(study: Study, manifest: Manifest) -> tuple[Study, list[str]]:
         else:
             detectors = study.detectors
     return replace(study, cells=replace(study.cells, **axes), detectors=detectors), told
+
+
+def _of_size(study: Study, manifest: Manifest) -> tuple[Study, list[str]]:
+    """Return a study without the detectors that do not take pictures of the data set's size."""
+    image_px = manifest.image_px
+    sizes = [getattr(one.detector, "picture_sizes", ()) for one in study.detectors]
+    kept = [not taken or image_px in taken for taken in sizes]
+    if all(kept) or not any(kept):
+        return study, []
+    left_out = {
+        one.detector.name: taken
+        for one, taken, is_kept in zip(study.detectors, sizes, kept, strict=True)
+        if not is_kept
+    }
+    detectors = tuple(itertools.compress(study.detectors, kept))
+    return replace(study, detectors=detectors), [
+        f"{name} is left out: it takes pictures of {', '.join(map(str, taken))} px, but "
+        f"{manifest.name} holds pictures of {image_px} px."
+        for name, taken in left_out.items()
+    ]
 
 
 def _counts(study: Study, manifest: Manifest) -> Iterator[tuple[int, int]]:

@@ -3,7 +3,14 @@
 from agad.config.branches import Axis, active_axis, all_axes, draw
 from agad.config.budget import Budget
 from agad.config.candidate import Candidate
-from agad.config.cell import Cell, ClassGiven, LabelledClasses, labelled_text, variant_label
+from agad.config.cell import (
+    Cell,
+    ClassGiven,
+    LabelledClasses,
+    labelled_text,
+    method_label,
+    variant_label,
+)
 from agad.config.checks import corner_detectors
 from agad.config.confirm import Confirm
 from agad.config.contest import StoredDetector, stored_axes, stored_detectors, supervision_of

@@ -58,6 +58,19 @@ def variant_label(
     return " ".join(words)
 
 
+def method_label(detector: str, settings: Mapping[str, Setting]) -> str:
+    """Return a detector's name with the parameters that its cells fix.
+
+    Example:
+        >>> method_label("knn", {"features": "efficientnet-lite0"})
+        'knn features=efficientnet-lite0'
+    """
+    fixed = variant_label(
+        protocol="one-class", pollution_ratio=0.0, labelled_classes="all", settings=settings
+    )
+    return f"{detector} {fixed}".rstrip()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """A point on a study's axes, with its own sampler and its own ladder."""

@@ -44,7 +44,9 @@ class CachedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCache:
-    """Files of imported images in a folder of this machine, named by their SHA-256.
+    """Files in a folder of this machine: imported images, features, and weights of encoders.
+
+    A file of images or features is named by its SHA-256.
 
     Any number of processes use it at once: the first process that needs a file fetches it under the
     file's lock, and the others wait. All processes map the same pages of memory.
@@ -129,16 +131,17 @@ class NodeCache:
         Raises:
             DataError: The folder cannot be written.
         """
-        with self.usable() as root:
-            root.mkdir(parents=True, exist_ok=True)
-            paths = [root / f"{name}.lock" for name in names]
-            for place, path in enumerate(paths):
-                with _locked(path, waits=False) as is_taken:
-                    if is_taken:
-                        yield place
-                        return
-            with _locked(paths[0]):
-                yield 0
+        with contextlib.ExitStack() as locks:
+            # An error of the block is not one of the folder.
+            with self.usable() as root:
+                root.mkdir(parents=True, exist_ok=True)
+                paths = [root / f"{name}.lock" for name in names]
+                tried = (locks.enter_context(_locked(path, waits=False)) for path in paths)
+                place = next((place for place, taken in enumerate(tried) if taken), None)
+                if place is None:
+                    place = 0
+                    locks.enter_context(_locked(paths[place]))
+            yield place
 
     @contextmanager
     def usable(self) -> Iterator[Path]:

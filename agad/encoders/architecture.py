@@ -56,8 +56,8 @@ class Architecture:
     Example:
         >>> Architecture(
         ...     name="my-encoder", network="my_package.network:MyEncoder", native_px=224
-        ... ).suited_px(32)
-        96
+        ... ).smallest_px
+        32
     """
 
     name: str
@@ -105,15 +105,17 @@ class Architecture:
                 f"{self.native_px}."
             )
 
-    def suited_px(self, image_px: int) -> int:
-        """Return the size at which pictures of a size are shown: enlarged, at most native.
-
-        Args:
-            image_px: Height and width of the stored pictures.
-        """
-        return suited_px(image_px, smallest_px=self.smallest_px, native_px=self.native_px)
-
 
 def suited_px(image_px: int, *, smallest_px: int, native_px: int) -> int:
-    """Return the size at which an encoder is shown pictures of a size; see ``Architecture``."""
+    """Return the size at which an encoder is shown pictures: enlarged, and at most native.
+
+    Example:
+        >>> suited_px(32, smallest_px=32, native_px=224)
+        96
+
+    Args:
+        image_px: Height and width of the stored pictures.
+        smallest_px: As ``Architecture.smallest_px``.
+        native_px: As ``Architecture.native_px``.
+    """
     return min(native_px, max(_SMALLEST_SUITED_PX, smallest_px, ENLARGEMENT * image_px))

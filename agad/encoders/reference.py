@@ -19,12 +19,12 @@ class EncoderReference:
     """An encoder at one input size. Equal references stand for equal features."""
 
     name: str
-    """What boards and messages call it, such as ``efficientnet-lite0``, ``timm:resnet18`` or the
-    name of a file without its folders."""
+    """The encoder's name on boards and in messages, such as ``efficientnet-lite0`` or
+    ``timm:resnet18``; for a file, its name without its folders."""
 
     sha256: str
-    """Of a registered encoder's published file, of a user's own file, or of the tensors of a model
-    of timm or Hugging Face."""
+    """SHA-256 of a registered encoder's published file, of a user's own file, or of the tensors of
+    a model of timm or Hugging Face."""
 
     image_px: int
     """Height and width at which the encoder is shown a picture."""

@@ -33,6 +33,9 @@ class StudyEncoders:
         self._found: dict[str, EncoderReference] = {}
         """At their native sizes, by name."""
 
+        self._checked: set[tuple[str, tuple[str, ...]]] = set()
+        """Encoders and layers that the encoders have, by name."""
+
     def of(self, detector: DetectorConfig, image_px: int) -> EncoderReference | None:
         """Return the encoder of a detector for pictures of a size; None for a detector of pictures.
 
@@ -41,16 +44,26 @@ class StudyEncoders:
             image_px: Height and width of the stored pictures.
 
         Raises:
-            ConfigError: The name stands for no encoder that can be used here.
+            ConfigError: The name stands for no encoder that can be used here, or for one without
+                the detector's layers.
             DataError: A user's own file does not hold the weights that its header tells.
             StoreError: The store cannot be reached.
         """
-        name = detector.input().encoder
+        taken = detector.input()
+        name = taken.encoder
         if not name:
             return None
         if name not in self._found:
             self._found[name] = self._resolved(name)
+        if taken.layers and (name, tuple(taken.layers)) not in self._checked:
+            self._check_layers(name, tuple(taken.layers))
         return self._found[name].suited_to(image_px)
+
+    def _check_layers(self, name: str, layers: tuple[str, ...]) -> None:
+        from agad.encoders.networks import check_layers
+
+        check_layers(self._found[name], layers)
+        self._checked.add((name, layers))
 
     def _resolved(self, name: str) -> EncoderReference:
         # Importing this imports the networks, which a study of pictures never needs.

@@ -19,7 +19,7 @@ class FeatureTime:
     """The features that a study needs, if nobody has computed any."""
 
     num_images: int
-    """Distinct images, summed over the encoders."""
+    """Distinct images, summed over the encoders, their layers and the data sets."""
 
     seconds: float
     """Seconds of one process that computes them all."""

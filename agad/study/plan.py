@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from agad.config import Cell, Entry, Study
+from agad.config import Cell, Entry, Study, method_label
 from agad.data import Library
 from agad.records import CellStatus, StudyMemory, StudyStatus, find_provenance
 from agad.search import expected_epochs
@@ -89,6 +89,9 @@ class DetectorPlan:
 
     detector: str
     """Name of the detector."""
+
+    method: str = ""
+    """The name, with the parameters that tell the detector from another candidate."""
 
     cells: tuple[CellPlan, ...]
     num_searches: int
@@ -332,12 +335,14 @@ def _detector_plan(
     statuses: Mapping[str, CellStatus],
 ) -> DetectorPlan:
     study = entry.study
+    first = (*entry.cells, *entry.left_out)[0]
     is_searched = study.selection.searches
     searched = [one for one in cells if one.study.selection.searches or not is_searched]
     searching = {one.cell.over(study.search.development).label for one in searched}
     ended = [_num_ended(statuses[label]) for label in searching if label in statuses]
     return DetectorPlan(
         detector=study.detector.name,
+        method=method_label(study.detector.name, dict(first.settings)),
         cells=tuple(
             _cell_plan(
                 one, epoch_times, statuses.get(one.cell.over(one.study.search.development).label)

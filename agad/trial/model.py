@@ -50,8 +50,8 @@ class SavedModel:
     """Scores of the validation images taken for normal, float32, shape ``(num,)``."""
 
     encoder: dict[str, Tensor] = field(default_factory=dict)
-    """The tensors of the card's encoder, on the CPU. None in the store of the study, which would
-    keep them once for each cell, and of an encoder of timm or Hugging Face."""
+    """The tensors of the card's encoder, on the CPU. Empty for a model in the store, which would
+    keep them once for each cell. Empty for an encoder of timm or Hugging Face too."""
 
     def scorer(self) -> nn.Module:
         """Return the network on the CPU, from pictures to scores; it shares the weights.

@@ -69,7 +69,7 @@ class EncodedScorer(nn.Module):
 
 
 class EncodedLocalizer(EncodedScorer):
-    """The same of a scorer that tells where an image is anomalous."""
+    """``EncodedScorer`` of a scorer that tells where an image is anomalous."""
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Map images ``(B, C, H, W)`` in [-1, 1] to how anomalous each pixel is, ``(B, H, W)``."""

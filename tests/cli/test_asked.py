@@ -15,8 +15,8 @@ from PIL import Image
 
 from agad.cli.asked import add_question_flags, asked_name, asked_study
 from agad.cli.flags import add_store_flag
-from agad.config import Candidate, FixedEpoch, Grid, LogUniform, Search, Study
-from agad.detectors import Knn, Probe
+from agad.config import Candidate, FixedEpoch, Grid, LogUniform, NoStopping, Search, Study
+from agad.detectors import Agad, Knn, Probe
 from agad.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def test_without_anomalies_to_train_detectors_that_need_labels_are_left_out(
     run_agad: RunAgad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = _pictures(tmp_path / "mvtec", "train/good", "test/good", "test/scratch")
-    assert run_agad("data", "import", "metal", "--from", root, "--size", 16).code == 0
+    words = ["metal", "--from", root, "--size", 16, "--keep-split"]
+    assert run_agad("data", "import", *words).code == 0
     asked = asked_study(_which([0, 10], 5), _arguments(["--dataset", "metal"]))
     assert asked.cells.labels == (0,)
     assert asked.cells.num_normals == (5,)
@@ -198,3 +199,34 @@ def test_a_data_set_that_is_large_enough_changes_nothing(
     asked = asked_study(_which([0, 10, 30], 50), _arguments(["--dataset", "digits"]))
     assert (asked.cells.labels, asked.cells.num_normals) == ((0, 10, 30), (50,))
     assert capsys.readouterr().err == ""
+
+
+def test_a_detector_that_does_not_take_pictures_of_the_size_is_left_out(
+    run_agad: RunAgad, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = _pictures(tmp_path / "pictures", "ok", "chip")
+    assert run_agad("data", "import", "large", "--from", root, "--size", 224).code == 0
+    study = Study(
+        name="which",
+        cells=Grid(dataset="digits", normal_class=0),
+        detectors=[
+            Candidate(Knn(), space={}),
+            Candidate(Agad(), space={}, scheduler=NoStopping(max_epochs=1)),
+        ],
+    )
+    asked = asked_study(study, _arguments(["--dataset", "large"]))
+    assert [one.detector.name for one in asked.detectors] == ["knn"]
+    assert capsys.readouterr().err == (
+        "agad: warning: agad is left out: it takes pictures of 16, 32, 64, 128 px, but large holds "
+        "pictures of 224 px.\n"
+    )
+
+
+def test_a_study_whose_only_detector_does_not_take_the_size_is_refused(
+    run_agad: RunAgad, write_study: WriteStudy, tmp_path: Path
+) -> None:
+    root = _pictures(tmp_path / "pictures", "ok", "chip")
+    assert run_agad("data", "import", "large", "--from", root, "--size", 224).code == 0
+    ended = run_agad("plan", write_study(), "--dataset", "large")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "takes pictures of 16, 32, 64, 128 px, but large holds pictures of 224" in ended.err

@@ -506,3 +506,15 @@ def test_where_no_name_is_free_the_caller_waits_for_the_first(tmp_path: Path) ->
         assert order == []
     waiting.join(30)
     assert order == [0]
+
+
+def test_an_error_of_an_exclusive_block_is_no_error_of_the_cache(tmp_path: Path) -> None:
+    cache = NodeCache(folder=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="weights"), cache.exclusively("a"):
+        raise FileNotFoundError("no weights")
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DataError, match=r"the cache .* cannot be used"),
+        NodeCache(folder=str(tmp_path / "file")).exclusively("a"),
+    ):
+        pass

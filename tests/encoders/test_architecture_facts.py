@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from agad.encoders import Architecture, EncoderReference, Preprocessing, check_encoder_name
+from agad.encoders.architecture import suited_px
 from agad.errors import ConfigError
-
-ONE = Architecture(name="my-encoder", network="mine:Mine", native_px=224)
 
 
 @pytest.mark.parametrize(("image_px", "shown_px"), [(16, 96), (32, 96), (64, 192), (128, 224)])
 def test_small_pictures_are_enlarged_at_most_to_the_native_size(
     image_px: int, shown_px: int
 ) -> None:
-    assert ONE.suited_px(image_px) == shown_px
+    assert suited_px(image_px, smallest_px=32, native_px=224) == shown_px
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "1st", "a/b", "a b", "x" * 61])

@@ -11,7 +11,7 @@ import pytest
 
 from agad.config import Candidate, Choice, Confirm, Grid, Search, Study
 from agad.data import Library, NodeCache, find_manifest
-from agad.detectors import Knn, Lof
+from agad.detectors import Knn, Lof, PatchKnn
 from agad.encoders import encoder_names
 from agad.encoders.networks import find_encoder
 from agad.errors import ConfigError, StudyChangedError
@@ -183,3 +183,35 @@ def test_a_study_of_pictures_needs_no_features(
     found = find_cell_data(_study(Candidate(Knn(), space={})), digits_library)
     runtime = Runtime(store=digits_library.uri, cache=session_cache)
     assert feature_time(found.values(), runtime) == FeatureTime(num_images=0, seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        _study(Candidate(PatchKnn(layers="stage3,stge5"), space={})),
+        _study(Candidate(PatchKnn(), space={"layers": Choice(["stage3", "stge5"])})),
+    ],
+    ids=["fixed", "searched"],
+)
+def test_a_layer_that_an_encoder_lacks_is_refused_before_any_work(
+    digits_library: Library, study: Study
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"layers of efficientnet-lite0 are stge5, but must be among: .*stage3"
+    ):
+        find_cell_data(study, digits_library)
+
+
+def test_layers_of_a_users_own_weights_are_known_without_the_file(
+    library: Library, tiny_file: Path
+) -> None:
+    study = _study(Candidate(PatchKnn(features=str(tiny_file), layers="first"), space={}))
+    found = find_cell_data(study, library)
+    memory = StudyStore(library.objects, study.name)
+    memory.open(_kept(found, study))
+    next(iter(found.values())).encoders.put_files()
+    tiny_file.unlink()
+    find_cell_data(study, library, memory.kept())
+    wrong = _study(Candidate(PatchKnn(features=str(tiny_file), layers="ninth"), space={}))
+    with pytest.raises(ConfigError, match=r"are ninth, but must be among: global, first"):
+        find_cell_data(wrong, library, memory.kept())

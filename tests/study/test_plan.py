@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 import ray
 
-from agad.config import Choice, Confirm, Distribution, Grid, LogUniform, Search, Study, Uniform
+from agad.config import (
+    Candidate,
+    Choice,
+    Confirm,
+    Distribution,
+    Grid,
+    LogUniform,
+    Search,
+    Study,
+    Uniform,
+)
 from agad.data import Library, NodeCache
+from agad.detectors import Knn, Lof
 from agad.errors import ConfigError
 from agad.objects import open_objects
 from agad.records import TrialRow
@@ -419,3 +430,18 @@ def test_a_plan_takes_parameters_that_go_together_with_what_is_searched_alone(
     known = epoch_time_of(past(study, **changes), study=study)
     assert known is not None
     assert known.epoch_s == pytest.approx(10 / 9 * 7 / 9)  # 140 normals took 9 steps.
+
+
+def test_two_candidates_of_a_detector_are_told_apart(digits_library: Library) -> None:
+    study = Study(
+        name="which",
+        cells=Grid(dataset="digits", normal_class=0),
+        detectors=[
+            Candidate(Knn(), space={}),
+            Candidate(Knn(features="pixels-standardised"), space={}),
+            Candidate(Lof(), space={}),
+        ],
+    )
+    plan = plan_study(study, digits_library, [])
+    methods = ["knn", "knn features=pixels-standardised", "lof"]
+    assert [one.method for one in plan.detectors] == methods

@@ -31,9 +31,10 @@ def random_coreset(num_patches: int, num: int, rng: np.random.Generator) -> Tens
 
 
 def greedy_coreset(patches: Tensor, num: int, rng: np.random.Generator) -> Tensor:
-    """Return the places of patches ``(M,)``, each the farthest from those before, on any device.
+    """Return the places of the chosen patches ``(M,)``, on the device of the patches.
 
-    The first one is drawn. Distances are those of ``NUM_PROJECTIONS`` random projections if a patch
+    Each chosen patch is the farthest from all that were chosen before. The first one is drawn.
+    Distances are those of ``NUM_PROJECTIONS`` random projections if a patch
     has more features.
 
     Source: Roth et al., CVPR 2022, equation 5 and algorithm 1. The result is that of the algorithm;

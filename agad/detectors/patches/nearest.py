@@ -23,14 +23,17 @@ _BLOCK = 1024
 
 
 def nearest_patches(x: Tensor, coreset: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance of each patch from its nearest patch, and the place of that, ``(num,)``.
+    """Return the distance of each patch from its nearest patch in a coreset, and where that is.
 
     A matrix product finds the nearest patch of each block of the coreset. It rounds too much for
-    close patches, so the distance of these is computed from the difference.
+    close patches, so the distance from the nearest patch is computed from the difference.
 
     Args:
         x: Patches ``(num, C)``.
         coreset: ``(M, C)``.
+
+    Returns:
+        The distances ``(num,)``, and the places of the nearest patches in the coreset ``(num,)``.
     """
     centre = coreset.mean(dim=0)
     shifted = x - centre

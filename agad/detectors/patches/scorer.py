@@ -64,8 +64,8 @@ def patches_of(maps: Tensor, patch_size: int) -> Tensor:
 
     Args:
         maps: ``(B, C, H, W)``.
-        patch_size: p: a patch is the mean of the p x p places around a place, or of those of them
-            that exist.
+        patch_size: p: a patch is the mean of the p x p places around a place. Places beyond the
+            border do not count.
     """
     if patch_size > 1:
         maps = functional.avg_pool2d(

@@ -46,8 +46,8 @@ class FeatureReader:
 
     Any number of processes on any number of nodes read at once. On a node without a GPU, the
     processes that miss the same features share the work, and each finds in the cache what another
-    computed; on a GPU, one computes at a time. If two compute the features of one image both,
-    either result counts.
+    computed; on a GPU, one computes at a time. If two processes compute the features of
+    one image, either result counts.
 
     Example:
         >>> reader = FeatureReader(
@@ -157,7 +157,8 @@ class FeatureReader:
             with self.cache.exclusively(*names) as share:
                 self._take_cached(rows, key, seen)  # What another process computed meanwhile.
                 if len(rows.missing):
-                    # Each share begins at another place, so that no image is computed twice.
+                    # Each share begins at another place. Only the last files of several shares
+                    # can hold the same images.
                     first = share * len(rows.missing) // num_shares
                     self._compute(rows, first, key, seen)
             yield num_missing - len(rows.missing), num_missing

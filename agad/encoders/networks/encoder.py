@@ -137,11 +137,6 @@ class Encoder:
         """What boards and messages call the encoder."""
         return self.reference.name
 
-    @property
-    def sha256(self) -> str:
-        """See ``EncoderReference.sha256``."""
-        return self.reference.sha256
-
     def features(self, images: Tensor) -> Tensor:
         """Return the features of whole images, ``(B, D)``, float32 on the encoder's device.
 
@@ -154,20 +149,17 @@ class Encoder:
         """
         return self.outputs(images, [GLOBAL])[GLOBAL]
 
-    def maps(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the maps of some layers, each ``(B, C, H', W')``, by the layer's name.
+    def outputs(self, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return maps of layers and ``global`` features, by name, in one pass of the network.
 
         Args:
             images: As for ``features``.
-            layers: Some of ``layers``. Nothing is computed after the last of them.
+            names: Some of ``layers``, for maps ``(B, C, H', W')``; or ``global``, for ``(B, D)``.
+                Nothing is computed after the last of them.
 
         Raises:
             ConfigError: A layer is unknown, or the images are not as ``features`` takes them.
         """
-        return self.outputs(images, layers)
-
-    def outputs(self, images: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return maps of layers and ``global`` features, by name, in one pass of the network."""
         self.check_outputs(names)
         _check_images(images)
         parts = list(self._batches(images, names))
@@ -186,13 +178,7 @@ class Encoder:
         Raises:
             ConfigError: A name is neither ``global`` nor a layer, or there is none.
         """
-        known = (GLOBAL, *self.layers)
-        unknown = [name for name in names if name not in known]
-        if unknown or not names:
-            raise ConfigError(
-                f"layers of {self.name} are {', '.join(unknown) or 'none'}, but must be among: "
-                f"{', '.join(known)}."
-            )
+        check_outputs(self.name, self.layers, names)
 
     def _batches(self, images: Tensor, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
         # NVIDIA's TF32 would make the features of an image depend on the size of its batch.
@@ -200,6 +186,26 @@ class Encoder:
         with torch.no_grad(), exact:
             for batch in torch.split(images, BATCH_SIZE):
                 yield self.module.outputs(batch.to(self.device), names)
+
+
+def check_outputs(name: str, layers: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse what an encoder does not return.
+
+    Args:
+        name: The encoder's name, for the error.
+        layers: The encoder's layers.
+        names: What is asked for.
+
+    Raises:
+        ConfigError: A name is neither ``global`` nor a layer, or there is none.
+    """
+    known = (GLOBAL, *layers)
+    unknown = [one for one in names if one not in known]
+    if unknown or not names:
+        raise ConfigError(
+            f"layers of {name} are {', '.join(unknown) or 'none'}, but must be among: "
+            f"{', '.join(known)}."
+        )
 
 
 def _by_channel(values: tuple[float, float, float]) -> Tensor:

@@ -64,15 +64,6 @@ def load_hub_model(name: str, image_px: int | None) -> HubModel:
         raise ConfigError(f"the encoder {name} cannot be loaded by {package}: {reason}") from error
 
 
-def check_importable(name: str) -> None:
-    """Refuse a hub whose package cannot be imported.
-
-    Raises:
-        ConfigError: It cannot.
-    """
-    _imported(name, _LOADERS[f"{name.partition(':')[0]}:"][0])
-
-
 def _imported(name: str, package: str) -> ModuleType:
     try:
         return import_module(package)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agad.encoders.architecture import Architecture
-from agad.encoders.networks.encoder import Encoder
+from agad.encoders.networks.encoder import Encoder, check_outputs
 from agad.encoders.networks.hubs import is_hub_name, load_hub_model
 from agad.encoders.networks.weights import (
     architecture_of,
+    build_network,
     check_installed,
     fitted_network,
     pretrained_weights,
@@ -99,6 +101,24 @@ def _hub_reference(name: str, image_px: int | None) -> EncoderReference:
         external_data=external_data_of(name),
         source=name,
     )
+
+
+def check_layers(reference: EncoderReference, names: Sequence[str]) -> None:
+    """Refuse layers that an encoder does not have. The weights of a registered one are not read.
+
+    Args:
+        reference: As ``find_encoder`` returned it.
+        names: Names of layers, or ``global``.
+
+    Raises:
+        ConfigError: The encoder has no such layer, or its network cannot be built here.
+    """
+    if reference.architecture:
+        with torch.device("meta"):
+            layers = _layers(build_network(architecture(reference.architecture)))
+    else:
+        layers = load_hub_model(reference.name, None).layers
+    check_outputs(reference.name, layers, names)
 
 
 def read_weights(kind: Architecture, path: Path) -> nn.Module:

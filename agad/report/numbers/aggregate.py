@@ -84,7 +84,7 @@ def leaderboard(
         provenance=_provenance(rows),
         searches=tuple(searched),
         detectors=_names(plan) if plan.has_several else (),
-        left_out=tuple((one.name, len(one.left_out)) for one in planned if one.left_out),
+        left_out=tuple((one.method, len(one.left_out)) for one in planned if one.left_out),
     )
 
 

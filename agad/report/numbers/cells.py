@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import stdev
 from typing import Any
 
-from agad.config import Cell, Setting, ranked_apart, variant_label
+from agad.config import Cell, Setting, method_label, ranked_apart, variant_label
 from agad.records import TrialRow, Winner, objective_of
 from agad.report.numbers.chosen import (
     confirm_trials,
@@ -64,7 +64,7 @@ def cell_result(
             _variant_of(first, settings),
         ),
         task=named_apart(apart, _variant_of(first, {})),
-        method=_method(first.detector, settings),
+        method=method_label(first.detector, settings),
         policy=policy,
         selection=", ".join(sorted({row.selection for row in rows})),
         num_trials=len(search),
@@ -123,7 +123,7 @@ def missing_cell(
             apart,
             replace(cell, settings=()).variant,
         ),
-        method=_method(detector, dict(cell.settings)),
+        method=method_label(detector, dict(cell.settings)),
         policy=policy,
         label_budget=cell.labels,
         num_normals=cell.num_normals,
@@ -204,13 +204,6 @@ def _variant_of(row: TrialRow, settings: Mapping[str, Setting]) -> str:
         settings=settings,
         counts=(("labels", row.label_budget), ("normals", row.num_normals)),
     )
-
-
-def _method(detector: str, settings: Mapping[str, Setting]) -> str:
-    fixed = variant_label(
-        protocol="one-class", pollution_ratio=0.0, labelled_classes="all", settings=settings
-    )
-    return f"{detector} {fixed}".rstrip()
 
 
 _SELECTION = "selection="

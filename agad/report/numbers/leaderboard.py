@@ -105,7 +105,8 @@ class Leaderboard:
     """The names of the detectors that the study compares, in its order; empty if it has one."""
 
     left_out: tuple[tuple[str, int], ...] = ()
-    """A detector that needs labelled anomalies, and its cells without any, which do not run."""
+    """The method of a detector that needs labelled anomalies, and its cells without any, which do
+    not run."""
 
     @property
     def has_budgets(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from agad.config import Cell
+from agad.config import Cell, method_label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,12 @@ class PlannedDetector:
 
     unsearched: Sequence[Cell] = ()
     """The cells in which nothing is searched, although the detector has a search elsewhere."""
+
+    @property
+    def method(self) -> str:
+        """The name, with the parameters that tell the detector from another candidate."""
+        cell = next(iter((*self.cells, *self.left_out)), None)
+        return method_label(self.name, dict(cell.settings)) if cell else self.name
 
     @property
     def searching(self) -> Sequence[Cell]:

@@ -111,8 +111,8 @@ def _numbers(cell: CellPlan) -> tuple[str, str, str, str]:
 
 
 def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
-    """Return how many trials and epochs a detector takes, by its name if there are several."""
-    name = f"{plain(plan.detector)}: " if several else ""
+    """Return how many trials and epochs a detector takes, by its method if there are several."""
+    name = f"{plain(plan.method or plan.detector)}: " if several else ""
     # A cell where nothing is searched does not share the search of another.
     shares = [cell for cell in plan.cells if cell.label_budget != 0]
     is_everywhere = all(cell.num_search_instances for cell in shares)

@@ -41,12 +41,12 @@ def test_features_of_an_image_do_not_depend_on_its_batch(encoder: Encoder) -> No
 
 def test_features_are_the_mean_of_the_last_map(encoder: Encoder) -> None:
     images = _images(3)
-    last = encoder.maps(images, ["head"])["head"]
+    last = encoder.outputs(images, ["head"])["head"]
     torch.testing.assert_close(encoder.features(images), last.mean(dim=(2, 3)))
 
 
 def test_maps_are_those_that_were_asked_for(encoder: Encoder) -> None:
-    maps = encoder.maps(_images(2), ["stage3", "stem"])
+    maps = encoder.outputs(_images(2), ["stage3", "stem"])
     assert {name: tuple(found.shape) for name, found in maps.items()} == {
         "stage3": (2, 40, 8, 8),
         "stem": (2, 32, 32, 32),
@@ -110,7 +110,7 @@ def test_no_image_is_refused(encoder: Encoder) -> None:
 @pytest.mark.parametrize("layers", [["stage8"], []], ids=["unknown", "none"])
 def test_an_unknown_layer_lists_the_known_ones(encoder: Encoder, layers: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"must be among: global, stem, stage1, .*, head"):
-        encoder.maps(_images(1), layers)
+        encoder.outputs(_images(1), layers)
 
 
 def test_what_a_detector_takes_is_joined_on_the_grid_of_the_first_layer(encoder: Encoder) -> None:

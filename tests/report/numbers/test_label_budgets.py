@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pytest
@@ -143,3 +144,18 @@ def test_numbers_of_normals_are_questions_of_their_own(make_row: RowBuilder) -> 
         (f"labels={budget}{normals}",) * 2 for budget in BUDGETS for normals in ("", " normals=10")
     }
     assert board.num_labelled == 20
+
+
+def test_two_candidates_of_a_detector_that_lack_labels_are_told_apart(
+    make_row: RowBuilder,
+) -> None:
+    knn, without = _cells(), [one for one in _cells("probe") if not one.labels]
+    on_features = [replace(one, settings=(("features", "mine"),)) for one in without]
+    planned = [
+        PlannedDetector(cells=knn, name="knn"),
+        PlannedDetector(cells=[], name="probe", left_out=without),
+        PlannedDetector(cells=[], name="probe", left_out=on_features),
+    ]
+    rows = [_row(make_row, cell, 1) for cell in knn]
+    board = leaderboard(rows, planned=planned, confirm_seeds=1)
+    assert board.left_out == (("probe", 2), ("probe features=mine", 2))
