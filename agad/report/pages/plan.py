@@ -10,6 +10,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agad.config import variant_label
 from agad.report.pages.rounding import (
     NONE,
     cell_text,
@@ -112,7 +113,13 @@ def _numbers(cell: CellPlan) -> tuple[str, str, str, str]:
 
 def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
     """Return how many trials and epochs a detector takes, by its name if there are several."""
-    name = f"{plain(plan.detector)}: " if several else ""
+    settings = variant_label(
+        protocol="one-class",
+        pollution_ratio=0.0,
+        labelled_classes="all",
+        settings=dict(plan.settings),
+    )
+    name = f"{plain(f'{plan.detector} {settings}'.rstrip())}: " if several else ""
     # A cell where nothing is searched does not share the search of another.
     shares = [cell for cell in plan.cells if cell.label_budget != 0]
     is_everywhere = all(cell.num_search_instances for cell in shares)
@@ -137,6 +144,12 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
             f"{name}Nothing is searched in {count_text(plan.num_unsearched, 'cell')} at label "
             "budget 0: the configuration is confirmed as it is."
         )
+    if not plan.trials_per_cell:
+        return [
+            f"{name}Trials: {plan.num_confirm_trials:,} to confirm, of "
+            f"{count_text(plan.max_epochs, 'epoch')} each; nothing to search.",
+            *further,
+        ]
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
     each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
     share = "" if is_begun else each_cell
