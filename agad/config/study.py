@@ -280,7 +280,8 @@ class Study:
     ) -> Study | None:
         """Return the study of a candidate where nothing can be searched; None without such a cell.
 
-        The cells of the study are those of the candidate alone: it is not to be run as it is.
+        The returned study has all cells of the candidate. It is asked for its settings, and is
+        never run.
         """
         is_needed = self.selection.searches and not all(
             searches(self.selection, cell.labels) for cell in answers.values()

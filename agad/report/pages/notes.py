@@ -82,8 +82,8 @@ def _meaning(board: Leaderboard) -> list[str]:
     return [
         "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
         "epoch, and Student's 95 % interval of that mean, which needs two seeds that differ. "
-        "By ratio: mean over the classes' means; its SD over classes and the pooled SD over "
-        "seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
+        f"By {_axis(board)}: mean over the classes' means; its SD over classes and the pooled SD "
+        "over seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
         INTERVALS_NOTE,
         f"{candidates}{_choice(selections)}; the test split was scored once a {phase} trial, at "
         "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
@@ -310,19 +310,20 @@ def _cost(board: Leaderboard) -> list[str]:
         # Detectors that are chosen in other ways draw other labels from the same seed.
         least = "at least " if board.detectors and not board.has_budgets else ""
         lines.append(
-            f"Labels in all: {least}{distinct} to build, to select and to train in all seeds and "
-            f"phases; {board.num_test_anomalies:,} more of the test split to judge; each counted "
+            f"Labels in all: {least}{distinct} to build (to select and to train, in all seeds and "
+            f"phases), {board.num_test_anomalies:,} more of the test split to judge; each counted "
             "once a class."
         )
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
-    lines.append(
-        f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
-        f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
-        f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
-        f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
-        f"{totals.num_saved_epochs:,} saved by stopping."
-    )
+    if totals.num_trials or totals.num_trials_planned:
+        lines.append(
+            f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
+            f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
+            f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
+            f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
+            f"{totals.num_saved_epochs:,} saved by stopping."
+        )
     lines += _ended_early(board.cells)
     lines.append(
         f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "

@@ -239,8 +239,8 @@ def _axis(cells: Sequence[CellPlan]) -> str:
 def _labels(plan: StudyPlan) -> str:
     counted = (
         f"Labels: {count_text(plan.num_labelled, 'distinct anomaly', 'distinct anomalies')} to "
-        f"build, to select and to train in all seeds and phases; {plan.num_test_anomalies:,} more "
-        "of the test split to judge; each counted once a class."
+        "build (to select and to train, in all seeds and phases), "
+        f"{plan.num_test_anomalies:,} more of the test split to judge; each counted once a class."
     )
     if _axis(plan.cells) != "ratio":
         return counted

@@ -163,6 +163,12 @@ def test_the_csv_of_means_has_the_budget(board: Leaderboard) -> None:
     assert ("knn", "labels=0", "0") in found
 
 
+def test_notes_name_no_search_if_nothing_is_searched(board: Leaderboard) -> None:
+    lines = [line for line in markdown(board).splitlines() if line.startswith("- ")]
+    assert [line for line in lines if line.startswith("- Search:")] == []
+    assert any("By label budget: mean over the classes' means" in line for line in lines)
+
+
 def test_policies_of_budgets_are_in_order_of_their_numbers(board: Leaderboard) -> None:
     text = markdown(board)
     assert text.index("labelled(5 of 5)") < text.index("labelled(10 of 10)")
