@@ -41,7 +41,7 @@ def asked_study(study: Study, arguments: argparse.Namespace) -> Study:
 
     Raises:
         ConfigError: The store has no such data set, the data set no such class, or the study names
-            classes of its own data set.
+            classes or images of its own data set.
         StoreError: The store cannot be reached.
     """
     study = _on_dataset(study, arguments)
@@ -63,6 +63,13 @@ def _on_dataset(study: Study, arguments: argparse.Namespace) -> Study:
                 "study file names the classes of its own data set."
             )
         return study
+    is_leave_one_out = study.cells.anomalous_class is not None
+    if is_leave_one_out and arguments.normal_class:
+        raise ConfigError(
+            f"--normal-class is {arguments.normal_class[0]!r}, but study {study.name} is "
+            "leave-one-out: each class in turn is anomalous and all others are normal; leave "
+            "--normal-class out."
+        )
     # The data sets need pyarrow, which a wrong flag does without.
     from agad.cli.fitting import fitted_to
     from agad.data import Library, find_manifest
@@ -72,7 +79,8 @@ def _on_dataset(study: Study, arguments: argparse.Namespace) -> Study:
     classes: list[ClassGiven] = [_class_given(one) for one in arguments.normal_class]
     for one in classes:
         manifest.label_of("--normal-class", one)
-    asked = study.on_dataset(arguments.dataset, classes or manifest.normal_classes)
+    every = manifest.trained_classes if is_leave_one_out else manifest.normal_classes
+    asked = study.on_dataset(arguments.dataset, classes or every)
     asked, left_out = fitted_to(asked, manifest)
     for text in left_out:
         warn(text)

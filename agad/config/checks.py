@@ -47,15 +47,22 @@ def budgeted(cells: Grid, selection: Labelled) -> tuple[Grid, Labelled]:
     A selection that names a pool and no budget has the budget of the whole pool.
     """
     budget = selection.budget or len(selection.named)
+    given = f"selection.budget is {budget}"
+    if selection.budget is None:
+        given = f"selection.pool names {budget} images"
     if cells.labels is not None:
         raise ConfigError(
-            f"selection.budget is {budget} and cells.labels is given, but both are label budgets; "
-            "leave one of them out."
+            f"{given} and cells.labels is given, but both are label budgets; leave one of them out."
         )
     if cells.anomaly_ratio != (0.0,):
         raise ConfigError(
-            f"selection.budget is {budget} and cells.anomaly_ratio is given, but both say how many "
-            "anomalies are labelled; leave one of them out."
+            f"{given} and cells.anomaly_ratio is given, but both say how many anomalies are "
+            "labelled; leave one of them out."
+        )
+    if selection.num_anomalies is not None:
+        raise ConfigError(
+            f"{given} and selection.num_anomalies is {selection.num_anomalies}, but a label budget "
+            "is split between fitting and validation by itself; leave num_anomalies out."
         )
     return replace(cells, labels=budget), replace(selection, budget=None)
 
@@ -71,6 +78,11 @@ def check_label_budgets(cells: Grid, selection: Labelled) -> None:
         )
     if not selection.pool:
         return
+    if not any(budgets):
+        raise ConfigError(
+            "selection.pool names images, but cells.labels is 0 alone, which uses none of them; "
+            "add a budget of at least 2, or leave the pool out."
+        )
     if max(budgets) > len(selection.named):
         raise ConfigError(
             f"cells.labels holds {max(budgets)}, but selection.pool names {len(selection.named)} "

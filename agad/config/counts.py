@@ -28,7 +28,9 @@ def check_count(name: str, value: object, least: int, most: int = MAX_COUNT) -> 
 
 
 def check_label_budget(stated: str, value: object, *, least: int) -> None:
-    """Refuse a value that is no label budget: a whole number of at least 2, or ``least``.
+    """Refuse a value that is no label budget: ``least``, or a whole number of at least 2.
+
+    With ``least=0``, the budgets are 0, 2, 3, and so on; 1 is never a budget.
 
     ``stated`` is what the error says before the value, such as ``cells.labels holds``.
     """

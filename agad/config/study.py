@@ -280,7 +280,8 @@ class Study:
     ) -> Study | None:
         """Return the study of a candidate where nothing can be searched; None without such a cell.
 
-        The cells of the study are those of the candidate alone: it is not to be run as it is.
+        The returned study has all cells of the candidate. It is asked for its settings, and is
+        never run.
         """
         is_needed = self.selection.searches and not all(
             searches(self.selection, cell.labels) for cell in answers.values()
@@ -347,19 +348,21 @@ class Study:
                 in turn.
 
         Raises:
-            ConfigError: The study names other classes of its own data set, or the name of the new
-                study is too long.
+            ConfigError: The study names other classes or images of its own data set, or the name
+                of the new study is too long.
         """
         labelled: Any = self.cells.labelled_classes
         named = {
             "search.development_classes": self.search.development,
             "cells.labelled_classes": [one for one in labelled if isinstance(one, tuple)],
+            "selection.pool": getattr(self.selection, "pool", ()),
         }
         for where, given in named.items():
             if given:
+                things = "images" if where == "selection.pool" else "classes"
                 raise ConfigError(
-                    f"{where} of study {self.name} names classes of its own data set, so the study "
-                    f"cannot be asked of {dataset}; write a study file for {dataset}."
+                    f"{where} of study {self.name} names {things} of its own data set, so the "
+                    f"study cannot be asked of {dataset}; write a study file for {dataset}."
                 )
         cells = replace(self.cells, dataset=dataset).on_classes(classes)
         return replace(self, name=f"{self.name}-{dataset}", cells=cells)

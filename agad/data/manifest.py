@@ -109,6 +109,11 @@ class Manifest:
         """
         if self.class_names[0].casefold() in NORMAL_NAMES:
             return self.class_names[:1]
+        return self.trained_classes
+
+    @property
+    def trained_classes(self) -> tuple[int, ...]:
+        """The labels of the classes with training images."""
         return tuple(label for label, num in enumerate(self.train.class_counts) if num)
 
     def part(self, part: Part) -> StoredPart:

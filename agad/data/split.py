@@ -21,7 +21,7 @@ class LabelPool:
     """Images of the pool, at least 2."""
 
     seed: int
-    """The study's seed, which draws the pool; never that of a trial."""
+    """The study's seed, which draws the pool. The seed of a trial never does."""
 
     named: tuple[int, ...] = ()
     """Indices of the images that a user named, from which the pool is drawn; empty if all images of

@@ -132,10 +132,18 @@ class CellData:
 
         With development classes, those of the classes that the cell's trials train, summed.
         """
-        return sum(
-            len(np.unique(np.concatenate([self._draw(task, seed)[1] for seed in self._seeds])))
-            for task in (self.task, *self.development)
-        )
+        return sum(len(self._labelled_of(task)) for task in (self.task, *self.development))
+
+    @property
+    def labelled(self) -> frozenset[int]:
+        """Places of the labelled anomalies that the trials of the cell's own class use.
+
+        The places are those of ``train_images``.
+        """
+        return frozenset(self._labelled_of(self.task).tolist())
+
+    def _labelled_of(self, task: Task) -> NDArray[np.intp]:
+        return np.unique(np.concatenate([self._draw(task, seed)[1] for seed in self._seeds]))
 
     @property
     def _seeds(self) -> tuple[int, ...]:

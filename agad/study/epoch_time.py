@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections import defaultdict
@@ -16,6 +17,8 @@ from agad.data import Library
 from agad.records import TrialRow
 from agad.study.cell_data import CellData, steps_of
 from agad.trial import EpochCost, Runtime, measure_epoch
+
+logger = logging.getLogger(__name__)
 
 _HASTE_S = 1.0
 """Seconds of one measurement if the measurements together have a limit."""
@@ -179,26 +182,29 @@ class MeasuredEpochTimes:
         self._hardware = hardware
         self._has_limit = math.isfinite(limit_s)
         self._left_s = limit_s
-        self._costs: dict[object, EpochCost] = {}
+        self._costs: dict[object, EpochCost | None] = {}
 
     def of(self, cell_data: CellData) -> EpochTime | None:
         """Train a few steps of a trial in the middle of the search space, and time them.
 
         Returns:
-            The time of an epoch; None if the limit was reached before this kind of cell.
+            The time of an epoch; None if the limit was reached before this kind of cell, or if the
+            steps failed under a limit.
         """
         cell = cell_data.cell
         detector = cell_data.middle_spec().detector
         kind: object = (detector, cell.dataset, cell.anomaly_ratio, cell.variant)
         if self._has_limit:
-            kind = (detector, cell.dataset)
+            kind = (detector, cell.dataset, cell.num_normals)
         if kind not in self._costs:
             if self._left_s <= 0 or (self._has_limit and detector.input().encoder):
                 return None
             start = time.perf_counter()
-            self._costs[kind] = self._measured(cell_data)
+            self._costs[kind] = self._estimated(cell_data)
             self._left_s -= time.perf_counter() - start
         cost = self._costs[kind]
+        if cost is None:
+            return None
         counts = cell_data.counts(cell_data.study.seed)
         num_steps = cell_data.num_steps
         num_val = counts.num_val_normals + counts.num_val_hidden + counts.num_val_anomalies
@@ -209,6 +215,19 @@ class MeasuredEpochTimes:
             hardware=self._hardware,
             test_s=cost.val_image_s * cell_data.data.test.num_images,
         )
+
+    def _estimated(self, cell_data: CellData) -> EpochCost | None:
+        """Measure a cell; a trial that fails here stops no study that only has its time estimated.
+
+        The trial fails in the study too, and is recorded there.
+        """
+        try:
+            return self._measured(cell_data)
+        except Exception:
+            if not self._has_limit:
+                raise
+            logger.debug("The time of cell %s is unknown.", cell_data.cell.label, exc_info=True)
+            return None
 
     def _measured(self, cell_data: CellData) -> EpochCost:
         """Time one instance of a trial in the middle of the search space."""

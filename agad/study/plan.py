@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -28,8 +29,8 @@ class CellPlan:
 
     num_val_anomalies: int
     num_fit_anomalies: int
-    num_labelled: int = 0
-    """Distinct labelled anomalies that all trials of the cell use together."""
+    labelled: frozenset[int] = frozenset()
+    """The labelled anomalies that all trials of the cell use together, by their places."""
 
     num_test_anomalies: int = 0
     """Labelled anomalies of the test split."""
@@ -41,7 +42,7 @@ class CellPlan:
     """The label budget of the cell; None if its ratio says how many anomalies are labelled."""
 
     labelled_for: object = None
-    """What cells share that label the same images: data set, class and task."""
+    """What cells share that label the same images: data set, class and labelled classes."""
 
     num_search_instances: int = 1
     """Instances of the cell's class that each search trial trains; 0 if the search uses other
@@ -52,6 +53,11 @@ class CellPlan:
 
     confirm_left: float = 1.0
     """Share of the cell's confirm trials that have not ended yet."""
+
+    @property
+    def num_labelled(self) -> int:
+        """Distinct labelled anomalies that all trials of the cell use together."""
+        return len(self.labelled)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,15 +239,19 @@ class StudyPlan:
     def num_labelled(self) -> int:
         """Distinct labelled anomalies that build the study: to fit and to validate, in all trials.
 
-        An image is counted once for each data set, class and task. Detectors, ratios and budgets
-        share their labelled anomalies: the most that any of them uses counts.
+        An image is counted once for each data set, class and choice of labelled classes, whichever
+        detectors, ratios, budgets and numbers of normals use it.
         """
-        return _most_of_each((cell.labelled_for, cell.num_labelled) for cell in self.cells)
+        used: dict[object, set[int]] = defaultdict(set)
+        for cell in self.cells:
+            used[cell.labelled_for] |= cell.labelled
+        return sum(map(len, used.values()))
 
     @property
     def num_test_anomalies(self) -> int:
         """Labelled anomalies of the test split, which judge; counted as ``num_labelled``."""
-        return _most_of_each((cell.labelled_for, cell.num_test_anomalies) for cell in self.cells)
+        counts = {cell.labelled_for: cell.num_test_anomalies for cell in self.cells}
+        return sum(counts.values())
 
     @property
     def likely(self) -> WorkerTime | None:
@@ -252,14 +262,6 @@ class StudyPlan:
     def most(self) -> WorkerTime | None:
         """Workers' time if no trial is stopped; None if it is unknown."""
         return _sum(one.most for one in self.detectors)
-
-
-def _most_of_each(counts: Iterable[tuple[object, int]]) -> int:
-    """Return the sum over all keys of the highest count of each."""
-    most: dict[object, int] = {}
-    for key, count in counts:
-        most[key] = max(count, most.get(key, 0))
-    return sum(most.values())
 
 
 def _sum(times: Iterable[WorkerTime | None]) -> WorkerTime | None:
@@ -379,7 +381,7 @@ def _cell_plan(
         epoch_time=next((epoch_time for epoch_time in known if epoch_time is not None), None),
         num_val_anomalies=counts.num_val_anomalies,
         num_fit_anomalies=counts.num_fit_anomalies,
-        num_labelled=cell_data.num_labelled,
+        labelled=cell_data.labelled,
         num_test_anomalies=cell_data.num_test_anomalies,
         num_confirm_trials=cell_data.study.confirm.num_trials,
         label_budget=cell_data.cell.labels,
@@ -409,4 +411,4 @@ def _num_search_instances(study: Study, cell: Cell) -> int:
 def _labelled_for(cell: Cell) -> Cell:
     """Return what a cell shares with cells that label the same images, or some of them."""
     shared = replace(cell, settings=(), detector="", num_normals=None, labels=None)
-    return replace(shared, anomaly_ratio=0.0)
+    return replace(shared, anomaly_ratio=0.0, pollution_ratio=0.0)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from agad.cli.asked import add_question_flags, asked_name, asked_study
 from agad.cli.flags import add_store_flag
-from agad.config import Candidate, FixedEpoch, Grid, LogUniform, NoStopping, Search, Study
+from agad.config import Candidate, FixedEpoch, Grid, Labelled, LogUniform, NoStopping, Search, Study
 from agad.detectors import Agad, Knn, Probe
 from agad.errors import ConfigError
 
@@ -93,6 +93,12 @@ def test_a_question_about_an_anomalous_class_keeps_its_protocol() -> None:
     assert asked.cells.anomalous_class == tuple(range(10))
 
 
+def test_every_class_in_turn_is_anomalous_even_if_a_class_is_called_ok(tiles: str) -> None:
+    study = replace(STUDY, cells=Grid(dataset="digits", anomalous_class=3))
+    asked = asked_study(study, _arguments(["--dataset", tiles]))
+    assert asked.cells.anomalous_class == (0, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "flags", "message"),
     [
@@ -107,6 +113,11 @@ def test_a_question_about_an_anomalous_class_keeps_its_protocol() -> None:
             ("normal_class=0", "normal_class=0, anomaly_ratio=0.1, labelled_classes=(1, 2)"),
             ["--dataset", "digits"],
             "cells.labelled_classes of study tiny names classes of its own data set",
+        ),
+        (
+            ("normal_class=0", "anomalous_class=0"),
+            ["--dataset", "digits", "--normal-class", "3"],
+            "--normal-class is '3', but study tiny is leave-one-out: each class in turn is",
         ),
     ],
 )
@@ -132,6 +143,17 @@ def test_a_study_with_development_classes_is_not_asked_of_another_data_set() -> 
     with pytest.raises(
         ConfigError, match=r"search\.development_classes of study a-question names classes"
     ):
+        study.on_dataset("tiles", ["ok"])
+
+
+def test_a_study_that_names_labelled_images_is_not_asked_of_another_data_set() -> None:
+    study = Study(
+        name="a-question",
+        cells=Grid(dataset="digits", normal_class=0),
+        detectors=[Candidate(Knn())],
+        selection=Labelled(pool=["train[1]", "train[2]"]),
+    )
+    with pytest.raises(ConfigError, match=r"selection\.pool of study a-question names images"):
         study.on_dataset("tiles", ["ok"])
 
 

@@ -141,6 +141,21 @@ def test_half_of_a_budget_validates_and_all_of_it_where_no_label_is_fitted() -> 
             "selection.budget is 5 and cells.anomaly_ratio is given, but both say how many",
         ),
         (
+            {
+                "selection": {"pool": ["a", "b"]},
+                "cells": {"labels": None, "anomaly_ratio": 0.1},
+            },
+            "selection.pool names 2 images and cells.anomaly_ratio is given, but both say how many",
+        ),
+        (
+            {"selection": {"pool": ["a", "b"], "num_anomalies": 5}, "cells": {"labels": None}},
+            "selection.pool names 2 images and selection.num_anomalies is 5, but a label budget is",
+        ),
+        (
+            {"selection": {"pool": ["a", "b"]}, "cells": {"labels": 0}},
+            "selection.pool names images, but cells.labels is 0 alone, which uses none of them",
+        ),
+        (
             {"selection": {"pool": ["a", "b", "c"]}},
             "cells.labels holds 10, but selection.pool names 3 images; name more, or use a smaller",
         ),
@@ -169,8 +184,8 @@ def test_half_of_a_budget_validates_and_all_of_it_where_no_label_is_fitted() -> 
         ),
     ],
     ids=[
-        *("num_anomalies", "both budgets", "ratio", "small pool", "two data sets"),
-        *("classes", "probe alone", "probe beside"),
+        *("num_anomalies", "both budgets", "ratio", "pool and ratio", "pool and num_anomalies"),
+        *("pool at 0", "small pool", "two data sets", "classes", "probe alone", "probe beside"),
     ],
 )
 def test_a_study_refuses_what_does_not_go_with_budgets(
@@ -239,8 +254,10 @@ def test_a_part_of_a_named_pool_is_a_budget(tmp_path: Path) -> None:
         (["a.png", "a.png"], "selection.pool names 'a.png' twice, but must name an image once."),
         (["a.png", 7], "selection.pool holds 7, but must hold names of images."),
         (7, "selection.pool holds 7, but must hold names of images."),
+        ([], "selection.pool is [], which names 0 images, but must name at least 2: one anomaly"),
+        (["a.png"], "selection.pool is ['a.png'], which names 1 image, but must name at least 2"),
     ],
-    ids=["missing", "twice", "number", "no list"],
+    ids=["missing", "twice", "number", "no list", "no name", "one name"],
 )
 def test_a_selection_refuses_a_pool(pool: Any, message: str) -> None:  # noqa: ANN401
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
@@ -249,8 +266,12 @@ def test_a_selection_refuses_a_pool(pool: Any, message: str) -> None:  # noqa: A
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "which names no image; name at least 2."), (b"\xff\xfe", "which cannot be read (")],
-    ids=["empty", "no text"],
+    [
+        (b"", "which names 0 images, but must name at least 2"),
+        (b"train[7]\n", "which names 1 image, but must name at least 2"),
+        (b"\xff\xfe", "which cannot be read ("),
+    ],
+    ids=["empty", "one name", "no text"],
 )
 def test_a_selection_refuses_a_file_of_no_names(
     content: bytes, message: str, tmp_path: Path

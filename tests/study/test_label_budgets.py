@@ -189,6 +189,25 @@ def test_a_batch_of_agad_holds_labelled_anomalies_of_a_budget(cell_data_of: Cell
     assert (with_labels.num_steps, without.num_steps) == (7, 4)
 
 
+def test_a_plan_of_ratios_counts_what_detectors_do_not_share(digits_library: Library) -> None:
+    """A detector that is not searched has no labels that validate, and so fits others."""
+    cells = Grid(dataset="digits", normal_class=0, anomaly_ratio=0.05)
+    detectors = [Candidate(Probe(), trials=2), Candidate(Probe(inverse_penalty=0.5), space={})]
+    plan = plan_study(_study(cells=cells, detectors=detectors), digits_library)
+    searched, unsearched = plan.cells
+    assert plan.num_labelled == len(searched.labelled | unsearched.labelled)
+    assert searched.num_labelled < plan.num_labelled
+    assert plan.num_labelled < searched.num_labelled + unsearched.num_labelled
+
+
+def test_a_plan_counts_a_pool_once_whatever_is_hidden(digits_library: Library) -> None:
+    cells = Grid(dataset="digits", normal_class=0, labels=10, pollution_ratio=[0.0, 0.1])
+    plan = plan_study(_study(cells=cells), digits_library)
+    assert plan.num_labelled == 10
+    counts = digits_library.manifest("digits").test.class_counts
+    assert plan.num_test_anomalies == sum(counts) - counts[0]
+
+
 def test_a_plan_counts_each_image_once(digits_library: Library) -> None:
     plan = plan_study(_study(), digits_library)
     # A pool of 30 for each of two classes, whatever the detectors and the smaller budgets.

@@ -23,7 +23,7 @@ from agad.config import (
 )
 from agad.data import Library, NodeCache
 from agad.detectors import Knn, Lof
-from agad.errors import ConfigError
+from agad.errors import ConfigError, TrialDivergedError
 from agad.objects import open_objects
 from agad.records import TrialRow
 from agad.search.expected import expected_epochs
@@ -168,6 +168,34 @@ def test_plan_study_measures_cells_that_differ_in_their_class_once(
     first, second = plan_of(make_study()).cells
     assert first.label != second.label
     assert measured == [first.label]
+
+
+def test_a_limited_measurement_tells_numbers_of_normals_apart(
+    make_study: MakeStudy, digits_library: Library, session_cache: NodeCache, measured: list[str]
+) -> None:
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    times = MeasuredEpochTimes(runtime, "a processor", limit_s=1000.0)
+    cells = Grid(dataset="digits", normal_class=[0, 1], num_normals=[20, None])
+    plan_study(make_study(cells=cells), digits_library, [times])
+    assert measured == ["digits class=0 ratio=0 normals=20", "digits class=0 ratio=0"]
+
+
+def test_a_trial_that_fails_while_an_estimate_is_made_leaves_the_time_unknown(
+    make_study: MakeStudy,
+    digits_library: Library,
+    session_cache: NodeCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **_limits: float) -> EpochCost:
+        raise TrialDivergedError("the loss is nan")
+
+    monkeypatch.setattr("agad.study.epoch_time.measure_epoch", fail)
+    runtime = Runtime(store=digits_library.uri, cache=session_cache)
+    hasty = MeasuredEpochTimes(runtime, "a processor", limit_s=5.0)
+    plan = plan_study(make_study(), digits_library, [hasty])
+    assert [cell.epoch_time for cell in plan.cells] == [None, None]
+    with pytest.raises(TrialDivergedError, match="the loss is nan"):
+        plan_study(make_study(), digits_library, [MeasuredEpochTimes(runtime, "a processor")])
 
 
 def test_no_measurement_begins_after_the_limit(

@@ -191,7 +191,11 @@ def _totals(rows: Sequence[TrialRow], cells: Sequence[CellResult]) -> Totals:
             if row.phase == "search" and row.state == "pruned"
         ),
         unstopped_cells=tuple(
-            cell.cell for cell in cells if cell.num_trials and not cell.num_pruned
+            cell.cell
+            for cell in cells
+            # A trial of one epoch cannot be stopped early.
+            if cell.num_planned_search_epochs > cell.num_trials * cell.num_instances
+            and not cell.num_pruned
         ),
     )
 

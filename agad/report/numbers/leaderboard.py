@@ -47,7 +47,8 @@ class Totals:
     """
 
     unstopped_cells: tuple[str, ...]
-    """Labels of the cells that searched and stopped no trial early."""
+    """Labels of the cells that searched and stopped no trial early; none whose trials have one
+    epoch."""
 
     encode_s: float = 0.0
     """Seconds of ``total_s`` on features of encoders."""
@@ -117,8 +118,9 @@ class Leaderboard:
     def num_labelled(self) -> int | None:
         """Distinct labelled anomalies that built the study: to fit and to validate, in all trials.
 
-        An image counts once for each data set, class and task. Detectors, ratios and budgets share
-        their labelled anomalies: the most that any of them uses counts. None if unknown.
+        An image counts once for each data set, class and choice of labelled classes. The most that
+        any cell of these uses counts: all with budgets, and the least number without. None if
+        unknown.
         """
         return self._most_of_each({cell.cell: cell.num_labelled for cell in self.cells})
 
@@ -133,7 +135,7 @@ class Leaderboard:
             count = counts[cell.cell]
             if count is None and cell.selection:
                 return None  # An earlier version wrote a row without the count.
-            task = without_words(cell.task, "labels", "normals")
+            task = without_words(cell.task, "labels", "normals", "pollution")
             asked = (cell.dataset, cell.given_class, task)
             most[asked] = max(count or 0, most.get(asked, 0))
         return sum(most.values())

@@ -244,6 +244,15 @@ class RatioResult:
     given: str = ""
     """As ``CellResult.given``, of all cells together."""
 
+    task: str = ""
+    """As ``CellResult.task``."""
+
+    num_normals: int | None = None
+    """As ``CellResult.num_normals``."""
+
+    stands: bool = False
+    """Whether every cell stands for another, in which the trials ran."""
+
     is_highest: bool = False
     """Whether no other mean of the same question and the same ``given`` is higher. False if the
     mean stands alone, or lacks a class. The test split decides this, so this is no choice."""

@@ -26,18 +26,18 @@ def ratio_results(cells: Iterable[CellResult]) -> list[RatioResult]:
     for cell in cells:
         groups[cell.dataset, cell.detector, cell.variant, cell.anomaly_ratio].append(cell)
     return _marked(
-        (_ratio_result(counted, left_out), counted[0].task)
+        _ratio_result(counted, left_out)
         for key in sorted(groups, key=lambda key: _group_order(groups[key][0]))
         for counted, left_out in with_and_without(groups[key])
     )
 
 
-def _marked(results: Iterable[tuple[RatioResult, str]]) -> list[RatioResult]:
-    """Return means of tasks; the highest of those that were given the same is marked."""
+def _marked(results: Iterable[RatioResult]) -> list[RatioResult]:
+    """Return the means; the highest of a task is marked, among those that were given the same."""
     rivals: dict[Hashable, list[float]] = defaultdict(list)
     keyed = [
-        (one, (one.dataset, one.anomaly_ratio, one.left_out, task, one.given))
-        for one, task in results
+        (one, (one.dataset, one.anomaly_ratio, one.left_out, one.task, one.given))
+        for one in results
     ]
     for one, key in keyed:
         if one.test_auroc is not None and not one.num_missing:
@@ -82,6 +82,9 @@ def _ratio_result(cells: Sequence[CellResult], left_out: tuple[int | str, ...]) 
         num_confirmed=sum(cell.num_confirmed for cell in cells),
         left_out=left_out,
         given=" or ".join(sorted({cell.given for cell in cells} - {""})),
+        task=cells[0].task,
+        num_normals=cells[0].num_normals,
+        stands=all(cell.stands_for for cell in cells),
     )
 
 

@@ -177,7 +177,10 @@ def _ratio_table(board: Leaderboard) -> TextTable:
 
 
 def _given_table(board: Leaderboard) -> TextTable:
-    """Return the means of several detectors, by what each was given, the highest mean first."""
+    """Return the means of several detectors, by what each was given, the highest mean first.
+
+    A result that stands at several ratios or budgets has one row, where its trials ran.
+    """
     columns: list[Column[RatioResult]] = [
         ("data set", lambda one: one.dataset),
         ("given", lambda one: one.given or NONE),
@@ -190,19 +193,21 @@ def _given_table(board: Leaderboard) -> TextTable:
         ("highest", lambda one: "highest" if one.is_highest else ""),
         *_MEAN_COLUMNS,
     ]
-    rows = sorted(board.ratios, key=_by_given)
+    rows = sorted((one for one in board.ratios if not one.stands), key=_by_given)
     whole = text_table(columns, rows, subject="Means over classes, by what was given")
     return replace(whole, names=("data set", "given")).without(*_empty_headers(board))
 
 
 def _by_given(one: RatioResult) -> tuple[object, ...]:
-    """Return the place of a mean: nothing given first, then the highest mean first."""
+    """Return the place of a mean: nothing given first; of each task, the highest mean first."""
     parts = one.given.split(", ")
     external = [part for part in parts if not part.endswith("labels")]
     # A budget counts in the group only if the detector was given its labels.
     num_labels = (one.label_budget or 0) if len(external) < len(parts) else 0
     group = (one.dataset, one.given != NOTHING, external, num_labels, one.given)
-    place = (*group, one.label_budget or 0, one.anomaly_ratio, one.left_out != ())
+    num_normals = float("inf") if one.num_normals is None else one.num_normals
+    task = (without_words(one.task, "labels", "normals"), num_normals)
+    place = (*group, one.label_budget or 0, one.anomaly_ratio, one.left_out != (), *task)
     return (*place, -(one.test_auroc or 0.0), one.detector, one.variant)
 
 

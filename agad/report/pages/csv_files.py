@@ -56,7 +56,7 @@ def _cell_names(boards: Sequence[Leaderboard]) -> list[str]:
 
 
 _MEAN_NAMES = (
-    *("study", "dataset", "detector", "variant", "anomaly_ratio", "test_auroc"),
+    *("study", "dataset", "detector", "variant", "anomaly_ratio", "label_budget", "test_auroc"),
     *("test_auroc_interval", "interval_by", "sd_over_classes", "sd_over_datasets"),
     *("sd_over_seeds", "iqm", "iqm_interval", "num_cells", "num_missing", "num_confirmed"),
     *("left_out", "given", "is_highest"),
@@ -66,8 +66,9 @@ _MEAN_NAMES = (
 def means_csv(*boards: Leaderboard) -> str:
     """Return CSV with a line for each mean over cells: the ratios, then the summaries.
 
-    The data set or the ratio is empty if a mean is over several. ``left_out`` is JSON. ``given``
-    and ``is_highest`` are empty unless the study compares detectors.
+    The data set or the ratio is empty if a mean is over several, and the label budget if the ratio
+    says how many are labelled. ``left_out`` is JSON. ``given`` and ``is_highest`` are empty unless
+    the study compares detectors or has external data.
     """
     return csv_table(mean_rows(*boards), _header(_MEAN_NAMES))
 
@@ -99,6 +100,7 @@ def _mean_row(study: str, one: RatioResult | Summary) -> dict[str, object]:
         "num_missing": one.num_missing,
         "num_confirmed": one.num_confirmed,
         "left_out": one.left_out,
+        "label_budget": one.label_budget,
         "given": one.given if isinstance(one, RatioResult) else "",
         "is_highest": one.is_highest if isinstance(one, RatioResult) and one.given else None,
     }

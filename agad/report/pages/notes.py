@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -65,7 +66,9 @@ INTERVALS_NOTE = (
 
 
 def _meaning(board: Leaderboard) -> list[str]:
-    selections = sorted({cell.selection for cell in board.cells if cell.selection})
+    selections = sorted(
+        {cell.selection for cell in board.cells if cell.selection}, key=_selection_order
+    )
     most = max((cell.num_candidates for cell in board.cells), default=1)
     policies = {cell.policy for cell in board.cells} - {FixedEpoch.policy}
     chosen_by = "objective" if any(policies) else "validation AUROC"
@@ -79,13 +82,18 @@ def _meaning(board: Leaderboard) -> list[str]:
     return [
         "Test AUROC by cell: mean ± sample SD over n confirm seeds, trained anew to the last "
         "epoch, and Student's 95 % interval of that mean, which needs two seeds that differ. "
-        "By ratio: mean over the classes' means; its SD over classes and the pooled SD over "
-        "seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
+        f"By {_axis(board)}: mean over the classes' means; its SD over classes and the pooled SD "
+        "over seeds stand apart. No AUROC is flipped: one below 0.5 stands as it is.",
         INTERVALS_NOTE,
         f"{candidates}{_choice(selections)}; the test split was scored once a {phase} trial, at "
         "the last epoch, and chose nothing. Cells do not compare, so none is ranked against "
         "another.",
     ]
+
+
+def _selection_order(selection: str) -> tuple[list[int], str]:
+    """Return the place of a policy: ``labelled(2 of 5)`` is before ``labelled(10 of 10)``."""
+    return [*map(int, re.findall(r"\d+", selection))][::-1], selection
 
 
 def _chance(board: Leaderboard) -> list[str]:
@@ -116,9 +124,9 @@ def _detectors(board: Leaderboard) -> list[str]:
         lines.append(
             "Detectors: each has its own search space, epochs and number of trials, and all are in "
             "one ranking. Given: what a detector had beside normal images to train and to be "
-            "selected. Highest: no mean of the same question that was given the same is higher; "
-            "the differences say how sure that is. A cell whose name has no detector is a cell of "
-            f"{plain(board.detectors[0])}."
+            "selected. Highest: of the detectors that were given the same and asked the same, none "
+            "has a higher mean; the differences say how sure that is. A cell whose name has no "
+            f"detector is a cell of {plain(board.detectors[0])}."
         )
     lines += [
         f"Labels needed: {plain(name)} has no row in {count_text(num, 'cell')} at {_axis(board)} "
@@ -131,7 +139,8 @@ def _detectors(board: Leaderboard) -> list[str]:
         lines.append(
             f"No labels used: {names_text(methods)} ran once for each class. The results stand in "
             f"{count_text(len(standing), 'further cell')} too, whose trials and time are counted "
-            "once, and so are shown as -."
+            f"once, and so are shown as -. Of each, the means by what was given show the first "
+            f"{_axis(board)} alone."
         )
     if board.detectors and len({len(one) for one in answers_by_method(board.cells).values()}) > 1:
         lines.append(f"Ranks hold only the {_axis(board)}s that every method answers.")
@@ -223,7 +232,7 @@ _VARIANTS = {
     "the user, for all seeds, phases and detectors of a cell; a smaller pool lies inside a larger "
     "one. Half of it is fitted and half validates, drawn by the seed of the trial; all of it "
     "validates where the fit uses no labels, and all of it is fitted where they choose nothing. At "
-    "0, nothing is searched by labels.",
+    "0, nothing is searched by labels. labelled(2 of 5): 2 of a budget of 5 validate.",
     "selection": "Selection: cells of a policy without labelled validation anomalies are ranked "
     "apart; no mean, contrast or ranking holds them beside those that labels selected.",
     "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
@@ -298,20 +307,23 @@ def _cost(board: Leaderboard) -> list[str]:
         lines.append(f"Labels: anomalies labelled to select + to train; {labels} {unit}.")
     if board.num_labelled is not None and board.num_test_anomalies is not None and labels:
         distinct = count_text(board.num_labelled, "distinct anomaly", "distinct anomalies")
+        # Detectors that are chosen in other ways draw other labels from the same seed.
+        least = "at least " if board.detectors and not board.has_budgets else ""
         lines.append(
-            f"Labels in all: {distinct} to build, to select and to train in all seeds and phases; "
-            f"{board.num_test_anomalies:,} more of the test split to judge; each counted once a "
-            "class."
+            f"Labels in all: {least}{distinct} to build (to select and to train, in all seeds and "
+            f"phases), {board.num_test_anomalies:,} more of the test split to judge; each counted "
+            "once a class."
         )
     num_missing = totals.num_trials_planned - totals.num_trials
     missing = f", {num_missing:,} planned and missing" if num_missing else ""
-    lines.append(
-        f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
-        f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
-        f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
-        f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
-        f"{totals.num_saved_epochs:,} saved by stopping."
-    )
+    if totals.num_trials or totals.num_trials_planned:
+        lines.append(
+            f"Search: {count_text(totals.num_trials, 'trial')} run{missing}, "
+            f"{totals.num_pruned:,} stopped early, {totals.num_diverged:,} diverged, "
+            f"{totals.num_failed:,} failed; {totals.num_search_epochs:,} of "
+            f"{count_text(totals.num_planned_search_epochs, 'planned epoch')} trained, "
+            f"{totals.num_saved_epochs:,} saved by stopping."
+        )
     lines += _ended_early(board.cells)
     lines.append(
         f"Confirm: {count_text(totals.num_confirm_trials, 'trial')}, "

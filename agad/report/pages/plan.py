@@ -137,6 +137,12 @@ def _counts(plan: DetectorPlan, *, several: bool) -> list[str]:
             f"{name}Nothing is searched in {count_text(plan.num_unsearched, 'cell')} at label "
             "budget 0: the configuration is confirmed as it is."
         )
+    if not plan.trials_per_cell:
+        return [
+            f"{name}Trials: {plan.num_confirm_trials:,} to confirm, of "
+            f"{count_text(plan.max_epochs, 'epoch')} each; nothing to search.",
+            *further,
+        ]
     is_begun = any(cell.search_left < 1 or cell.confirm_left < 1 for cell in plan.cells)
     each_cell = f" ({plan.trials_per_cell}{each} and {plan.confirm_per_cell} a cell)"
     share = "" if is_begun else each_cell
@@ -226,8 +232,8 @@ def _axis(cells: Sequence[CellPlan]) -> str:
 def _labels(plan: StudyPlan) -> str:
     counted = (
         f"Labels: {count_text(plan.num_labelled, 'distinct anomaly', 'distinct anomalies')} to "
-        f"build, to select and to train in all seeds and phases; {plan.num_test_anomalies:,} more "
-        "of the test split to judge; each counted once a class."
+        "build (to select and to train, in all seeds and phases), "
+        f"{plan.num_test_anomalies:,} more of the test split to judge; each counted once a class."
     )
     if _axis(plan.cells) != "ratio":
         return counted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv as csv_format
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -10,7 +12,7 @@ import pytest
 
 from agad.config import Cell, Grid
 from agad.records import TrialRow
-from agad.report import Leaderboard, PlannedDetector, csv, leaderboard, markdown
+from agad.report import Leaderboard, PlannedDetector, csv, leaderboard, markdown, means_csv
 
 RowBuilder: TypeAlias = Callable[..., TrialRow]
 BUDGETS = (0, 5, 10)
@@ -87,6 +89,33 @@ def test_numbers_of_normals_are_in_order_and_all_of_them_last(make_row: RowBuild
     ]
 
 
+def test_means_on_other_numbers_of_normals_are_not_mixed(make_row: RowBuilder) -> None:
+    knn, probe = _cells(num_normals=[50, None]), _cells("probe", num_normals=[50, None])
+    planned = [PlannedDetector(cells=knn, name="knn"), PlannedDetector(cells=probe, name="probe")]
+    scores = {("knn", 50): 0.7, ("knn", None): 0.9, ("probe", 50): 0.6, ("probe", None): 0.8}
+    rows = [
+        _row(make_row, cell, 1, test_auroc=scores[cell.detector or "knn", cell.num_normals])
+        for cell in (*knn, *probe)
+    ]
+    board = leaderboard(rows, planned=planned, confirm_seeds=1)
+    lines = [line.split(" | ") for line in markdown(board).splitlines()]
+    start = next(n for n, line in enumerate(lines) if line[1:3] == ["given", "label budget"])
+    shown = [(*line[3:5], line[6]) for line in lines[start + 2 : start + 6]]
+    assert shown == [
+        ("knn", "normals=50", "highest"),
+        ("probe", "normals=50", ""),
+        ("knn", "", "highest"),
+        ("probe", "", ""),
+    ]
+
+
+def test_a_pool_counts_once_whatever_is_hidden(make_row: RowBuilder) -> None:
+    cells = _cells(pollution_ratio=[0.0, 0.1])
+    rows = [_row(make_row, cell, 1, pollution_ratio=cell.pollution_ratio) for cell in cells]
+    board = leaderboard(rows)
+    assert (board.num_labelled, board.num_test_anomalies) == (20, 1000)
+
+
 def test_labels_that_only_selected_were_given(board: Leaderboard) -> None:
     given = {(cell.detector, cell.label_budget): cell.given for cell in board.cells}
     assert given["knn", 0] == "nothing"
@@ -126,6 +155,24 @@ def test_the_page_has_a_column_of_budgets_and_none_of_ratios(board: Leaderboard)
     assert "20 distinct anomalies to build" in page
     assert "1,000 more of the test split to judge" in page
     assert "probe has no row in 2 cells at label budget 0" in page
+
+
+def test_the_csv_of_means_has_the_budget(board: Leaderboard) -> None:
+    rows = [*csv_format.DictReader(io.StringIO(means_csv(board)))]
+    found = {(row["detector"], row["variant"], row["label_budget"]) for row in rows}
+    assert ("probe", "labels=5", "5") in found
+    assert ("knn", "labels=0", "0") in found
+
+
+def test_notes_name_no_search_if_nothing_is_searched(board: Leaderboard) -> None:
+    lines = [line for line in markdown(board).splitlines() if line.startswith("- ")]
+    assert [line for line in lines if line.startswith("- Search:")] == []
+    assert any("By label budget: mean over the classes' means" in line for line in lines)
+
+
+def test_policies_of_budgets_are_in_order_of_their_numbers(board: Leaderboard) -> None:
+    text = markdown(board)
+    assert text.index("labelled(5 of 5)") < text.index("labelled(10 of 10)")
 
 
 def test_the_csv_has_columns_of_budgets_where_there_are_any(

@@ -56,6 +56,10 @@ def printed(
         expectation="ASHA lets 1/eta past each rung",
     )
     plan = StudyPlan(study="a-study", detectors=(detector,), num_confirm_seeds=2)
+    return shown(plan, width, price)
+
+
+def shown(plan: StudyPlan, width: int = 400, price: float | None = None) -> str:
     out = io.StringIO()
     Console(width=width, file=out, color_system=None).print(plan_table(plan, 2, price))
     return out.getvalue()
@@ -128,6 +132,33 @@ def test_a_plan_tells_what_the_search_trains() -> None:
     assert "8 to search, 4 to confirm (8 for each of 1 search and 2 a cell)" in several
     assert "the search has 3 seeds, on 1 cell alone, the confirm phase 2 others" in several
     assert "at most 756" in several
+
+
+def test_a_plan_tells_two_candidates_of_a_detector_apart() -> None:
+    cell = CellPlan(
+        label="digits class=0 labels=0",
+        num_steps=1,
+        epoch_time=None,
+        num_val_anomalies=0,
+        num_fit_anomalies=0,
+        num_search_instances=0,
+        label_budget=0,
+    )
+    first = DetectorPlan(
+        detector="knn",
+        cells=(cell,),
+        num_searches=0,
+        trials_per_cell=0,
+        confirm_per_cell=3,
+        max_epochs=1,
+        expected_epochs=1.0,
+        expectation="no trial is stopped",
+    )
+    second = replace(first, method="knn num_neighbors=5")
+    plan = StudyPlan(study="a-study", detectors=(first, second), num_confirm_seeds=3)
+    text = shown(plan)
+    assert "• knn: Trials: 3 to confirm, of 1 epoch each; nothing to search." in text
+    assert "• knn num_neighbors=5: Trials: 3 to confirm, of 1 epoch each" in text
 
 
 def test_a_plan_says_that_seconds_are_unknown_and_never_makes_any_up() -> None:
