@@ -75,7 +75,8 @@ def _search_layouts(board: Leaderboard) -> Layouts:
 
 def _ratio_layouts(board: Leaderboard) -> Layouts:
     whole = _given_table(board) if board.detectors else _ratio_table(board)
-    dropped = ("avg. prec.", "IQM 95 % interval") if board.searches else ("avg. prec.",)
+    is_wide = bool(board.searches or board.detectors)
+    dropped = ("avg. prec.", "IQM 95 % interval") if is_wide else ("avg. prec.",)
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 

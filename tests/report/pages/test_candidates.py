@@ -98,6 +98,10 @@ def test_a_page_of_several_detectors_fits_the_terminal(board: Leaderboard, width
     text = printed(board, width)
     assert max(map(len, text.splitlines())) <= width
     assert "digits · pca · variance=0.6" in text
+    # The means by what was given lose no column at the right.
+    heads = [line for line in text.splitlines() if "highest" in line and "detector" in line]
+    assert heads
+    assert all(line.rstrip().endswith(" n") for line in heads)
 
 
 def test_latex_names_the_detector_of_each_table(board: Leaderboard) -> None:
