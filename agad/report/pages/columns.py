@@ -75,8 +75,11 @@ def _search_layouts(board: Leaderboard) -> Layouts:
 
 def _ratio_layouts(board: Leaderboard) -> Layouts:
     whole = _given_table(board) if board.detectors else _ratio_table(board)
-    is_wide = bool(board.searches or board.detectors)
-    dropped = ("avg. prec.", "IQM 95 % interval") if is_wide else ("avg. prec.",)
+    dropped = ["avg. prec."]
+    if board.searches or board.detectors:
+        dropped.append("IQM 95 % interval")
+    if board.detectors:
+        dropped += ["IQM", "± classes", "± seeds"]
     return [[whole], whole.grouped(), [one.shortened(*dropped) for one in whole.grouped()]]
 
 
