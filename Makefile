@@ -41,7 +41,7 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/pip pyproject.toml constraints.txt
-	$(INSTALL) .
+	$(INSTALL) '.[features]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
