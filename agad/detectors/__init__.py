@@ -10,6 +10,7 @@ from agad.detectors.patches.configuration import PatchKnn, PatchPca
 from agad.detectors.protocol import (
     BatchLeak,
     Detector,
+    FittedDetector,
     Localizer,
     Rebuilder,
     StepwiseDetector,

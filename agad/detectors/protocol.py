@@ -12,7 +12,7 @@ from agad.config import Stage
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from agad.data import FitBatches
 
@@ -102,6 +102,34 @@ class StepwiseDetector:
         """Train one pass over the fit split; return each loss's mean over the batches."""
         losses = mean_losses(self.update(*batch) for batch in batches.epoch(rng))
         return losses | self.end_epoch(losses)
+
+
+class FittedDetector:
+    """What detectors share whose only fit leaves a scorer; a detector inherits from it."""
+
+    _scorer: nn.Module | None = None
+    """The scorer; None before the fit."""
+
+    def _take(self, weights: Mapping[str, Tensor]) -> None:
+        """Make the scorer of the tensors that a fit left."""
+        raise AssertionError(f"{type(self).__name__} takes no weights")
+
+    def begin_stage(self, stage: Stage, batches: FitBatches) -> None:
+        """Do nothing."""
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return the tensors of the scorer."""
+        assert self._scorer is not None, "asked for before the fit"
+        return dict(self._scorer.state_dict())
+
+    def state(self) -> dict[str, Any]:
+        """Return the tensors of the scorer; none before the fit."""
+        return {"scorer": {} if self._scorer is None else self.scoring_weights()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        if state["scorer"]:
+            self._take(state["scorer"])
 
 
 def mean_losses(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:

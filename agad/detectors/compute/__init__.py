@@ -2,4 +2,4 @@
 
 from agad.detectors.compute.device import Compilation, Compute, Precision
 from agad.detectors.compute.flops import count_flop, scoring_flop
-from agad.detectors.compute.weights import take_weights
+from agad.detectors.compute.weights import sizes_of, take_weights

@@ -28,3 +28,24 @@ def take_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         module.load_state_dict(dict(weights), assign=True)
     except RuntimeError as error:
         raise ValueError(str(error)) from error
+
+
+def sizes_of(
+    axes: Mapping[str, str], weights: Mapping[str, Tensor], known: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the size of every axis of some tensors, by its letter; 0 if no tensor tells it.
+
+    Args:
+        axes: A letter for each axis of every tensor, by the tensor's name, such as ``NC``.
+        weights: The tensors, of which some may be missing or have another shape.
+        known: The sizes that do not come from the tensors.
+    """
+    sizes = dict(known)
+    for name, letters in axes.items():
+        shape = weights[name].shape if name in weights else ()
+        for letter, size in zip(letters, shape, strict=False):
+            sizes.setdefault(letter, size)
+    for letters in axes.values():
+        for letter in letters:
+            sizes.setdefault(letter, 0)
+    return sizes

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agad.config import Stage
 from agad.detectors.compute import Compute
+from agad.detectors.protocol import FittedDetector
 from agad.detectors.patches.configuration import PatchDetector
 from agad.detectors.patches.scorer import PatchScorer, loaded
 
@@ -58,7 +59,7 @@ def _scorer_class(config: PatchDetector) -> Any:  # noqa: ANN401  Each has a fit
     return getattr(import_module(module), name)
 
 
-class PatchModel:
+class PatchModel(FittedDetector):
     """Fits once, on the patches of all images."""
 
     def __init__(self, config: PatchDetector, num_channels: int, device: torch.device) -> None:
@@ -73,9 +74,6 @@ class PatchModel:
         self._num_channels = num_channels
         self._device = device
         self._scorer: PatchScorer | None = None
-
-    def begin_stage(self, stage: Stage, batches: FitBatches) -> None:
-        """Do nothing."""
 
     @torch.no_grad()
     def fit_epoch(
@@ -116,16 +114,3 @@ class PatchModel:
         """Return the score of each patch, ``(B, H, W)``, of feature maps ``(B, C, H, W)``."""
         scorer = self._fitted()
         return torch.cat([scorer.anomaly_map(some) for some in torch.split(images, _SCORE_BATCH)])
-
-    def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the tensors that the fit left."""
-        return dict(self._fitted().state_dict())
-
-    def state(self) -> dict[str, Any]:
-        """Return the fitted tensors; none before the fit."""
-        return {"scorer": {} if self._scorer is None else self.scoring_weights()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
-        if state["scorer"]:
-            self._take(state["scorer"])

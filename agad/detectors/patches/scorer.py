@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agad.detectors.compute import take_weights
+from agad.detectors.compute import sizes_of, take_weights
 
 
 class PatchScorer(nn.Module):
@@ -85,14 +85,7 @@ def loaded(
     Raises:
         ValueError: The weights are not those of this detector for maps of so many channels.
     """
-    sizes = {"C": num_channels}
-    for name, axes in kind.tensors.items():
-        shape = weights[name].shape if name in weights else ()
-        for letter, size in zip(axes, shape, strict=False):
-            sizes.setdefault(letter, size)
-        for letter in axes:
-            sizes.setdefault(letter, 0)
     with torch.device("meta"):
-        scorer = kind(config, sizes)
+        scorer = kind(config, sizes_of(kind.tensors, weights, {"C": num_channels}))
     take_weights(scorer, weights)
     return scorer.requires_grad_(requires_grad=False).eval()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agad.config import Stage
 from agad.detectors.compute import Compute
+from agad.detectors.protocol import FittedDetector
 from agad.detectors.shallow.configuration import ShallowDetector
 from agad.detectors.shallow.pixels import Features
 from agad.detectors.shallow.scorer import (
@@ -82,7 +83,7 @@ def _scorer_class(config: ShallowDetector, features: Features) -> type[ShallowSc
     return found.on(features)
 
 
-class ShallowModel:
+class ShallowModel(FittedDetector):
     """Fits once, on all images at once."""
 
     def __init__(self, config: ShallowDetector, features: Features, compute: Compute) -> None:
@@ -98,9 +99,6 @@ class ShallowModel:
         self._features = features.to(self._device)
         self._kind = _scorer_class(config, features)
         self._scorer: ShallowScorer | None = None
-
-    def begin_stage(self, stage: Stage, batches: FitBatches) -> None:
-        """Do nothing."""
 
     def fit_epoch(
         self,
@@ -157,19 +155,6 @@ class ShallowModel:
         with torch.no_grad():
             scores: Tensor = self._fitted()(images)
         return scores
-
-    def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the tensors that the fit left, and the weights of the features, if any."""
-        return dict(self._fitted().state_dict())
-
-    def state(self) -> dict[str, Any]:
-        """Return the fitted tensors; none before the fit."""
-        return {"scorer": {} if self._scorer is None else self.scoring_weights()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
-        if state["scorer"]:
-            self._take(state["scorer"])
 
 
 class RebuildingModel(ShallowModel):

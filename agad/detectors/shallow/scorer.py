@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agad.detectors.compute import take_weights
+from agad.detectors.compute import sizes_of, take_weights
 from agad.detectors.shallow.pixels import Features
 
 Matrix: TypeAlias = NDArray[np.float64]
@@ -119,13 +119,8 @@ def loaded(
     Raises:
         ValueError: The weights are not those of this detector on these features.
     """
-    sizes = {"D": features.num_features}
-    for name, (axes, _) in kind.tensors.items():
-        shape = weights[name].shape if name in weights else ()
-        for letter, size in zip(axes, shape, strict=False):
-            sizes.setdefault(letter, size)
-        for letter in axes:
-            sizes.setdefault(letter, 0)
+    axes = {name: letters for name, (letters, _) in kind.tensors.items()}
+    sizes = sizes_of(axes, weights, {"D": features.num_features})
     with torch.device("meta"):
         scorer = kind(config, features, sizes)
     take_weights(scorer, weights)

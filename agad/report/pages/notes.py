@@ -232,7 +232,8 @@ _VARIANTS = {
     "the user, for all seeds, phases and detectors of a cell; a smaller pool lies inside a larger "
     "one. Half of it is fitted and half validates, drawn by the seed of the trial; all of it "
     "validates where the fit uses no labels, and all of it is fitted where they choose nothing. At "
-    "0, nothing is searched by labels. labelled(2 of 5): 2 of a budget of 5 validate.",
+    "0, nothing is searched by labels. labelled(2 of 5): 2 of a budget of 5 validate. Intervals "
+    "are over seeds, which share the pool, and say nothing of other pools.",
     "selection": "Selection: cells of a policy without labelled validation anomalies are ranked "
     "apart; no mean, contrast or ranking holds them beside those that labels selected.",
     "leave-one-out": "Leave-one-out: the class named is the anomalous one, all others are normal.",
