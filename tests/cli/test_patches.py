@@ -45,8 +45,8 @@ STUDY = Study(
 )
 CELLS = {
     "patch-knn": "scratches class=good ratio=0",
-    "patch-pca": "scratches class=good ratio=0 detector=patch-pca",
-    "knn": "scratches class=good ratio=0 detector=knn",
+    "patch-pca": "scratches class=good ratio=0 features=efficientnet-lite0 detector=patch-pca",
+    "knn": "scratches class=good ratio=0 features=efficientnet-lite0 detector=knn",
 }
 
 
