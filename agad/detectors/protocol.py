@@ -110,7 +110,7 @@ class FittedDetector:
     _scorer: nn.Module | None = None
     """The scorer; None before the fit."""
 
-    def _take(self, weights: Mapping[str, Tensor]) -> None:
+    def _take(self, weights: Mapping[str, Tensor]) -> None:  # noqa: ARG002
         """Make the scorer of the tensors that a fit left."""
         raise AssertionError(f"{type(self).__name__} takes no weights")
 

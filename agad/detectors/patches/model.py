@@ -15,9 +15,9 @@ from torch import Tensor
 
 from agad.config import Stage
 from agad.detectors.compute import Compute
-from agad.detectors.protocol import FittedDetector
 from agad.detectors.patches.configuration import PatchDetector
 from agad.detectors.patches.scorer import PatchScorer, loaded
+from agad.detectors.protocol import FittedDetector
 
 if TYPE_CHECKING:
     from agad.data import FitBatches
