@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 import ray
 
+import agad.cli.studies
 import agad.executor.tune.run
 from agad.cli import entry
 from agad.config import Confirm, Grid, LogUniform, Search, Study
@@ -77,6 +78,8 @@ def run_agad(
     monkeypatch.setenv("AGAD_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("AGAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(agad.executor.tune.run, "connected", _no_cluster)
+    # The networks of these studies are of full size, and nothing here asks how long they take.
+    monkeypatch.setattr(agad.cli.studies, "_ESTIMATE_S", 0.0)
     before = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: object) -> Ended:
