@@ -147,7 +147,7 @@ def test_an_object_that_stays_damaged_is_one_line_that_names_it(
     ("line", "faults", "num_rows"),
     [
         pytest.param("s3_uri", _MOTO_FAULTS, 60, id="moto"),
-        pytest.param("s3_uri", _MOTO_FAULTS, 1000, id="moto-1000", marks=pytest.mark.nightly),
+        pytest.param("s3_uri", _MOTO_FAULTS, 300, id="moto-300", marks=pytest.mark.nightly),
         pytest.param("real_s3_uri", FAULTS, 1000, id="real-s3-1000", marks=_REAL_NIGHTLY),
     ],
     indirect=["line"],
