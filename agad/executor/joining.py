@@ -167,11 +167,10 @@ def telling_start_faults() -> Iterator[None]:
     Raises:
         ConfigError: Ray cannot start; the error says what to set.
     """
-    from ray.exceptions import RayError
-
     try:
         yield
-    except (OSError, RuntimeError, ValueError, RayError) as error:
+    # Ray raises a plain Exception if it does not start in time.
+    except Exception as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
@@ -187,6 +186,8 @@ def _reason(error: BaseException) -> str:
 
 def _advice(error: BaseException) -> str:
     text = str(error)
+    if "timed out" in text:
+        return "if the machine was busy, run the same command again when it is less so"
     if "AF_UNIX" in text:
         return "set RAY_TMPDIR to a folder with a short path, such as /tmp"
     if "token" in text.lower() and not isinstance(error, OSError):

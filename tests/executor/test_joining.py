@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agad.errors import ConfigError
+from agad.executor.joining import telling_start_faults
 from tests.cli.heads import environment
 
 START = """\
@@ -106,3 +108,15 @@ def test_the_token_is_found_where_ray_looks(
 def test_an_unreadable_token_is_named(tmp_path: Path) -> None:
     line = outcome(FIND, tmp_path, RAY_AUTH_TOKEN_PATH="/nowhere/token")
     assert line.startswith("Ray's token cannot be read (RAY_AUTH_TOKEN_PATH is set but")
+
+
+def test_a_start_that_takes_too_long_is_one_line() -> None:
+    ray_says = "The current node timed out during startup. This could happen because some failed."
+    with (
+        pytest.raises(ConfigError, match="run the same command again when it is less so") as raised,
+        telling_start_faults(),
+    ):
+        raise Exception(ray_says)  # As Ray does.
+    assert str(raised.value).startswith(
+        "Ray cannot start on this machine (The current node timed out during startup."
+    )
